@@ -1,0 +1,72 @@
+"""Errors that reach the user: one line each, saying what, why and what to do.
+
+``McuqError`` is the user's model, data or board at fault (exit code 1). Anything else that
+escapes is our own bug and is shown with its traceback (exit code 70).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class McuqError(Exception):
+    """A fault outside mcuq.
+
+    >>> str(McuqError("kws.onnx", "operator Foo is not supported", "Use Relu"))
+    'kws.onnx: operator Foo is not supported. Use Relu.'
+    """
+
+    exit_code = 1
+
+    def __init__(self, thing: str, reason: str, remedy: str = "") -> None:
+        self.thing, self.reason, self.remedy = one_line(thing), one_line(reason), one_line(remedy)
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        text = f"{self.thing}: {self.reason}".rstrip(".") + "."
+        return f"{text} {self.remedy.rstrip('.')}." if self.remedy else text
+
+
+class ModelError(McuqError):
+    """The network cannot be read, or holds something mcuq does not support."""
+
+
+class DataError(McuqError):
+    """Calibration, evaluation or input data does not fit the network."""
+
+
+class BoardError(McuqError):
+    """A board file is wrong, or names something unknown."""
+
+
+class FitError(McuqError):
+    """The network does not fit the board's memory."""
+
+
+class ToolError(McuqError):
+    """A compiler or emulator is missing, failed, or did not end in time."""
+
+
+class ManyErrors(McuqError):
+    """Several faults found in one go, one line each."""
+
+    def __init__(self, errors: Sequence[McuqError]) -> None:
+        self.errors = tuple(errors)
+        Exception.__init__(self, "\n".join(str(e) for e in self.errors))
+
+
+def one_line(text: str) -> str:
+    """``text`` with every non-printing character escaped, so that hostile names stay on one line.
+
+    >>> one_line("a\\nb")
+    'a\\\\nb'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def raise_all(errors: Sequence[McuqError]) -> None:
+    """Raise nothing for no error, the error itself for one, ``ManyErrors`` for more."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ManyErrors(errors)

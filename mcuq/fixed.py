@@ -1,0 +1,91 @@
+"""The only rounding, saturation and shift rules in Python.
+
+Rounding is half up, toward +infinity, and is the same in numpy, host C and on every core
+(``mcuq_requant.h`` is the C twin of this file).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.signedinteger]
+FloatArray = npt.NDArray[np.floating]
+
+RANGES = {
+    "s8": (-128, 127),
+    "u8": (0, 255),
+    "s16": (-32768, 32767),
+    "s32": (-(2**31), 2**31 - 1),
+}
+DTYPES: dict[str, type[np.integer]] = {
+    "s8": np.int8,
+    "u8": np.uint8,
+    "s16": np.int16,
+    "s32": np.int32,
+}
+
+
+def half(shift: int) -> int:
+    """The constant that turns a floor shift into round half up; folded into biases offline.
+
+    >>> half(3), half(0)
+    (4, 0)
+    """
+    return 1 << (shift - 1) if shift > 0 else 0
+
+
+def shift_round(acc: IntArray, shift: int) -> IntArray:
+    """``acc / 2**shift`` rounded half up, as int64.
+
+    >>> shift_round(np.array([5, -5]), 1).tolist()  # +2.5 -> 3, -2.5 -> -2
+    [3, -2]
+    """
+    return (acc.astype(np.int64) + half(shift)) >> shift
+
+
+def round_half_up(real: FloatArray) -> IntArray:
+    """The nearest integers, ties toward +infinity, as int64.
+
+    >>> round_half_up(np.array([2.5, -2.5])).tolist()
+    [3, -2]
+    """
+    return np.floor(np.asarray(real, np.float64) + 0.5).astype(np.int64)
+
+
+def saturate(values: IntArray, kind: str) -> IntArray:
+    """``values`` clamped to the range of ``kind`` and cast to its dtype."""
+    low, high = RANGES[kind]
+    return np.clip(values, low, high).astype(DTYPES[kind])
+
+
+def quantize(real: FloatArray, frac: int, zero: int = 0, kind: str = "s8") -> IntArray:
+    """``q`` with ``real = (q - zero) * 2**-frac``, rounded half up and saturated.
+
+    >>> quantize(np.array([0.5, 9.0]), 7).tolist()
+    [64, 127]
+    """
+    scaled = np.clip(np.asarray(real, np.float64) * 2.0**frac, -(2.0**40), 2.0**40)
+    return saturate(round_half_up(scaled) + zero, kind)
+
+
+def dequantize(q: IntArray, frac: int, zero: int = 0) -> FloatArray:
+    """``(q - zero) * 2**-frac`` as float64 (exact)."""
+    return (q.astype(np.int64) - zero) * 2.0**-frac
+
+
+def exact_matmul(a: IntArray, b: IntArray) -> IntArray:
+    """The integer matrix product of two int8 or int16 arrays, exact, at BLAS speed, as int64.
+
+    Sums below 2**24 are exact in float32 and below 2**53 in float64; the bound is taken from the
+    operands, so the cheaper type is used only where it is proven exact.
+    """
+    depth = a.shape[-1]
+    bound = depth * _peak(a) * _peak(b)
+    dtype = np.float32 if bound < 2**24 else np.float64
+    product = np.matmul(a.astype(dtype), b.astype(dtype))
+    return product.astype(np.int64)
+
+
+def _peak(values: IntArray) -> int:
+    return int(np.abs(values.astype(np.int32)).max(initial=0))

@@ -1,0 +1,172 @@
+"""The float graph: NHWC, batch 1, in topological order, with the user's names kept.
+
+Everything is frozen; passes return new graphs. Shapes carry a leading batch of 1; arrays that
+flow through ``reference`` carry any batch there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Shape = tuple[int, ...]
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A value of the network; ``data`` is float32 for a constant, else None."""
+
+    name: str
+    shape: Shape
+    data: Array | None = None
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation. ``attrs`` hold ints, floats, strings, bools and tuples of these."""
+
+    op: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def output(self) -> str:
+        """The name of the first output."""
+        return self.outputs[0]
+
+    def int(self, key: str) -> int:
+        return int(self.attrs[key])
+
+    def float(self, key: str) -> float:
+        return float(self.attrs[key])
+
+    def ints(self, key: str) -> tuple[int, ...]:
+        return tuple(int(v) for v in self.attrs[key])
+
+    def with_attrs(self, **attrs: Any) -> Node:
+        """This node with some attributes set anew."""
+        return replace(self, attrs={**self.attrs, **attrs})
+
+
+@dataclass(frozen=True, eq=False)
+class Port:
+    """An input or output as the user knows it, and where it lies inside.
+
+    ``shape`` is the user's own shape (batch 1). ``order[i]`` is the place in our memory of the
+    user's i-th element in his own row-major order (None: the same). ``real = (q - offset) * scale``
+    converts the integers at this port, one value or one per last-axis channel; both are empty in a
+    float graph until something fixes them. ``kind`` is s8, u8 or s32.
+    """
+
+    name: str
+    tensor: str
+    shape: Shape
+    order: Array | None = None
+    kind: str = "s8"
+    scale: tuple[float, ...] = ()
+    offset: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A float network. ``tensors`` holds every tensor named anywhere, constants with data."""
+
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    nodes: tuple[Node, ...]
+    tensors: Mapping[str, Tensor]
+
+    def shape(self, name: str) -> Shape:
+        return self.tensors[name].shape
+
+    def data(self, name: str) -> Array:
+        """The data of a constant."""
+        data = self.tensors[name].data
+        if data is None:
+            raise KeyError(f"{name} is not a constant")
+        return data
+
+    def is_constant(self, name: str) -> bool:
+        return self.tensors[name].data is not None
+
+    def producer(self, name: str) -> Node | None:
+        """The node that writes ``name``, or None for an input or a constant."""
+        return next((n for n in self.nodes if name in n.outputs), None)
+
+    def consumers(self, name: str) -> tuple[Node, ...]:
+        return tuple(n for n in self.nodes if name in n.inputs)
+
+    def is_output(self, name: str) -> bool:
+        return any(p.tensor == name for p in self.outputs)
+
+
+def to_memory(port: Port, shape: Shape, values: Array) -> Array:
+    """(N, *port.shape[1:]) in the user's order -> (N, *shape[1:]) in ours."""
+    flat = values.reshape(len(values), -1)
+    if port.order is not None:
+        placed = np.empty_like(flat)
+        placed[:, port.order] = flat
+        flat = placed
+    return flat.reshape(len(values), *shape[1:])
+
+
+def from_memory(port: Port, values: Array) -> Array:
+    """(N, ...) in our order -> (N, *port.shape[1:]) in the user's."""
+    flat = values.reshape(len(values), -1)
+    if port.order is not None:
+        flat = flat[:, port.order]
+    return flat.reshape(len(values), *port.shape[1:])
+
+
+def unique_name(taken: Mapping[str, Any], wanted: str) -> str:
+    """``wanted``, or ``wanted_2``, ``wanted_3``, ... if it is taken."""
+    name, count = wanted, 1
+    while name in taken:
+        count += 1
+        name = f"{wanted}_{count}"
+    return name
+
+
+def rebuild(graph: Graph, nodes: Sequence[Node], tensors: Mapping[str, Tensor]) -> Graph:
+    """``graph`` with new nodes and tensors, without the tensors and nodes that nothing needs."""
+    wanted = {p.tensor for p in graph.outputs}
+    kept: list[Node] = []
+    for node in reversed(nodes):
+        if wanted.intersection(node.outputs):
+            kept.append(node)
+            wanted.update(node.inputs)
+    wanted.update(p.tensor for p in graph.inputs)
+    for node in kept:
+        wanted.update(node.outputs)
+    pruned = {n: t for n, t in tensors.items() if n in wanted}
+    return replace(graph, nodes=tuple(reversed(kept)), tensors=pruned)
+
+
+def problems(graph: Graph) -> Iterator[str]:
+    """Every structural fault: dangling names, wrong order, duplicate producers, non-finite data."""
+    known = {p.tensor for p in graph.inputs} | {n for n in graph.tensors if graph.is_constant(n)}
+    for node in graph.nodes:
+        for name in (*node.inputs, *node.outputs):
+            if name not in graph.tensors:
+                yield f"node '{node.name}' names the unknown tensor '{name}'"
+        for name in node.inputs:
+            if name not in known:
+                yield f"node '{node.name}' reads '{name}' before it is written"
+        for name in node.outputs:
+            if name in known:
+                yield f"node '{node.name}' writes '{name}', which has another source"
+            known.add(name)
+    for port in graph.outputs:
+        if port.tensor not in known:
+            yield f"output '{port.name}' is never written"
+    for tensor in graph.tensors.values():
+        if tensor.data is not None and tensor.data.shape != tensor.shape:
+            yield f"tensor '{tensor.name}' has data of another shape"

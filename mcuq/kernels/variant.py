@@ -1,0 +1,84 @@
+"""How an operator is run on a core: a kernel variant, described as data.
+
+A variant is one entry here and one C file of the same name in ``runtime_c/src``. All variants of
+an operator equal its ``run_int`` bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mcuq.ir import Array, Node
+from mcuq.qir import QGraph
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """A core as kernels see it. ``features``: subset of dsp, mve, mul_long, div; isa: armv6m, ..."""
+
+    name: str
+    features: frozenset[str]
+
+
+@dataclass(frozen=True, eq=False)
+class ConstArray:
+    """A packed constant in flash: ``<model>_<step>_<suffix>`` of C type ``ctype``."""
+
+    suffix: str
+    ctype: str
+    data: Array
+    comment: str = ""
+    align: int = 0
+
+
+@dataclass(frozen=True)
+class Field:
+    """One member of a parameter struct: an int, several ints, or the suffix of a ConstArray."""
+
+    name: str
+    value: int | tuple[int, ...] | str
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One C call: ``symbol(&params, inputs..., output[, scratch])``.
+
+    ``inputs`` are tensor names (activations, or constants that are emitted as arrays).
+    ``scratch``: bytes, 4-byte aligned; 0 means that the kernel takes no scratch argument.
+    ``out_offset``: elements to add to the output pointer (concat).
+    """
+
+    symbol: str
+    params_type: str
+    fields: tuple[Field, ...]
+    inputs: tuple[str, ...]
+    output: str
+    arrays: tuple[ConstArray, ...] = ()
+    scratch: int = 0
+    out_offset: int = 0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to run ``op``.
+
+    ``symbol``: the public function of ``runtime_c/src/<symbol>.c``.
+    ``needs``: CPU features without which it is not chosen (the C file itself builds everywhere:
+    it holds a portable body with the same packing, so an artifact runs on the host too).
+    ``accepts(node, qgraph)``: whether shapes and numbers suit it.
+    ``lower(node, qgraph)``: the calls, with weights packed.
+    ``cost(node, qgraph, cpu)``: estimated executed instructions.
+    ``gap(node, qgraph, index)``: the output may start this many bytes (or more) *before* the start
+    of input ``index`` and overlap it, because the kernel walks forward and never reads again what
+    it has overwritten; 0 means in place; None means never overlap.
+    """
+
+    op: str
+    symbol: str
+    lower: Callable[[Node, QGraph], tuple[Call, ...]]
+    cost: Callable[[Node, QGraph, Cpu], float]
+    accepts: Callable[[Node, QGraph], bool] = lambda node, qgraph: True
+    needs: frozenset[str] = frozenset()
+    gap: Callable[[Node, QGraph, int], int | None] = lambda node, qgraph, index: None

@@ -1,0 +1,75 @@
+"""The integer graph: every rounding, shift and clamp is decided here.
+
+``real = (q - zero) * 2**-frac``. The nodes reuse ``ir.Node``; what each operator's attributes mean
+is stated in its module under ``ops/``, whose ``run_int`` is the specification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcuq.fixed import DTYPES, RANGES
+from mcuq.ir import Array, Node, Port, Shape
+
+
+@dataclass(frozen=True, eq=False)
+class QTensor:
+    """An integer tensor.
+
+    ``kind`` is s8, u8, s16 or s32. ``frac`` is one int, or one per output channel for weights and
+    biases. ``zero`` is 0 or -128 for activations. ``data`` is set for constants.
+    """
+
+    name: str
+    shape: Shape
+    kind: str
+    frac: int | tuple[int, ...]
+    zero: int = 0
+    data: Array | None = None
+
+    @property
+    def item_bytes(self) -> int:
+        return np.dtype(DTYPES[self.kind]).itemsize
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(np.prod(self.shape))
+
+    @property
+    def bytes(self) -> int:
+        return self.size * self.item_bytes
+
+    @property
+    def range(self) -> tuple[int, int]:
+        return RANGES[self.kind]
+
+
+@dataclass(frozen=True)
+class QGraph:
+    """An integer network; ports carry the conversion between reals and integers."""
+
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    nodes: tuple[Node, ...]
+    tensors: Mapping[str, QTensor]
+
+    def tensor(self, name: str) -> QTensor:
+        return self.tensors[name]
+
+    def data(self, name: str) -> Array:
+        """The data of a constant."""
+        data = self.tensors[name].data
+        if data is None:
+            raise KeyError(f"{name} is not a constant")
+        return data
+
+    def is_constant(self, name: str) -> bool:
+        return self.tensors[name].data is not None
+
+    def consumers(self, name: str) -> tuple[Node, ...]:
+        return tuple(n for n in self.nodes if name in n.inputs)
