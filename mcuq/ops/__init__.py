@@ -1,0 +1,58 @@
+"""The operators, listed by hand: a broken one fails at import, loudly."""
+
+from __future__ import annotations
+
+from mcuq.errors import ModelError
+from mcuq.ops import (
+    add,
+    argmax,
+    avg_pool2d,
+    batch_norm,
+    clip,
+    concat,
+    conv2d,
+    dense,
+    depthwise_conv2d,
+    from_u8,
+    lut,
+    max_pool2d,
+    mul,
+    pad,
+    reshape,
+    softmax,
+    sub,
+    transpose,
+    unary,
+)
+from mcuq.ops.spec import OpSpec
+
+OPS: tuple[OpSpec, ...] = (
+    conv2d.OP,
+    depthwise_conv2d.OP,
+    dense.OP,
+    batch_norm.OP,
+    max_pool2d.OP,
+    avg_pool2d.OP,
+    add.OP,
+    sub.OP,
+    mul.OP,
+    clip.OP,
+    *unary.OPS_UNARY,
+    softmax.OP,
+    argmax.OP,
+    concat.OP,
+    pad.OP,
+    reshape.OP,
+    transpose.OP,
+    lut.OP,
+    from_u8.OP,
+)
+
+_BY_NAME = {op.name: op for op in OPS}
+
+
+def spec(name: str) -> OpSpec:
+    """The operator called ``name``."""
+    if name not in _BY_NAME:
+        raise ModelError(name, "no such operator", "Run 'mcuq ops' for the list")
+    return _BY_NAME[name]
