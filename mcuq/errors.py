@@ -56,10 +56,10 @@ class ManyErrors(McuqError):
 
 
 def one_line(text: str) -> str:
-    """``text`` with every non-printing character escaped, so that hostile names stay on one line.
+    r"""``text`` with every non-printing character escaped, so that hostile names stay on one line.
 
-    >>> one_line("a\\nb")
-    'a\\\\nb'
+    >>> one_line("a\nb")
+    'a\\nb'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 

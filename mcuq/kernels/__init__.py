@@ -1,0 +1,43 @@
+"""Every kernel variant, listed by hand; ``lower`` picks the cheapest accepted one per step."""
+
+from __future__ import annotations
+
+from mcuq.kernels import (
+    add,
+    argmax,
+    avg_pool2d,
+    concat,
+    conv2d,
+    dense,
+    depthwise_conv2d,
+    from_u8,
+    lut,
+    max_pool2d,
+    mul,
+    pad,
+    softmax,
+    transpose,
+)
+from mcuq.kernels.variant import Variant
+
+VARIANTS: tuple[Variant, ...] = (
+    *conv2d.VARIANTS,
+    *depthwise_conv2d.VARIANTS,
+    *dense.VARIANTS,
+    *max_pool2d.VARIANTS,
+    *avg_pool2d.VARIANTS,
+    *add.VARIANTS,
+    *mul.VARIANTS,
+    *lut.VARIANTS,
+    *softmax.VARIANTS,
+    *argmax.VARIANTS,
+    *concat.VARIANTS,
+    *pad.VARIANTS,
+    *transpose.VARIANTS,
+    *from_u8.VARIANTS,
+)
+
+
+def variants(op: str) -> tuple[Variant, ...]:
+    """The variants of ``op``, in the order in which equal costs are decided."""
+    return tuple(v for v in VARIANTS if v.op == op)

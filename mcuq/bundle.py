@@ -1,0 +1,152 @@
+"""``mcuq_model.npz``: the networks and vectors behind a generated folder, so that ``check``,
+``eval``, ``bench`` and ``run`` need nothing but that folder. JSON and plain arrays, no pickles.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcuq.errors import DataError
+from mcuq.ir import Array, Graph, Node, Port, Tensor
+from mcuq.qir import QGraph, QTensor
+
+FILE = "mcuq_model.npz"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """``vectors``: up to 32 calibration rows by input name, as integers in internal order."""
+
+    id: str
+    source: str
+    digest: str
+    board: str | None
+    graph: Graph
+    qgraph: QGraph
+    vectors: Mapping[str, Array]
+
+
+class _Arrays:
+    """Arrays by number: JSON holds the numbers, the npz the arrays."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, Array] = {}
+
+    def put(self, data: Array | None) -> int | None:
+        if data is None:
+            return None
+        self.stored[f"a{len(self.stored)}"] = np.ascontiguousarray(data)
+        return len(self.stored) - 1
+
+
+def dump(bundle: Bundle) -> bytes:
+    """The bytes of the npz file: the same for the same bundle."""
+    arrays = _Arrays()
+    facts = {
+        "format": _FORMAT,
+        "id": bundle.id,
+        "source": bundle.source,
+        "digest": bundle.digest,
+        "board": bundle.board,
+        "graph": _graph(bundle.graph, arrays),
+        "qgraph": _graph(bundle.qgraph, arrays),
+        "vectors": {name: arrays.put(v) for name, v in sorted(bundle.vectors.items())},
+    }
+    text = np.frombuffer(json.dumps(facts, default=_scalar).encode(), np.uint8)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, facts=text, **arrays.stored)
+    return stream.getvalue()
+
+
+def load(folder: Path) -> Bundle:
+    """The bundle of a folder that ``mcuq compile`` wrote."""
+    path = folder / FILE
+    if not path.is_file():
+        raise DataError(
+            str(folder), f"holds no {FILE}", "Name a folder that 'mcuq compile' has written"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = dict(stored.items())
+        return _bundle(json.loads(arrays["facts"].tobytes()), arrays)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            str(path), f"is damaged or of another version ({error})", "Compile the model again"
+        ) from error
+
+
+def _graph(graph: Graph | QGraph, arrays: _Arrays) -> dict[str, Any]:
+    return {
+        "name": graph.name,
+        "inputs": [_port(p, arrays) for p in graph.inputs],
+        "outputs": [_port(p, arrays) for p in graph.outputs],
+        "nodes": [[n.op, n.name, n.inputs, n.outputs, dict(n.attrs)] for n in graph.nodes],
+        "tensors": [_tensor(t, arrays) for _, t in sorted(graph.tensors.items())],
+    }
+
+
+def _port(port: Port, arrays: _Arrays) -> list[Any]:
+    order = arrays.put(port.order)
+    return [port.name, port.tensor, port.shape, order, port.kind, port.scale, port.offset]
+
+
+def _tensor(tensor: Tensor | QTensor, arrays: _Arrays) -> list[Any]:
+    data = arrays.put(tensor.data)
+    if isinstance(tensor, Tensor):
+        return [tensor.name, tensor.shape, data]
+    return [tensor.name, tensor.shape, data, tensor.kind, tensor.frac, tensor.zero]
+
+
+def _bundle(facts: dict[str, Any], arrays: Mapping[str, Array]) -> Bundle:
+    if facts["format"] != _FORMAT:
+        raise ValueError(f"format {facts['format']}")
+
+    def array(number: int | None) -> Array | None:
+        return None if number is None else arrays[f"a{number}"]
+
+    def port(p: list[Any]) -> Port:
+        order = array(p[3])
+        return Port(p[0], p[1], tuple(p[2]), order, p[4], tuple(p[5]), tuple(p[6]))
+
+    def node(n: list[Any]) -> Node:
+        attrs = {key: _tuples(value) for key, value in n[4].items()}
+        return Node(n[0], n[1], tuple(n[2]), tuple(n[3]), attrs)
+
+    def parts(g: dict[str, Any]) -> tuple[Any, ...]:
+        ports = (tuple(port(p) for p in g[side]) for side in ("inputs", "outputs"))
+        return (g["name"], *ports, tuple(node(n) for n in g["nodes"]))
+
+    graph, qgraph = facts["graph"], facts["qgraph"]
+    tensors = {t[0]: Tensor(t[0], tuple(t[1]), array(t[2])) for t in graph["tensors"]}
+    qtensors = {
+        t[0]: QTensor(t[0], tuple(t[1]), t[3], _tuples(t[4]), t[5], array(t[2]))
+        for t in qgraph["tensors"]
+    }
+    return Bundle(
+        facts["id"],
+        facts["source"],
+        facts["digest"],
+        facts["board"],
+        Graph(*parts(graph), tensors),
+        QGraph(*parts(qgraph), qtensors),
+        {name: arrays[f"a{number}"] for name, number in facts["vectors"].items()},
+    )
+
+
+def _tuples(value: Any) -> Any:
+    """Lists, as JSON gives them, to the tuples that attributes hold."""
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def _scalar(value: Any) -> Any:
+    """What json cannot write itself: numpy scalars in attributes."""
+    return value.item()

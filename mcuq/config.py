@@ -1,0 +1,125 @@
+"""``--config FILE.toml``: how inputs arrive, and how the network is quantized.
+
+[quantize]
+ranges = "mse"
+
+[input.image]
+kind = "u8"                  # the firmware passes raw sensor bytes
+mean = [123.7, 116.3, 103.5] # in byte units: real = (byte - mean) / std
+std = [58.4, 57.1, 57.4]
+layout = "nhwc"              # the order in which the firmware's bytes lie
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mcuq.errors import McuqError, raise_all
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """One ``[input.NAME]`` table; ``mean`` and ``std`` are one value or one per channel."""
+
+    kind: str = "u8"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    layout: str = "nhwc"
+
+
+@dataclass(frozen=True)
+class Config:
+    """A configuration file; the defaults are what a missing file means."""
+
+    inputs: Mapping[str, InputConfig] = field(default_factory=dict)
+    quantize: Mapping[str, Any] = field(default_factory=dict)
+
+
+_INPUT_KEYS = ("kind", "mean", "std", "layout")
+_QUANTIZE_KEYS = ("ranges", "effort", "seed")
+_CHOICES = {
+    "kind": ("u8", "s8"),
+    "layout": ("nhwc", "nchw"),
+    "ranges": ("mse", "minmax"),
+    "effort": ("fast", "normal", "best"),
+}
+
+
+def load(path: Path) -> Config:
+    """The configuration in ``path``; all of its faults at once."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise McuqError(str(path), f"cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise McuqError(str(path), f"is not TOML ({error})") from error
+    return parse(table, str(path))
+
+
+def parse(table: Mapping[str, Any], thing: str) -> Config:
+    """The configuration in a table; ``thing`` names it in errors."""
+    faults = _unknown(thing, "", table, ("input", "quantize"))
+    inputs = _table(thing, "input", table.get("input", {}), faults)
+    quantize = _table(thing, "quantize", table.get("quantize", {}), faults)
+    faults += _unknown(thing, "quantize.", quantize, _QUANTIZE_KEYS)
+    faults += _bad_choices(thing, "quantize.", quantize)
+    seed = quantize.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        faults.append(McuqError(thing, "quantize.seed is not a whole number >= 0"))
+    described = {name: _input(thing, name, value, faults) for name, value in inputs.items()}
+    raise_all(faults)
+    return Config(described, quantize)
+
+
+def _input(thing: str, name: str, value: Any, faults: list[McuqError]) -> InputConfig:
+    where = f"input.{name}."
+    table = _table(thing, f"input.{name}", value, faults)
+    faults += _unknown(thing, where, table, _INPUT_KEYS) + _bad_choices(thing, where, table)
+    mean = _numbers(thing, where + "mean", table.get("mean", 0.0), faults)
+    std = _numbers(thing, where + "std", table.get("std", 1.0), faults)
+    if any(value <= 0 for value in std):
+        faults.append(McuqError(thing, f"{where}std is not above 0"))
+    return InputConfig(table.get("kind", "u8"), mean, std, table.get("layout", "nhwc"))
+
+
+def _table(thing: str, where: str, value: Any, faults: list[McuqError]) -> Mapping[str, Any]:
+    if isinstance(value, dict):
+        return value
+    faults.append(McuqError(thing, f"{where} is not a table", f"Write [{where}]"))
+    return {}
+
+
+def _numbers(thing: str, where: str, value: Any, faults: list[McuqError]) -> tuple[float, ...]:
+    values = value if isinstance(value, list) else [value]
+    if values and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+        return tuple(float(v) for v in values)
+    faults.append(McuqError(thing, f"{where} is not a number or a list of numbers"))
+    return (1.0,)
+
+
+def _unknown(
+    thing: str, where: str, table: Mapping[str, Any], known: Sequence[str]
+) -> list[McuqError]:
+    return [
+        McuqError(thing, f"unknown key {where}{key}", _meant(key, known))
+        for key in sorted(table)
+        if key not in known
+    ]
+
+
+def _bad_choices(thing: str, where: str, table: Mapping[str, Any]) -> list[McuqError]:
+    return [
+        McuqError(thing, f"{where}{key} = {table[key]!r}", f"Use {' or '.join(allowed)}")
+        for key, allowed in _CHOICES.items()
+        if key in table and table[key] not in allowed
+    ]
+
+
+def _meant(key: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(key, known, 1)
+    return f"Did you mean {close[0]}" if close else f"Known keys: {', '.join(known)}"

@@ -1,0 +1,315 @@
+"""Program and Plan -> the facts that the templates print; all logic of the generated C is here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mcuq.emit.c_text import (
+    CTYPES,
+    array_body,
+    fill,
+    frac_text,
+    literal,
+    shape_text,
+)
+from mcuq.ir import Port
+from mcuq.kernels.variant import Call, ConstArray, Field
+from mcuq.lower import Program, Step
+from mcuq.naming import comment, identifiers
+from mcuq.plan import Placed, Plan
+from mcuq.qir import QTensor
+
+
+@dataclass(frozen=True)
+class PortFacts:
+    """An input or output of the generated function. ``c_name``: in_x, out_y."""
+
+    c_name: str
+    macro: str
+    ctype: str
+    length: int
+    bytes: int
+    text: str
+    conversion: str
+    scale: float | None
+    offset: float | None
+    values: tuple[tuple[float, float], ...]
+    declaration: str
+
+
+@dataclass(frozen=True)
+class ArrayFacts:
+    """A constant array of the weights header; ``body`` holds its initializer rows."""
+
+    symbol: str
+    ctype: str
+    length: int
+    comment: str
+    align: int
+    body: str
+
+
+@dataclass(frozen=True)
+class CallFacts:
+    """One parameter struct and the call that uses it."""
+
+    params_type: str
+    params: str
+    members: tuple[str, ...]
+    line: str
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """One step: its comment, its calls, and the trace hook behind them."""
+
+    index: int
+    name: str
+    title: str
+    kernel: str
+    calls: tuple[CallFacts, ...]
+    trace: str
+
+
+@dataclass(frozen=True)
+class ArenaRow:
+    """One line of the arena table; ``steps`` is the range of its life, from 1."""
+
+    offset: int
+    bytes: int
+    steps: str
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Everything a template may print about one model."""
+
+    id: str
+    source: str
+    digest: str
+    inputs: tuple[PortFacts, ...]
+    outputs: tuple[PortFacts, ...]
+    arrays: tuple[ArrayFacts, ...]
+    arena_rows: tuple[ArenaRow, ...]
+    offsets: tuple[tuple[str, int], ...]
+    steps: tuple[StepFacts, ...]
+    arena: int
+    arena_lower_bound: int
+    flash_weights: int
+    macs: int
+
+    @property
+    def prefix(self) -> str:
+        return self.id.upper()
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The C parameters of the run function."""
+        arena = f"int8_t arena[{self.prefix}_ARENA_LEN]"
+        return (arena, *(p.declaration for p in (*self.inputs, *self.outputs)))
+
+
+class _Writer:
+    """The names given to tensors, steps and constants of one program."""
+
+    def __init__(self, program: Program, plan: Plan, model_id: str) -> None:
+        self.program, self.plan, self.id = program, plan, model_id
+        graph = program.qgraph
+        self.inputs = _ports(graph.inputs, "in", model_id, graph.tensors)
+        self.outputs = _ports(graph.outputs, "out", model_id, graph.tensors)
+        taken = {p.c_name for p in (*self.inputs, *self.outputs)}
+        self.steps = identifiers((s.node.name for s in program.steps), taken)
+        self.tensors = identifiers(plan.tensors)
+        self.pointers = self._pointers()
+        self.arrays: dict[str, ArrayFacts] = {}
+
+    def _pointers(self) -> dict[str, str]:
+        graph = self.program.qgraph
+        found = {n: f"arena + AT_{c.upper()}" for n, c in self.tensors.items()}
+        ports = (*graph.inputs, *graph.outputs)
+        for port, facts in zip(ports, (*self.inputs, *self.outputs), strict=True):
+            found[self.program.root(port.tensor)] = facts.c_name
+        return found
+
+    def pointer(self, name: str, step: Step) -> str:
+        """The C expression for an operand of ``step``: a buffer, or a constant made an array."""
+        graph = self.program.qgraph
+        if not graph.is_constant(name):
+            return self.pointers[self.program.root(name)]
+        tensor = graph.tensors[name]
+        suffix = f"operand_{list(step.node.inputs).index(name)}"
+        array = ConstArray(suffix, CTYPES[tensor.kind], graph.data(name), _describe(name, tensor))
+        return self.array(step, array, 0)
+
+    def array(self, step: Step, array: ConstArray, part: int) -> str:
+        """The symbol of a constant, which is recorded for the weights header."""
+        part_text = f"_{part}" if part else ""
+        symbol = f"{self.id}_{self.steps[step.node.name]}{part_text}_{array.suffix}"
+        self.arrays[symbol] = ArrayFacts(
+            symbol,
+            array.ctype,
+            array.data.size,
+            comment(array.comment or f"{step.node.name} {array.suffix}"),
+            array.align,
+            array_body(array.data),
+        )
+        return symbol
+
+    def call(self, step: Step, part: int, index: int) -> CallFacts:
+        call = step.calls[part]
+        arrays = {a.suffix: self.array(step, a, part) for a in call.arrays}
+        params = f"{self.id}_{self.steps[step.node.name]}_params" + (f"_{part}" if part else "")
+        arguments = [f"&{params}", *(self.pointer(n, step) for n in call.inputs)]
+        out = self.pointers[self.program.root(call.output)]
+        arguments.append(f"{out} + {call.out_offset}" if call.out_offset else out)
+        if call.scratch:
+            arguments.append(f"arena + {self.plan.scratch[index].offset}")
+        return CallFacts(
+            call.params_type,
+            params,
+            tuple(_members(call, arrays)),
+            f"{call.symbol}({', '.join(arguments)});",
+        )
+
+    def step(self, index: int, step: Step) -> StepFacts:
+        graph = self.program.qgraph
+        out = graph.tensors[step.node.output]
+        pointer = self.pointers[self.program.root(out.name)]
+        return StepFacts(
+            index + 1,
+            self.steps[step.node.name],
+            comment(_title(step, self.program)),
+            step.variant.symbol,
+            tuple(self.call(step, part, index) for part in range(len(step.calls))),
+            f"MCUQ_TRACE_STEP({index}, {pointer}, {out.bytes});",
+        )
+
+    def rows(self) -> tuple[ArenaRow, ...]:
+        tensors = self.program.qgraph.tensors
+        placed = [(p, n, _text(tensors[n])) for n, p in self.plan.tensors.items()]
+        placed += [
+            (p, f"scratch of {self.program.steps[i].node.name}", "")
+            for i, p in self.plan.scratch.items()
+        ]
+        ordered = sorted(placed, key=lambda row: (row[0].offset, row[0].buffer.first, row[1]))
+        return tuple(_row(p, name, text) for p, name, text in ordered)
+
+
+def model_facts(
+    program: Program, plan: Plan, model_id: str, source: str, digest: str
+) -> ModelFacts:
+    """The facts of one model. ``source`` is the model's file name, ``digest`` its SHA-256."""
+    writer = _Writer(program, plan, model_id)
+    steps = tuple(writer.step(i, s) for i, s in enumerate(program.steps))
+    offsets = tuple((f"AT_{c.upper()}", plan.tensors[n].offset) for n, c in writer.tensors.items())
+    return ModelFacts(
+        id=model_id,
+        source=comment(source),
+        digest=digest,
+        inputs=writer.inputs,
+        outputs=writer.outputs,
+        arrays=tuple(writer.arrays.values()),
+        arena_rows=writer.rows(),
+        offsets=offsets,
+        steps=steps,
+        arena=max(plan.size, 1),
+        arena_lower_bound=plan.lower_bound,
+        flash_weights=sum(step.flash for step in program.steps),
+        macs=program.macs,
+    )
+
+
+def _members(call: Call, arrays: Mapping[str, str]) -> list[str]:
+    """The designated initializers, packed into lines; a commented one has its own line."""
+    lines: list[str] = []
+    plain: list[str] = []
+    for member in call.fields:
+        text = f".{member.name} = {_value(member, arrays)},"
+        if member.comment:
+            lines += [*fill(plain), f"{text} /* {comment(member.comment)} */"]
+            plain = []
+        else:
+            plain.append(text)
+    return [*lines, *fill(plain)]
+
+
+def _value(member: Field, arrays: Mapping[str, str]) -> str:
+    if isinstance(member.value, str):
+        return arrays[member.value]
+    if isinstance(member.value, tuple):
+        return "{" + ", ".join(literal(v) for v in member.value) + "}"
+    return literal(member.value)
+
+
+def _ports(
+    ports: tuple[Port, ...], side: str, model_id: str, tensors: Mapping[str, QTensor]
+) -> tuple[PortFacts, ...]:
+    names = identifiers(p.name for p in ports)
+    return tuple(
+        _port(p, f"{side}_{names[p.name]}", side, model_id, tensors[p.tensor]) for p in ports
+    )
+
+
+def _port(port: Port, c_name: str, side: str, model_id: str, tensor: QTensor) -> PortFacts:
+    macro = f"{model_id}_{c_name}".upper()
+    ctype = CTYPES[tensor.kind]
+    values = tuple(zip(port.scale, port.offset, strict=True))
+    single = values[0] if len(values) == 1 else None
+    return PortFacts(
+        c_name=c_name,
+        macro=macro,
+        ctype=ctype,
+        length=tensor.size,
+        bytes=tensor.bytes,
+        text=f"'{comment(port.name)}' {shape_text(tensor.kind, tensor.shape)}{_layout(tensor)}",
+        conversion=_conversion(values, side),
+        scale=single[0] if single else None,
+        offset=single[1] if single else None,
+        values=values,
+        declaration=f"{'const ' if side == 'in' else ''}{ctype} {c_name}[{macro}_LEN]",
+    )
+
+
+def _layout(tensor: QTensor) -> str:
+    return " NHWC" if len(tensor.shape) == 4 else ""
+
+
+def _conversion(values: tuple[tuple[float, float], ...], side: str) -> str:
+    """The sentence that says what the integers mean."""
+    if not values:
+        return "integers as they are"
+    if len(values) > 1:
+        return "real = (q - offset[c]) * scale[c] per channel; see the table in README.md"
+    scale, offset = values[0]
+    if side == "in":
+        return f"q = round(real * {1 / scale:.9g} + {offset:.9g}), saturated"
+    return f"real = (q {'+' if offset < 0 else '-'} {abs(offset):.9g}) * {scale:.9g}"
+
+
+def _text(tensor: QTensor) -> str:
+    return f"{shape_text(tensor.kind, tensor.shape)} {frac_text(tensor.frac, tensor.zero)}"
+
+
+def _describe(name: str, tensor: QTensor) -> str:
+    return f"{name} {_text(tensor)}"
+
+
+def _title(step: Step, program: Program) -> str:
+    """``y = conv2d(x)  s8[1,8,8,1] frac 7 -> s8[1,6,6,4] frac 4, 1296 MAC``."""
+    graph = program.qgraph
+    data = [n for n in step.node.inputs if not graph.is_constant(n)]
+    sources = ", ".join(_text(graph.tensors[n]) for n in data)
+    out = _text(graph.tensors[step.node.output])
+    macs = f", {step.macs} MAC" if step.macs else ""
+    head = f"{step.node.output} = {step.node.op}({', '.join(data)})"
+    return f"{head}  {sources} -> {out}{macs}"
+
+
+def _row(placed: Placed, name: str, text: str) -> ArenaRow:
+    buffer = placed.buffer
+    last = "" if buffer.last == buffer.first else f"-{buffer.last + 1}"
+    steps = f"{buffer.first + 1}{last}"
+    return ArenaRow(placed.offset, buffer.size, steps, comment(name), text)

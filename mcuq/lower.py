@@ -1,0 +1,143 @@
+"""QGraph -> Program: which kernel variant runs each node, and with which packed constants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mcuq.errors import ModelError
+from mcuq.ir import Node, unique_name
+from mcuq.kernels import variants
+from mcuq.kernels.variant import Call, Cpu, Variant
+from mcuq.ops import spec
+from mcuq.qir import QGraph, QTensor
+
+GENERIC = Cpu("generic", frozenset())
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A variant that could run a step, with its estimated instructions."""
+
+    symbol: str
+    cost: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node and how it is run. ``choices``: all accepted variants, cheapest first."""
+
+    node: Node
+    variant: Variant
+    calls: tuple[Call, ...]
+    macs: int
+    choices: tuple[Choice, ...]
+
+    @property
+    def scratch(self) -> int:
+        """Bytes of scratch, the largest of its calls (they run one after the other)."""
+        return max((call.scratch for call in self.calls), default=0)
+
+    @property
+    def flash(self) -> int:
+        """Bytes of packed constants."""
+        return sum(a.data.nbytes for call in self.calls for a in call.arrays)
+
+
+@dataclass(frozen=True)
+class Program:
+    """The steps in order. ``views`` maps a tensor to the tensor whose memory it shares."""
+
+    qgraph: QGraph
+    cpu: Cpu
+    steps: tuple[Step, ...]
+    views: Mapping[str, str]
+
+    def root(self, name: str) -> str:
+        """The tensor that owns the memory of ``name``."""
+        return self.views.get(name, name)
+
+    def reads(self, step: Step) -> tuple[str, ...]:
+        """The owners of the activations that ``step`` reads."""
+        names = (n for call in step.calls for n in call.inputs)
+        roots = (self.root(n) for n in names if not self.qgraph.is_constant(n))
+        return tuple(dict.fromkeys(roots))
+
+    @property
+    def macs(self) -> int:
+        return sum(step.macs for step in self.steps)
+
+
+def lower(qgraph: QGraph, cpu: Cpu = GENERIC) -> Program:
+    """Pick the cheapest accepted variant of every node for ``cpu`` and pack its constants."""
+    qgraph = own_outputs(qgraph)
+    views = _views(qgraph)
+    steps = tuple(_step(node, qgraph, cpu) for node in qgraph.nodes if node.op != "reshape")
+    return Program(qgraph, cpu, steps, views)
+
+
+def own_outputs(qgraph: QGraph) -> QGraph:
+    """Give every output its own memory: one that is an input, or another output too, is copied."""
+    views = _views(qgraph)
+    taken = {port.tensor for port in qgraph.inputs}
+    nodes, tensors, ports = list(qgraph.nodes), dict(qgraph.tensors), []
+    for port in qgraph.outputs:
+        root = views.get(port.tensor, port.tensor)
+        if root in taken:
+            node, tensor = _copy(qgraph, tensors, port.tensor)
+            nodes.append(node)
+            tensors[tensor.name] = tensor
+            port = replace(port, tensor=tensor.name)
+            root = tensor.name
+        taken.add(root)
+        ports.append(port)
+    return replace(qgraph, nodes=tuple(nodes), tensors=tensors, outputs=tuple(ports))
+
+
+def _copy(qgraph: QGraph, tensors: Mapping[str, QTensor], source: str) -> tuple[Node, QTensor]:
+    """A node that makes ``source`` anew: a concat of one, or the producer again for s32."""
+    name = unique_name(tensors, f"{source}_copy")
+    tensor = replace(tensors[source], name=name)
+    producer = next((n for n in qgraph.nodes if source in n.outputs), None)
+    if tensor.kind == "s32" and producer is not None:
+        return replace(producer, name=name, outputs=(name,)), tensor
+    return Node("concat", name, (source,), (name,), {"axis": len(tensor.shape) - 1}), tensor
+
+
+def _views(qgraph: QGraph) -> dict[str, str]:
+    views: dict[str, str] = {}
+    for node in qgraph.nodes:
+        if node.op == "reshape":
+            source = node.inputs[0]
+            views[node.output] = views.get(source, source)
+    return views
+
+
+def _step(node: Node, qgraph: QGraph, cpu: Cpu) -> Step:
+    ranked = sorted(_accepted(node, qgraph, cpu), key=lambda pair: pair[1])
+    if not ranked:
+        raise ModelError(
+            qgraph.name,
+            f"node '{node.name}': no kernel runs {node.op} with these shapes",
+            "Run 'mcuq ops' for the limits of each operator",
+        )
+    variant = ranked[0][0]
+    shapes = [qgraph.tensors[n].shape for n in node.inputs]
+    macs = spec(node.op).macs(node, shapes, qgraph.tensors[node.output].shape)
+    choices = tuple(Choice(v.symbol, cost) for v, cost in ranked)
+    return Step(node, variant, variant.lower(node, qgraph), macs, choices)
+
+
+def _accepted(node: Node, qgraph: QGraph, cpu: Cpu) -> Iterable[tuple[Variant, float]]:
+    for variant in variants(node.op):
+        if variant.needs <= cpu.features and variant.accepts(node, qgraph):
+            yield variant, variant.cost(node, qgraph, cpu)
+
+
+def parameters(qgraph: QGraph) -> int:
+    """The number of weights and biases, tables not counted."""
+    read = {n for node in qgraph.nodes if node.op != "lut" for n in node.inputs}
+    constants = (t for n, t in qgraph.tensors.items() if n in read and t.data is not None)
+    return int(sum(np.size(t.data) for t in constants if t.kind in ("s8", "s32")))

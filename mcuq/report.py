@@ -1,0 +1,79 @@
+"""Program and Plan -> the facts of ``report.json``: sizes, cost and layout of every step."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from mcuq import __version__
+from mcuq.lower import Program, Step, parameters
+from mcuq.plan import Plan
+from mcuq.qir import QGraph, QTensor
+
+Json = dict[str, Any]
+
+
+def model_report(program: Program, plan: Plan, model_id: str, digest: str) -> Json:
+    """``macs``, ``params``, ``flash_weights``, ``arena``, ``arena_lower_bound``, ``io``, ``steps``.
+
+    Bytes everywhere; ``arena`` includes scratch; ``io`` is what the caller's own input and output
+    buffers take beside it.
+    """
+    graph = program.qgraph
+    return {
+        "mcuq": __version__,
+        "name": model_id,
+        "source_sha256": digest,
+        "core": program.cpu.name,
+        "macs": program.macs,
+        "params": parameters(graph),
+        "flash_weights": sum(step.flash for step in program.steps),
+        "arena": plan.size,
+        "arena_lower_bound": plan.lower_bound,
+        "io": sum(graph.tensors[p.tensor].bytes for p in (*graph.inputs, *graph.outputs)),
+        "inputs": [_port(graph, p.name, p.tensor) for p in graph.inputs],
+        "outputs": [_port(graph, p.name, p.tensor) for p in graph.outputs],
+        "steps": [_step(step, program, plan, i) for i, step in enumerate(program.steps)],
+    }
+
+
+def to_json(report: Json) -> str:
+    return json.dumps(report, indent=2, sort_keys=False) + "\n"
+
+
+def _port(graph: QGraph, name: str, tensor: str) -> Json:
+    port = next(p for p in (*graph.inputs, *graph.outputs) if p.name == name)
+    return {
+        "name": name,
+        **_tensor(graph.tensors[tensor]),
+        "scale": list(port.scale),
+        "offset": list(port.offset),
+    }
+
+
+def _step(step: Step, program: Program, plan: Plan, index: int) -> Json:
+    graph = program.qgraph
+    inputs = [graph.tensors[n] for n in step.node.inputs if not graph.is_constant(n)]
+    placed = plan.tensors.get(step.node.output)
+    return {
+        "name": step.node.name,
+        "op": step.node.op,
+        "kernel": step.variant.symbol,
+        "macs": step.macs,
+        "inputs": [_tensor(t) for t in inputs],
+        "output": _tensor(graph.tensors[step.node.output]),
+        "flash": step.flash,
+        "scratch": step.scratch,
+        "arena_offset": placed.offset if placed else None,
+        "estimated_instructions": round(step.choices[0].cost),
+    }
+
+
+def _tensor(tensor: QTensor) -> Json:
+    return {
+        "tensor": tensor.name,
+        "shape": list(tensor.shape),
+        "kind": tensor.kind,
+        "frac": tensor.frac,
+        "zero": tensor.zero,
+    }
