@@ -1,0 +1,46 @@
+"""argmax: the index of the largest value of the last axis, the first of equal ones; s32.
+
+C: mcuq_argmax_s8.c
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mcuq.ir import Array, Graph, Node, Shape
+from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.qir import QGraph, QTensor
+
+
+def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
+    """The input's shape with a last axis of 1."""
+    return (*shapes[0][:-1], 1)
+
+
+def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
+    """The index as int64 (torch.argmax does not promise which of equal values it takes)."""
+    import torch
+
+    values = inputs[0]
+    length = values.shape[-1]
+    places = torch.arange(length, device=values.device).expand_as(values)
+    is_largest = values == values.amax(dim=-1, keepdim=True)
+    return places.where(is_largest, torch.full_like(places, length)).amin(dim=-1, keepdim=True)
+
+
+def to_int(
+    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+) -> IntForm:
+    """The same node: one scale for all values, so integers compare as reals do."""
+    return IntForm(replace(node, attrs={}))
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """(..., C) s8 -> (..., 1) s32."""
+    return np.argmax(inputs[0], axis=-1, keepdims=True).astype(np.int32)
+
+
+OP = OpSpec("argmax", ("ArgMax",), infer, run_float, to_int, run_int)

@@ -1,0 +1,45 @@
+"""clip: y = min(max(x, low), high); relu is (0, inf), relu6 (0, 6). In integers a 256-entry table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mcuq.fixed import quantize
+from mcuq.ir import Node, Shape
+from mcuq.ops import lut
+from mcuq.ops.spec import OpSpec, TorchTensor
+from mcuq.qir import QTensor
+
+
+def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
+    """The input's shape."""
+    return shapes[0]
+
+
+def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
+    """``x`` limited to [low, high]."""
+    return clamp(inputs[0], (node.float("low"), node.float("high")))
+
+
+def clamp(values: TorchTensor, clip: Any) -> TorchTensor:
+    """``values`` limited to ``clip`` = (low, high), the fused activation of other operators."""
+    low, high = (float(v) for v in clip)
+    return values if (low, high) == (-np.inf, np.inf) else values.clamp(low, high)
+
+
+def out_range(clip: Any, output: QTensor) -> tuple[int, int]:
+    """The integers (out_min, out_max) that ``clip`` = (low, high) allows in ``output``.
+
+    >>> out_range((0.0, 6.0), QTensor("y", (1, 4), "s8", 4))
+    (0, 96)
+    """
+    if not isinstance(output.frac, int):
+        raise TypeError(f"{output.name} is an activation: one frac")
+    low, high = quantize(np.array(clip, np.float64), output.frac, output.zero).tolist()
+    return low, high
+
+
+OP = OpSpec("clip", ("Relu", "Clip"), infer, run_float, to_int=lut.from_function(run_float))

@@ -1,0 +1,73 @@
+"""lut: y = table[q + 128], any function of one s8 value, also plain requantization.
+
+C: mcuq_lut_s8.c
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from mcuq.fixed import FloatArray, dequantize, quantize
+from mcuq.ir import Array, Graph, Node, Shape
+from mcuq.ops.spec import IntForm, OpSpec, RunFloat, ToInt
+from mcuq.qir import QGraph, QTensor
+
+
+def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
+    """The input's shape."""
+    return shapes[0]
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """(x, table s8[256]) -> table[x + 128]."""
+    values, table = inputs
+    found: Array = table[values.astype(np.int16) + 128]
+    return found
+
+
+def from_function(run_float: RunFloat) -> ToInt:
+    """The ``to_int`` of a one-input operator: its float twin, evaluated in float64 at all inputs."""
+
+    def to_int(
+        node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+    ) -> IntForm:
+        def function(real: FloatArray) -> FloatArray:
+            import torch
+
+            result: FloatArray = run_float(node, [torch.from_numpy(real)]).numpy()
+            return result
+
+        return tabulate(node.name, acts[node.inputs[0]], acts[node.output], function)
+
+    return to_int
+
+
+def tabulate(
+    name: str, source: QTensor, output: QTensor, function: Callable[[FloatArray], FloatArray]
+) -> IntForm:
+    """The lut node that maps ``source`` to ``output`` = function(real value), rounded half up."""
+    real = dequantize(np.arange(-128, 128), _frac(source), source.zero)
+    data = quantize(function(real), _frac(output), output.zero)
+    table = QTensor(f"{output.name}.table", (256,), "s8", output.frac, output.zero, data)
+    return IntForm(Node("lut", name, (source.name, table.name), (output.name,)), (table,))
+
+
+def requant_node(name: str, source: QTensor, output: QTensor) -> IntForm:
+    """The lut node that only rescales ``source`` to the frac and zero of ``output``.
+
+    >>> x, y = QTensor("x", (1, 2), "s8", 4), QTensor("y", (1, 2), "s8", 3)
+    >>> requant_node("rescale", x, y).constants[0].data[128 + 5]  # 5/16 = 2.5/8 -> 3/8
+    np.int8(3)
+    """
+    return tabulate(name, source, output, lambda real: real)
+
+
+def _frac(tensor: QTensor) -> int:
+    if not isinstance(tensor.frac, int):
+        raise TypeError(f"{tensor.name} is an activation: one frac")
+    return tensor.frac
+
+
+OP = OpSpec("lut", (), infer, run_int=run_int)

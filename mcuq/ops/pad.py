@@ -1,0 +1,70 @@
+"""pad with a constant: one value, or one per channel of the output's last axis.
+
+C: mcuq_pad_s8.c
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mcuq.fixed import quantize
+from mcuq.ir import Array, Graph, Node, Shape
+from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.qir import QGraph, QTensor
+
+
+def pairs(node: Node) -> tuple[tuple[int, int], ...]:
+    """(begin, end) for each axis."""
+    return tuple((int(begin), int(end)) for begin, end in node.attrs["pads"])
+
+
+def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
+    """Every size plus its begin and end."""
+    return tuple(begin + s + end for s, (begin, end) in zip(shapes[0], pairs(node), strict=True))
+
+
+def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
+    """``x`` in the middle of ``value``."""
+    values = inputs[0].new_tensor([float(v) for v in node.attrs["value"]])
+    shape = infer(node, [tuple(inputs[0].shape)])
+    padded = values.expand(shape).clone()
+    padded[_middle(node, inputs[0].shape)] = inputs[0]
+    return padded
+
+
+def to_int(
+    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+) -> IntForm:
+    """The same node with integer values in the input's scale."""
+    source = acts[node.inputs[0]]
+    if not isinstance(source.frac, int):
+        raise TypeError(f"{source.name} is an activation: one frac")
+    real = np.array(node.attrs["value"], np.float64)
+    values = quantize(real, source.frac, source.zero).tolist()
+    return IntForm(replace(node, attrs={"pads": pairs(node), "value": tuple(values)}))
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """``x`` in the middle of ``value``."""
+    shape = infer(node, [inputs[0].shape])
+    padded = np.broadcast_to(np.array(node.ints("value"), np.int8), shape).copy()
+    padded[_middle(node, inputs[0].shape)] = inputs[0]
+    return padded
+
+
+def _middle(node: Node, shape: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(
+        slice(begin, begin + size) for size, (begin, _) in zip(shape, pairs(node), strict=True)
+    )
+
+
+def grows(node: Node, shapes: Sequence[Shape]) -> bool:
+    """pad adds (never removes) elements, not along the batch, to at most 4 dimensions."""
+    edges = pairs(node)
+    return len(shapes[0]) <= 4 and edges[0] == (0, 0) and min(min(edges)) >= 0
+
+
+OP = OpSpec("pad", ("Pad",), infer, run_float, to_int, run_int, keeps_scale=True, limits=(grows,))

@@ -1,0 +1,51 @@
+"""reshape: the same elements in the same order; no code runs, the planner shares the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import prod
+
+from mcuq.ir import Array, Graph, Node, Shape
+from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.qir import QGraph, QTensor
+
+
+def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
+    """The attribute ``shape``."""
+    return node.ints("shape")
+
+
+def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
+    """``x`` in the new shape, batch kept."""
+    return inputs[0].reshape(inputs[0].shape[0], *node.ints("shape")[1:])
+
+
+def to_int(
+    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+) -> IntForm:
+    """The same node."""
+    return IntForm(replace(node, attrs={"shape": node.ints("shape")}))
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """``x`` in the new shape, batch kept."""
+    return inputs[0].reshape(len(inputs[0]), *node.ints("shape")[1:])
+
+
+def keeps_size(node: Node, shapes: Sequence[Shape]) -> bool:
+    """reshape keeps the number of elements and the batch."""
+    shape = node.ints("shape")
+    return prod(shape) == prod(shapes[0]) and shape[:1] == shapes[0][:1]
+
+
+OP = OpSpec(
+    "reshape",
+    ("Reshape", "Flatten", "Squeeze", "Unsqueeze"),
+    infer,
+    run_float,
+    to_int,
+    run_int,
+    keeps_scale=True,
+    limits=(keeps_size,),
+)

@@ -1,0 +1,54 @@
+"""transpose: axes in the order ``perm``; the batch stays first.
+
+C: mcuq_transpose_s8.c
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mcuq.ir import Array, Graph, Node, Shape
+from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.qir import QGraph, QTensor
+
+
+def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
+    """The sizes in the order ``perm``."""
+    return tuple(shapes[0][axis] for axis in node.ints("perm"))
+
+
+def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
+    """``x`` with its axes in the order ``perm``."""
+    return inputs[0].permute(node.ints("perm"))
+
+
+def to_int(
+    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+) -> IntForm:
+    """The same node."""
+    return IntForm(replace(node, attrs={"perm": node.ints("perm")}))
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """``x`` with its axes in the order ``perm``."""
+    return np.ascontiguousarray(inputs[0].transpose(node.ints("perm")))
+
+
+def keeps_batch(node: Node, shapes: Sequence[Shape]) -> bool:
+    """transpose leaves the batch in front and takes at most 4 dimensions."""
+    return node.ints("perm")[0] == 0 and len(shapes[0]) <= 4
+
+
+OP = OpSpec(
+    "transpose",
+    ("Transpose",),
+    infer,
+    run_float,
+    to_int,
+    run_int,
+    keeps_scale=True,
+    limits=(keeps_batch,),
+)
