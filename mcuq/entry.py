@@ -1,0 +1,44 @@
+"""What a test harness must know about a generated model: its name, buffers and steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """An input or output of the generated function: its C identifier and its size."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """A step that reports its output tensor: the name that reports use, and the tensor's size."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """``<id>_run(arena, inputs..., outputs...)`` of ``<id>.h``; ``arena`` in bytes, aligned to 16.
+
+    ``steps`` are in the order in which they run, and the index is what ``MCUQ_TRACE_STEP`` passes.
+    """
+
+    id: str
+    arena: int
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
+    steps: tuple[StepInfo, ...]
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of one vector of inputs.
+
+        >>> Entry("m", 0, (Buffer("x", 3), Buffer("z", 2)), (Buffer("y", 1),), ()).input_bytes
+        5
+        """
+        return sum(buffer.bytes for buffer in self.inputs)

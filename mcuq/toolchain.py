@@ -1,0 +1,196 @@
+"""Compilers and emulators: where they are, which version, and how one is run.
+
+``call`` is the only place of the package that starts another program.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcuq.errors import ToolError
+
+
+@dataclass(frozen=True)
+class Need:
+    """A program, what it is needed for, and the Debian or Ubuntu packages that bring it."""
+
+    program: str
+    purpose: str
+    packages: str
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A row of ``mcuq doctor``: ``path`` is None if the program (or its headers) is missing."""
+
+    name: str
+    path: str | None
+    version: str | None
+    needed_for: str
+    install: str
+
+
+NEEDS = (
+    Need(
+        "arm-none-eabi-gcc",
+        "images for Arm Cortex-M boards",
+        "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    ),
+    Need(
+        "riscv64-unknown-elf-gcc",
+        "images for RISC-V boards",
+        "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
+    ),
+    Need("qemu-system-arm", "running Arm images", "qemu-system-arm"),
+    Need("qemu-system-riscv32", "running RISC-V images", "qemu-system-misc"),
+    Need("gcc", "running generated C on this computer, counting instructions", "gcc libc6-dev"),
+    Need("clang-format", "nothing at run time; checks the style of the C sources", "clang-format"),
+)
+_PACKAGES = {need.program: need.packages for need in NEEDS}
+_FAMILIES = {"arm-none-eabi": NEEDS[0].packages, "riscv64-unknown-elf": NEEDS[1].packages}
+
+# Debian's RISC-V compiler comes without a C library; picolibc's specs name its headers and archive.
+SPECS = {"riscv64-unknown-elf": ("--specs=picolibc.specs",)}
+
+
+class CallFailed(ToolError):
+    """A program ended with an exit code that its caller did not expect."""
+
+    def __init__(self, program: str, reason: str, remedy: str, code: int, output: str) -> None:
+        super().__init__(program, reason, remedy)
+        self.code, self.output = code, output
+
+
+def install_command(program: str) -> str:
+    """The command that installs ``program`` on Debian and Ubuntu.
+
+    >>> install_command("arm-none-eabi-objcopy")
+    'apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi'
+    """
+    family = program.rpartition("-")[0]
+    return f"apt-get install {_PACKAGES.get(program) or _FAMILIES.get(family, program)}"
+
+
+def find(program: str) -> str:
+    """The path of ``program``; ToolError with the command that installs it."""
+    path = shutil.which(program)
+    if path is None:
+        remedy = f"Install it with '{install_command(program)}', or see 'mcuq doctor'"
+        raise ToolError(program, "not found on PATH", remedy)
+    return path
+
+
+def call(
+    argv: Sequence[str | Path],
+    timeout: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> str:
+    """What a program printed on standard output; it must end with 0 within ``timeout`` seconds.
+
+    ``env`` adds to the environment (messages are asked for in English). On a time-out the whole
+    process group is killed. Raises ToolError: missing, failed (its last error line), or too slow.
+    """
+    program = str(argv[0])
+    command = [find(program), *(str(word) for word in argv[1:])]
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        env={**os.environ, "LC_ALL": "C", **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            _kill_group(process)
+            raise ToolError(
+                Path(program).name,
+                f"did not end within {timeout:g} s and was stopped",
+                "Allow more time, or look for an endless loop",
+            ) from None
+        except BaseException:
+            _kill_group(process)
+            raise
+    if process.returncode != 0:
+        raise _failure(Path(program).name, process.returncode, f"{out}\n{err}")
+    return out
+
+
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    """Kill the program and what it started; they share its session."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    process.wait()
+
+
+def _failure(program: str, code: int, output: str) -> CallFailed:
+    reason = f"ended with {_code_text(code)}"
+    line = last_error(output)
+    return CallFailed(program, f"{reason}: {line}" if line else reason, "", code, output)
+
+
+def _code_text(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def last_error(output: str) -> str:
+    """The line that says what went wrong: the last one with ``error`` in it, else the last one.
+
+    >>> last_error("a.c:3: error: no such thing\\na.c:3: note: here\\n")
+    'a.c:3: error: no such thing'
+    """
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if re.search(r"\berror\b", line)]
+    return (errors or lines or [""])[-1]
+
+
+def version(program: str) -> str:
+    """The version number that ``program --version`` states in its first line.
+
+    Vendors put a package name in brackets before it; gcc and QEMU end theirs with it.
+    """
+    first = call([program, "--version"], timeout=20).partition("\n")[0]
+    numbers = re.findall(r"(?<![\w:.])\d+\.\d+(?:\.\d+)?", re.sub(r"\([^)]*\)", "", first))
+    return numbers[0] if numbers else first
+
+
+def _has_c_library(compiler: str) -> bool:
+    """Whether the cross compiler finds <string.h>; some distributions package it separately."""
+    specs = SPECS.get(compiler.removesuffix("-gcc"), ())
+    try:
+        call([compiler, *specs, "-E", "-include", "string.h", "-x", "c", "/dev/null"], timeout=20)
+    except ToolError:
+        return False
+    return True
+
+
+def survey() -> list[Tool]:
+    """All tools that mcuq can use, in a fixed order, whether found or not."""
+    return [_row(need) for need in NEEDS]
+
+
+def _row(need: Need) -> Tool:
+    path = shutil.which(need.program)
+    if path is not None and need.program.endswith("-gcc") and not _has_c_library(need.program):
+        path = None
+    return Tool(
+        need.program,
+        path,
+        version(need.program) if path else None,
+        need.purpose,
+        install_command(need.program),
+    )

@@ -1,0 +1,180 @@
+/* mcuq_count.c: a QEMU TCG plugin (API version 1) that counts executed instructions by address.
+ *
+ * Options: out=FILE, begin=ADDRESS, end=ADDRESS and, optionally, mark=ADDRESS (all of functions).
+ * Counting starts when execution reaches `begin`. Each time it reaches `mark` or `end`, one
+ * section "step" with a line "address count" per executed address is written, and the counters
+ * start again from zero; after `end` nothing is counted until `begin` is reached again.
+ * The instruction at `begin`, `mark` or `end` itself counts toward the section that it opens.
+ *
+ * QEMU's header is packaged by few distributions, so the functions used are declared here.
+ */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define SLOTS (1u << 18) /* addresses of one image; a power of two */
+
+typedef uint64_t qemu_plugin_id_t;
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS };
+enum qemu_plugin_op { QEMU_PLUGIN_INLINE_ADD_U64 };
+typedef void (*translate_callback)(qemu_plugin_id_t id, struct qemu_plugin_tb *block);
+typedef void (*execute_callback)(unsigned int cpu, void *data);
+typedef void (*exit_callback)(qemu_plugin_id_t id, void *data);
+
+void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, translate_callback callback);
+void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, exit_callback callback, void *data);
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
+struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *block, size_t index);
+uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
+                                            execute_callback callback,
+                                            enum qemu_plugin_cb_flags flags, void *data);
+void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn,
+                                                enum qemu_plugin_op op, void *counter,
+                                                uint64_t increment);
+
+EXPORT int qemu_plugin_version = 1;
+EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv);
+
+typedef struct {
+    uint64_t address; /* plus one, so that zero means free */
+    uint64_t count;
+} slot;
+
+static slot slots[SLOTS];
+static FILE *out;
+static uint64_t begin_address, end_address, mark_address;
+static bool counting;
+
+static void fail(const char *reason)
+{
+    fprintf(stderr, "mcuq_count: %s\n", reason);
+    exit(1);
+}
+
+static slot *slot_of(uint64_t address)
+{
+    uint32_t index = (uint32_t)((address >> 1) * 2654435761u) & (SLOTS - 1);
+    for (uint32_t probes = 0; probes < SLOTS; probes++) {
+        slot *s = &slots[index];
+        if (s->address == 0) {
+            s->address = address + 1;
+        }
+        if (s->address == address + 1) {
+            return s;
+        }
+        index = (index + 1) & (SLOTS - 1);
+    }
+    fail("too many addresses");
+    return NULL;
+}
+
+static void clear(void)
+{
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        slots[i].count = 0;
+    }
+}
+
+static void write_section(void)
+{
+    fprintf(out, "step\n");
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        if (slots[i].count != 0) {
+            fprintf(out, "%" PRIx64 " %" PRIu64 "\n", slots[i].address - 1, slots[i].count);
+        }
+    }
+}
+
+static void on_begin(unsigned int cpu, void *data)
+{
+    (void)cpu;
+    (void)data;
+    clear();
+    counting = true;
+}
+
+static void on_mark(unsigned int cpu, void *data)
+{
+    (void)cpu;
+    (void)data;
+    if (counting) {
+        write_section();
+        clear();
+    }
+}
+
+static void on_end(unsigned int cpu, void *data)
+{
+    on_mark(cpu, data);
+    counting = false;
+}
+
+static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
+{
+    (void)id;
+    const size_t length = qemu_plugin_tb_n_insns(block);
+    for (size_t i = 0; i < length; i++) {
+        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(block, i);
+        const uint64_t address = qemu_plugin_insn_vaddr(insn);
+        if (address == begin_address || address == end_address || address == mark_address) {
+            const execute_callback callback = (address == begin_address) ? on_begin
+                                              : (address == end_address) ? on_end
+                                                                         : on_mark;
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, callback, QEMU_PLUGIN_CB_NO_REGS, NULL);
+        }
+        qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64,
+                                                   &slot_of(address)->count, 1);
+    }
+}
+
+static void finish(qemu_plugin_id_t id, void *data)
+{
+    (void)id;
+    (void)data;
+    if (fclose(out) != 0) {
+        fail("the counts could not be written");
+    }
+}
+
+static bool option(const char *text, const char *key, const char **value)
+{
+    const size_t length = strlen(key);
+    if (strncmp(text, key, length) != 0 || text[length] != '=') {
+        return false;
+    }
+    *value = text + length + 1;
+    return true;
+}
+
+int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv)
+{
+    (void)info;
+    const char *value;
+    mark_address = UINT64_MAX;
+    for (int i = 0; i < argc; i++) {
+        if (option(argv[i], "out", &value)) {
+            out = fopen(value, "w");
+        } else if (option(argv[i], "begin", &value)) {
+            begin_address = strtoull(value, NULL, 0);
+        } else if (option(argv[i], "end", &value)) {
+            end_address = strtoull(value, NULL, 0);
+        } else if (option(argv[i], "mark", &value)) {
+            mark_address = strtoull(value, NULL, 0);
+        }
+    }
+    if (out == NULL || begin_address == 0 || end_address == 0) {
+        fprintf(stderr, "mcuq_count: out, begin and end are required\n");
+        return 1;
+    }
+    qemu_plugin_register_vcpu_tb_trans_cb(id, translate);
+    qemu_plugin_register_atexit_cb(id, finish, NULL);
+    return 0;
+}
