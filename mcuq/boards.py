@@ -1,0 +1,311 @@
+"""Boards: one TOML file each, checked here, no code.
+
+A board without a machine of its own in QEMU names a twin with the same core (``emulate.board``):
+the image is linked for the board's own sizes to prove that it fits, and run on the twin's map.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcuq import assets
+from mcuq.errors import BoardError
+
+if TYPE_CHECKING:
+    from mcuq.kernels.variant import Cpu
+
+DEFAULT_STACK = 2048
+TOOLCHAINS = ("arm-none-eabi", "riscv64-unknown-elf")
+STARTUP = {
+    "arm-none-eabi": "mcuq_startup_cortex_m.c",
+    "riscv64-unknown-elf": "mcuq_startup_riscv32.S",
+}
+
+
+@dataclass(frozen=True)
+class Core:
+    """A core that mcuq knows.
+
+    ``features``: what every chip with it has; ``options``: what a board file may add; ``runs_on``:
+    other emulated cores that run its code unchanged.
+    """
+
+    toolchain: str
+    features: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    runs_on: tuple[str, ...] = ()
+
+
+_ARM = "arm-none-eabi"
+_RISCV = "riscv64-unknown-elf"
+_V7M = ("thumb2", "mul_long", "div")
+CORES: dict[str, Core] = {
+    "cortex-m0": Core(_ARM, runs_on=("cortex-m0plus", "cortex-m3")),
+    "cortex-m0plus": Core(_ARM, runs_on=("cortex-m0", "cortex-m3")),
+    "cortex-m3": Core(_ARM, _V7M),
+    "cortex-m4": Core(_ARM, _V7M, ("dsp",)),
+    "cortex-m7": Core(_ARM, _V7M, ("dsp",)),
+    "cortex-m33": Core(_ARM, _V7M, ("dsp",)),
+    "cortex-m55": Core(_ARM, _V7M, ("dsp", "mve")),
+    "rv32imc": Core(_RISCV, ("riscv", "mul_long", "div"), runs_on=("rv32imac",)),
+    "rv32imac": Core(_RISCV, ("riscv", "mul_long", "div")),
+}
+
+_NEEDED = ("name", "title", "cpu", "clock_hz", "flags", "features", "toolchain", "memory")
+_KNOWN = (*_NEEDED, "stack", "source", "emulate")
+
+
+@dataclass(frozen=True)
+class Region:
+    """Bytes ``origin .. origin + length - 1`` of the address space."""
+
+    origin: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        return self.origin + self.length
+
+    def overlaps(self, other: Region) -> bool:
+        return self.origin < other.end and other.origin < self.end
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board as its file states it.
+
+    ``stack``: bytes that the linker script reserves at the top of RAM. ``vectors``: where the
+    vector table must lie if not at the start of flash. ``emulate_board`` or ``emulate_command``
+    says how it is emulated; neither is set for a board that cannot be.
+    """
+
+    name: str
+    title: str
+    cpu: str
+    clock_hz: int
+    flags: tuple[str, ...]
+    features: tuple[str, ...]
+    toolchain: str
+    flash: Region
+    ram: Region
+    emulate_board: str | None = None
+    emulate_command: tuple[str, ...] = ()
+    stack: int = DEFAULT_STACK
+    source: str = ""
+    vectors: Region | None = None
+
+
+def names() -> tuple[str, ...]:
+    """The names of the boards that come with mcuq, sorted."""
+    return tuple(sorted(path.stem for path in assets.boards().glob("*.toml")))
+
+
+def all_boards() -> tuple[Board, ...]:
+    """Every board that comes with mcuq, by name."""
+    return tuple(load(name) for name in names())
+
+
+def load(name_or_path: str | Path) -> Board:
+    """The board of this name, or of the user's own ``.toml`` file."""
+    text = str(name_or_path)
+    if text.endswith(".toml"):
+        return _read(Path(name_or_path))
+    if text not in names():
+        raise BoardError(text, "no such board", _hint(text, names(), "Run 'mcuq boards'"))
+    return _read(assets.boards() / f"{text}.toml")
+
+
+def machine(board: Board) -> Board:
+    """The board whose memory map and QEMU command a run uses: ``board`` itself, or its twin."""
+    if board.emulate_command:
+        return board
+    if board.emulate_board is None:
+        raise BoardError(board.name, "it has no emulated machine", "Add [emulate] to its file")
+    return load(board.emulate_board)
+
+
+def cpu(board: Board) -> Cpu:
+    """The core as kernels see it: what the core always has and what the board's file adds."""
+    from mcuq.kernels.variant import Cpu  # kernels bring numpy; a list of boards needs none
+
+    return Cpu(board.cpu, frozenset(CORES[board.cpu].features + board.features))
+
+
+def startup_sources(board: Board) -> tuple[Path, ...]:
+    """The startup and semihosting files of a test image for this board."""
+    folder = assets.runtime_c() / "startup"
+    common = ("mcuq_startup.c", "mcuq_semihost.c")
+    return tuple(folder / name for name in (STARTUP[board.toolchain], *common))
+
+
+def _read(path: Path) -> Board:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BoardError(str(path), "no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BoardError(str(path), f"it cannot be read: {error}") from None
+    board = _Checker(str(path)).board(table)
+    _check_twin(board, str(path))
+    return board
+
+
+def _check_twin(board: Board, where: str) -> None:
+    if board.emulate_board is None:
+        return
+    if board.emulate_board not in names():
+        hint = _hint(board.emulate_board, names(), "Run 'mcuq boards'")
+        raise BoardError(where, f"emulate.board '{board.emulate_board}' is unknown", hint)
+    twin = load(board.emulate_board)
+    if not twin.emulate_command:
+        raise BoardError(where, f"emulate.board '{twin.name}' has no QEMU command of its own")
+    if twin.cpu not in (board.cpu, *CORES[board.cpu].runs_on):
+        reason = f"its core {board.cpu} is not that of emulate.board '{twin.name}', {twin.cpu}"
+        raise BoardError(where, reason)
+
+
+@dataclass(frozen=True)
+class _Checker:
+    """Reads one board file's table; every fault is a BoardError that names the file."""
+
+    where: str
+
+    def board(self, table: Mapping[str, Any]) -> Board:
+        self.keys(table, "", _KNOWN, _NEEDED)
+        memory = self.table(table, "memory")
+        self.keys(memory, "memory.", ("flash", "ram", "vectors"), ("flash", "ram"))
+        regions = {key: self.region(memory, key) for key in memory}
+        self.disjoint(regions)
+        emulate = self.table(table, "emulate") if "emulate" in table else {}
+        command = self.emulate(emulate)
+        board = Board(
+            name=self.name(table),
+            title=self.text(table, "title"),
+            cpu=self.choice(table, "cpu", CORES),
+            clock_hz=self.integer(table, "clock_hz", 1000, 10**10),
+            flags=self.texts(table, "flags"),
+            features=self.texts(table, "features"),
+            toolchain=self.choice(table, "toolchain", TOOLCHAINS),
+            flash=regions["flash"],
+            ram=regions["ram"],
+            emulate_board=self.text(emulate, "board") if "board" in emulate else None,
+            emulate_command=command,
+            stack=self.stack(table, regions["ram"]),
+            source=" ".join(self.text(table, "source").split()) if "source" in table else "",
+            vectors=regions.get("vectors"),
+        )
+        self.core(board)
+        return board
+
+    def fail(self, reason: str, remedy: str = "") -> BoardError:
+        return BoardError(self.where, reason, remedy)
+
+    def keys(
+        self, table: Mapping[str, Any], prefix: str, known: Iterable[str], needed: Iterable[str]
+    ) -> None:
+        for key in table:
+            if key not in known:
+                raise self.fail(f"unknown key '{prefix}{key}'", _hint(key, known))
+        for key in needed:
+            if key not in table:
+                raise self.fail(f"key '{prefix}{key}' is missing")
+
+    def table(self, table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+        value = table[key]
+        if not isinstance(value, dict):
+            raise self.fail(f"'{key}' must be a table")
+        return value
+
+    def text(self, table: Mapping[str, Any], key: str) -> str:
+        value = table[key]
+        if not isinstance(value, str) or not value.strip():
+            raise self.fail(f"'{key}' must be a text that is not empty")
+        return value
+
+    def texts(self, table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+        value = table[key]
+        if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
+            raise self.fail(f"'{key}' must be a list of texts")
+        return tuple(value)
+
+    def integer(self, table: Mapping[str, Any], key: str, low: int, high: int) -> int:
+        value = table[key]
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.fail(f"'{key}' must be an integer")
+        if not low <= value <= high:
+            raise self.fail(f"'{key}' is {value}, not in {low}..{high}")
+        return value
+
+    def choice(self, table: Mapping[str, Any], key: str, known: Iterable[str]) -> str:
+        value = self.text(table, key)
+        if value not in known:
+            raise self.fail(f"{key} '{value}' is unknown", _hint(value, known))
+        return value
+
+    def name(self, table: Mapping[str, Any]) -> str:
+        name, stem = self.text(table, "name"), Path(self.where).stem
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise self.fail(f"name '{name}' must be lower-case letters, digits and _")
+        if name != stem:
+            raise self.fail(f"name '{name}' is not the file's, '{stem}'")
+        return name
+
+    def region(self, memory: Mapping[str, Any], key: str) -> Region:
+        table = self.table(memory, key)
+        self.keys(table, f"memory.{key}.", ("origin", "length"), ("origin", "length"))
+        origin = self.integer(table, "origin", 0, 2**32 - 1)
+        length = self.integer(table, "length", 1, 2**32 - origin)
+        if origin % 4 or length % 4:
+            raise self.fail(f"memory.{key}: origin and length must be multiples of 4")
+        return Region(origin, length)
+
+    def disjoint(self, regions: Mapping[str, Region]) -> None:
+        keys = sorted(regions)
+        for i, key in enumerate(keys):
+            for other in keys[i + 1 :]:
+                if regions[key].overlaps(regions[other]):
+                    raise self.fail(f"memory.{key} and memory.{other} overlap")
+
+    def stack(self, table: Mapping[str, Any], ram: Region) -> int:
+        stack = self.integer({"stack": DEFAULT_STACK, **table}, "stack", 256, ram.length)
+        if stack % 8:
+            raise self.fail(f"'stack' is {stack}, not a multiple of 8")
+        return stack
+
+    def emulate(self, table: Mapping[str, Any]) -> tuple[str, ...]:
+        self.keys(table, "emulate.", ("board", "command"), ())
+        if len(table) > 1:
+            raise self.fail("[emulate] has both a board and a command", "Keep one")
+        command = self.texts(table, "command") if "command" in table else ()
+        if "command" in table and not (command and command[0].startswith("qemu-system-")):
+            raise self.fail("emulate.command must start with a qemu-system- program")
+        return command
+
+    def core(self, board: Board) -> None:
+        core = CORES[board.cpu]
+        if board.toolchain != core.toolchain:
+            raise self.fail(f"toolchain of {board.cpu} is {core.toolchain}")
+        for feature in board.features:
+            if feature not in core.options:
+                options = ", ".join(core.options) or "none"
+                raise self.fail(f"feature '{feature}' is not one of {board.cpu}'s: {options}")
+        for flag in board.flags:
+            if not flag.startswith("-"):
+                raise self.fail(f"flag '{flag}' does not start with -")
+        option = "-mcpu=" if core.toolchain == _ARM else "-march="
+        if not any(re.fullmatch(rf"{option}{board.cpu}([+_].*)?", f) for f in board.flags):
+            raise self.fail(f"flags do not hold {option}{board.cpu}")
+
+
+def _hint(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, 1)
+    if close:
+        return f"The closest is '{close[0]}'"
+    return otherwise or "Known: " + ", ".join(known)
