@@ -1,13 +1,31 @@
-"""add: y = clip(a + b)."""
+"""add: y = clip(a + b). In integers, also for sub (then ``mul_b`` is negative):
+
+    y = clamp((a * mul_a + b * mul_b + bias) >> shift, out_min, out_max)
+
+``mul_a`` and ``mul_b`` are +-2**k and only align the fracs, so the sum is exact before its one
+rounding; ``bias`` holds the zeros and the rounding constant.
+
+C: mcuq_add_s8.c
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from mcuq.ir import Node
-from mcuq.ops import broadcast
-from mcuq.ops.clip import clamp
-from mcuq.ops.spec import OpSpec, TorchTensor
+import numpy as np
+
+from mcuq.errors import ModelError
+from mcuq.fixed import half
+from mcuq.ir import Array, Graph, Node
+from mcuq.ops import broadcast, operand
+from mcuq.ops.clip import clamp, out_range
+from mcuq.ops.spec import IntForm, OpSpec, RunFloat, TorchTensor
+from mcuq.qir import QGraph, QTensor
+
+# The largest left shift of an operand, and the largest right shift of the sum: with them
+# |a * mul_a| + |b * mul_b| + |bias| <= 4 * 2**27 + 2**21 + 2**29 < 2**31.
+MAX_LEFT = 20
+MAX_SHIFT = 22
 
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
@@ -15,4 +33,98 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return clamp(inputs[0] + inputs[1], node.attrs["clip"])
 
 
-OP = OpSpec("add", ("Add",), broadcast.infer, run_float, limits=(broadcast.spreads,))
+def frac_range(frac_a: int, frac_b: int) -> tuple[int, int]:
+    """The lowest and highest frac of the output for which 32 bits suffice.
+
+    Empty (low > high) where the operands' fracs differ by more than 42; the operands
+    themselves may differ by 20 at most.
+
+    >>> frac_range(5, 7)
+    (-15, 25)
+    """
+    return max(frac_a, frac_b) - MAX_SHIFT, min(frac_a, frac_b) + MAX_LEFT
+
+
+def to_int(
+    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+) -> IntForm:
+    """The integer add; a table if an operand is a scalar constant."""
+    return integer_sum(node, graph, acts, run_float, 1)
+
+
+def integer_sum(
+    node: Node,
+    graph: Graph,
+    acts: Mapping[str, QTensor],
+    float_twin: RunFloat,
+    sign: int,
+) -> IntForm:
+    """The integer form of ``a + sign * b``."""
+    operand.check_ranks(node, graph)
+    table = operand.scalar_form(node, graph, acts, float_twin)
+    if table is not None:
+        return table
+    output = acts[node.output]
+    constants = _constant(node, graph, acts)
+    known = {**acts, **constants}
+    a, b = (known[name] for name in node.inputs)
+    attrs = _aligned(graph.name, node.name, (a, b, output), sign)
+    low, high = out_range(node.attrs["clip"], output)
+    form = Node(
+        "add", node.name, (a.name, b.name), node.outputs, {**attrs, "out_min": low, "out_max": high}
+    )
+    return IntForm(form, tuple(constants.values()))
+
+
+def _constant(node: Node, graph: Graph, acts: Mapping[str, QTensor]) -> dict[str, QTensor]:
+    """The constant operand in integers, keyed by its float name; empty if there is none."""
+    index = operand.constant_index(node, graph)
+    if index is None:
+        return {}
+    frac_x = operand.frac_of(acts[node.inputs[1 - index]])
+    frac_y = operand.frac_of(acts[node.output])
+    # At frac_y + 16 a unit is far below the output's: finer would not change a single result.
+    low, high = max(frac_x, frac_y) - MAX_LEFT, min(frac_x + MAX_LEFT, frac_y + 16)
+    name = node.inputs[index]
+    return {name: operand.quantize_constant(f"{node.output}.constant", graph.data(name), low, high)}
+
+
+def _aligned(
+    model: str, name: str, tensors: tuple[QTensor, QTensor, QTensor], sign: int
+) -> dict[str, int]:
+    """mul_a, mul_b, bias and shift for operands a, b and output y."""
+    a, b, y = tensors
+    frac_a, frac_b, frac_y = (operand.frac_of(t) for t in tensors)
+    shift = max(0, frac_a - frac_y, frac_b - frac_y)
+    left_a, left_b = shift + frac_y - frac_a, shift + frac_y - frac_b
+    if shift > MAX_SHIFT or max(left_a, left_b) > MAX_LEFT:
+        raise ModelError(
+            model,
+            f"node '{name}': the values of its operands and output differ too much in size "
+            f"(fracs {frac_a}, {frac_b} and {frac_y})",
+            f"Scale the smaller one up in the network: fracs may differ by {MAX_LEFT} at most",
+        )
+    mul_a, mul_b = 1 << left_a, sign * (1 << left_b)
+    bias = half(shift) + (y.zero << shift) - a.zero * mul_a - b.zero * mul_b
+    return {"mul_a": mul_a, "mul_b": mul_b, "bias": bias, "shift": shift}
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """(a, b) s8 -> s8; 32 bits suffice for every value (``frac_range``)."""
+    a, b = (values.astype(np.int32) for values in inputs)
+    acc = a * node.int("mul_a") + b * node.int("mul_b") + node.int("bias")
+    acc >>= node.int("shift")
+    y: Array = np.clip(acc, node.int("out_min"), node.int("out_max")).astype(np.int8)
+    return y
+
+
+OP = OpSpec(
+    "add",
+    ("Add",),
+    broadcast.infer,
+    run_float,
+    to_int,
+    run_int,
+    limits=(broadcast.spreads,),
+    note="a scalar constant operand makes it a table",
+)

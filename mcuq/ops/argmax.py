@@ -40,7 +40,8 @@ def to_int(
 
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     """(..., C) s8 -> (..., 1) s32."""
-    return np.argmax(inputs[0], axis=-1, keepdims=True).astype(np.int32)
+    index: Array = np.argmax(inputs[0], axis=-1, keepdims=True).astype(np.int32)
+    return index
 
 
 OP = OpSpec("argmax", ("ArgMax",), infer, run_float, to_int, run_int)

@@ -16,9 +16,8 @@ from mcuq.ir import Node, Shape
 
 @dataclass(frozen=True)
 class Spread:
-    """The output as ``rows * inner``; element (r, i) of operand k is ``rows[k] * r + inner[k] * i``.
-
-    ``row_step`` and ``inner_step`` hold these two factors for each operand.
+    """The output as ``rows * inner``; element (r, i) of operand k lies at
+    ``row_step[k] * r + inner_step[k] * i``.
     """
 
     rows: int

@@ -1,4 +1,4 @@
-"""clip: y = min(max(x, low), high); relu is (0, inf), relu6 (0, 6). In integers a 256-entry table."""
+"""clip: y = min(max(x, low), high); relu is (0, inf), relu6 (0, 6). In integers a table."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
 
 
 def along_inner_axis(node: Node, shapes: Sequence[Shape]) -> bool:
-    """concat joins along any axis but the batch, and the other axes have equal sizes."""
+    """Concat joins along any axis but the batch, and the other axes have equal sizes."""
     axis, rank = node.int("axis"), len(shapes[0])
     rest = {(*s[:axis], *s[axis + 1 :]) for s in shapes}
     return 0 < axis < rank and all(len(s) == rank for s in shapes) and len(rest) == 1

@@ -1,4 +1,4 @@
-"""from_u8: u8 -> s8 with zero -128, y = x XOR 0x80 (= x - 128); the quantizer puts it behind inputs.
+"""from_u8: u8 -> s8 with zero -128, y = x XOR 0x80 (= x - 128); stands behind u8 inputs.
 
 C: mcuq_from_u8_s8.c
 """

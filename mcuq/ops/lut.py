@@ -28,7 +28,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
 
 
 def from_function(run_float: RunFloat) -> ToInt:
-    """The ``to_int`` of a one-input operator: its float twin, evaluated in float64 at all inputs."""
+    """The ``to_int`` of a one-input operator: its float twin, in float64, at all 256 inputs."""
 
     def to_int(
         node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]

@@ -1,13 +1,29 @@
-"""mul: y = clip(a * b)."""
+"""mul: y = clip(a * b). In integers
+
+    y = clamp(((a - zero_a) * (b - zero_b) + bias) >> shift, out_min, out_max)
+
+with shift = frac_a + frac_b - frac_y, so the product is exact before its one rounding; ``bias``
+holds the output's zero and the rounding constant.
+
+C: mcuq_mul_s8.c
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from mcuq.ir import Node
-from mcuq.ops import broadcast
-from mcuq.ops.clip import clamp
-from mcuq.ops.spec import OpSpec, TorchTensor
+import numpy as np
+
+from mcuq.errors import ModelError
+from mcuq.fixed import half
+from mcuq.ir import Array, Graph, Node
+from mcuq.ops import broadcast, operand
+from mcuq.ops.clip import clamp, out_range
+from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.qir import QGraph, QTensor
+
+# |product| <= 255 * 255 < 2**16, |bias| <= 2**30 + 2**22: the sum stays below 2**31.
+MAX_SHIFT = 23
 
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
@@ -15,4 +31,87 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return clamp(inputs[0] * inputs[1], node.attrs["clip"])
 
 
-OP = OpSpec("mul", ("Mul",), broadcast.infer, run_float, limits=(broadcast.spreads,))
+def frac_range(frac_a: int, frac_b: int) -> tuple[int, int]:
+    """The lowest and highest frac of the output: no finer than the exact product.
+
+    >>> frac_range(5, 7)
+    (-11, 12)
+    """
+    return frac_a + frac_b - MAX_SHIFT, frac_a + frac_b
+
+
+def to_int(
+    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+) -> IntForm:
+    """The integer mul; a table if an operand is a scalar constant."""
+    operand.check_ranks(node, graph)
+    table = operand.scalar_form(node, graph, acts, run_float)
+    if table is not None:
+        return table
+    constants = _constant(node, graph, acts)
+    known = {**acts, **constants}
+    a, b = (known[name] for name in node.inputs)
+    y = acts[node.output]
+    shift = _shift(graph.name, node.name, (a, b, y))
+    low, high = out_range(node.attrs["clip"], y)
+    attrs = {
+        "zero_a": a.zero,
+        "zero_b": b.zero,
+        "bias": half(shift) + (y.zero << shift),
+        "shift": shift,
+        "out_min": low,
+        "out_max": high,
+    }
+    form = Node("mul", node.name, (a.name, b.name), node.outputs, attrs)
+    return IntForm(form, tuple(constants.values()))
+
+
+def _constant(node: Node, graph: Graph, acts: Mapping[str, QTensor]) -> dict[str, QTensor]:
+    """The constant operand in integers, keyed by its float name; empty if there is none.
+
+    Its frac keeps ``shift`` in range. A constant too large for that saturates: one step of the
+    other operand would then already move the output across half its range.
+    """
+    index = operand.constant_index(node, graph)
+    if index is None:
+        return {}
+    frac_x = operand.frac_of(acts[node.inputs[1 - index]])
+    low = operand.frac_of(acts[node.output]) - frac_x
+    name = node.inputs[index]
+    data = graph.data(name)
+    constant = operand.quantize_constant(f"{node.output}.constant", data, low, low + MAX_SHIFT)
+    return {name: constant}
+
+
+def _shift(model: str, name: str, tensors: tuple[QTensor, QTensor, QTensor]) -> int:
+    frac_a, frac_b, frac_y = (operand.frac_of(t) for t in tensors)
+    shift = frac_a + frac_b - frac_y
+    if not 0 <= shift <= MAX_SHIFT:
+        raise ModelError(
+            model,
+            f"node '{name}': the values of its operands and output do not match in size "
+            f"(fracs {frac_a}, {frac_b} and {frac_y})",
+            f"Scale the operands so that frac_a + frac_b - frac_y lies in 0..{MAX_SHIFT}",
+        )
+    return shift
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """(a, b) s8 -> s8."""
+    a = inputs[0].astype(np.int32) - node.int("zero_a")
+    b = inputs[1].astype(np.int32) - node.int("zero_b")
+    acc = (a * b + node.int("bias")) >> node.int("shift")
+    y: Array = np.clip(acc, node.int("out_min"), node.int("out_max")).astype(np.int8)
+    return y
+
+
+OP = OpSpec(
+    "mul",
+    ("Mul",),
+    broadcast.infer,
+    run_float,
+    to_int,
+    run_int,
+    limits=(broadcast.spreads,),
+    note="a scalar constant operand makes it a table",
+)

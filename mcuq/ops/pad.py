@@ -62,7 +62,7 @@ def _middle(node: Node, shape: Sequence[int]) -> tuple[slice, ...]:
 
 
 def grows(node: Node, shapes: Sequence[Shape]) -> bool:
-    """pad adds (never removes) elements, not along the batch, to at most 4 dimensions."""
+    """Pad adds (never removes) elements, not along the batch, to at most 4 dimensions."""
     edges = pairs(node)
     return len(shapes[0]) <= 4 and edges[0] == (0, 0) and min(min(edges)) >= 0
 

@@ -34,7 +34,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
 
 
 def keeps_size(node: Node, shapes: Sequence[Shape]) -> bool:
-    """reshape keeps the number of elements and the batch."""
+    """Reshape keeps the number of elements and the batch."""
     shape = node.ints("shape")
     return prod(shape) == prod(shapes[0]) and shape[:1] == shapes[0][:1]
 

@@ -1,11 +1,26 @@
-"""softmax over the last axis."""
+"""softmax over the last axis. In integers, with table[d] = round(32767 * exp(-d * 2**-frac_x)):
+
+    e_i = table[max(q) - q_i]      S = sum e_i      y_i = min(127, (256 * e_i + S // 2) // S - 128)
+
+The output has frac 8 and zero -128. 256 * e + S / 2 < 2**31 up to 65535 values.
+
+C: mcuq_softmax_s8.c
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from mcuq.ir import Node, Shape
-from mcuq.ops.spec import OpSpec, TorchTensor
+import numpy as np
+
+from mcuq.fixed import FloatArray, IntArray, round_half_up
+from mcuq.ir import Array, Graph, Node, Shape
+from mcuq.ops.operand import frac_of
+from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.qir import QGraph, QTensor
+
+OUTPUT_FRAC, OUTPUT_ZERO = 8, -128
+_ONE = 32767
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -18,4 +33,50 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return inputs[0].softmax(dim=-1)
 
 
-OP = OpSpec("softmax", ("Softmax",), infer, run_float)
+def exp_table(frac: int) -> IntArray:
+    """round(32767 * exp(-d * 2**-frac)) for d = 0..255, as s16.
+
+    >>> exp_table(0)[:3].tolist()
+    [32767, 12054, 4434]
+    """
+    distance: FloatArray = np.arange(256) * 2.0**-frac
+    return round_half_up(_ONE * np.exp(-distance)).astype(np.int16)
+
+
+def to_int(
+    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+) -> IntForm:
+    """Softmax with its table; the input's zero does not matter, as only differences count."""
+    source, output = acts[node.inputs[0]], acts[node.output]
+    if (output.frac, output.zero) != (OUTPUT_FRAC, OUTPUT_ZERO):
+        raise ValueError(f"softmax writes frac {OUTPUT_FRAC} and zero {OUTPUT_ZERO}")
+    data = exp_table(frac_of(source))
+    table = QTensor(f"{node.output}.table", (256,), "s16", 15, 0, data)
+    form = Node("softmax", node.name, (source.name, table.name), node.outputs)
+    return IntForm(form, (table,))
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """(x s8, table s16[256]) -> s8."""
+    x, table = inputs[0].astype(np.int16), inputs[1].astype(np.int64)
+    e = table[x.max(axis=-1, keepdims=True) - x]
+    total = e.sum(axis=-1, keepdims=True)
+    y: Array = np.minimum(127, (256 * e + total // 2) // total - 128).astype(np.int8)
+    return y
+
+
+def short_axis(node: Node, shapes: Sequence[Shape]) -> bool:
+    """Softmax takes at most 65535 values, over the last axis."""
+    return shapes[0][-1] <= 65535
+
+
+OP = OpSpec(
+    "softmax",
+    ("Softmax",),
+    infer,
+    run_float,
+    to_int,
+    run_int,
+    limits=(short_axis,),
+    note="last axis",
+)

@@ -1,13 +1,15 @@
-"""sub: y = clip(a - b)."""
+"""sub: y = clip(a - b). In integers it becomes an ``add`` whose ``mul_b`` is negative."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from mcuq.ir import Node
+from mcuq.ir import Graph, Node
 from mcuq.ops import broadcast
+from mcuq.ops.add import integer_sum
 from mcuq.ops.clip import clamp
-from mcuq.ops.spec import OpSpec, TorchTensor
+from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.qir import QTensor
 
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
@@ -15,4 +17,11 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return clamp(inputs[0] - inputs[1], node.attrs["clip"])
 
 
-OP = OpSpec("sub", ("Sub",), broadcast.infer, run_float, limits=(broadcast.spreads,))
+def to_int(
+    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+) -> IntForm:
+    """The integer add with a negative ``mul_b``; a table if an operand is a scalar constant."""
+    return integer_sum(node, graph, acts, run_float, -1)
+
+
+OP = OpSpec("sub", ("Sub",), broadcast.infer, run_float, to_int, limits=(broadcast.spreads,))

@@ -38,7 +38,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
 
 
 def keeps_batch(node: Node, shapes: Sequence[Shape]) -> bool:
-    """transpose leaves the batch in front and takes at most 4 dimensions."""
+    """Transpose leaves the batch in front and takes at most 4 dimensions."""
     return node.ints("perm")[0] == 0 and len(shapes[0]) <= 4
 
 

@@ -18,48 +18,48 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
 
 
 def sigmoid(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """1 / (1 + exp(-x))."""
+    """``1 / (1 + exp(-x))``."""
     return inputs[0].sigmoid()
 
 
 def tanh(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """tanh(x)."""
+    """The hyperbolic tangent."""
     return inputs[0].tanh()
 
 
 def hard_sigmoid(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """clamp(alpha * x + beta, 0, 1)."""
+    """``clamp(alpha * x + beta, 0, 1)``."""
     return (inputs[0] * node.float("alpha") + node.float("beta")).clamp(0.0, 1.0)
 
 
 def hard_swish(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """x * clamp(x / 6 + 1/2, 0, 1)."""
+    """``x * clamp(x / 6 + 1/2, 0, 1)``."""
     return inputs[0] * (inputs[0] / 6.0 + 0.5).clamp(0.0, 1.0)
 
 
 def leaky_relu(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """x, times alpha where negative."""
+    """``x``, times alpha where negative."""
     import torch
 
     return torch.where(inputs[0] < 0, inputs[0] * node.float("alpha"), inputs[0])
 
 
 def elu(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """x, or alpha * (exp(x) - 1) where negative."""
+    """``x``, or ``alpha * (exp(x) - 1)`` where negative."""
     import torch
 
     return torch.nn.functional.elu(inputs[0], alpha=node.float("alpha"))
 
 
 def gelu(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """x * Phi(x), Phi the normal distribution; ``approximate`` is "none" or "tanh"."""
+    """``x * Phi(x)``, Phi the normal distribution; ``approximate`` is "none" or "tanh"."""
     import torch
 
     return torch.nn.functional.gelu(inputs[0], approximate=str(node.attrs["approximate"]))
 
 
 def silu(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """x * sigmoid(x)."""
+    """``x * sigmoid(x)``."""
     return inputs[0] * inputs[0].sigmoid()
 
 

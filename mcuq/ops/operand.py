@@ -1,0 +1,77 @@
+"""The operands of add, sub and mul: activations, or constants that are quantised here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mcuq.errors import ModelError
+from mcuq.fixed import FloatArray, quantize, round_half_up
+from mcuq.ir import Graph, Node
+from mcuq.ops import lut
+from mcuq.ops.spec import IntForm, RunFloat
+from mcuq.qir import QTensor
+
+
+def frac_of(tensor: QTensor) -> int:
+    """The one frac of an activation or of a constant operand."""
+    if not isinstance(tensor.frac, int):
+        raise TypeError(f"{tensor.name} needs one frac")
+    return tensor.frac
+
+
+def constant_index(node: Node, graph: Graph) -> int | None:
+    """Which of the two operands is a constant, if one is."""
+    return next((i for i, name in enumerate(node.inputs) if graph.is_constant(name)), None)
+
+
+def quantize_constant(name: str, real: FloatArray, low: int, high: int) -> QTensor:
+    """``real`` as s8 with the finest frac in [low, high] that saturates nothing (else ``low``).
+
+    Values that are never negative use zero -128, and so 8 bits instead of 7.
+
+    >>> c = quantize_constant("c", np.array([0.5, 3.0]), -8, 24)
+    >>> c.frac, c.zero, c.data.tolist()
+    (6, -128, [-96, 64])
+    """
+    zero = -128 if float(real.min(initial=0.0)) >= 0.0 else 0
+    frac = next((f for f in range(high, low, -1) if _fits(real, f, zero)), low)
+    return QTensor(name, real.shape, "s8", frac, zero, quantize(real, frac, zero))
+
+
+def _fits(real: FloatArray, frac: int, zero: int) -> bool:
+    values = round_half_up(real.astype(np.float64) * 2.0**frac) + zero
+    return bool(values.min(initial=0) >= -128 and values.max(initial=0) <= 127)
+
+
+def scalar_form(
+    node: Node, graph: Graph, acts: Mapping[str, QTensor], run_float: RunFloat
+) -> IntForm | None:
+    """A table, if one operand is a scalar constant: then the node is a function of one value."""
+    index = constant_index(node, graph)
+    if index is None or graph.data(node.inputs[index]).size != 1:
+        return None
+    scalar = float(graph.data(node.inputs[index]).reshape(()))
+
+    def function(real: FloatArray) -> FloatArray:
+        import torch
+
+        operands = [torch.from_numpy(real)] * 2
+        operands[index] = torch.tensor(scalar, dtype=torch.float64)
+        result: FloatArray = run_float(node, operands).numpy()
+        return result
+
+    return lut.tabulate(node.name, acts[node.inputs[1 - index]], acts[node.output], function)
+
+
+def check_ranks(node: Node, graph: Graph) -> None:
+    """Refuse an activation of lower rank: its batch would not line up with the output's."""
+    rank = len(graph.shape(node.output))
+    for name in node.inputs:
+        if len(graph.shape(name)) != rank and not graph.is_constant(name):
+            raise ModelError(
+                graph.name,
+                f"node '{node.name}': operand '{name}' has fewer dimensions than the output",
+                "Reshape it to the output's number of dimensions first",
+            )
