@@ -1,0 +1,93 @@
+"""Graph -> QGraph: choose the power-of-two numbers of every tensor.
+
+``STEPS`` is the ordered list; each step takes a ``State`` and returns one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcuq.data import check_calibration
+from mcuq.errors import DataError, McuqError
+from mcuq.ir import Array, Graph
+from mcuq.qir import QGraph
+from mcuq.quantize import scales
+from mcuq.quantize.assemble import assemble
+from mcuq.quantize.state import EFFORTS, RANGES, Options, Progress, State, Step, StepNote
+from mcuq.reference import feeds_to_float
+
+__all__ = ["STEPS", "Options", "Progress", "Quantized", "StepNote", "quantize", "quantize_report"]
+
+STEPS: tuple[tuple[str, Step], ...] = (
+    ("observe", scales.observe),
+    ("concats", scales.split_concats),
+    ("scales", scales.choose_scales),
+    ("weights", scales.choose_weights),
+)
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """The integer network, one-line warnings for the user, and what each guarded step did."""
+
+    qgraph: QGraph
+    warnings: tuple[str, ...]
+    notes: tuple[StepNote, ...]
+
+
+def quantize(
+    graph: Graph, calibration: Mapping[str, Array], options: Options | None = None
+) -> QGraph:
+    """The integer network of ``graph``; see ``quantize_report``."""
+    return quantize_report(graph, calibration, options).qgraph
+
+
+def quantize_report(
+    graph: Graph, calibration: Mapping[str, Array], options: Options | None = None
+) -> Quantized:
+    """Quantize ``graph``, which must be ready (``passes.run``), with typical inputs.
+
+    ``calibration``: (N, ...) per input port in internal order, as ``data.load`` returns it: reals,
+    or uint8 bytes at a u8 port. Deterministic for the same arguments on the same machine.
+    """
+    options = options or Options()
+    _check(graph, calibration, options)
+    state = State(
+        graph,
+        feeds_to_float(graph, _thinned(calibration, options.rows)),
+        options,
+        warnings=check_calibration(calibration, graph),
+    )
+    for index, (name, step) in enumerate(STEPS):
+        options.report(name, index / len(STEPS))
+        state = step(state)
+    options.report("integers", 1.0)
+    return Quantized(assemble(state), state.warnings, state.notes)
+
+
+def _check(graph: Graph, calibration: Mapping[str, Array], options: Options) -> None:
+    if not calibration:
+        raise DataError(
+            graph.name,
+            "quantizing needs typical inputs to see the ranges of activations",
+            "Pass --calibration FILE.npz with 100 or more of them",
+        )
+    if options.effort not in EFFORTS:
+        raise McuqError("effort", f"'{options.effort}' is not one of {', '.join(EFFORTS)}")
+    if options.ranges not in RANGES:
+        raise McuqError("ranges", f"'{options.ranges}' is not one of {', '.join(RANGES)}")
+    for name in options.fracs:
+        if name not in graph.tensors or graph.is_constant(name):
+            raise McuqError(graph.name, f"no activation '{name}' to set a frac for")
+
+
+def _thinned(feeds: Mapping[str, Array], rows: int) -> dict[str, Array]:
+    """At most ``rows`` rows, evenly spaced."""
+    count = len(next(iter(feeds.values())))
+    if count <= rows:
+        return dict(feeds)
+    kept = np.linspace(0, count - 1, rows).round().astype(int)
+    return {name: values[kept] for name, values in feeds.items()}

@@ -1,0 +1,271 @@
+"""Reads calibration, evaluation and input data, and says in one line what is wrong with it.
+
+Files are ``.npz`` or ``.npy`` in the layout of the user's own model; ``FILE.npz:ARRAY`` picks one
+array. Arrays are returned in internal memory order. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import difflib
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mcuq.errors import DataError
+from mcuq.ir import Array, Graph, Port, to_memory
+from mcuq.qir import QGraph
+
+FEW_ROWS = 8
+LABEL_NAMES = ("y", "label", "labels", "target", "targets")
+Network = Graph | QGraph
+
+
+def load(ref: str | Path, network: Network) -> dict[str, Array]:
+    """The inputs by port name, in internal order: float32, or uint8 bytes at a u8 port."""
+    arrays, picked = read(ref)
+    return _feeds(str(ref), arrays, picked, network)
+
+
+def load_labelled(ref: str | Path, network: Network) -> tuple[dict[str, Array], Array]:
+    """The inputs, and the class of each row as int64.
+
+    The labels are the array ``y`` (or label, labels, target, targets); for ``FILE.npz:x_test``
+    also ``y_test``.
+    """
+    arrays, picked = read(ref)
+    feeds = _feeds(str(ref), arrays, picked, network)
+    rows = len(next(iter(feeds.values())))
+    return feeds, _labels(str(ref), arrays, picked, rows)
+
+
+def read(ref: str | Path) -> tuple[dict[str, Array], str | None]:
+    """The arrays of a file by name (the only one of a .npy is ``x``), and the one picked."""
+    path, picked = _split(str(ref))
+    arrays = _read_file(path)
+    if picked is not None and picked not in arrays:
+        raise _no_such_array(path, picked, arrays)
+    return arrays, picked
+
+
+def check_calibration(feeds: Mapping[str, Array], network: Network) -> tuple[str, ...]:
+    """Advice on thin calibration data, one sentence each; DataError if it is useless."""
+    advice = []
+    rows = {port.name: _check_varied(feeds, port) for port in network.inputs}
+    if len(set(rows.values())) > 1:
+        raise DataError("calibration", f"the inputs have different numbers of rows: {rows}")
+    count = next(iter(rows.values()), 0)
+    if count < FEW_ROWS:
+        noun = "row" if count == 1 else "rows"
+        advice.append(
+            f"calibration has {count} {noun}: ranges will be poor; give 100 or more typical ones"
+        )
+    for port in network.inputs:
+        values = feeds[port.name]
+        if count > 1 and bool((values == values[:1]).all()):
+            advice.append(f"calibration: all rows of input '{port.name}' are the same")
+    return tuple(advice)
+
+
+def _check_varied(feeds: Mapping[str, Array], port: Port) -> int:
+    if port.name not in feeds:
+        raise DataError("calibration", f"no data for input '{port.name}'", "Give every input")
+    values = feeds[port.name]
+    if values.size == 0:
+        raise DataError("calibration", f"input '{port.name}' has no rows")
+    if not bool(np.isfinite(values).all()):
+        raise DataError("calibration", f"input '{port.name}' holds NaN or infinity")
+    if values.size > 1 and float(values.min()) == float(values.max()):
+        raise DataError(
+            "calibration",
+            f"input '{port.name}' is constant ({float(values.flat[0]):g} everywhere)",
+            "Give typical inputs, prepared as for the float model",
+        )
+    return len(values)
+
+
+def _split(ref: str) -> tuple[Path, str | None]:
+    head, colon, name = ref.rpartition(":")
+    if colon and not Path(ref).exists() and head.lower().endswith((".npz", ".npy")):
+        return Path(head), name
+    return Path(ref), None
+
+
+def _read_file(path: Path) -> dict[str, Array]:
+    if not path.is_file():
+        reason = "is a folder" if path.is_dir() else "no such file"
+        raise DataError(str(path), reason, "Give a .npz or .npy file")
+    try:
+        with path.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            return {"x": loaded} if isinstance(loaded, np.ndarray) else _archive(path, loaded)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _archive(path: Path, archive: Mapping[str, Array]) -> dict[str, Array]:
+    """All numeric arrays; one of objects is left out, for only a reader of it is at fault."""
+    arrays = {}
+    for name in archive:
+        try:
+            arrays[name] = archive[name]
+        except ValueError as error:
+            if "pickle" not in str(error):
+                raise
+    if not arrays:
+        raise DataError(str(path), "holds no numeric array", "Save one with np.savez(x=...)")
+    return arrays
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    if "pickle" in str(error):
+        reason = "is not a NumPy file, or holds Python objects"
+        return DataError(str(path), reason, "Save plain numbers with np.save or np.savez")
+    reason = f"cannot be read ({type(error).__name__}), is it truncated?"
+    return DataError(str(path), reason.rstrip("?"), "Save it again with np.save or np.savez")
+
+
+def _no_such_array(path: Path, name: str, arrays: Mapping[str, Array]) -> DataError:
+    close = difflib.get_close_matches(name, arrays, 1)
+    hint = f"Did you mean '{close[0]}'? " if close else ""
+    return DataError(str(path), f"no array '{name}'", f"{hint}It holds {_listed(arrays)}")
+
+
+def _listed(arrays: Mapping[str, Array]) -> str:
+    names = [f"{n} {a.shape}" for n, a in sorted(arrays.items())]
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(names[:8]) + more
+
+
+def _feeds(
+    ref: str, arrays: Mapping[str, Array], picked: str | None, network: Network
+) -> dict[str, Array]:
+    feeds = {}
+    for port in network.inputs:
+        array = _array_for(ref, arrays, picked, port, len(network.inputs))
+        shape = network.tensors[port.tensor].shape
+        feeds[port.name] = to_memory(port, shape, _checked(f"{ref}", array, port))
+    rows = {name: len(values) for name, values in feeds.items()}
+    if len(set(rows.values())) > 1:
+        raise DataError(ref, f"the inputs have different numbers of rows: {rows}")
+    return feeds
+
+
+def _array_for(
+    ref: str, arrays: Mapping[str, Array], picked: str | None, port: Port, inputs: int
+) -> Array:
+    if picked is not None and inputs == 1:
+        return arrays[picked]
+    if port.name in arrays:
+        return arrays[port.name]
+    if inputs > 1:
+        raise _no_such_array(Path(ref), port.name, arrays)
+    if "x" in arrays:
+        return arrays["x"]
+    others = [n for n in arrays if n not in LABEL_NAMES]
+    candidates = others if others else list(arrays)
+    if len(candidates) == 1:
+        return arrays[candidates[0]]
+    raise DataError(
+        ref,
+        f"which array is the input '{port.name}'? It holds {_listed(arrays)}",
+        "Pick one as FILE.npz:ARRAY, or name it x",
+    )
+
+
+def _checked(ref: str, array: Array, port: Port) -> Array:
+    """(N, *port.shape[1:]) numbers of the port's kind."""
+    if array.dtype.kind not in "fiub":
+        raise DataError(ref, f"holds {array.dtype} values", "Give numbers")
+    array = _with_rows(ref, array, port)
+    if array.size == 0:
+        raise DataError(ref, f"no rows for input '{port.name}'", "Give at least one sample")
+    if port.kind == "u8":
+        return _bytes(ref, array, port)
+    with np.errstate(over="ignore"):
+        reals = array.astype(np.float32)
+    if not bool(np.isfinite(reals).all()):
+        bad = int(np.flatnonzero(~np.isfinite(reals).reshape(len(reals), -1).all(axis=1))[0])
+        raise DataError(ref, f"NaN or infinity in row {bad}", "Remove or repair such rows")
+    return reals
+
+
+def _with_rows(ref: str, array: Array, port: Port) -> Array:
+    wanted = tuple(port.shape[1:])
+    if array.shape[1:] == wanted and array.ndim == len(wanted) + 1:
+        return array
+    if array.shape == wanted:
+        return array[None]
+    expected = f"(N, {', '.join(map(str, wanted))})"
+    reason = f"shape {array.shape} where input '{port.name}' has {expected}"
+    raise DataError(ref, reason, _shape_remedy(array, port))
+
+
+def _shape_remedy(array: Array, port: Port) -> str:
+    wanted = tuple(port.shape[1:])
+    if array.ndim == 1 and array.dtype.kind in "iu" and array.size and len(wanted) >= 1:
+        return "This looks like labels; give the inputs"
+    if array.ndim == 4 and len(wanted) == 3:
+        if tuple(array.shape[i] for i in (3, 1, 2)) == wanted:
+            return "The model wants the axis order NCHW: x.transpose(0, 3, 1, 2)"
+        if tuple(array.shape[i] for i in (2, 3, 1)) == wanted:
+            return "The model wants the axis order NHWC: x.transpose(0, 2, 3, 1)"
+    if array.ndim and int(np.prod(array.shape[1:])) == int(np.prod(wanted)):
+        return f"The size fits: reshape it to (N, {', '.join(map(str, wanted))})"
+    return "Give data in the layout of the model's own input"
+
+
+def _bytes(ref: str, array: Array, port: Port) -> Array:
+    """Raw bytes: as they are, or from normalised reals by ``round(x / scale + offset)``."""
+    if array.dtype == np.uint8:
+        return array
+    channels = _user_channels(port)
+    scale = np.array(port.scale or (1.0,), np.float64)
+    offset = np.array(port.offset or (0.0,), np.float64)
+    steps = array.astype(np.float64) / _spread(scale, channels) + _spread(offset, channels)
+    whole = np.floor(steps + 0.5)
+    if not bool(np.isfinite(whole).all()):
+        raise DataError(ref, "holds NaN or infinity", "Remove or repair such rows")
+    low, high = float(whole.min()), float(whole.max())
+    if low < 0 or high > 255:
+        raise DataError(
+            ref,
+            f"input '{port.name}' takes bytes; these reals become {low:g} to {high:g}",
+            "Give uint8 data, or reals normalised with the stated mean and scale",
+        )
+    return whole.astype(np.uint8)
+
+
+def _user_channels(port: Port) -> tuple[int, ...]:
+    """The shape that spreads per-channel values over the user's layout."""
+    count = max(len(port.scale), len(port.offset))
+    shape = [1] * len(port.shape)
+    if count > 1:
+        channel_last = port.order is None or port.shape[1] != count
+        shape[-1 if channel_last else 1] = count
+    return tuple(shape)
+
+
+def _spread(values: Array, shape: tuple[int, ...]) -> Array:
+    return values.reshape(shape) if values.size > 1 else values
+
+
+def _labels(ref: str, arrays: Mapping[str, Array], picked: str | None, rows: int) -> Array:
+    twin = ("y" + picked[1:],) if picked and picked.startswith("x") else ()
+    name = next((n for n in (*twin, *LABEL_NAMES) if n in arrays), None)
+    if name is None:
+        raise DataError(ref, f"no labels; it holds {_listed(arrays)}", "Add an array y")
+    labels = arrays[name]
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "fiub":
+        reason = f"labels '{name}' have shape {labels.shape} and type {labels.dtype}"
+        raise DataError(ref, reason, "Give one class number per row")
+    if len(labels) != rows:
+        raise DataError(ref, f"{len(labels)} labels in '{name}' for {rows} rows")
+    whole = labels.astype(np.int64)
+    if not bool((whole == labels).all()) or int(whole.min(initial=0)) < 0:
+        raise DataError(ref, f"labels '{name}' are not class numbers", "Give integers from 0 up")
+    return whole

@@ -1,0 +1,242 @@
+"""Ranges of activations, and the power-of-two scale that suits each: min-max or least error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mcuq.errors import ModelError
+from mcuq.ir import Array, Graph, Node, Tensor, unique_name
+from mcuq.qir import QTensor
+from mcuq.quantize.simulate import fake_quantize_array
+from mcuq.quantize.state import State
+from mcuq.quantize.structure import (
+    WEIGHT_AXIS,
+    activations,
+    group_of,
+    groups,
+    never_negative,
+    weighted,
+)
+from mcuq.reference import chunk_rows, run_float
+
+FRAC_MIN, FRAC_MAX = -20, 24
+SILENT_FRAC = 7
+"""The frac of a tensor that is zero everywhere: any would do."""
+
+_CLIPPED_BITS = 3
+"""Least error is sought from the min-max frac up to this many bits finer."""
+
+
+def observe(state: State) -> State:
+    """Find the range of every activation over the calibration rows."""
+    found: dict[str, tuple[float, float]] = {}
+    for part in _parts(state):
+        for name, values in run_float(state.graph, part).items():
+            low, high = float(values.min()), float(values.max())
+            old = found.get(name, (low, high))
+            found[name] = (min(low, old[0]), max(high, old[1]))
+    bad = [name for name, span in found.items() if not all(map(math.isfinite, span))]
+    if bad:
+        reason = f"tensor '{bad[0]}' becomes infinite or NaN on the calibration data"
+        raise ModelError(state.graph.name, reason, "Check the weights and the data's preparation")
+    silent = [n for n in activations(state.graph) if found[n] == (0.0, 0.0)]
+    warnings = tuple(f"tensor '{n}' is zero for all calibration rows" for n in silent)
+    return state.with_(ranges=found, warnings=state.warnings + warnings)
+
+
+def split_concats(state: State) -> State:
+    """Give concat inputs that need a scale of their own for other readers a requantization."""
+    graph = state.graph
+    never = never_negative(graph)
+    fixed = set(_fixed(graph))
+    nodes: list[Node] = []
+    tensors, ranges = dict(graph.tensors), dict(state.ranges)
+    group = group_of(graph)
+    for node in graph.nodes:
+        inputs = list(node.inputs)
+        for index, name in enumerate(node.inputs):
+            if node.op != "concat" or graph.is_constant(name):
+                continue
+            shared = len(set(map(id, graph.consumers(name)))) > 1 or graph.is_output(name)
+            differs = _minmax(ranges, name, never) != _minmax(ranges, node.output, never)
+            if (shared and differs) or fixed.intersection(group[name]):
+                copy = unique_name(tensors, f"{name}.requant")
+                attrs = {"low": -math.inf, "high": math.inf}
+                nodes.append(Node("clip", copy, (name,), (copy,), attrs))
+                tensors[copy] = Tensor(copy, graph.shape(name))
+                ranges[copy] = ranges[name]
+                inputs[index] = copy
+        nodes.append(replace(node, inputs=tuple(inputs)))
+    return state.with_(graph=replace(graph, nodes=tuple(nodes), tensors=tensors), ranges=ranges)
+
+
+def choose_scales(state: State) -> State:
+    """Choose frac and zero of every activation."""
+    graph = state.graph
+    never, fixed = never_negative(graph), _fixed(graph)
+    acts: dict[str, QTensor] = {}
+    wanted: dict[tuple[str, ...], range] = {}
+    for group in groups(graph):
+        special = next((fixed[n] for n in group if n in fixed), None)
+        zero = -128 if all(n in never for n in group) else 0
+        low = min(state.ranges[n][0] for n in group)
+        high = max(state.ranges[n][1] for n in group)
+        first = minmax_frac(low, high, zero)
+        kind, frac, zero = special if special else ("s8", first, zero)
+        forced = [state.options.fracs[n] for n in group if n in state.options.fracs]
+        if forced and not special:
+            frac = forced[0]
+        elif not special and state.options.ranges == "mse" and (low, high) != (0.0, 0.0):
+            wanted[group] = range(first, min(first + _CLIPPED_BITS, FRAC_MAX) + 1)
+        for name in group:
+            acts[name] = QTensor(name, graph.shape(name), kind, frac, zero)
+    return state.with_(acts=limit_fracs(graph, _least_error(state, acts, wanted)))
+
+
+def minmax_frac(low: float, high: float, zero: int) -> int:
+    """The finest frac at which neither end is clipped.
+
+    >>> minmax_frac(-1.0, 0.9, 0), minmax_frac(0.0, 1.0, -128), minmax_frac(0.0, 0.0, 0)
+    (7, 7, 7)
+    """
+    bounds = []
+    if high > 0:
+        bounds.append(math.log2((127.49 - zero) / high))
+    if low < 0 and zero == 0:
+        bounds.append(math.log2(128.49 / -low))
+    if not bounds:
+        return SILENT_FRAC
+    return max(FRAC_MIN, min(FRAC_MAX, math.floor(min(bounds))))
+
+
+def limit_fracs(graph: Graph, acts: Mapping[str, QTensor]) -> dict[str, QTensor]:
+    """``acts`` with output fracs lowered where even the largest weights would need a left shift.
+
+    A convolution shifts right by ``frac_w + frac_x - frac_y``, which must not be negative.
+    """
+    acts = dict(acts)
+    group = group_of(graph)
+    changed = True
+    while changed:
+        changed = False
+        for node in weighted(graph):
+            ceiling = weight_floor(graph, node) + _frac(acts[node.inputs[0]])
+            if _frac(acts[node.output]) > ceiling:
+                for name in group[node.output]:
+                    acts[name] = replace(acts[name], frac=ceiling)
+                changed = True
+    return acts
+
+
+def weight_floor(graph: Graph, node: Node) -> int:
+    """The min-max frac of the channel with the largest weights."""
+    peak = float(np.abs(graph.data(node.inputs[1])).max(initial=0.0))
+    return minmax_frac(-peak, peak, 0)
+
+
+def choose_weights(state: State) -> State:
+    """Round every weight to the nearest integer, with the least-error frac of its channel."""
+    clipped_bits = 1 if state.options.ranges == "mse" else 0
+    found = {}
+    for node in weighted(state.graph):
+        name = node.inputs[1]
+        axis = WEIGHT_AXIS[node.op]
+        fracs = weight_fracs(state.graph.data(name), axis, clipped_bits)
+        floor = _frac(state.acts[node.output]) - _frac(state.acts[node.inputs[0]])
+        fracs = tuple(max(floor, min(frac, floor + 31)) for frac in fracs)
+        found[name] = round_weights(name, state.graph.data(name), axis, fracs)
+    return state.with_weights(found)
+
+
+def weight_fracs(weights: Array, axis: int, clipped_bits: int) -> tuple[int, ...]:
+    """The frac of each channel with the least squared rounding and clipping error."""
+    rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1).astype(np.float64)
+    fracs = []
+    for row in rows:
+        peak = float(np.abs(row).max(initial=0.0))
+        first = minmax_frac(-peak, peak, 0)
+        options = range(first, min(first + clipped_bits, FRAC_MAX) + 1)
+        errors = [(_weight_error(row, frac), frac) for frac in options]
+        fracs.append(min(errors)[1])
+    return tuple(fracs)
+
+
+def round_weights(name: str, weights: Array, axis: int, fracs: Sequence[int]) -> QTensor:
+    """The integers nearest to ``weights``, one frac per channel."""
+    scale = 2.0 ** np.array(fracs, np.float64)
+    steps = weights.astype(np.float64) * along(scale, axis, weights.ndim)
+    data = np.clip(np.floor(steps + 0.5), -128, 127).astype(np.int8)
+    return QTensor(name, weights.shape, "s8", tuple(fracs), 0, data)
+
+
+def along(values: Array, axis: int, rank: int) -> Array:
+    """(C,) shaped so that it spreads over ``axis`` of an array of ``rank`` axes."""
+    return values.reshape([-1 if i == axis else 1 for i in range(rank)])
+
+
+def _weight_error(row: Array, frac: int) -> float:
+    steps = np.clip(np.floor(row * 2.0**frac + 0.5), -128, 127)
+    return float(((steps * 2.0**-frac - row) ** 2).sum())
+
+
+def _least_error(
+    state: State, acts: dict[str, QTensor], wanted: Mapping[tuple[str, ...], range]
+) -> dict[str, QTensor]:
+    """``acts`` with the least-error frac of the candidates of each group."""
+    if not wanted:
+        return acts
+    errors = {group: np.zeros(len(fracs)) for group, fracs in wanted.items()}
+    for part in _parts(state):
+        values = run_float(state.graph, part)
+        for group, fracs in wanted.items():
+            for index, frac in enumerate(fracs):
+                errors[group][index] += sum(
+                    _error(values[name], replace(acts[name], frac=frac)) for name in group
+                )
+    for group, fracs in wanted.items():
+        best = fracs[int(np.argmin(errors[group]))]
+        for name in group:
+            acts[name] = replace(acts[name], frac=best)
+    return acts
+
+
+def _error(values: Array, act: QTensor) -> float:
+    return float(np.mean((fake_quantize_array(values, act) - values) ** 2, dtype=np.float64))
+
+
+def _fixed(graph: Graph) -> dict[str, tuple[str, int, int]]:
+    """Tensors whose (kind, frac, zero) the operator dictates."""
+    fixed = {p.tensor: ("s8", 0, -128) for p in graph.inputs if p.kind == "u8"}
+    for node in graph.nodes:
+        if node.op == "softmax":
+            fixed[node.output] = ("s8", 8, -128)
+        if node.op == "argmax":
+            fixed[node.output] = ("s32", 0, 0)
+    return fixed
+
+
+def _minmax(
+    ranges: Mapping[str, tuple[float, float]], name: str, never: frozenset[str]
+) -> tuple[int, int]:
+    zero = -128 if name in never else 0
+    return minmax_frac(*ranges[name], zero), zero
+
+
+def _frac(act: QTensor) -> int:
+    if not isinstance(act.frac, int):
+        raise TypeError(f"{act.name} has a frac per channel")
+    return act.frac
+
+
+def _parts(state: State) -> list[dict[str, Array]]:
+    """The calibration rows, a few at a time, so that all activations of a part fit in memory."""
+    rows = len(next(iter(state.feeds.values())))
+    size = max(1, chunk_rows(state.graph))
+    return [
+        {n: v[first : first + size] for n, v in state.feeds.items()}
+        for first in range(0, rows, size)
+    ]

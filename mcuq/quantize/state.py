@@ -1,0 +1,78 @@
+"""What flows through the quantization steps: options, and the state they hand on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mcuq.ir import Array, Graph
+from mcuq.qir import QTensor
+
+Progress = Callable[[str, float], None]
+EFFORTS = ("fast", "normal", "best")
+RANGES = ("minmax", "mse")
+
+
+def silent(text: str, fraction: float) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """``effort``: fast, normal or best: how many steps are tried, and for how long.
+
+    ``ranges``: how the first frac of a tensor is found: minmax, or mse (least squared error).
+    ``fracs``: the frac of activations, by tensor name, set by the user.
+    ``rows``: at most so many calibration rows are used, evenly spaced.
+    ``report(text, fraction)``: progress.
+    """
+
+    effort: str = "normal"
+    ranges: str = "mse"
+    fracs: Mapping[str, int] = field(default_factory=dict)
+    rows: int = 512
+    seed: int = 0
+    report: Progress = silent
+
+
+@dataclass(frozen=True)
+class StepNote:
+    """What a step did: the output's SQNR in dB on held-out rows before and after; ``kept``."""
+
+    step: str
+    before: float
+    after: float
+    kept: bool
+
+
+@dataclass(frozen=True)
+class State:
+    """``graph`` computes what the user's network computes, and is what will be rounded.
+
+    ``feeds``: calibration rows by port name, as ``graph`` reads them. ``ranges``: (min, max) of
+    every activation over them. ``acts``: the chosen numbers of every activation (no data).
+    ``weights``: the chosen integers of weights, by the constant's name.
+    """
+
+    graph: Graph
+    feeds: Mapping[str, Array]
+    options: Options
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    acts: Mapping[str, QTensor] = field(default_factory=dict)
+    weights: Mapping[str, QTensor] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    notes: tuple[StepNote, ...] = ()
+
+    def with_(self, **changes: Any) -> State:
+        """This state with some members anew."""
+        return replace(self, **changes)
+
+    def with_acts(self, acts: Mapping[str, QTensor]) -> State:
+        return replace(self, acts={**self.acts, **acts})
+
+    def with_weights(self, weights: Mapping[str, QTensor]) -> State:
+        return replace(self, weights={**self.weights, **weights})
+
+
+Step = Callable[[State], State]

@@ -1,0 +1,89 @@
+"""What the network's structure says about numbers: signs, and tensors that share one scale."""
+
+from __future__ import annotations
+
+from mcuq.ir import Graph, Node
+from mcuq.ops import spec
+
+WEIGHT_AXIS = {"conv2d": 0, "depthwise_conv2d": 2, "dense": 0}
+"""Operators with weights at input 1 and a bias at input 2, and the weights' channel axis."""
+
+_NEVER_NEGATIVE = ("sigmoid", "hard_sigmoid", "softmax")
+_KEEP_SIGN = (
+    "max_pool2d", "avg_pool2d", "concat", "reshape", "transpose", "pad", "clip", "add", "mul",
+    "leaky_relu", "elu", "gelu", "silu", "hard_swish", "tanh",
+)  # fmt: skip
+
+
+def activations(graph: Graph) -> tuple[str, ...]:
+    """The names of inputs and of all nodes' outputs, in order."""
+    inputs = dict.fromkeys(port.tensor for port in graph.inputs)
+    return (*inputs, *(node.output for node in graph.nodes))
+
+
+def never_negative(graph: Graph) -> frozenset[str]:
+    """The tensors that cannot hold a negative value, whatever the input."""
+    found = {port.tensor for port in graph.inputs if port.kind == "u8"}
+    found |= {
+        n for n, t in graph.tensors.items() if t.data is not None and bool((t.data >= 0).all())
+    }
+    for node in graph.nodes:
+        if _node_never_negative(node, found):
+            found.add(node.output)
+    return frozenset(n for n in found if not graph.is_constant(n))
+
+
+def _node_never_negative(node: Node, found: set[str]) -> bool:
+    if node.op in _NEVER_NEGATIVE or float(node.attrs.get("clip", (-1.0,))[0]) >= 0:
+        return True
+    if node.op == "clip" and node.float("low") >= 0:
+        return True
+    if node.op == "pad" and min(node.attrs["value"]) < 0:
+        return False
+    return node.op in _KEEP_SIGN and all(name in found for name in node.inputs)
+
+
+def keeps_scale(node: Node) -> bool:
+    """Whether all activations at ``node`` share one frac and zero."""
+    return spec(node.op).keeps_scale or node.op == "concat"
+
+
+def groups(graph: Graph) -> tuple[tuple[str, ...], ...]:
+    """The activations, those that must share one frac and zero together, in order."""
+    root = {name: name for name in activations(graph)}
+
+    def find(name: str) -> str:
+        while root[name] != name:
+            name = root[name]
+        return name
+
+    for node in graph.nodes:
+        if keeps_scale(node):
+            for name in node.inputs:
+                if name in root:
+                    root[find(node.output)] = find(name)
+    members: dict[str, list[str]] = {}
+    for name in root:
+        members.setdefault(find(name), []).append(name)
+    return tuple(tuple(names) for names in members.values())
+
+
+def group_of(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """The group of each activation."""
+    return {name: group for group in groups(graph) for name in group}
+
+
+def weighted(graph: Graph) -> tuple[Node, ...]:
+    """The nodes with constant weights and bias."""
+    return tuple(node for node in graph.nodes if node.op in WEIGHT_AXIS)
+
+
+def logits_of(graph: Graph, name: str) -> str:
+    """Where the error of output ``name`` is measured: what a final softmax or argmax reads."""
+    node = graph.producer(name)
+    found = name
+    while node is not None and node.op in ("softmax", "argmax", "reshape", "transpose"):
+        if node.op in ("softmax", "argmax"):
+            found = node.inputs[0]
+        node = graph.producer(node.inputs[0])
+    return found
