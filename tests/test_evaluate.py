@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
+from small_networks import Net, images, residual_network
 
 from mcuq.errors import DataError
 from mcuq.evaluate import evaluate, sqnr
 from mcuq.ir import Graph
 from mcuq.quantize import Options, quantize
 from mcuq.reference import run_float
-from small_networks import Net, images, residual_network
 
 FAST = Options(effort="fast")
 

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from small_networks import NO_CLIP, RELU, Net, images, residual_network
 
 from mcuq.errors import DataError, McuqError, ModelError
 from mcuq.evaluate import evaluate, sqnr
@@ -11,7 +12,6 @@ from mcuq.quantize import Options, quantize, quantize_report
 from mcuq.quantize.scales import minmax_frac, weight_fracs
 from mcuq.quantize.structure import groups, never_negative
 from mcuq.reference import feeds_to_float, feeds_to_int, run_float, run_int
-from small_networks import NO_CLIP, RELU, Net, images, residual_network
 
 FAST = Options(effort="fast")
 

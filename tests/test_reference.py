@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
+from small_networks import Net, images, residual_network
 
 from mcuq import reference
 from mcuq.errors import DataError
 from mcuq.ir import Port
 from mcuq.quantize import quantize
 from mcuq.reference import feeds_to_int, port_to_int, port_to_real, run_float, run_int
-from small_networks import Net, images, residual_network
 
 
 def test_float_run_keeps_every_activation() -> None:
