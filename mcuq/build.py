@@ -31,8 +31,10 @@ _MAINS = {
 }
 _MODEL_FLAGS = ("-std=c99", "-O2", "-ffunction-sections", "-fdata-sections")
 # No memset or memcpy made out of our loops: what libc brings to an image is the model's.
-_HARNESS_FLAGS = ("-std=gnu11", "-Os", "-ffunction-sections", "-fdata-sections")
-_HARNESS_FLAGS += ("-ffreestanding", "-fno-tree-loop-distribute-patterns")
+_HARNESS_FLAGS = (
+    *("-std=gnu11", "-Os", "-ffunction-sections", "-fdata-sections"),
+    *("-ffreestanding", "-fno-tree-loop-distribute-patterns"),
+)
 _SANITIZE = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 _COMPILE_SECONDS = 300.0
 _WORKERS = 2

@@ -1,5 +1,4 @@
-"""The C texts that a test image adds to a generated model: its buffers, its known answers, and
-the linker script."""
+"""What a test image adds to a generated model: buffers, known answers and a linker script."""
 
 from __future__ import annotations
 

@@ -84,6 +84,30 @@ def run_selftest(image: Image, seconds: float = SECONDS) -> bool:
     return True
 
 
+def run_watermark(image: Image, vector: bytes | None = None, seconds: float = SECONDS) -> int:
+    """Bytes of stack that one inference of a plain image touched, from ``<id>_run`` down.
+
+    The stack is painted just before the call. ``vector``: the inputs; zeros if absent.
+    """
+    with tempfile.TemporaryDirectory(prefix="mcuq-") as name:
+        run_bench(image, Path(name), vector, seconds)
+        return int(struct.unpack("<I", (Path(name) / "stack.bin").read_bytes())[0])
+
+
+def run_bench(
+    image: Image,
+    folder: Path,
+    vector: bytes | None,
+    seconds: float = SECONDS,
+    options: Sequence[str] = (),
+) -> None:
+    """Run a plain or steps image in ``folder`` on one vector (zeros if absent)."""
+    if vector is not None:
+        _check_sizes([vector], image.entry)
+        (folder / "in.bin").write_bytes(vector)
+    execute(image, folder, seconds, options)
+
+
 def execute(
     program: Image | Path, folder: Path, seconds: float = SECONDS, options: Sequence[str] = ()
 ) -> None:
@@ -99,15 +123,19 @@ def execute(
 def _vectors(
     program: Image | Path, inputs: Sequence[bytes], entry: Entry, seconds: float
 ) -> dict[str, bytes]:
-    for number, vector in enumerate(inputs):
-        if len(vector) != entry.input_bytes:
-            reason = f"vector {number} has {len(vector)} bytes, not {entry.input_bytes}"
-            raise DataError(entry.id, reason)
+    _check_sizes(inputs, entry)
     with tempfile.TemporaryDirectory(prefix="mcuq-") as name:
         folder = Path(name)
         (folder / "in.bin").write_bytes(b"".join(inputs))
         execute(program, folder, seconds)
         return {file: (folder / file).read_bytes() for file in ("out.bin", "trace.bin")}
+
+
+def _check_sizes(inputs: Sequence[bytes], entry: Entry) -> None:
+    for number, vector in enumerate(inputs):
+        if len(vector) != entry.input_bytes:
+            reason = f"vector {number} has {len(vector)} bytes, not {entry.input_bytes}"
+            raise DataError(entry.id, reason)
 
 
 def _command(program: Image | Path, options: Sequence[str]) -> list[str]:

@@ -148,9 +148,9 @@ def _code_text(code: int) -> str:
 
 
 def last_error(output: str) -> str:
-    """The line that says what went wrong: the last one with ``error`` in it, else the last one.
+    r"""The line that says what went wrong: the last one with ``error`` in it, else the last one.
 
-    >>> last_error("a.c:3: error: no such thing\\na.c:3: note: here\\n")
+    >>> last_error("a.c:3: error: no such thing\na.c:3: note: here\n")
     'a.c:3: error: no such thing'
     """
     lines = [line.strip() for line in output.splitlines() if line.strip()]
