@@ -1,0 +1,40 @@
+"""The variant of concat: one call per input, which copies it into its place."""
+
+from __future__ import annotations
+
+from math import prod
+
+from mcuq.ir import Node
+from mcuq.kernels.variant import Call, Cpu, Field, Variant
+from mcuq.qir import QGraph
+
+
+def _chunks(node: Node, qgraph: QGraph) -> tuple[int, tuple[int, ...]]:
+    """(rows, bytes that each input gives to a row of the output)."""
+    axis = node.int("axis")
+    shapes = [qgraph.tensor(name).shape for name in node.inputs]
+    return prod(shapes[0][:axis]), tuple(prod(shape[axis:]) for shape in shapes)
+
+
+def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    rows, chunks = _chunks(node, qgraph)
+    return tuple(
+        Call(
+            "mcuq_concat_s8",
+            "mcuq_concat_params",
+            (Field("rows", rows), Field("chunk", chunk), Field("out_stride", sum(chunks))),
+            (name,),
+            node.output,
+            out_offset=sum(chunks[:index]),
+        )
+        for index, (name, chunk) in enumerate(zip(node.inputs, chunks, strict=True))
+    )
+
+
+def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    """A memcpy per chunk: a call, and a byte or a quarter of a word at a time."""
+    rows, chunks = _chunks(node, qgraph)
+    return float(sum(20 + rows * (25 + 1.5 * chunk) for chunk in chunks))
+
+
+VARIANTS = (Variant("concat", "mcuq_concat_s8", _lower, _cost),)

@@ -1,0 +1,34 @@
+"""The variant of softmax."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcuq.ir import Node
+from mcuq.kernels import elementwise
+from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
+from mcuq.qir import QGraph
+
+
+def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    source, table = node.inputs
+    data = qgraph.data(table).astype(np.uint16)
+    array = ConstArray("table", "uint16_t", data, "32767 * exp(-d) by distance d to the largest")
+    length = qgraph.tensor(source).shape[-1]
+    rows = elementwise.output_size(node, qgraph) // length
+    fields = (Field("table", "table"), Field("rows", rows), Field("length", length))
+    call = Call("mcuq_softmax_s8", "mcuq_softmax_params", fields, (source,), node.output, (array,))
+    return (call,)
+
+
+def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    """Without a divide instruction (Cortex-M0) one division takes about 150 instructions."""
+    return elementwise.instructions(cpu, elementwise.output_size(node, qgraph), 22.0, 170.0)
+
+
+def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
+    """In place: a value is read for the last time just before its result is written."""
+    return 0 if index == 0 else None
+
+
+VARIANTS = (Variant("softmax", "mcuq_softmax_s8", _lower, _cost, gap=_gap),)
