@@ -29,6 +29,19 @@ def load(ref: str | Path, network: Network) -> dict[str, Array]:
     return _feeds(str(ref), arrays, picked, network)
 
 
+def from_arrays(given: Array | Mapping[str, Array], network: Network) -> dict[str, Array]:
+    """As ``load``, for arrays (or CPU tensors) in memory: one, or several by input name."""
+    named = given if isinstance(given, Mapping) else {"x": given}
+    arrays = {name: np.asarray(values) for name, values in named.items()}
+    return _feeds("calibration", arrays, None, network)
+
+
+def several_outputs(path: Path, names: tuple[str, ...]) -> DataError:
+    """A .npy file was asked for where the network has several outputs."""
+    reason = f"holds one array, the network has {len(names)} outputs ({', '.join(names)})"
+    return DataError(str(path), reason, "Write a .npz file")
+
+
 def load_labelled(ref: str | Path, network: Network) -> tuple[dict[str, Array], Array]:
     """The inputs, and the class of each row as int64.
 

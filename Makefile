@@ -1,0 +1,56 @@
+# make demo, make test: each sets up what it needs first. Also: quick, lint, setup, clean.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Program -> Debian package that brings it.
+PACKAGES := qemu-system-arm qemu-system-misc gcc-arm-none-eabi libnewlib-arm-none-eabi \
+    gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf gcc libc6-dev clang clang-format
+PROGRAMS := qemu-system-arm qemu-system-riscv32 arm-none-eabi-gcc riscv64-unknown-elf-gcc gcc clang \
+    clang-format
+
+.PHONY: demo test quick lint bench setup tools clean
+
+demo: $(READY) tools
+	$(BIN)/python examples/demo.py
+
+test: $(READY) tools
+	$(BIN)/python -m pytest -n 2
+
+quick: $(READY)
+	$(BIN)/python -m pytest -q -n 2 -m "not emulated and not slow"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	clang-format --dry-run --Werror $$(git ls-files 'runtime_c/*.c' 'runtime_c/*.h')
+
+setup: $(READY) tools
+
+# The virtual environment, made anew when the project's requirements change.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "$(PYTHON): too old. Run: make PYTHON=python3.11 (or newer)"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	    { echo "$(PYTHON): cannot make virtual environments. Run: sudo apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
+	@touch $@
+
+# The compilers and emulators; where they cannot be installed, the command that does it.
+tools:
+	@missing=; for program in $(PROGRAMS); do \
+	    command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	echo "missing:$$missing"; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; \
+	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo=sudo; \
+	else echo "Run: sudo apt-get update && sudo apt-get install -y $(PACKAGES)"; exit 1; fi; \
+	$$sudo apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq $(PACKAGES) || \
+	    { echo "Run: sudo apt-get update && sudo apt-get install -y $(PACKAGES)"; exit 1; }
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

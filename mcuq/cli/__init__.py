@@ -1,0 +1,26 @@
+"""The command line: a thin face over the Python API, and the only place that prints."""
+
+from __future__ import annotations
+
+import click
+
+from mcuq import __version__
+from mcuq.cli.look import boards, doctor, inspect, ops
+from mcuq.cli.make import build, compile_
+from mcuq.cli.measure import bench, check, evaluate, run
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="mcuq")
+def cli() -> None:
+    """PyTorch and ONNX networks to bit-exact int8 C for microcontrollers.
+
+    \b
+    mcuq inspect model.onnx                            what is in it, what is unsupported
+    mcuq compile model.onnx --calib data.npz -o out    quantize and write C
+    mcuq check out --all                               compare every tensor on every core
+    """
+
+
+for command in (inspect, compile_, check, bench, evaluate, build, run, boards, ops, doctor):
+    cli.add_command(command)

@@ -1,0 +1,81 @@
+"""Commands that make something: compile, build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("compile")
+@click.argument("model", type=click.Path())
+@click.option("--calib", help="Typical inputs: FILE.npz, FILE.npz:ARRAY or FILE.npy.")
+@click.option("--board", help="A board's name or .toml file: picks kernels, checks that it fits.")
+@click.option("--name", help="The prefix of all C symbols; default: the model's file name.")
+@click.option("--config", "config_path", type=click.Path(), help="How inputs arrive, and more.")
+@click.option("--ranges", type=click.Choice(["mse", "minmax"]), help="How ranges are chosen.")
+@click.option("--effort", type=click.Choice(["fast", "normal", "best"]), help="Default: normal.")
+@click.option("-o", "--out", required=True, type=click.Path(), help="The folder to write.")
+def compile_(
+    model: str,
+    calib: str | None,
+    board: str | None,
+    name: str | None,
+    config_path: str | None,
+    ranges: str | None,
+    effort: str | None,
+    out: str,
+) -> None:
+    """Quantize MODEL (.onnx or .pt2) and write its C files to a folder."""
+    from dataclasses import replace
+
+    from mcuq import config
+    from mcuq.cli.show import progress, say
+    from mcuq.compiler import compile_model
+    from mcuq.folder import check_replaceable
+
+    check_replaceable(Path(out))
+    settings = config.load(Path(config_path)) if config_path else config.Config()
+    chosen = {"ranges": ranges, "effort": effort}
+    given = {key: value for key, value in chosen.items() if value}
+    settings = replace(settings, quantize={**settings.quantize, **given})
+    with progress(f"compile {Path(model).name}") as report:
+        compiled = compile_model(
+            model, calibration=calib, board=board, name=name, config=settings, progress=report
+        )
+    compiled.write(out)
+    for advice in compiled.advice:
+        say(f"note: {advice}", err=True)
+    facts = compiled.report
+    say(
+        f"{out}: {facts['macs']:,} MACs, {facts['flash_weights']:,} B of weights, "
+        f"{facts['arena']:,} B of arena (no plan needs less than {facts['arena_lower_bound']:,} B)"
+    )
+    for board_name, needs in facts.get("boards", {}).items():
+        say(
+            f"fits {board_name}: about {needs['flash']:,} B flash, {needs['ram']:,} B arena, "
+            f"{needs['stack']:,} B stack, {needs['io']:,} B input and output"
+        )
+
+
+@click.command()
+@click.argument("folder", type=click.Path())
+@click.option("--board", required=True, help="A board's name or .toml file.")
+@click.option("-o", "--out", type=click.Path(), help="Default: FOLDER/selftest/BOARD.")
+def build(folder: str, board: str, out: str | None) -> None:
+    """Build a self-test image of a compiled model for a board: .elf, .hex, .bin and .map.
+
+    Known answers are inside; the verdict is in the RAM symbol mcuq_verdict and, with a debugger
+    attached, printed over semihosting.
+    """
+    from mcuq.boards import load
+    from mcuq.cli.show import progress, say
+    from mcuq.compiler import load_compiled
+    from mcuq.selftest import build_selftest
+
+    target = load(board)
+    place = Path(out) if out else Path(folder) / "selftest" / target.name
+    with progress(f"build {folder}") as report:
+        made = build_selftest(load_compiled(folder), target, place, report)
+    for path in made:
+        say(str(path))

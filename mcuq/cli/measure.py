@@ -1,0 +1,164 @@
+"""Commands that measure a compiled model: check, bench, eval, run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("folder", type=click.Path())
+@click.option("--board", "names", multiple=True, help="A board's name or .toml file; repeatable.")
+@click.option("--all", "every", is_flag=True, help="One emulated board for every kind of core.")
+@click.option("--vectors", "count", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--json", "json_path", type=click.Path(), help="Write the verdicts as JSON.")
+def check(
+    folder: str, names: Sequence[str], every: bool, count: int, seed: int, json_path: str | None
+) -> None:
+    """Compare every tensor of every step, on the host and emulated, with the reference.
+
+    Without --board or --all: the board that the model was compiled for, else all cores. Exits 1
+    if anything differs.
+    """
+    from mcuq import verify
+    from mcuq.boards import load
+    from mcuq.cli.show import progress, write_json
+    from mcuq.compiler import load_compiled
+
+    compiled = load_compiled(folder)
+    if every or not (names or compiled.bundle.board):
+        names = (*names, *verify.CORES)
+    chosen = [load(n) for n in dict.fromkeys(names or (str(compiled.bundle.board),))]
+    with progress(f"check {folder}") as report:
+        verdicts = verify.check(compiled, chosen, count, seed, report)
+    _show_verdicts(verdicts)
+    write_json(json_path, {"boards": {v.board: v.to_json() for v in verdicts}})
+    raise SystemExit(0 if all(v.exact for v in verdicts) else 1)
+
+
+def _show_verdicts(verdicts: Sequence[Any]) -> None:
+    from mcuq.cli.show import say, table
+
+    columns = (
+        *("board", "core", "#flash", "#RAM", "#stack", "#instructions"),
+        *("#vectors", "#tensors", "verdict"),
+    )
+    rows = [
+        (
+            *(v.board, v.core, v.flash, v.ram, v.stack, v.instructions),
+            *(v.vectors, v.tensors, "exact" if v.exact else f"{v.mismatches:,} tensors differ"),
+        )
+        for v in verdicts
+    ]
+    table("", columns, rows)
+    for verdict in verdicts:
+        if verdict.first:
+            say(f"{verdict.board}: {verdict.first}")
+
+
+@click.command("eval")
+@click.argument("folder", type=click.Path())
+@click.option("--data", required=True, help="FILE.npz with arrays x and y.")
+@click.option("--json", "json_path", type=click.Path(), help="Write the result as JSON.")
+def evaluate(folder: str, data: str, json_path: str | None) -> None:
+    """Float and integer accuracy, agreement and SQNR on labelled data."""
+    from dataclasses import asdict
+
+    from mcuq import bundle
+    from mcuq.cli.show import progress, table, write_json
+    from mcuq.data import load_labelled
+    from mcuq.evaluate import evaluate as run_evaluation
+
+    made = bundle.load(Path(folder))
+    feeds, labels = load_labelled(data, made.graph)
+    with progress(f"eval {folder}") as report:
+        report("float and integer network", 0.1)
+        result = run_evaluation(made.graph, made.qgraph, feeds, labels)
+    rows = [(key.replace("_", " "), value) for key, value in asdict(result).items()]
+    table("", ("", "#value"), rows)
+    write_json(json_path, asdict(result))
+
+
+@click.command()
+@click.argument("folder", type=click.Path())
+@click.option("--board", help="Default: the board that the model was compiled for.")
+@click.option("--why", is_flag=True, help="Show the kernels that each step could have used.")
+@click.option("--json", "json_path", type=click.Path(), help="Write the counts as JSON.")
+def bench(folder: str, board: str | None, why: bool, json_path: str | None) -> None:
+    """Executed instructions of one inference, in total and per step."""
+    from mcuq import benchmark
+    from mcuq.boards import load
+    from mcuq.cli.show import progress, write_json
+    from mcuq.compiler import load_compiled
+    from mcuq.errors import BoardError
+
+    compiled = load_compiled(folder)
+    name = board or compiled.bundle.board
+    if name is None:
+        raise BoardError(folder, "was compiled for no board in particular", "Pass --board")
+    with progress(f"bench {folder}") as report:
+        result = benchmark.bench(compiled, load(name), report)
+    _show_steps(result)
+    if why:
+        _show_choices(result)
+    write_json(json_path, result.to_json())
+
+
+def _show_steps(result: Any) -> None:
+    from mcuq.cli.show import say, table
+
+    rows = [
+        (s.name, s.op, s.kernel, s.macs, s.instructions, s.per_mac, s.cycles_estimate)
+        for s in result.steps
+    ]
+    columns = ("step", "op", "kernel", "#MACs", "#instructions", "#per MAC", "#est. cycles")
+    table(f"{result.board} ({result.core})", columns, rows)
+    say(
+        f"{result.instructions:,} instructions, {result.macs:,} MACs, "
+        f"{result.instructions / max(1, result.macs):.3f} per MAC; "
+        f"flash {result.flash:,} B, RAM {result.ram:,} B"
+    )
+    if result.cycles_estimate is not None:
+        say(
+            f"estimated cycles (zero-wait memory, Arm's reference manuals): "
+            f"{result.cycles_estimate:,}, {result.milliseconds:.2f} ms at "
+            f"{result.clock_hz / 1e6:g} MHz"
+        )
+
+
+def _show_choices(result: Any) -> None:
+    from mcuq.cli.show import table
+
+    rows = [
+        (s.name, c.symbol, round(c.cost), s.instructions if c.symbol == s.kernel else None)
+        for s in result.steps
+        for c in s.choices
+    ]
+    table("", ("step", "possible kernel", "#estimated", "#measured"), rows)
+
+
+@click.command()
+@click.argument("folder", type=click.Path())
+@click.option("--board", help="Default: the board that the model was compiled for.")
+@click.option("--input", "source", required=True, help="FILE.npy or FILE.npz, any rows.")
+@click.option("-o", "--out", required=True, type=click.Path(), help="FILE.npy or FILE.npz.")
+@click.option("--raw", is_flag=True, help="Write the integers instead of reals.")
+def run(folder: str, board: str | None, source: str, out: str, raw: bool) -> None:
+    """Run given inputs in emulation and write the outputs, in the model's own layout."""
+    from mcuq.boards import load
+    from mcuq.cli.show import progress, say
+    from mcuq.compiler import load_compiled
+    from mcuq.emulate import run_file
+    from mcuq.errors import BoardError
+
+    compiled = load_compiled(folder)
+    name = board or compiled.bundle.board
+    if name is None:
+        raise BoardError(folder, "was compiled for no board in particular", "Pass --board")
+    with progress(f"run {folder}") as report:
+        rows = run_file(compiled, load(name), source, Path(out), raw, report)
+    say(f"{out}: {rows} rows from {name}")

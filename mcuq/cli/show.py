@@ -1,0 +1,86 @@
+"""How results look on a terminal: tables and progress by rich, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mcuq.compiler import Progress
+from mcuq.errors import one_line
+from mcuq.folder import write_file
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table; a column whose name starts with ``#`` is right-aligned, numbers get commas."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200  # a log is not wrapped at 80 columns
+    shown = Table(title=title or None, title_justify="left")
+    for column in columns:
+        right = column.startswith("#")
+        shown.add_column(column.lstrip("#"), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(cell(value)) for value in row))
+    console.print(shown)
+
+
+def cell(value: object) -> str:
+    """A value as people read it.
+
+    >>> cell(1234567), cell(0.98765), cell(None)
+    ('1,234,567', '0.988', '')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.3f}" if isinstance(value, float) else one_line(str(value))
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Progress]:
+    """A progress bar on a terminal, one plain line per stage elsewhere; both on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _plain(title)
+        return
+    columns = (TextColumn("{task.description:<40.40}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=1.0)
+        yield lambda text, done: bar.update(task, description=f"{title}: {text}", completed=done)
+
+
+def _plain(title: str) -> Progress:
+    seen: set[str] = set()
+
+    def report(text: str, done: float) -> None:
+        if text not in seen:
+            seen.add(text)
+            say(f"{title}: {text}", err=True)
+
+    return report
+
+
+def say(text: str, err: bool = False) -> None:
+    """Print one line."""
+    import click
+
+    click.echo(text, err=err)
+
+
+def write_json(path: str | None, facts: Any) -> None:
+    """Write ``facts`` to ``path`` if one was given."""
+    if path:
+        write_file(Path(path), (json.dumps(facts, indent=2) + "\n").encode())

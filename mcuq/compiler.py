@@ -1,0 +1,186 @@
+"""The whole road from a model to the files of its C: what ``mcuq compile`` and the API share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mcuq import boards, bundle, data, fit, importers, quantize
+from mcuq.boards import Board
+from mcuq.bundle import Bundle
+from mcuq.config import Config
+from mcuq.emit import emit
+from mcuq.emit.facts import model_facts
+from mcuq.entry import Buffer, Entry, StepInfo
+from mcuq.errors import DataError
+from mcuq.folder import write_folder
+from mcuq.ir import Array, Graph
+from mcuq.lower import GENERIC, Program, lower
+from mcuq.naming import check_id, model_id
+from mcuq.passes import pipeline
+from mcuq.passes.describe_input import describe
+from mcuq.plan import Plan, plan
+from mcuq.reference import feeds_to_int
+from mcuq.report import Json, model_report, to_json
+
+if TYPE_CHECKING:
+    import torch
+
+VECTORS = 32
+
+Progress = Callable[[str, float], None]
+Calibration = str | Path | Array | Mapping[str, Array]
+
+
+def _silent(text: str, fraction: float) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled model in memory. ``advice``: what the user should know, one sentence each."""
+
+    bundle: Bundle
+    program: Program
+    plan: Plan
+    report: Json
+    files: Mapping[str, str]
+    advice: tuple[str, ...] = ()
+
+    @property
+    def entry(self) -> Entry:
+        """What a test harness needs to know of the generated C."""
+        return entry_of(self.program, self.plan, self.bundle.id)
+
+    def write(self, folder: str | Path) -> Path:
+        """Write everything into ``folder``: all of it, or nothing."""
+        texts = {name: text.encode() for name, text in self.files.items()}
+        return write_folder(Path(folder), {**texts, bundle.FILE: bundle.dump(self.bundle)})
+
+
+def compile_model(
+    model: str | Path | torch.nn.Module,
+    example_input: Any = None,
+    calibration: Calibration | None = None,
+    *,
+    board: str | Path | Board | None = None,
+    name: str | None = None,
+    config: Config | None = None,
+    progress: Progress = _silent,
+) -> Compiled:
+    """Compile a network to C.
+
+    ``model``: a path of a ``.onnx`` or ``.pt2`` file, or a ``torch.nn.Module`` together with its
+    ``example_input`` (a tensor or a tuple of them). ``calibration``: typical inputs in the model's
+    own layout, as an array, a dict by input name, or a file. ``board`` picks the fastest kernels
+    for its core and refuses what does not fit it. ``name`` prefixes the C symbols.
+
+    Raises ``McuqError`` for whatever is wrong with the model, the data or the board.
+    """
+    settings = config or Config()
+    target = board if isinstance(board, Board) or board is None else boards.load(board)
+    progress("reading the model", 0.0)
+    graph, digest, source = _import(model, example_input)
+    identity = check_id(name) if name else model_id(Path(source).stem)
+    graph = prepare(graph, settings)
+    feeds = _calibration(calibration, graph)
+    options = quantize.Options(**settings.quantize, report=progress)
+    result = quantize.quantize_report(graph, feeds, options)
+    vectors = feeds_to_int(result.qgraph, {n: v[:VECTORS] for n, v in feeds.items()})
+    made = Bundle(
+        identity,
+        Path(source).name,
+        digest,
+        target.name if target else None,
+        graph,
+        result.qgraph,
+        vectors,
+    )
+    progress("generating C", 0.95)
+    done = generate(made, target)
+    return replace(done, advice=result.warnings)
+
+
+def generate(made: Bundle, board: Board | None) -> Compiled:
+    """The files of a quantized network, for ``board`` (fit checked) or for any core."""
+    program = lower(made.qgraph, boards.cpu(board) if board else GENERIC)
+    placed = plan(program)
+    report = model_report(program, placed, made.id, made.digest)
+    if board:
+        report["boards"] = {board.name: fit.check(program, placed, board)}
+    facts = model_facts(program, placed, made.id, made.source, made.digest)
+    return Compiled(made, program, placed, report, emit(facts, to_json(report)))
+
+
+def load_compiled(folder: str | Path) -> Compiled:
+    """What ``Compiled.write`` wrote, from its bundle; the files are read back, not made anew."""
+    path = Path(folder)
+    made = bundle.load(path)
+    program = lower(made.qgraph, boards.cpu(boards.load(made.board)) if made.board else GENERIC)
+    placed = plan(program)
+    files = {
+        str(p.relative_to(path)): p.read_text()
+        for p in sorted((*path.glob("*"), *path.glob("kernels/*")))
+        if p.is_file() and p.name != bundle.FILE
+    }
+    report = model_report(program, placed, made.id, made.digest)
+    return Compiled(made, program, placed, report, files)
+
+
+def prepare(graph: Graph, config: Config) -> Graph:
+    """The graph with its inputs described as the configuration says, and all passes run."""
+    for name, described in config.inputs.items():
+        graph = describe(
+            graph, name, described.kind, described.mean, described.std, described.layout
+        )
+    return pipeline.run(graph)
+
+
+def entry_of(program: Program, placed: Plan, identity: str) -> Entry:
+    """The buffers and steps of the generated function, in its order."""
+    tensors = program.qgraph.tensors
+    facts = model_facts(program, placed, identity, "", "")
+    return Entry(
+        identity,
+        facts.arena,
+        tuple(Buffer(p.c_name, p.bytes) for p in facts.inputs),
+        tuple(Buffer(p.c_name, p.bytes) for p in facts.outputs),
+        tuple(StepInfo(s.node.name, tensors[s.node.output].bytes) for s in program.steps),
+    )
+
+
+def _import(model: str | Path | torch.nn.Module, example: Any) -> tuple[Graph, str, str]:
+    """The graph, the SHA-256 of what it was made from, and the name of its source."""
+    if isinstance(model, (str, Path)):
+        graph = importers.load(model)
+        return graph, hashlib.sha256(Path(model).read_bytes()).hexdigest(), str(model)
+    if example is None:
+        raise DataError("compile", "no example input", "Pass example_input with the module")
+    graph = importers.from_torch(model, example)
+    return graph, _digest(graph), type(model).__name__
+
+
+def _digest(graph: Graph) -> str:
+    """The SHA-256 of a graph's nodes and constants: the same for the same network."""
+    state = hashlib.sha256(repr([(n.op, n.inputs, n.outputs) for n in graph.nodes]).encode())
+    for _, tensor in sorted(graph.tensors.items()):
+        if tensor.data is not None:
+            state.update(np.ascontiguousarray(tensor.data).tobytes())
+    return state.hexdigest()
+
+
+def _calibration(given: Calibration | None, graph: Graph) -> dict[str, Array]:
+    if given is None:
+        raise DataError(
+            graph.name,
+            "no calibration data, without which the ranges of activations are unknown",
+            "Pass --calib DATA.npz with 100 or more typical inputs",
+        )
+    if isinstance(given, (str, Path)):
+        return data.load(given, graph)
+    return data.from_arrays(given, graph)

@@ -1,0 +1,64 @@
+"""Runs a user's own inputs through a compiled model in emulation."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mcuq import build, data, run, vectors
+from mcuq.boards import Board
+from mcuq.compiler import Compiled, Progress
+from mcuq.fixed import DTYPES
+from mcuq.folder import write_file
+from mcuq.ir import Array, from_memory
+from mcuq.reference import feeds_to_int, port_to_real
+
+
+def run_arrays(
+    compiled: Compiled,
+    board: Board,
+    feeds: Mapping[str, Array],
+    progress: Progress = lambda text, done: None,
+) -> dict[str, Array]:
+    """Outputs by name as integers in the user's layout, for reals ``feeds`` in internal order."""
+    graph = compiled.program.qgraph
+    rows = vectors.to_bytes(compiled.bundle, feeds_to_int(graph, feeds))
+    with tempfile.TemporaryDirectory(prefix="mcuq-") as work:
+        progress("building", 0.1)
+        image = build.compile_image(compiled.files, compiled.entry, board, Path(work), "run")
+        progress("running", 0.5)
+        results = run.run_outputs(image, rows, compiled.entry)
+    outputs = {}
+    for number, port in enumerate(graph.outputs):
+        tensor = graph.tensors[port.tensor]
+        dtype = np.dtype(DTYPES[tensor.kind]).newbyteorder("<")
+        flat = np.stack([np.frombuffer(row[number], dtype) for row in results])
+        values = flat.reshape(len(flat), *tensor.shape[1:])
+        outputs[port.name] = from_memory(port, values.astype(DTYPES[tensor.kind]))
+    return outputs
+
+
+def run_file(
+    compiled: Compiled, board: Board, source: str, out: Path, raw: bool, progress: Progress
+) -> int:
+    """Read inputs from ``source``, write the outputs to ``out``; the number of rows.
+
+    One output to ``.npy``, or all by name to ``.npz``; reals, or the integers where ``raw``.
+    """
+    graph = compiled.program.qgraph
+    outputs = run_arrays(compiled, board, data.load(source, graph), progress)
+    ports = {port.name: port for port in graph.outputs}
+    shown = outputs if raw else {n: port_to_real(ports[n], v) for n, v in outputs.items()}
+    stream = io.BytesIO()
+    if out.suffix == ".npz":
+        np.savez(stream, **shown)
+    elif len(shown) == 1:
+        np.save(stream, next(iter(shown.values())))
+    else:
+        raise data.several_outputs(out, tuple(shown))
+    write_file(out, stream.getvalue())
+    return len(next(iter(shown.values())))
