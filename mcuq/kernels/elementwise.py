@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcuq.ir import Node
-from mcuq.kernels.variant import Cpu, Field
+from mcuq.kernels.variant import Call, Cpu, Field, Variant
 from mcuq.ops.broadcast import Spread, spread
 from mcuq.qir import QGraph
 
@@ -13,29 +13,9 @@ def output_size(node: Node, qgraph: QGraph) -> int:
     return qgraph.tensor(node.output).size
 
 
-def same_shape(node: Node, qgraph: QGraph) -> bool:
-    """Whether every operand has as many elements as the output."""
-    size = output_size(node, qgraph)
-    return all(qgraph.tensor(name).size == size for name in node.inputs)
-
-
-def spread_of(node: Node, qgraph: QGraph) -> Spread | None:
-    """How the operands of ``node`` spread over its output, None if no kernel can."""
-    shapes = [qgraph.tensor(name).shape for name in node.inputs]
-    return spread(shapes, qgraph.tensor(node.output).shape)
-
-
-def spreads(node: Node, qgraph: QGraph) -> bool:
-    return spread_of(node, qgraph) is not None
-
-
-def spread_field(node: Node, qgraph: QGraph) -> Field:
-    """The member ``spread`` of the broadcast kernels' parameters."""
-    found = spread_of(node, qgraph)
-    if found is None:
-        raise ValueError(f"{node.name} was not accepted")
-    values = (found.rows, found.inner, *found.row_step, *found.inner_step)
-    return Field("spread", values, "rows, inner, row steps of a and b, inner steps of a and b")
+def instructions(cpu: Cpu, count: int, thumb2: float, small: float) -> float:
+    """``count`` times the instructions per element, on a Cortex-M3 and up or on a smaller core."""
+    return 40.0 + count * (thumb2 if "thumb2" in cpu.features else small)
 
 
 def gap(node: Node, qgraph: QGraph, index: int) -> int | None:
@@ -43,6 +23,55 @@ def gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     return 0 if qgraph.tensor(node.inputs[index]).size == output_size(node, qgraph) else None
 
 
-def instructions(cpu: Cpu, count: int, thumb2: float, small: float) -> float:
-    """``count`` times the instructions per element, on a Cortex-M3 and up or on a smaller core."""
-    return 40.0 + count * (thumb2 if "thumb2" in cpu.features else small)
+def binary(op: str, members: tuple[str, ...]) -> tuple[Variant, Variant]:
+    """The variants of a two-operand operator: operands of equal size, and ones that broadcast.
+
+    ``members``: the node's attributes, in the order of the C parameters.
+    """
+
+    def numbers(node: Node) -> tuple[Field, ...]:
+        return tuple(Field(name, node.int(name)) for name in members)
+
+    def lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+        fields = (Field("count", output_size(node, qgraph)), *numbers(node))
+        return (Call(f"mcuq_{op}_s8", f"mcuq_{op}_params", fields, node.inputs, node.output),)
+
+    def lower_broadcast(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+        fields = (_spread_field(node, qgraph), *numbers(node))
+        symbol, params = f"mcuq_{op}_broadcast_s8", f"mcuq_{op}_broadcast_params"
+        return (Call(symbol, params, fields, node.inputs, node.output),)
+
+    return (
+        Variant(op, f"mcuq_{op}_s8", lower, _cost, _same_shape, gap=gap),
+        Variant(op, f"mcuq_{op}_broadcast_s8", lower_broadcast, _cost_broadcast, _spreads, gap=gap),
+    )
+
+
+def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    return instructions(cpu, output_size(node, qgraph), 12.0, 15.0)
+
+
+def _cost_broadcast(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    return instructions(cpu, output_size(node, qgraph), 15.0, 20.0)
+
+
+def _same_shape(node: Node, qgraph: QGraph) -> bool:
+    size = output_size(node, qgraph)
+    return all(qgraph.tensor(name).size == size for name in node.inputs)
+
+
+def _spreads(node: Node, qgraph: QGraph) -> bool:
+    return _spread(node, qgraph) is not None
+
+
+def _spread(node: Node, qgraph: QGraph) -> Spread | None:
+    shapes = [qgraph.tensor(name).shape for name in node.inputs]
+    return spread(shapes, qgraph.tensor(node.output).shape)
+
+
+def _spread_field(node: Node, qgraph: QGraph) -> Field:
+    found = _spread(node, qgraph)
+    if found is None:
+        raise ValueError(f"{node.name} was not accepted")
+    values = (found.rows, found.inner, *found.row_step, *found.inner_step)
+    return Field("spread", values, "rows, inner; row steps of a, b; inner steps of a, b")
