@@ -11,7 +11,6 @@ from kernel_harness import TARGETS, Case, check
 
 from mcuq.ir import Array, Node
 from mcuq.kernels import variants
-from mcuq.kernels.variant import Cpu
 from mcuq.ops import spec
 from mcuq.ops.softmax import exp_table
 from mcuq.qir import QGraph, QTensor
