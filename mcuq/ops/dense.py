@@ -1,0 +1,48 @@
+"""dense: y = clip(w x + b), weights (out, in). In integers:
+
+    y = clamp((b[o] + sum w[o] * x) >> shift[o], out_min, out_max)
+
+C: mcuq_dense_s8.c
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mcuq.ir import Node, Shape
+from mcuq.ops.clip import clamp
+from mcuq.ops.spec import OpSpec, TorchTensor
+
+
+def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
+    """(1, out)."""
+    return (shapes[0][0], shapes[1][0])
+
+
+def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
+    """``clip(x w^T + b)``."""
+    import torch
+
+    x, weights, bias = inputs
+    return clamp(torch.nn.functional.linear(x, weights, bias), node.attrs["clip"])
+
+
+def macs(node: Node, shapes: Sequence[Shape], output: Shape) -> int:
+    """One per weight."""
+    return shapes[1][0] * shapes[1][1]
+
+
+def vectors(node: Node, shapes: Sequence[Shape]) -> bool:
+    """A fully connected layer reads a vector as long as the rows of its weights."""
+    return len(shapes[0]) == 2 and shapes[0][1] == shapes[1][1]
+
+
+OP = OpSpec(
+    "dense",
+    ("Gemm", "MatMul"),
+    infer,
+    run_float,
+    limits=(vectors,),
+    macs=macs,
+    note="constant weights",
+)

@@ -1,0 +1,57 @@
+"""max_pool2d: the largest value in each window; padding never wins. In integers the same.
+
+C: mcuq_max_pool2d_s8.c
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mcuq.ir import Node, Shape
+from mcuq.ops import windows
+from mcuq.ops.spec import OpSpec, TorchTensor
+from mcuq.ops.windows import Window
+
+
+def window(node: Node) -> Window:
+    """The sliding window."""
+    return windows.window(node, node.ints("kernel"))
+
+
+def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
+    """(1, out_h, out_w, C)."""
+    batch, height, width, channels = shapes[0]
+    return (batch, *window(node).out_size(height, width), channels)
+
+
+def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
+    """The largest value of each window."""
+    import torch
+
+    win = window(node)
+    image = windows.pad_float(windows.to_nchw(inputs[0]), win, (-np.inf,))
+    y = torch.nn.functional.max_pool2d(image, win.kernel, win.strides, 0, win.dilations)
+    return windows.to_nhwc(y)
+
+
+def representable(node: Node, shapes: Sequence[Shape]) -> bool:
+    """Sizes, kernels, strides, dilations and pads are at most 65535."""
+    return windows.representable(window(node), shapes[0])
+
+
+def covers(node: Node, shapes: Sequence[Shape]) -> bool:
+    """Each pooling window lies in the padded image and holds at least one element of the image."""
+    win = window(node)
+    return windows.fits(win, shapes[0]) and windows.covers(win, shapes[0])
+
+
+OP = OpSpec(
+    "max_pool2d",
+    ("MaxPool", "GlobalMaxPool"),
+    infer,
+    run_float,
+    keeps_scale=True,
+    limits=(representable, covers),
+)
