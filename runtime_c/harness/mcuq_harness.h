@@ -26,7 +26,8 @@ enum {
 static inline int mcuq_self_check(void)
 {
     static volatile const int32_t values[3] = {-1, -5, INT32_MIN};
-    const int good = (values[0] >> 31) == -1 && (values[1] >> 1) == -3 && (values[2] >> 8) == -8388608;
+    const int good =
+        (values[0] >> 31) == -1 && (values[1] >> 1) == -3 && (values[2] >> 8) == -8388608;
     return good ? MCUQ_EXIT_PASS : MCUQ_EXIT_SHIFT;
 }
 

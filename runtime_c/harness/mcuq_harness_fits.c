@@ -1,4 +1,5 @@
-/* mcuq_harness_fits.c: the smallest program around a model; linked to prove that it fits a board. */
+/* mcuq_harness_fits.c: the smallest program around a model; linked to prove that it fits a board.
+ */
 #include "mcuq_model.h"
 
 int main(void);

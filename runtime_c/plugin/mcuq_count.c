@@ -2,8 +2,9 @@
  *
  * Options: out=FILE, begin=ADDRESS, end=ADDRESS and, optionally, mark=ADDRESS (all of functions).
  * Counting starts when execution reaches `begin`. Each time it reaches `mark` or `end`, one
- * section "step" with a line "address count" per executed address is written, and the counters
- * start again from zero; after `end` nothing is counted until `begin` is reached again.
+ * section "step" with a line "address count taken" per executed address is written, and the
+ * counters start again from zero; after `end` nothing is counted until `begin` is reached again.
+ * `taken` is how often execution went on elsewhere than at the next address (branches, returns).
  * The instruction at `begin`, `mark` or `end` itself counts toward the section that it opens.
  *
  * QEMU's header is packaged by few distributions, so the functions used are declared here.
@@ -32,7 +33,10 @@ void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, translate_callba
 void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, exit_callback callback, void *data);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *block, size_t index);
+size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *block, execute_callback callback,
+                                          enum qemu_plugin_cb_flags flags, void *data);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
                                             execute_callback callback,
                                             enum qemu_plugin_cb_flags flags, void *data);
@@ -46,8 +50,16 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, 
 typedef struct {
     uint64_t address; /* plus one, so that zero means free */
     uint64_t count;
+    uint64_t taken;
 } slot;
 
+/* A translated block: only its last instruction can jump. */
+typedef struct {
+    uint64_t start, end;
+    slot *last;
+} block_info;
+
+static const block_info *previous;
 static slot slots[SLOTS];
 static FILE *out;
 static uint64_t begin_address, end_address, mark_address;
@@ -80,6 +92,7 @@ static void clear(void)
 {
     for (uint32_t i = 0; i < SLOTS; i++) {
         slots[i].count = 0;
+        slots[i].taken = 0;
     }
 }
 
@@ -88,7 +101,8 @@ static void write_section(void)
     fprintf(out, "step\n");
     for (uint32_t i = 0; i < SLOTS; i++) {
         if (slots[i].count != 0) {
-            fprintf(out, "%" PRIx64 " %" PRIu64 "\n", slots[i].address - 1, slots[i].count);
+            fprintf(out, "%" PRIx64 " %" PRIu64 " %" PRIu64 "\n", slots[i].address - 1,
+                    slots[i].count, slots[i].taken);
         }
     }
 }
@@ -117,10 +131,36 @@ static void on_end(unsigned int cpu, void *data)
     counting = false;
 }
 
+static void on_block(unsigned int cpu, void *data)
+{
+    (void)cpu;
+    const block_info *block = data;
+    if (counting && previous != NULL && block->start != previous->end) {
+        previous->last->taken++;
+    }
+    previous = block;
+}
+
+static void watch(struct qemu_plugin_tb *block)
+{
+    const size_t length = qemu_plugin_tb_n_insns(block);
+    const struct qemu_plugin_insn *last = qemu_plugin_tb_get_insn(block, length - 1);
+    block_info *info = malloc(sizeof *info); /* QEMU may run the block until it ends */
+    if (info == NULL) {
+        fail("out of memory");
+        return;
+    }
+    info->start = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(block, 0));
+    info->end = qemu_plugin_insn_vaddr(last) + qemu_plugin_insn_size(last);
+    info->last = slot_of(qemu_plugin_insn_vaddr(last));
+    qemu_plugin_register_vcpu_tb_exec_cb(block, on_block, QEMU_PLUGIN_CB_NO_REGS, info);
+}
+
 static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 {
     (void)id;
     const size_t length = qemu_plugin_tb_n_insns(block);
+    watch(block);
     for (size_t i = 0; i < length; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(block, i);
         const uint64_t address = qemu_plugin_insn_vaddr(insn);
