@@ -153,7 +153,9 @@ def _frame(frames: Frames, name: str, library: Library) -> tuple[int, tuple[str,
 def _ends(instruction: Instruction) -> bool:
     """Whether execution never goes on behind ``instruction``."""
     text = f"{instruction.name} {instruction.operands}"
-    return bool(re.match(r"(b|bx|j|c\.j|jr|tail|ret|mret)( |$)|pop .*pc|ldm.*pc|ldr pc|mov pc", text))
+    return bool(
+        re.match(r"(b|bx|j|c\.j|jr|tail|ret|mret)( |$)|pop .*pc|ldm.*pc|ldr pc|mov pc", text)
+    )
 
 
 def _pushed(instruction: Instruction, function: str) -> int:
@@ -174,7 +176,9 @@ def _pushed(instruction: Instruction, function: str) -> int:
         return int(found[1]) if found else 0
     if not re.match(r"sp\b", operands):
         return 0
-    down = re.match(r"sp, (?:sp, )?#(\d+)$" if name.startswith("sub") else r"sp,sp,-(\d+)$", operands)
+    down = re.match(
+        r"sp, (?:sp, )?#(\d+)$" if name.startswith("sub") else r"sp,sp,-(\d+)$", operands
+    )
     if down:
         return int(down[1])
     if name.startswith("add") and re.match(r"sp, (?:sp, )?#\d+$|sp,sp,\d+$", operands):
