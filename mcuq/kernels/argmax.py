@@ -15,8 +15,9 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    size = qgraph.tensor(node.inputs[0]).size
     rows = elementwise.output_size(node, qgraph)
-    return 20.0 * rows + elementwise.instructions(cpu, qgraph.tensor(node.inputs[0]).size, 7.0, 7.0)
+    return elementwise.instructions(cpu, size, 9.0, 7.0) + 20.0 * rows
 
 
 VARIANTS = (Variant("argmax", "mcuq_argmax_s8", _lower, _cost),)

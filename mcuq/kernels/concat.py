@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from mcuq.ir import Node
+from mcuq.kernels.elementwise import instructions
 from mcuq.kernels.variant import Call, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
@@ -32,9 +33,10 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    """A memcpy per chunk: a call, and a byte or a quarter of a word at a time."""
+    """A memcpy per chunk."""
     rows, chunks = _chunks(node, qgraph)
-    return float(sum(20 + rows * (25 + 1.5 * chunk) for chunk in chunks))
+    size = qgraph.tensor(node.output).size
+    return instructions(cpu, size, 0.6, 0.9) + 30.0 * rows * len(chunks)
 
 
 VARIANTS = (Variant("concat", "mcuq_concat_s8", _lower, _cost),)

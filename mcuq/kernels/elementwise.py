@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mcuq.ir import Node
 from mcuq.kernels.variant import Call, Cpu, Field, Variant
 from mcuq.ops.broadcast import Spread, spread
 from mcuq.qir import QGraph
+
+Rates = tuple[float, float]
+Pair = tuple[Variant, Variant]
 
 
 def output_size(node: Node, qgraph: QGraph) -> int:
@@ -14,7 +19,10 @@ def output_size(node: Node, qgraph: QGraph) -> int:
 
 
 def instructions(cpu: Cpu, count: int, thumb2: float, small: float) -> float:
-    """``count`` times the instructions per element, on a Cortex-M3 and up or on a smaller core."""
+    """``count`` times the instructions per element, on a Cortex-M3 and up or on a smaller core.
+
+    The figures of the variants are measured, on a Cortex-M4 and a Cortex-M0 (gcc -O2).
+    """
     return 40.0 + count * (thumb2 if "thumb2" in cpu.features else small)
 
 
@@ -23,10 +31,11 @@ def gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     return 0 if qgraph.tensor(node.inputs[index]).size == output_size(node, qgraph) else None
 
 
-def binary(op: str, members: tuple[str, ...]) -> tuple[Variant, Variant]:
+def binary(op: str, members: tuple[str, ...], plain: Rates, broadcast: Rates) -> Pair:
     """The variants of a two-operand operator: operands of equal size, and ones that broadcast.
 
-    ``members``: the node's attributes, in the order of the C parameters.
+    ``members``: the node's attributes, in the order of the C parameters. ``plain`` and
+    ``broadcast``: instructions per element, on a Cortex-M3 and up and on a smaller core.
     """
 
     def numbers(node: Node) -> tuple[Field, ...]:
@@ -42,17 +51,20 @@ def binary(op: str, members: tuple[str, ...]) -> tuple[Variant, Variant]:
         return (Call(symbol, params, fields, node.inputs, node.output),)
 
     return (
-        Variant(op, f"mcuq_{op}_s8", lower, _cost, _same_shape, gap=gap),
-        Variant(op, f"mcuq_{op}_broadcast_s8", lower_broadcast, _cost_broadcast, _spreads, gap=gap),
+        Variant(op, f"mcuq_{op}_s8", lower, _cost(plain), _same_shape, gap=gap),
+        Variant(
+            op,
+            f"mcuq_{op}_broadcast_s8",
+            lower_broadcast,
+            _cost(broadcast),
+            _spreads,
+            gap=gap,
+        ),
     )
 
 
-def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    return instructions(cpu, output_size(node, qgraph), 12.0, 15.0)
-
-
-def _cost_broadcast(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    return instructions(cpu, output_size(node, qgraph), 15.0, 20.0)
+def _cost(rates: Rates) -> Callable[[Node, QGraph, Cpu], float]:
+    return lambda node, qgraph, cpu: instructions(cpu, output_size(node, qgraph), *rates)
 
 
 def _same_shape(node: Node, qgraph: QGraph) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import TypeVar
 
 import numpy as np
@@ -14,24 +15,39 @@ from mcuq.ops.pad import pairs
 from mcuq.qir import QGraph
 
 _T = TypeVar("_T")
+_Three = tuple[int, int, int]
+_Edges = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
-    """Fewer than 4 dimensions get sizes of 1 behind the batch."""
-    in_h, in_w, in_c = _three(qgraph.tensor(node.inputs[0]).shape[1:], 1)
-    _, out_w, out_c = _three(qgraph.tensor(node.output).shape[1:], 1)
-    rows, columns, channels = _three(pairs(node)[1:], (0, 0))
-    numbers = {"in_h": in_h, "in_w": in_w, "in_c": in_c, "out_w": out_w, "out_c": out_c,
-               "top": rows[0], "bottom": rows[1], "left": columns[0],
-               "front": channels[0]}  # fmt: skip
-    fields = tuple(Field(name, value) for name, value in numbers.items())
+    """Where all is padded with one value, a row's columns count as channels: fewer, longer copies.
+
+    Fewer than 4 dimensions get sizes of 1 behind the batch.
+    """
+    source = _three(qgraph.tensor(node.inputs[0]).shape[1:], 1)
+    output = _three(qgraph.tensor(node.output).shape[1:], 1)
+    edges = _three(pairs(node)[1:], (0, 0))
     values = node.ints("value")
+    if len(values) == 1 and edges[2] == (0, 0):
+        channels = source[2]
+        source = (source[0], 1, source[1] * channels)
+        output = (output[0], 1, output[1] * channels)
+        edges = (edges[0], (0, 0), (edges[1][0] * channels, edges[1][1] * channels))
+    fields = _sizes(source, output, edges)
     if len(values) == 1:
         fields = (*fields, Field("pad_value", values[0]))
         return (Call("mcuq_pad_s8", "mcuq_pad_params", fields, node.inputs, node.output),)
     array = ConstArray("values", "int8_t", np.array(values, np.int8), "padding per channel")
     fields = (Field("values", "values"), *fields)
     return (Call("mcuq_pad_s8", "mcuq_pad_params", fields, node.inputs, node.output, (array,)),)
+
+
+def _sizes(source: _Three, output: _Three, edges: _Edges) -> tuple[Field, ...]:
+    in_h, in_w, in_c = source
+    numbers = {"in_h": in_h, "in_w": in_w, "in_c": in_c, "out_w": output[1], "out_c": output[2],
+               "top": edges[0][0], "bottom": edges[0][1], "left": edges[1][0],
+               "front": edges[2][0]}  # fmt: skip
+    return tuple(Field(name, value) for name, value in numbers.items())
 
 
 def _three(values: Sequence[_T], fill: _T) -> tuple[_T, _T, _T]:
@@ -41,9 +57,11 @@ def _three(values: Sequence[_T], fill: _T) -> tuple[_T, _T, _T]:
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    """A memcpy or memset per pixel."""
-    size = elementwise.output_size(node, qgraph)
-    return 60.0 * size / qgraph.tensor(node.output).shape[-1] + 1.5 * size
+    """A copy and two fills, each a call, per row (one value) or per pixel."""
+    shape = qgraph.tensor(node.output).shape
+    by_row = len(node.ints("value")) == 1 and pairs(node)[-1] == (0, 0)
+    calls = prod(shape[:-2] if by_row else shape[:-1])
+    return elementwise.instructions(cpu, prod(shape), 0.9, 1.3) + 60.0 * calls
 
 
 VARIANTS = (Variant("pad", "mcuq_pad_s8", _lower, _cost),)

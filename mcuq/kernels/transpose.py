@@ -22,7 +22,7 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    return elementwise.instructions(cpu, elementwise.output_size(node, qgraph), 6.0, 6.0)
+    return elementwise.instructions(cpu, elementwise.output_size(node, qgraph), 7.7, 10.0)
 
 
 VARIANTS = (Variant("transpose", "mcuq_transpose_s8", _lower, _cost),)

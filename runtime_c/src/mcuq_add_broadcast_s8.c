@@ -13,7 +13,7 @@ void mcuq_add_broadcast_s8(const mcuq_add_broadcast_params *p, const int8_t *a, 
         const int8_t *row_a = a + row * p->spread.row_step_a;
         const int8_t *row_b = b + row * p->spread.row_step_b;
         for (int32_t left = p->spread.inner; left > 0; left--) {
-            *out++ = mcuq_requant(*row_a * mul_a + *row_b * mul_b + bias, shift, low, high);
+            *out++ = mcuq_requant(bias + *row_a * mul_a + *row_b * mul_b, shift, low, high);
             row_a += p->spread.inner_step_a;
             row_b += p->spread.inner_step_b;
         }

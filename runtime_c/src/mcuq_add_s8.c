@@ -10,15 +10,15 @@ void mcuq_add_s8(const mcuq_add_params *p, const int8_t *a, const int8_t *b, int
     int32_t left = p->count;
 
     for (; left >= 4; left -= 4) {
-        out[0] = mcuq_requant(a[0] * mul_a + b[0] * mul_b + bias, shift, low, high);
-        out[1] = mcuq_requant(a[1] * mul_a + b[1] * mul_b + bias, shift, low, high);
-        out[2] = mcuq_requant(a[2] * mul_a + b[2] * mul_b + bias, shift, low, high);
-        out[3] = mcuq_requant(a[3] * mul_a + b[3] * mul_b + bias, shift, low, high);
+        out[0] = mcuq_requant(bias + a[0] * mul_a + b[0] * mul_b, shift, low, high);
+        out[1] = mcuq_requant(bias + a[1] * mul_a + b[1] * mul_b, shift, low, high);
+        out[2] = mcuq_requant(bias + a[2] * mul_a + b[2] * mul_b, shift, low, high);
+        out[3] = mcuq_requant(bias + a[3] * mul_a + b[3] * mul_b, shift, low, high);
         a += 4;
         b += 4;
         out += 4;
     }
     for (; left > 0; left--) {
-        *out++ = mcuq_requant(*a++ * mul_a + *b++ * mul_b + bias, shift, low, high);
+        *out++ = mcuq_requant(bias + *a++ * mul_a + *b++ * mul_b, shift, low, high);
     }
 }
