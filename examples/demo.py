@@ -35,11 +35,11 @@ def main() -> None:
     for name in BOARDS:
         board = boards.load(name)
         with progress(board.title) as report:
-            compiled = mcuq.compile(
+            model = mcuq.compile(
                 HERE / "digits.onnx", calibration=train_images[:200], board=board, progress=report
             )
-            compiled.write(OUT / name)
-            _, verdict = mcuq.check(compiled, [board], progress=report)
+            model.write(OUT / name)
+            _, verdict = model.check([board], progress=report)
         exact = exact and verdict.exact
         rows.append(
             (
@@ -54,7 +54,7 @@ def main() -> None:
         *("#instructions", "#tensors compared", "verdict"),
     )
     table("One inference, every tensor of 20 vectors against the Python reference", columns, rows)
-    result = mcuq.evaluate(compiled, images, labels)
+    result = model.evaluate(images, labels)
     say(
         f"held-out digits ({result.samples}): float {cell(100 * result.float_top1)} %, "
         f"int8 {cell(100 * result.int8_top1)} %, the two agree on {cell(100 * result.agreement)} %, "

@@ -1,9 +1,9 @@
 """mcuq: PyTorch and ONNX networks to bit-exact int8 C for microcontrollers.
 
-    import mcuq
-    compiled = mcuq.compile(module, example_input, calibration)
-    compiled.write("out")
-    print(mcuq.check(compiled, ["mps2_an386"]))
+import mcuq
+model = mcuq.compile(module, example_input, calibration)
+model.write("out")
+print(model.check(["mps2_an386"]))
 """
 
 from __future__ import annotations
@@ -13,20 +13,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mcuq.api import bench, build_selftest, check, compile, evaluate, inspect, load, run
+    from mcuq.api import Model, compile, inspect, load
     from mcuq.errors import McuqError
 
-__all__ = [
-    "McuqError",
-    "bench",
-    "build_selftest",
-    "check",
-    "compile",
-    "evaluate",
-    "inspect",
-    "load",
-    "run",
-]
+__all__ = ["McuqError", "Model", "compile", "inspect", "load"]
 
 
 def __getattr__(name: str) -> Any:

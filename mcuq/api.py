@@ -1,66 +1,126 @@
-"""The Python API, gathered: everything that the command line does."""
+"""The Python API: everything that the command line does.
+
+import mcuq
+model = mcuq.compile(module, example_input, calibration, board="nucleo_f446re")
+model.write("out")
+assert all(verdict.exact for verdict in model.check())
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from mcuq import boards, data, verify
-from mcuq.benchmark import Bench
-from mcuq.benchmark import bench as _bench
+from mcuq import benchmark, boards, data, emulate, evaluate, preflight, selftest, verify
 from mcuq.boards import Board
-from mcuq.compiler import Compiled, Progress, compile_model, load_compiled
-from mcuq.emulate import run_arrays
-from mcuq.evaluate import Evaluation
-from mcuq.evaluate import evaluate as _evaluate
-from mcuq.inspect import Facts, inspect_model
+from mcuq.compiler import Calibration, Compiled, compile_model, load_compiled
+from mcuq.config import Config
 from mcuq.ir import Array
+from mcuq.progress import Progress, silent
 from mcuq.reference import port_to_real
-from mcuq.selftest import build_selftest
 
-__all__ = ["bench", "build_selftest", "check", "compile", "evaluate", "inspect", "load", "run"]
+if TYPE_CHECKING:
+    import torch
 
-compile = compile_model
-load = load_compiled
 AnyBoard = str | Path | Board
+Inputs = Array | Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A compiled model and what can be done with it. Boards are names, ``.toml`` files or Boards."""
+
+    compiled: Compiled
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What ``report.json`` holds."""
+        return self.compiled.report
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The generated files by path."""
+        return self.compiled.files
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What the user should know of the data or the network, one sentence each."""
+        return self.compiled.advice
+
+    def write(self, folder: str | Path) -> Path:
+        """Write the C files, the report and the bundle: all of them, or nothing."""
+        return self.compiled.write(folder)
+
+    def check(
+        self,
+        on: Sequence[AnyBoard] = verify.CORES,
+        vectors: int = 20,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> list[verify.Verdict]:
+        """Compare every tensor with the reference: a verdict for the host, one for each board."""
+        chosen = [_board(name) for name in on]
+        return verify.check(self.compiled, chosen, vectors, seed, progress)
+
+    def bench(self, board: AnyBoard, progress: Progress = silent) -> benchmark.Bench:
+        """Executed instructions of one inference on an emulated board."""
+        return benchmark.bench(self.compiled, _board(board), progress)
+
+    def evaluate(self, inputs: Inputs, labels: Array | None = None) -> evaluate.Evaluation:
+        """Accuracy and SQNR of the integer network against the float one."""
+        made = self.compiled.bundle
+        return evaluate.evaluate(
+            made.graph, made.qgraph, data.from_arrays(inputs, made.graph), labels
+        )
+
+    def run(self, board: AnyBoard, inputs: Inputs, progress: Progress = silent) -> dict[str, Array]:
+        """The outputs by name, as reals in the model's own layout, that an emulated board gives."""
+        graph = self.compiled.program.qgraph
+        feeds = data.from_arrays(inputs, graph)
+        found = emulate.run_arrays(self.compiled, _board(board), feeds, progress)
+        return {port.name: port_to_real(port, found[port.name]) for port in graph.outputs}
+
+    def build(self, board: AnyBoard, folder: str | Path, progress: Progress = silent) -> list[Path]:
+        """Write a self-test image: ``.elf``, ``.hex``, ``.bin`` and ``.map``."""
+        return selftest.build_selftest(self.compiled, _board(board), folder, progress)
+
+
+def compile(
+    model: str | Path | torch.nn.Module,
+    example_input: Any = None,
+    calibration: Calibration | None = None,
+    *,
+    board: AnyBoard | None = None,
+    name: str | None = None,
+    config: Config | None = None,
+    progress: Progress = silent,
+) -> Model:
+    """Compile a network to C; the arguments are those of ``compiler.compile_model``."""
+    target = _board(board) if board is not None else None
+    return Model(
+        compile_model(
+            model,
+            example_input,
+            calibration,
+            board=target,
+            name=name,
+            config=config,
+            progress=progress,
+        )
+    )
+
+
+def load(folder: str | Path) -> Model:
+    """A model that was compiled before and written to ``folder``."""
+    return Model(load_compiled(folder))
+
+
+def inspect(model: str | Path) -> preflight.Facts:
+    """Nodes, shapes, MACs and memory of a model file, without data."""
+    return preflight.inspect_model(Path(model))
 
 
 def _board(given: AnyBoard) -> Board:
     return given if isinstance(given, Board) else boards.load(given)
-
-
-def inspect(model: str | Path) -> Facts:
-    """Nodes, shapes, MACs and memory of a model file, without data."""
-    return inspect_model(Path(model))
-
-
-def check(
-    compiled: Compiled,
-    on: Sequence[AnyBoard] = verify.CORES,
-    vectors: int = 20,
-    seed: int = 0,
-    progress: Progress = lambda text, done: None,
-) -> list[verify.Verdict]:
-    """Compare every tensor with the reference: a verdict for the host, and one for each board."""
-    return verify.check(compiled, [_board(b) for b in on], vectors, seed, progress)
-
-
-def bench(compiled: Compiled, board: AnyBoard) -> Bench:
-    """Executed instructions of one inference on an emulated board."""
-    return _bench(compiled, _board(board))
-
-
-def evaluate(compiled: Compiled, inputs: Array | Mapping[str, Array], labels: Array) -> Evaluation:
-    """Accuracy and SQNR of the integer network against the float one."""
-    feeds = data.from_arrays(inputs, compiled.bundle.graph)
-    return _evaluate(compiled.bundle.graph, compiled.bundle.qgraph, feeds, labels)
-
-
-def run(
-    compiled: Compiled, board: AnyBoard, inputs: Array | Mapping[str, Array]
-) -> dict[str, Array]:
-    """The outputs, as reals by name, that an emulated board computes for ``inputs``."""
-    graph = compiled.program.qgraph
-    found = run_arrays(compiled, _board(board), data.from_arrays(inputs, graph))
-    ports = {port.name: port for port in graph.outputs}
-    return {name: port_to_real(ports[name], values) for name, values in found.items()}

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mcuq import build, count, cycles
+from mcuq import build, count, cycles, vectors
 from mcuq.boards import Board
-from mcuq.compiler import Compiled, Progress
+from mcuq.compiler import Compiled
 from mcuq.lower import Choice
+from mcuq.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,7 @@ class Bench:
         return {**asdict(self), "milliseconds_estimate": self.milliseconds}
 
 
-def bench(
-    compiled: Compiled, board: Board, progress: Progress = lambda text, done: None
-) -> Bench:
+def bench(compiled: Compiled, board: Board, progress: Progress = silent) -> Bench:
     """Count one inference on ``board``; the total is of an image without any hooks."""
     with tempfile.TemporaryDirectory(prefix="mcuq-") as work:
         progress("building", 0.1)
@@ -65,12 +64,12 @@ def bench(
             for kind in ("plain", "steps")
         )
         progress("counting", 0.5)
-        total, parts = count.count(plain), count.count(stepped)
-        estimated = [cycles.estimate(h, stepped.elf, board.cpu) for h in parts.histograms]
-        whole = cycles.estimate(total.histograms[0], plain.elf, board.cpu)
+        counts = count.count(plain, stepped, vectors.typical(compiled.bundle))
+        estimates = [_cycles(profile, stepped, board) for profile in counts.step_profiles]
+        whole = _cycles(counts.profile, plain, board)
     steps = tuple(
         StepCost(s.node.name, s.node.op, s.variant.symbol, s.macs, n, c, s.choices)
-        for s, n, c in zip(compiled.program.steps, parts.steps, estimated, strict=True)
+        for s, n, c in zip(compiled.program.steps, counts.steps, estimates, strict=True)
     )
     assert plain.sizes is not None
     return Bench(
@@ -78,9 +77,15 @@ def bench(
         board.cpu,
         board.clock_hz,
         compiled.program.macs,
-        total.total,
+        counts.total,
         whole,
         plain.sizes.flash,
         plain.sizes.ram,
         steps,
     )
+
+
+def _cycles(profile: count.Profile, image: build.Image, board: Board) -> int | None:
+    if board.cpu not in cycles.RULES:
+        return None
+    return cycles.estimate(profile, image.elf, board.cpu)

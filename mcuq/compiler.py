@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from mcuq.naming import check_id, model_id
 from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
 from mcuq.plan import Plan, plan
+from mcuq.progress import Progress, silent
 from mcuq.reference import feeds_to_int
 from mcuq.report import Json, model_report, to_json
 
@@ -33,12 +34,7 @@ if TYPE_CHECKING:
 
 VECTORS = 32
 
-Progress = Callable[[str, float], None]
 Calibration = str | Path | Array | Mapping[str, Array]
-
-
-def _silent(text: str, fraction: float) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ def compile_model(
     board: str | Path | Board | None = None,
     name: str | None = None,
     config: Config | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Compiled:
     """Compile a network to C.
 

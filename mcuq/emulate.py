@@ -11,10 +11,11 @@ import numpy as np
 
 from mcuq import build, data, run, vectors
 from mcuq.boards import Board
-from mcuq.compiler import Compiled, Progress
+from mcuq.compiler import Compiled
 from mcuq.fixed import DTYPES
 from mcuq.folder import write_file
 from mcuq.ir import Array, from_memory
+from mcuq.progress import Progress, silent
 from mcuq.reference import feeds_to_int, port_to_real
 
 
@@ -22,7 +23,7 @@ def run_arrays(
     compiled: Compiled,
     board: Board,
     feeds: Mapping[str, Array],
-    progress: Progress = lambda text, done: None,
+    progress: Progress = silent,
 ) -> dict[str, Array]:
     """Outputs by name as integers in the user's layout, for reals ``feeds`` in internal order."""
     graph = compiled.program.qgraph

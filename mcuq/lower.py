@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from mcuq.errors import ModelError
 from mcuq.ir import Node, unique_name
 from mcuq.kernels import variants
@@ -140,4 +138,4 @@ def parameters(qgraph: QGraph) -> int:
     """The number of weights and biases, tables not counted."""
     read = {n for node in qgraph.nodes if node.op != "lut" for n in node.inputs}
     constants = (t for n, t in qgraph.tensors.items() if n in read and t.data is not None)
-    return int(sum(np.size(t.data) for t in constants if t.kind in ("s8", "s32")))
+    return sum(t.size for t in constants if t.kind in ("s8", "s32"))

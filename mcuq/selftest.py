@@ -10,11 +10,12 @@ import numpy as np
 
 from mcuq import build, fit, run
 from mcuq.boards import Board
-from mcuq.compiler import Compiled, Progress
+from mcuq.compiler import Compiled
 from mcuq.errors import ToolError
 from mcuq.folder import write_file
 from mcuq.harness import Vector
 from mcuq.ir import Array
+from mcuq.progress import Progress, silent
 from mcuq.reference import run_int
 
 VECTORS = 4
@@ -24,7 +25,7 @@ def build_selftest(
     compiled: Compiled,
     board: Board,
     out: str | Path,
-    progress: Progress = lambda text, done: None,
+    progress: Progress = silent,
 ) -> list[Path]:
     """Write ``.elf``, ``.hex``, ``.bin`` and ``.map`` for ``board``'s own memory into ``out``.
 
@@ -62,9 +63,7 @@ def known_answers(compiled: Compiled, count: int = VECTORS) -> list[Vector]:
     expected = run_int(graph, rows, {port.tensor for port in graph.outputs})
     inputs = [rows[port.name] for port in graph.inputs]
     outputs = [expected[port.tensor] for port in graph.outputs]
-    return [
-        Vector(_bytes(inputs, i), _bytes(outputs, i)) for i in range(len(next(iter(inputs))))
-    ]
+    return [Vector(_bytes(inputs, i), _bytes(outputs, i)) for i in range(len(next(iter(inputs))))]
 
 
 def _bytes(parts: Sequence[Array], row: int) -> tuple[bytes, ...]:

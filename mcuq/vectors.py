@@ -23,20 +23,20 @@ def make(bundle: Bundle, count: int, seed: int = 0) -> dict[str, Array]:
     """
     chance = np.random.default_rng(seed)
     return {
-        port.name: _rows(bundle.qgraph.tensors[port.tensor], bundle.vectors, port.name, count, chance)
+        port.name: _rows(
+            bundle.qgraph.tensors[port.tensor], bundle.vectors, port.name, count, chance
+        )
         for port in bundle.qgraph.inputs
     }
 
 
-def _rows(
-    tensor: QTensor, stored: Mapping[str, Array], name: str, count: int, chance: np.random.Generator
-) -> Array:
+def _rows(tensor: QTensor, stored: Array, count: int, chance: np.random.Generator) -> Array:
     low, high = RANGES[tensor.kind]
     dtype, shape = DTYPES[tensor.kind], tensor.shape[1:]
     alternating = np.indices(shape).sum(axis=0) % 2
     extremes = [np.full(shape, low), np.full(shape, high)]
     extremes += [np.where(alternating, low, high), np.where(alternating, high, low)]
-    real = stored[name][: max(0, count - _EXTREMES + 1) // 2]
+    real = stored[: max(0, count - _EXTREMES + 1) // 2]
     random = chance.integers(low, high + 1, (count, *shape))
     return np.concatenate([np.stack(extremes), real, random]).astype(dtype)[:count]
 
@@ -46,3 +46,8 @@ def to_bytes(bundle: Bundle, rows: Mapping[str, Array]) -> list[bytes]:
     parts = [np.ascontiguousarray(rows[port.name]) for port in bundle.qgraph.inputs]
     little = [part.astype(part.dtype.newbyteorder("<")) for part in parts]
     return [b"".join(part[i].tobytes() for part in little) for i in range(len(little[0]))]
+
+
+def typical(bundle: Bundle) -> bytes:
+    """The bytes of the first calibration row: what is counted and measured."""
+    return to_bytes(bundle, {name: rows[:1] for name, rows in bundle.vectors.items()})[0]

@@ -1,4 +1,4 @@
-"""Runs a compiled model on the host and on emulated cores, and compares every tensor bit for bit."""
+"""Runs a compiled model on the host and emulated, and compares every tensor bit for bit."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import numpy as np
 from mcuq import build, count, run, stack, vectors
 from mcuq.boards import Board
 from mcuq.build import Image
-from mcuq.compiler import Compiled, Progress
+from mcuq.compiler import Compiled
 from mcuq.fixed import DTYPES
 from mcuq.ir import Array
+from mcuq.progress import Progress, silent
 from mcuq.reference import run_int
 
 # One machine for every kind of core that mcuq generates code for.
@@ -84,7 +85,7 @@ def check(
     boards: Sequence[Board],
     number: int = vectors.DEFAULT,
     seed: int = 0,
-    progress: Progress = lambda text, done: None,
+    progress: Progress = silent,
 ) -> list[Verdict]:
     """One verdict for the host and one per board, each over the same ``number`` of vectors."""
     rows = vectors.make(compiled.bundle, number, seed)
@@ -120,15 +121,15 @@ def _check_board(
 
     traces = run.run_trace(image("trace"), data, compiled.entry)
     verdict = compare(compiled, board.name, board.cpu, traces, expected)
-    plain = image("plain")
+    plain, typical = image("plain"), vectors.typical(compiled.bundle)
     assert plain.sizes is not None
     return replace(
         verdict,
-        instructions=count.total(plain),
+        instructions=count.count_total(plain, typical),
         flash=plain.sizes.flash,
         ram=plain.sizes.ram,
-        stack=stack.measured(plain),
-        stack_bound=stack.worst_case(plain),
+        stack=run.run_watermark(plain, typical),
+        stack_bound=stack.worst_case(plain).bytes,
     )
 
 

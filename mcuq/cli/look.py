@@ -18,12 +18,10 @@ def inspect(model: str, json_path: str | None) -> None:
     is any.
     """
     from mcuq.cli.show import say, table, write_json
-    from mcuq.inspect import inspect_model
+    from mcuq.preflight import inspect_model
 
     facts = inspect_model(Path(model))
-    rows = [
-        (r.name, r.op, r.input, r.output, r.macs, r.weights, r.live_bytes) for r in facts.rows
-    ]
+    rows = [(r.name, r.op, r.input, r.output, r.macs, r.weights, r.live_bytes) for r in facts.rows]
     columns = ("node", "op", "input", "output", "#MACs", "#weights", "#live bytes")
     table(f"{facts.name}", columns, rows)
     say(

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mcuq.compiler import Progress
 from mcuq.errors import one_line
 from mcuq.folder import write_file
+from mcuq.progress import Progress
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -49,15 +49,16 @@ def cell(value: object) -> str:
 @contextmanager
 def progress(title: str) -> Iterator[Progress]:
     """A progress bar on a terminal, one plain line per stage elsewhere; both on stderr."""
+    from rich import progress as bars
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _plain(title)
         return
-    columns = (TextColumn("{task.description:<40.40}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    description = bars.TextColumn("{task.description:<48.48}")
+    columns = (description, bars.BarColumn(), bars.TimeElapsedColumn())
+    with bars.Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=1.0)
         yield lambda text, done: bar.update(task, description=f"{title}: {text}", completed=done)
 
