@@ -428,7 +428,7 @@ void reset(void);
 void fault(void);
 void reset(void)
 {
-#if defined(__ARM_ARCH_8_1M_MAIN__)
+#if defined(__ARM_FEATURE_MVE)
     *(volatile uint32_t *)0xE000ED88 |= 0xf00000;
     *(volatile uint32_t *)0xE000ED14 |= 1u << 19; /* loop-end cache */
     __asm volatile("dsb\n isb");
