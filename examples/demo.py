@@ -57,7 +57,7 @@ def main() -> None:
     result = model.evaluate(images, labels)
     say(
         f"held-out digits ({result.samples}): float {cell(100 * result.float_top1)} %, "
-        f"int8 {cell(100 * result.int8_top1)} %, the two agree on {cell(100 * result.agreement)} %, "
+        f"int8 {cell(100 * result.int8_top1)} %, both agree on {cell(100 * result.agreement)} %, "
         f"logits at {cell(result.sqnr_db)} dB"
     )
     say(f"The C is in {OUT}/BOARD: read {OUT}/{BOARDS[0]}/digits.c, or flash a self-test:")

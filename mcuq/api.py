@@ -30,7 +30,7 @@ Inputs = Array | Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Model:
-    """A compiled model and what can be done with it. Boards are names, ``.toml`` files or Boards."""
+    """A compiled model and what can be done with it; a board is a name, a file or a ``Board``."""
 
     compiled: Compiled
 

@@ -56,7 +56,7 @@ def run_file(
     shown = outputs if raw else {n: port_to_real(ports[n], v) for n, v in outputs.items()}
     stream = io.BytesIO()
     if out.suffix == ".npz":
-        np.savez(stream, **shown)
+        np.savez(stream, allow_pickle=False, **shown)
     elif len(shown) == 1:
         np.save(stream, next(iter(shown.values())))
     else:

@@ -39,7 +39,7 @@ def check(program: Program, plan: Plan, board: Board) -> dict[str, int]:
 
 
 def estimate(program: Program, plan: Plan, board: Board) -> dict[str, int]:
-    """The bytes of constants and code, of the arena, of the worst stack, of the caller's buffers."""
+    """The bytes of constants and code, of the arena, the worst stack and the caller's buffers."""
     sizes = kernel_sizes().get(board.cpu, {})
     calls = [call for step in program.steps for call in step.calls]
     symbols = {call.symbol for call in calls}

@@ -110,7 +110,6 @@ def _same(net: Network, x: str) -> str:
 
 def _conv(net: Network, x: str, kernel: int | None = None, out: int | None = None) -> str:
     channels, *size = net.shapes[x]
-    rank = len(size)
     groups = net.pick(*(g for g in (1, 1, 2, 3) if channels % g == 0)) if out is None else 1
     out = out or groups * net.pick(1, 2, 3, 4, 7)
     free = kernel is None

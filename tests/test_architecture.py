@@ -77,7 +77,7 @@ def test_third_parties_stay_in_their_modules() -> None:
         (module, name)
         for module, name in _imports()
         for fenced, allowed in FENCED.items()
-        if name.split(".")[0] == fenced and (module.split(".") + [""])[1] not in allowed
+        if name.split(".")[0] == fenced and [*module.split("."), ""][1] not in allowed
     ]
     assert strays == []
 

@@ -13,7 +13,7 @@ from mcuq.cli.measure import bench, check, evaluate, run
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="mcuq")
 def cli() -> None:
-    """PyTorch and ONNX networks to bit-exact int8 C for microcontrollers.
+    r"""PyTorch and ONNX networks to bit-exact int8 C for microcontrollers.
 
     \b
     mcuq inspect model.onnx                            what is in it, what is unsupported
