@@ -5,20 +5,29 @@ In integers, exact with one rounding:
     num = sum of (q - zero_x) over the taps inside,  den = count << right
     y = clamp(zero_y + floor((2 * num * 2**left + den) / (2 * den)), out_min, out_max)
 
-where left - right = frac_y - frac_x and one of both is 0.
+where left - right = frac_y - frac_x and one of both is 0; right is 9 at most, from where on the
+result is zero_y for every input. 2 * num * 2**left + den fits 32 bits.
 
 C: mcuq_avg_pool2d_s8.c
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from mcuq.ir import Node, Shape
+import numpy as np
+
+from mcuq.errors import ModelError
+from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import windows
-from mcuq.ops.clip import clamp
-from mcuq.ops.spec import OpSpec, TorchTensor
+from mcuq.ops.clip import clamp, out_range
+from mcuq.ops.operand import frac_of
+from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
 from mcuq.ops.windows import Window
+from mcuq.qir import QGraph, QTensor
+
+RIGHT_MAX = 9
+AREA_MAX = 2**20
 
 
 def window(node: Node) -> Window:
@@ -45,10 +54,68 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return clamp(y, node.attrs["clip"])
 
 
+def left_max(area: int) -> int:
+    """How much finer (in bits) than its input the mean over ``area`` taps may be.
+
+    |num| <= 255 * area and den <= area * 2**left, so the numerator is below 2**31.
+
+    >>> left_max(1), left_max(64), left_max(2**20)
+    (22, 16, 2)
+    """
+    return ((2**31 - 1) // (area * 511)).bit_length() - 1
+
+
+def to_int(
+    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+) -> IntForm:
+    """The integer mean, from the scale of the input to that of the output."""
+    x, y = acts[node.inputs[0]], acts[node.output]
+    finer, area = frac_of(y) - frac_of(x), window(node).area()
+    if finer > left_max(area):
+        raise ModelError(
+            graph.name,
+            f"node '{node.name}': its output is {finer} bits finer than its input, "
+            f"at most {left_max(area)} fit",
+            "Give its output a lower frac",
+        )
+    low, high = out_range(node.attrs["clip"], y)
+    attrs = {
+        **{key: node.ints(key) for key in ("kernel", "strides", "pads")},
+        "include_pad": bool(node.attrs["include_pad"]),
+        "left": max(finer, 0),
+        "right": min(max(-finer, 0), RIGHT_MAX),
+        "zero_x": x.zero,
+        "zero_y": y.zero,
+        "out_min": low,
+        "out_max": high,
+    }
+    return IntForm(Node(node.op, node.name, node.inputs, node.outputs, attrs))
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """The mean of each window, rounded half up once."""
+    x, win = inputs[0], window(node)
+    centred = windows.padded(x.astype(np.int32) - node.int("zero_x"), win, 0)
+    num = sum(view.astype(np.int64) for _, _, view in windows.taps(centred, win))
+    den = _counts(node, x.shape)[None, :, :, None] << node.int("right")
+    mean = (2 * num * 2 ** node.int("left") + den) // (2 * den)
+    mean += node.int("zero_y")
+    y: Array = np.clip(mean, node.int("out_min"), node.int("out_max")).astype(np.int8)
+    return y
+
+
+def _counts(node: Node, shape: Shape) -> Array:
+    """(out_h, out_w): what the sum of each place is divided by."""
+    win = window(node)
+    if node.attrs["include_pad"]:
+        return np.full(win.out_size(shape[1], shape[2]), win.area())
+    return windows.counts(win, shape[1], shape[2])
+
+
 def representable(node: Node, shapes: Sequence[Shape]) -> bool:
     """Sizes, kernels, strides and pads are at most 65535, and a window has at most 2**20 taps."""
     win = window(node)
-    return windows.representable(win, shapes[0]) and win.area() <= 2**20
+    return windows.representable(win, shapes[0]) and win.area() <= AREA_MAX
 
 
 def covers(node: Node, shapes: Sequence[Shape]) -> bool:
@@ -62,5 +129,7 @@ OP = OpSpec(
     ("AveragePool", "GlobalAveragePool", "ReduceMean"),
     infer,
     run_float,
+    to_int,
+    run_int,
     limits=(representable, covers),
 )

@@ -10,13 +10,18 @@ C: mcuq_conv2d_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from mcuq.ir import Node, Shape
+import numpy as np
+
+from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import windows
+from mcuq.ops.accumulate import exact_type, requantize, rows_per_chunk
 from mcuq.ops.clip import clamp
-from mcuq.ops.spec import OpSpec, TorchTensor
+from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops.weights import convolution_form
 from mcuq.ops.windows import Window
+from mcuq.qir import QGraph, QTensor
 
 
 def window(node: Node, weights: Shape) -> Window:
@@ -42,6 +47,40 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
         image, kernel, bias, win.strides, 0, win.dilations, node.int("groups")
     )
     return clamp(windows.to_nhwc(y), node.attrs["clip"])
+
+
+def to_int(
+    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+) -> IntForm:
+    """The integer convolution; the output channel is the weights' first axis."""
+    return convolution_form(node, graph, acts, weights, axis=0)
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """(x, w, b) -> s8, a few images at a time: the taps side by side, then one product."""
+    x, weights, bias = inputs
+    win, groups = window(node, weights.shape), node.int("groups")
+    rows = weights.reshape(groups, weights.shape[0] // groups, -1)
+    exact = exact_type(rows.reshape(weights.shape[0], -1))
+    columns = [group.T.astype(exact) for group in rows]
+    height, width = win.out_size(x.shape[1], x.shape[2])
+    y = np.empty((len(x), height, width, weights.shape[0]), np.int8)
+    size = rows_per_chunk(height * width * win.area() * x.shape[3])
+    for first in range(0, len(x), size):
+        chunk = slice(first, first + size)
+        image = windows.padded(x[chunk], win, node.int("pad_value")).astype(exact)
+        parts = np.split(image, groups, axis=3)
+        sums = [_product(p, win, c) for p, c in zip(parts, columns, strict=True)]
+        acc = sums[0] if groups == 1 else np.concatenate(sums, axis=3)
+        y[chunk] = requantize(acc, bias, node)
+    return y
+
+
+def _product(image: Array, win: Window, columns: Array) -> Array:
+    """Padded (N, H, W, C) times (kh * kw * C, out_c) -> (N, out_h, out_w, out_c) int32."""
+    pixels = windows.side_by_side(image, win)
+    sums: Array = (pixels.reshape(-1, len(columns)) @ columns).astype(np.int32)
+    return sums.reshape(*pixels.shape[:3], -1)
 
 
 def macs(node: Node, shapes: Sequence[Shape], output: Shape) -> int:
@@ -72,6 +111,8 @@ OP = OpSpec(
     ("Conv",),
     infer,
     run_float,
+    to_int,
+    run_int,
     limits=(representable, has_a_place, grouped),
     macs=macs,
     note="1-D and 2-D, any groups; BatchNormalization, Relu, Clip and Pad fold into it",

@@ -7,11 +7,16 @@ C: mcuq_dense_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from mcuq.ir import Node, Shape
+import numpy as np
+
+from mcuq.ir import Array, Graph, Node, Shape
+from mcuq.ops.accumulate import exact_type, requantize
 from mcuq.ops.clip import clamp
-from mcuq.ops.spec import OpSpec, TorchTensor
+from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops.weights import weighted_form
+from mcuq.qir import QGraph, QTensor
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -25,6 +30,21 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
 
     x, weights, bias = inputs
     return clamp(torch.nn.functional.linear(x, weights, bias), node.attrs["clip"])
+
+
+def to_int(
+    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+) -> IntForm:
+    """The integer layer; the output channel is the weights' first axis."""
+    return weighted_form(node, graph, acts, weights, 0, {})
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """(x, w, b) -> s8."""
+    x, weights, bias = inputs
+    exact = exact_type(weights)
+    acc = (x.astype(exact) @ weights.T.astype(exact)).astype(np.int32)
+    return requantize(acc, bias, node)
 
 
 def macs(node: Node, shapes: Sequence[Shape], output: Shape) -> int:
@@ -42,6 +62,8 @@ OP = OpSpec(
     ("Gemm", "MatMul"),
     infer,
     run_float,
+    to_int,
+    run_int,
     limits=(vectors,),
     macs=macs,
     note="constant weights",

@@ -11,13 +11,18 @@ C: mcuq_depthwise_conv2d_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from mcuq.ir import Node, Shape
+import numpy as np
+
+from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import windows
+from mcuq.ops.accumulate import requantize, rows_per_chunk
 from mcuq.ops.clip import clamp
-from mcuq.ops.spec import OpSpec, TorchTensor
+from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops.weights import convolution_form
 from mcuq.ops.windows import Window
+from mcuq.qir import QGraph, QTensor
 
 
 def window(node: Node, weights: Shape) -> Window:
@@ -43,6 +48,32 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
         image, kernel, bias, win.strides, 0, win.dilations, image.shape[1]
     )
     return clamp(windows.to_nhwc(y), node.attrs["clip"])
+
+
+def to_int(
+    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+) -> IntForm:
+    """The integer convolution; the output channel is the weights' last axis."""
+    return convolution_form(node, graph, acts, weights, axis=2)
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """(x, w, b) -> s8, a few images at a time, tap by tap in int32."""
+    x, weights, bias = inputs
+    win, multiplier = window(node, weights.shape), weights.shape[2] // x.shape[3]
+    taps = weights.astype(np.int32)
+    y = np.empty((len(x), *win.out_size(x.shape[1], x.shape[2]), weights.shape[2]), np.int8)
+    size = rows_per_chunk(4 * x.shape[1] * x.shape[2] * weights.shape[2])
+    for first in range(0, len(x), size):
+        chunk = slice(first, first + size)
+        image = windows.padded(x[chunk], win, node.int("pad_value")).astype(np.int32)
+        image = image if multiplier == 1 else np.repeat(image, multiplier, axis=3)
+        acc = np.zeros((len(image), *y.shape[1:]), np.int32)
+        product = np.empty_like(acc)
+        for ky, kx, view in windows.taps(image, win):
+            acc += np.multiply(view, taps[ky, kx], out=product)
+        y[chunk] = requantize(acc, bias, node)
+    return y
 
 
 def macs(node: Node, shapes: Sequence[Shape], output: Shape) -> int:
@@ -71,6 +102,8 @@ OP = OpSpec(
     ("Conv",),
     infer,
     run_float,
+    to_int,
+    run_int,
     limits=(representable, has_a_place, multiplies),
     macs=macs,
     note="Conv with one group per input channel, any multiplier",

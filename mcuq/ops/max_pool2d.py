@@ -5,14 +5,16 @@ C: mcuq_max_pool2d_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from mcuq.ir import Node, Shape
+from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import windows
-from mcuq.ops.spec import OpSpec, TorchTensor
+from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
 from mcuq.ops.windows import Window
+from mcuq.qir import QGraph, QTensor
 
 
 def window(node: Node) -> Window:
@@ -36,6 +38,24 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return windows.to_nhwc(y)
 
 
+def to_int(
+    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+) -> IntForm:
+    """The same node: the order of integers is that of the reals."""
+    keys = ("kernel", "strides", "dilations", "pads")
+    return IntForm(replace(node, attrs={key: node.ints(key) for key in keys}))
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """The largest value of each window; -128 in the padding never exceeds one inside."""
+    win = window(node)
+    views = (view for _, _, view in windows.taps(windows.padded(inputs[0], win, -128), win))
+    y = next(views).copy()
+    for view in views:
+        np.maximum(y, view, out=y)
+    return y
+
+
 def representable(node: Node, shapes: Sequence[Shape]) -> bool:
     """Sizes, kernels, strides, dilations and pads are at most 65535."""
     return windows.representable(window(node), shapes[0])
@@ -52,6 +72,8 @@ OP = OpSpec(
     ("MaxPool", "GlobalMaxPool"),
     infer,
     run_float,
+    to_int,
+    run_int,
     keeps_scale=True,
     limits=(representable, covers),
 )

@@ -94,6 +94,14 @@ def taps(x: Array, win: Window) -> Iterator[tuple[int, int, Array]]:
             yield ky, kx, x[:, top : top + bottom + 1 : sh, left : left + right + 1 : sw]
 
 
+def side_by_side(x: Array, win: Window) -> Array:
+    """Padded (N, H, W, C) -> (N, out_h, out_w, kh * kw * C), the taps of each place in a row."""
+    spans = np.lib.stride_tricks.sliding_window_view(x, win.spans(), axis=(1, 2))
+    (sh, sw), (dh, dw) = win.strides, win.dilations
+    found = spans[:, ::sh, ::sw, :, ::dh, ::dw].transpose(0, 1, 2, 4, 5, 3)
+    return found.reshape(*found.shape[:3], -1)
+
+
 def pad_float(x: TorchTensor, win: Window, values: Sequence[float]) -> TorchTensor:
     """NCHW ``x`` padded with ``values``, one for all or one per channel."""
     import torch

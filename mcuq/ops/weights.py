@@ -1,0 +1,190 @@
+"""Weights and biases in integers: what conv2d, depthwise_conv2d and dense share.
+
+Per output channel, with ``shift = frac_w + frac_x - frac_y`` in 0..31:
+
+    b = round(bias * 2**(frac_w + frac_x)) - zero_x * sum(w) + half(shift) + (zero_y << shift)
+
+so that ``(b + sum w * q) >> shift`` is the output, rounded half up, with its zero added. The sum
+runs over all taps, also those outside the image: padding reads the integer of the padding value.
+No accumulator can overflow: ``|b| + 128 * sum |w| < 2**31`` holds for every channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcuq.errors import ModelError
+from mcuq.fixed import FloatArray, IntArray, quantize, round_half_up
+from mcuq.ir import Array, Graph, Node
+from mcuq.ops.clip import out_range
+from mcuq.ops.operand import frac_of
+from mcuq.ops.spec import IntForm
+from mcuq.qir import QTensor
+
+FRAC_MIN, FRAC_MAX = -8, 24
+SHIFT_MAX = 31
+ACC_MAX = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class _Scales:
+    """The fracs and zeros around one node; ``axis`` is the weights' output channel."""
+
+    frac_x: int
+    zero_x: int
+    frac_y: int
+    zero_y: int
+    axis: int
+
+
+def weight_fracs(w: FloatArray, axis: int) -> tuple[int, ...]:
+    """Per channel the largest frac for which no weight exceeds 127 after rounding.
+
+    It lies in -8..24, and is 24 for a channel of zeros.
+
+    >>> weight_fracs(np.array([[0.5, -1.0], [0.0, 0.0], [127.4, 0.0]]), 0)
+    (6, 24, 0)
+    """
+    rows = np.moveaxis(w, axis, 0).reshape(w.shape[axis], -1).astype(np.float64)
+    peaks = np.abs(rows).max(axis=1, initial=0.0)
+    fracs = np.arange(FRAC_MIN, FRAC_MAX + 1)
+    fitting = peaks[:, None] * 2.0 ** fracs[None, :] < 127.5
+    return tuple(int(v) for v in FRAC_MIN + np.maximum(fitting.sum(axis=1) - 1, 0))
+
+
+def quantize_weights(w: FloatArray, axis: int, frac: Sequence[int]) -> IntArray:
+    """``w`` as s8 with one frac per channel, rounded half up and saturated.
+
+    >>> quantize_weights(np.array([[0.5], [1.0]]), 0, (1, 7)).tolist()
+    [[1], [127]]
+    """
+    scale = along(2.0 ** np.array(frac, np.float64), axis, w.ndim)
+    return quantize(w.astype(np.float64) * scale, 0)
+
+
+def along(values: Array, axis: int, rank: int) -> Array:
+    """(C,) shaped so that it spreads over ``axis`` of an array of ``rank`` axes."""
+    return values.reshape([-1 if i == axis else 1 for i in range(rank)])
+
+
+def uniform_pad_value(node: Node, frac: int, zero: int) -> int | None:
+    """The one integer that all padding reads, or None if it differs per channel.
+
+    ``frac`` and ``zero`` are those of the node's input. Without pads it is ``zero``.
+    """
+    if not any(node.ints("pads")):
+        return zero
+    found = set(quantize(np.array(node.attrs["pad_value"], np.float64), frac, zero).tolist())
+    return int(found.pop()) if len(found) == 1 else None
+
+
+def convolution_form(
+    node: Node,
+    graph: Graph,
+    acts: Mapping[str, QTensor],
+    weights: Mapping[str, QTensor],
+    axis: int,
+) -> IntForm:
+    """The integer form of a convolution whose weights have the output channel at ``axis``."""
+    x = acts[node.inputs[0]]
+    pad_value = uniform_pad_value(node, frac_of(x), x.zero)
+    if pad_value is None:
+        raise ValueError(f"{node.name}: padding differs per channel, it needs a pad node before it")
+    keys = ("strides", "dilations", "pads", "groups")
+    attrs = {key: node.attrs[key] for key in keys if key in node.attrs}
+    attrs["pad_value"] = pad_value
+    return weighted_form(node, graph, acts, weights, axis, attrs)
+
+
+def weighted_form(
+    node: Node,
+    graph: Graph,
+    acts: Mapping[str, QTensor],
+    weights: Mapping[str, QTensor],
+    axis: int,
+    attrs: Mapping[str, object],
+) -> IntForm:
+    """The integer node with ``attrs`` and its shift and range, and the constants it reads."""
+    x, y = acts[node.inputs[0]], acts[node.output]
+    scales = _Scales(frac_of(x), x.zero, frac_of(y), y.zero, axis)
+    real, wanted = _chosen(graph.data(node.inputs[1]), weights.get(node.inputs[1]), axis)
+    try:
+        fracs, data, bias = _fitted(real, wanted, graph.data(node.inputs[2]), scales)
+    except OverflowError as error:
+        raise ModelError(graph.name, f"node '{node.name}': {error}", _REMEDY) from None
+    w = QTensor(f"{node.output}.weight", data.shape, "s8", tuple(fracs), 0, data)
+    acc_fracs = tuple(frac + scales.frac_x for frac in fracs)
+    b = QTensor(f"{node.output}.bias", bias.shape, "s32", acc_fracs, 0, bias)
+    low, high = out_range(node.attrs["clip"], y)
+    shift = tuple(frac - scales.frac_y for frac in acc_fracs)
+    found = {**attrs, "shift": shift, "out_min": low, "out_max": high}
+    form = Node(node.op, node.name, (x.name, w.name, b.name), node.outputs, found)
+    return IntForm(form, (w, b))
+
+
+_REMEDY = "Scale its weights down in the network, or give its output a lower frac"
+
+
+def _chosen(
+    real: FloatArray, given: QTensor | None, axis: int
+) -> tuple[FloatArray, tuple[int, ...]]:
+    """The real weights to round and the frac of each channel; ``given`` integers come first."""
+    if given is None or given.data is None:
+        return real, weight_fracs(real, axis)
+    count = real.shape[axis]
+    fracs = (given.frac,) * count if isinstance(given.frac, int) else given.frac
+    scale = along(2.0 ** -np.array(fracs, np.float64), axis, real.ndim)
+    return given.data.astype(np.float64) * scale, fracs
+
+
+def _fitted(
+    real: FloatArray, wanted: Sequence[int], bias: FloatArray, s: _Scales
+) -> tuple[list[int], IntArray, IntArray]:
+    """Fracs, weights s8 and biases s32 for which shift and accumulator of each channel fit."""
+    lowest = s.frac_y - s.frac_x
+    fracs = np.clip(np.array(wanted, np.int64), lowest, lowest + SHIFT_MAX)
+    _check_not_cut(real, np.array(wanted), fracs, s.axis)
+    while True:
+        data = quantize_weights(real, s.axis, fracs.tolist())
+        b = _biases(data, bias, fracs, s)
+        reach = 128 * _channel_sums(np.abs(data.astype(np.int64)), s.axis)
+        lower = (np.abs(b) + reach > ACC_MAX) & (fracs > lowest)
+        if not lower.any():
+            return fracs.tolist(), data, _saturated(b, reach)
+        fracs = fracs - lower
+
+
+def _check_not_cut(real: FloatArray, wanted: Array, fracs: Array, axis: int) -> None:
+    """Refuse to raise a channel's frac (for a shift of 0) so far that its weights saturate."""
+    scale = along(2.0**fracs, axis, real.ndim)
+    peaks = np.abs(np.moveaxis(real * scale, axis, 0).reshape(len(fracs), -1))
+    if np.any((fracs > wanted) & (peaks.max(axis=1, initial=0.0) > 128.0)):
+        raise OverflowError("its weights are too large for the scale of its output")
+
+
+def _biases(data: IntArray, bias: FloatArray, fracs: Array, s: _Scales) -> IntArray:
+    """``b`` of the module's formula, as int64."""
+    scaled = bias.astype(np.float64) * 2.0 ** (fracs + s.frac_x)
+    shift = fracs + s.frac_x - s.frac_y
+    half = (1 << shift) >> 1
+    exact = round_half_up(np.clip(scaled, -(2.0**40), 2.0**40))
+    folded = s.zero_x * _channel_sums(data.astype(np.int64), s.axis)
+    total: IntArray = exact - folded + half + s.zero_y * (1 << shift)
+    return total
+
+
+def _channel_sums(values: IntArray, axis: int) -> IntArray:
+    sums: IntArray = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1).sum(axis=1)
+    return sums
+
+
+def _saturated(b: IntArray, reach: IntArray) -> IntArray:
+    """``b`` as s32. One that does not fit at shift 0 outweighs all inputs: it may be cut."""
+    room = ACC_MAX - reach
+    cut = np.abs(b) > room
+    if np.any(cut & (room < reach + 256)):
+        raise OverflowError("its sums do not fit 32 bits")
+    return np.clip(b, -room, room).astype(np.int32)
