@@ -37,7 +37,7 @@ def exp_table(frac: int) -> IntArray:
     """round(32767 * exp(-d * 2**-frac)) for d = 0..255, as s16.
 
     >>> exp_table(0)[:3].tolist()
-    [32767, 12054, 4434]
+    [32767, 12054, 4435]
     """
     distance: FloatArray = np.arange(256) * 2.0**-frac
     return round_half_up(_ONE * np.exp(-distance)).astype(np.int16)
