@@ -292,9 +292,7 @@ def _fit_error(error: toolchain.CallFailed, entry: Entry, machine: Board) -> Too
     return error
 
 
-def _measure(
-    target: _Target, entry: Entry, machine: Board, objects: Sequence[Path]
-) -> Sizes:
+def _measure(target: _Target, entry: Entry, machine: Board, objects: Sequence[Path]) -> Sizes:
     """Sizes of the model alone: its objects linked with ``<id>_run`` as the only root.
 
     The origins are the machine's, because addresses decide how RISC-V code is relaxed.

@@ -64,7 +64,7 @@ def count(
     return Counts(whole.total, steps_share, whole, parts)
 
 
-def count_total(image: Image, vector: bytes | None = None, seconds: float = SECONDS) -> int:
+def total(image: Image, vector: bytes | None = None, seconds: float = SECONDS) -> int:
     """The instructions of one inference of a plain image."""
     (whole,) = sections(image, vector, seconds)
     return whole.total
@@ -100,8 +100,8 @@ def plugin() -> Path:
     return library
 
 
-def share(raw: Sequence[int], total: int) -> tuple[int, ...]:
-    """``raw`` lowered (or raised) evenly so that it adds up to ``total``; the first ones take the
+def share(raw: Sequence[int], whole: int) -> tuple[int, ...]:
+    """``raw`` lowered (or raised) evenly so that it adds up to ``whole``; the first ones take the
     remainder.
 
     >>> share([10, 20, 30], 53)
@@ -109,7 +109,7 @@ def share(raw: Sequence[int], total: int) -> tuple[int, ...]:
     """
     if not raw:
         return ()
-    each, rest = divmod(sum(raw) - total, len(raw))
+    each, rest = divmod(sum(raw) - whole, len(raw))
     return tuple(value - each - (1 if i < rest else 0) for i, value in enumerate(raw))
 
 

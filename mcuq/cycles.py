@@ -28,7 +28,6 @@ from pathlib import Path
 
 from mcuq import listing
 from mcuq.count import Profile
-from mcuq.errors import BoardError
 from mcuq.listing import Instruction
 
 
@@ -67,13 +66,10 @@ _NO_RESULT = re.compile(r"(?:cmp|cmn|tst|teq|str|v?push|stm|i[te]+$|nop)|(?:b|bl
 _TABLE = re.compile(r"tb[bh]$")
 
 
-def estimate(profile: Profile, elf: Path, cpu: str) -> int:
-    """Estimated cycles of what ``profile`` says was executed of an Arm image.
-
-    BoardError for a core without rules (``RULES`` lists those that have them).
-    """
+def estimate(profile: Profile, elf: Path, cpu: str) -> int | None:
+    """Estimated cycles of what ``profile`` says was executed of an image; None without rules."""
     if cpu not in RULES:
-        raise BoardError(cpu, "there are no cycle rules for this core", f"Use {', '.join(RULES)}")
+        return None
     return cycles(profile, _listing(elf, elf.stat().st_mtime_ns).instructions, RULES[cpu])
 
 

@@ -17,6 +17,7 @@ from mcuq.build import Image
 from mcuq.elf import Symbol
 from mcuq.errors import ModelError
 from mcuq.listing import Instruction, Listing
+from mcuq.run import run_watermark
 
 _NODE = re.compile(r'node: \{ title: "([^"]+)" label: "[^"]*?(?:(\d+) bytes \((\w[\w,]*)\))?"')
 _EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
@@ -41,7 +42,17 @@ class Bound:
     path: tuple[str, ...]
 
 
-def worst_case(image: Image) -> Bound:
+def measured(image: Image, vector: bytes | None = None) -> int:
+    """Bytes of stack that one emulated inference of a plain image touched (zeros as inputs)."""
+    return run_watermark(image, vector)
+
+
+def worst_case(image: Image) -> int:
+    """Bytes of stack that no inference of a plain image exceeds; raises as ``deepest`` does."""
+    return deepest(image).bytes
+
+
+def deepest(image: Image) -> Bound:
     """The stack of ``<id>_run`` of an image of kind plain, proven from its call graph.
 
     ModelError if it cannot be proven: a call through a pointer, recursion, or an array on the

@@ -59,6 +59,8 @@ _FAMILIES = {"arm-none-eabi": NEEDS[0].packages, "riscv64-unknown-elf": NEEDS[1]
 # Debian's RISC-V compiler comes without a C library; picolibc's specs name its headers and archive.
 SPECS = {"riscv64-unknown-elf": ("--specs=picolibc.specs",)}
 
+_ERROR = re.compile(r"\berror\b(?!: ld returned)|undefined reference|overflowed", re.IGNORECASE)
+
 
 class CallFailed(ToolError):
     """A program ended with an exit code that its caller did not expect."""
@@ -96,7 +98,7 @@ def call(
     """What a program printed on standard output; it must end with 0 within ``timeout`` seconds.
 
     ``env`` adds to the environment (messages are asked for in English). On a time-out the whole
-    process group is killed. Raises ToolError: missing, failed (its last error line), or too slow.
+    process group is killed. Raises ToolError: missing, failed (its error line), or too slow.
     """
     program = str(argv[0])
     command = [find(program), *(str(word) for word in argv[1:])]
@@ -139,7 +141,7 @@ def _kill_group(process: subprocess.Popen[str]) -> None:
 
 def _failure(program: str, code: int, output: str) -> CallFailed:
     reason = f"ended with {_code_text(code)}"
-    line = last_error(output)
+    line = error_line(output)
     return CallFailed(program, f"{reason}: {line}" if line else reason, "", code, output)
 
 
@@ -147,15 +149,17 @@ def _code_text(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def last_error(output: str) -> str:
-    r"""The line that says what went wrong: the last one with ``error`` in it, else the last one.
+def error_line(output: str) -> str:
+    r"""The line that says what went wrong: the first that reports an error, else the last one.
 
-    >>> last_error("a.c:3: error: no such thing\na.c:3: note: here\n")
+    Compilers report the cause first; what follows is often its consequence.
+
+    >>> error_line("a.c:3: error: no such thing\na.c:9: error: therefore\nstopped")
     'a.c:3: error: no such thing'
     """
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if re.search(r"\berror\b", line)]
-    return (errors or lines or [""])[-1]
+    errors = [line for line in lines if _ERROR.search(line)]
+    return (errors or lines[-1:] or [""])[0]
 
 
 def version(program: str) -> str:

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny_model import ENTRY, FILES, with_kernel
+
+from mcuq import boards, build, stack
+from mcuq.build import Image
+from mcuq.elf import Elf
+from mcuq.errors import ModelError
+from mcuq.listing import Instruction, Listing
+from mcuq.stack import Frames, Library, bound, read_callgraphs
+
+NOTHING = Library(Listing(()), Elf((), ()))
+CALLGRAPH = """\
+graph: { title: "m.c"
+node: { title: "m_run" label: "m_run\\nm.c:4:5\\n32 bytes (static)" }
+node: { title: "m.c:inner.constprop.0" label: "inner\\nm.c:1:1\\n48 bytes (static)" }
+node: { title: "memcpy" label: "__builtin_memcpy\\n<built-in>" shape : ellipse }
+edge: { sourcename: "m_run" targetname: "m.c:inner.constprop.0" label: "m.c:4:60" }
+edge: { sourcename: "m.c:inner.constprop.0" targetname: "memcpy" }
+}
+"""
+
+
+def test_frames_and_calls_are_read_from_gccs_file() -> None:
+    frames = read_callgraphs([CALLGRAPH])
+    assert frames.bytes == {"m_run": 32, "m.c:inner.constprop.0": 48}
+    assert frames.calls["m_run"] == ("m.c:inner.constprop.0",)
+
+
+def test_the_deepest_chain_decides() -> None:
+    sizes = {"run": 16, "a": 8, "b": 40, "c": 24}
+    calls = {"run": ("a", "b"), "a": ("c",)}
+    assert bound(Frames(sizes, calls), "run", NOTHING) == stack.Bound(56, ("run", "b"))
+
+
+@pytest.mark.parametrize(
+    ("calls", "reason"),
+    [
+        ({"run": ("a",), "a": ("run",)}, "recursion: run -> a -> run"),
+        ({"run": ("__indirect_call",)}, "run: it calls through a pointer"),
+        ({"run": ("elsewhere",)}, "elsewhere: it is not in the image"),
+    ],
+)
+def test_what_cannot_be_proven_is_an_error(calls: dict[str, tuple[str, ...]], reason: str) -> None:
+    with pytest.raises(ModelError, match=reason):
+        bound(Frames({"run": 8, "a": 8}, calls), "run", NOTHING)
+
+
+def test_a_frame_without_constant_size_is_an_error() -> None:
+    with pytest.raises(ModelError, match="no constant size"):
+        read_callgraphs([CALLGRAPH.replace("48 bytes (static)", "48 bytes (dynamic)")])
+
+
+@pytest.mark.parametrize(
+    ("name", "operands", "size"),
+    [
+        ("push", "{r4, r5, lr}", 12),
+        ("push", "{r4-r7, lr}", 20),
+        ("vpush", "{d8-d15}", 64),
+        ("vpush", "{s16}", 4),
+        ("stmdb", "sp!, {r4, r5}", 8),
+        ("stmdb", "r1!, {r4, r5}", 0),
+        ("str", "lr, [sp, #-8]!", 8),
+        ("str", "r0, [r1, #4]", 0),
+        ("sub", "sp, #24", 24),
+        ("sub", "sp, sp, #260", 260),
+        ("add", "sp, #24", 0),
+        ("add", "sp,sp,-48", 48),
+        ("addi", "sp,sp,-16", 16),
+        ("add", "sp,sp,16", 0),
+        ("add", "r1, sp, #4", 0),
+    ],
+)
+def test_what_an_instruction_pushes(name: str, operands: str, size: int) -> None:
+    assert stack._pushed(Instruction(0, 2, name, operands, None), "f") == size
+
+
+def test_a_stack_pointer_moved_by_a_register_is_an_error() -> None:
+    with pytest.raises(ModelError, match="its stack frame is unknown: 'add sp, r3'"):
+        stack._pushed(Instruction(0, 2, "add", "sp, r3", None), "f")
+
+
+def _deep(name: str, folder: Path) -> Image:
+    """A kernel with a frame, memset, memcpy and a 64-bit division, which libgcc supplies."""
+    body = """
+    volatile uint64_t big = 1000 + (uint32_t)length, divisor = 3 + (uint32_t)length;
+    int8_t copy[64];
+    memset(copy, length, 64);
+    memcpy(copy, in, (unsigned)length);
+    for (int i = 0; i < length; i++) {
+        out[i] = (int8_t)(copy[i] + copy[i + 8] + (int8_t)(big / divisor));
+    }"""
+    return build.compile_image(with_kernel(body), ENTRY, boards.load(name), folder, "plain")
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize(
+    "name", ["microbit", "mps2_an385", "mps2_an386", "mps2_an505", "mps3_an547", "riscv32_virt"]
+)
+def test_the_bound_holds_and_is_tight(name: str, tmp_path: Path) -> None:
+    """Within 32 bytes: the division normalizes, so that its deepest helper may not be called."""
+    image = _deep(name, tmp_path)
+    proven = stack.worst_case(image)
+    touched = stack.measured(image, bytes(range(8)))
+    assert proven - 32 <= touched <= proven
+
+
+@pytest.mark.emulated
+def test_the_path_names_the_functions(tmp_path: Path) -> None:
+    path = stack.deepest(_deep("mps2_an385", tmp_path)).path
+    assert path[:3] == ("tiny_run", "mcuq_affine", "__aeabi_uldivmod")
+
+
+@pytest.mark.emulated
+def test_a_leaf_uses_what_the_disassembly_says(tmp_path: Path) -> None:
+    """tiny_run needs none and tail-calls mcuq_affine, which pushes r4 and lr."""
+    image = build.compile_image(FILES, ENTRY, boards.load("mps2_an386"), tmp_path, "plain")
+    assert (stack.measured(image), stack.worst_case(image)) == (8, 8)
+
+
+@pytest.mark.emulated
+def test_a_call_through_a_pointer_is_found(tmp_path: Path) -> None:
+    body = (
+        "int8_t (*volatile f)(int8_t) = twice; for (int i = 0; i < length; i++) out[i] = f(in[i]);"
+    )
+    header = "#include <stdint.h>\nstatic int8_t twice(int8_t x) { return (int8_t)(2 * x); }"
+    image = build.compile_image(
+        with_kernel(body, header), ENTRY, boards.load("mps2_an386"), tmp_path, "plain"
+    )
+    with pytest.raises(ModelError, match="mcuq_affine: it calls through a pointer"):
+        stack.worst_case(image)
