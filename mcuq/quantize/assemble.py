@@ -15,7 +15,7 @@ from mcuq.quantize.state import State
 
 def assemble(state: State) -> QGraph:
     """The integer network of a finished state."""
-    graph, acts = _with_explicit_pads(state.graph, dict(state.acts))
+    graph, acts = _with_explicit_pads(_with_biases(state), dict(state.acts))
     graph, acts, first = _with_byte_inputs(graph, acts)
     nodes: list[Node] = list(first)
     tensors: dict[str, QTensor] = dict(acts)
@@ -43,6 +43,13 @@ def _port(port: Port, tensor: QTensor) -> Port:
         return replace(port, kind=tensor.kind)
     scale = 2.0 ** -int(tensor.frac)  # type: ignore[arg-type]
     return replace(port, kind=tensor.kind, scale=(scale,), offset=(float(tensor.zero),))
+
+
+def _with_biases(state: State) -> Graph:
+    """The network with the corrected biases."""
+    tensors = dict(state.graph.tensors)
+    tensors.update((n, replace(tensors[n], data=b)) for n, b in state.biases.items())
+    return replace(state.graph, tensors=tensors)
 
 
 def _with_explicit_pads(graph: Graph, acts: dict[str, QTensor]) -> tuple[Graph, dict[str, QTensor]]:

@@ -81,6 +81,7 @@ class Simulation:
             for n, t in state.graph.tensors.items()
             if t.data is not None
         }
+        self._constants.update((n, torch.from_numpy(b)) for n, b in state.biases.items())
         self._feeds = {
             p.tensor: torch.from_numpy(np.array(feeds[p.name], np.float32))
             for p in state.graph.inputs

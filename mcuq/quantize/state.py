@@ -52,7 +52,7 @@ class State:
 
     ``feeds``: calibration rows by port name, as ``graph`` reads them. ``ranges``: (min, max) of
     every activation over them. ``acts``: the chosen numbers of every activation (no data).
-    ``weights``: the chosen integers of weights, by the constant's name.
+    ``weights``: the chosen integers, and ``biases``: the corrected reals, by the constant's name.
     """
 
     graph: Graph
@@ -61,6 +61,7 @@ class State:
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     acts: Mapping[str, QTensor] = field(default_factory=dict)
     weights: Mapping[str, QTensor] = field(default_factory=dict)
+    biases: Mapping[str, Array] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     notes: tuple[StepNote, ...] = ()
 
@@ -73,6 +74,9 @@ class State:
 
     def with_weights(self, weights: Mapping[str, QTensor]) -> State:
         return replace(self, weights={**self.weights, **weights})
+
+    def with_biases(self, biases: Mapping[str, Array]) -> State:
+        return replace(self, biases={**self.biases, **biases})
 
 
 Step = Callable[[State], State]

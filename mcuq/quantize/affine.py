@@ -1,0 +1,91 @@
+"""The network's own input at any scale and offset, folded into the layers that read it.
+
+``x = (q - offset) * scale`` with an integer offset, so that a padded zero stays exact. Inside, the
+input becomes the integers 0..255 themselves, ``x / scale + offset + 128``, and the first layers'
+weights and biases absorb the rest: the user's conversion is ``q = round(x / scale + offset)``, and
+nothing is added at run time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from mcuq.ir import Array, Graph, Node, Port, Tensor, unique_name
+from mcuq.qir import QTensor
+from mcuq.quantize.scales import choose_weights, limit_fracs
+from mcuq.quantize.state import State
+from mcuq.quantize.structure import WEIGHT_AXIS
+
+_TRIMS = (1.0, 0.9, 0.8, 0.7)
+
+
+def affine_inputs(state: State) -> State:
+    """Every input that only weighted layers read gets the scale and offset that fill 8 bits."""
+    for port in state.graph.inputs:
+        if _foldable(state.graph, port):
+            state = _with_affine(state, port)
+    return choose_weights(state.with_(acts=limit_fracs(state.graph, state.acts)))
+
+
+def _foldable(graph: Graph, port: Port) -> bool:
+    readers = graph.consumers(port.tensor)
+    weighted = all(n.op in WEIGHT_AXIS and n.inputs[0] == port.tensor for n in readers)
+    return port.kind == "s8" and not port.scale and weighted and not graph.is_output(port.tensor)
+
+
+def _with_affine(state: State, port: Port) -> State:
+    scale, offset = _least_error(state.feeds[port.name])
+    graph = state.graph
+    tensors, nodes = dict(graph.tensors), []
+    for node in graph.nodes:
+        if port.tensor in node.inputs:
+            node = _folded(node, graph, tensors, scale, offset)
+        nodes.append(node)
+    described = replace(port, scale=(scale,), offset=(float(offset - 128),))
+    inputs = tuple(described if p is port else p for p in graph.inputs)
+    feeds = {**state.feeds, port.name: state.feeds[port.name] / np.float32(scale) + offset}
+    act = QTensor(port.tensor, graph.shape(port.tensor), "s8", 0, -128)
+    changed = replace(graph, nodes=tuple(nodes), tensors=tensors, inputs=inputs)
+    return state.with_(graph=changed, feeds=feeds).with_acts({port.tensor: act})
+
+
+def _least_error(values: Array) -> tuple[float, int]:
+    """The scale and the integer offset with the least squared rounding and clipping error."""
+    low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
+    sample = values.reshape(-1)[:: max(1, values.size // 200_000)].astype(np.float64)
+    found = []
+    for below in _TRIMS:
+        for above in _TRIMS:
+            span = (high * above - low * below) or 1.0
+            scale = float(np.float32(span / 255))
+            offset = round(-low * below / scale)
+            steps = np.clip(np.floor(sample / scale + offset + 0.5), 0, 255) - offset
+            error = float(np.mean((steps * scale - sample) ** 2))
+            found.append((error, scale, offset))
+    _, scale, offset = min(found)
+    return scale, offset
+
+
+def _folded(
+    node: Node, graph: Graph, tensors: dict[str, Tensor], scale: float, offset: int
+) -> Node:
+    """``node`` reading ``x / scale + offset`` in place of ``x``, with the same result."""
+    weights, bias = (graph.data(name).astype(np.float64) for name in node.inputs[1:])
+    axes = tuple(i for i in range(weights.ndim) if i != WEIGHT_AXIS[node.op])
+    weights = weights * scale
+    bias = bias - offset * weights.sum(axis=axes)
+    names = []
+    for name, data in zip(node.inputs[1:], (weights, bias), strict=True):
+        new = unique_name(tensors, f"{name}.affine")
+        tensors[new] = Tensor(new, data.shape, data.astype(np.float32))
+        names.append(new)
+    node = replace(node, inputs=(node.inputs[0], *names))
+    if "pad_value" not in node.attrs:
+        return node
+    padded = tuple(float(v) / scale + offset for v in node.attrs["pad_value"])
+    return node.with_attrs(
+        pad_value=tuple(round(v) if math.isclose(v, round(v)) else v for v in padded)
+    )

@@ -1,0 +1,151 @@
+"""What a weighted layer reads and computes, for the steps that work layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mcuq.ir import Array, Graph, Node
+from mcuq.ops import spec
+from mcuq.quantize.simulate import rounded_pad
+from mcuq.quantize.state import State
+from mcuq.quantize.structure import weighted
+
+MAX_DEPTH = 2048
+"""Layers with more weights per output keep the simple rounding: the cost grows as the cube."""
+
+_MAX_COLUMNS = 1 << 24
+"""At most about this many elements are unfolded at once."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of a layer's inputs, exact (a) and rounded (q), each (groups, depth), with a = q + d.
+
+    ``covariance``: E[q q'] - E[q] E[q]', ``cross``: E[d q'] - E[d] E[q]', (groups, depth, depth).
+    """
+
+    mean_exact: Array
+    mean_rounded: Array
+    covariance: Array
+    cross: Array
+
+
+def own_layers(graph: Graph) -> tuple[Node, ...]:
+    """The weighted nodes whose weights and bias no other node reads."""
+    return tuple(
+        node
+        for node in weighted(graph)
+        if all(len(graph.consumers(name)) == 1 for name in node.inputs[1:])
+    )
+
+
+def moments(node: Node, graph: Graph, exact: Array, state: State, rounded: Array) -> Moments:
+    """The moments over all rows and positions of ``exact`` and ``rounded`` inputs of ``node``."""
+    import torch
+
+    total: list[Any] = []
+    count = 0
+    rows = max(1, _MAX_COLUMNS // max(1, _unfolded_size(node, graph)))
+    for first in range(0, len(exact), rows):
+        a = columns(node, graph, torch.from_numpy(exact[first : first + rows]))
+        q = columns(
+            rounded_pad(node, state.acts), graph, torch.from_numpy(rounded[first : first + rows])
+        )
+        d = a - q
+        sums = [a.sum(1), q.sum(1), q.transpose(1, 2) @ q, d.transpose(1, 2) @ q]
+        total = (
+            [s.double() for s in sums]
+            if not total
+            else [t + s for t, s in zip(total, sums, strict=True)]
+        )
+        count += a.shape[1]
+    mean_a, mean_q, square, cross = (np.asarray(t.numpy()) / count for t in total)
+    mean_d = mean_a - mean_q
+    return Moments(
+        mean_a,
+        mean_q,
+        square - mean_q[:, :, None] * mean_q[:, None, :],
+        cross - mean_d[:, :, None] * mean_q[:, None, :],
+    )
+
+
+def columns(node: Node, graph: Graph, x: Any) -> Any:
+    """(N, ...) torch -> (groups, N * positions, depth): what each output is a dot product with."""
+    import torch
+
+    if node.op == "dense":
+        return x.reshape(1, len(x), -1)
+    kernel_h, kernel_w, groups = kernel_of(node, graph)
+    top, left, bottom, right = node.ints("pads")
+    channels = x.shape[-1]
+    values = x.new_tensor([float(v) for v in node.attrs["pad_value"]]).expand(channels)
+    padded = torch.nn.functional.pad(x - values, (0, 0, left, right, top, bottom)) + values
+    unfolded = torch.nn.functional.unfold(
+        padded.permute(0, 3, 1, 2), (kernel_h, kernel_w), node.ints("dilations"), 0,
+        node.ints("strides"),
+    )  # fmt: skip
+    split = unfolded.reshape(len(x), groups, -1, unfolded.shape[-1])
+    return split.permute(1, 0, 3, 2).reshape(groups, -1, split.shape[2])
+
+
+def kernel_of(node: Node, graph: Graph) -> tuple[int, int, int]:
+    """(kernel_h, kernel_w, groups) of a convolution."""
+    shape = graph.shape(node.inputs[1])
+    if node.op == "depthwise_conv2d":
+        return shape[0], shape[1], graph.shape(node.inputs[0])[-1]
+    return shape[1], shape[2], node.int("groups")
+
+
+def to_rows(node: Node, graph: Graph, weights: Array) -> Array:
+    """Weights -> (groups, outputs per group, depth), ordered as ``columns``."""
+    if node.op == "dense":
+        return weights[None]
+    _, _, groups = kernel_of(node, graph)
+    if node.op == "depthwise_conv2d":
+        return weights.transpose(2, 0, 1).reshape(groups, weights.shape[2] // groups, -1)
+    return weights.transpose(0, 3, 1, 2).reshape(groups, weights.shape[0] // groups, -1)
+
+
+def from_rows(node: Node, graph: Graph, rows: Array) -> Array:
+    """The inverse of ``to_rows``."""
+    shape = graph.shape(node.inputs[1])
+    if node.op == "dense":
+        return rows[0]
+    if node.op == "depthwise_conv2d":
+        return rows.reshape(shape[2], shape[0], shape[1]).transpose(1, 2, 0)
+    out, kernel_h, kernel_w, depth = shape
+    return rows.reshape(out, depth, kernel_h, kernel_w).transpose(0, 2, 3, 1)
+
+
+def depth_of(node: Node, graph: Graph) -> int:
+    """The number of weights behind one output."""
+    shape = graph.shape(node.inputs[1])
+    return shape[0] * shape[1] if node.op == "depthwise_conv2d" else int(np.prod(shape[1:]))
+
+
+def _unfolded_size(node: Node, graph: Graph) -> int:
+    output = graph.shape(node.output)
+    if node.op == "dense":
+        return graph.shape(node.inputs[0])[-1]
+    _, _, groups = kernel_of(node, graph)
+    return output[1] * output[2] * groups * depth_of(node, graph)
+
+
+def before_clip(node: Node, x: Array, weights: Array, bias: Array) -> Array:
+    """What a weighted ``node`` makes of ``x`` before its clip."""
+    import torch
+
+    run = spec(node.op).run_float
+    bare = node.with_attrs(clip=(-np.inf, np.inf))
+    with torch.no_grad():
+        inputs = [torch.from_numpy(np.array(a, np.float32)) for a in (x, weights, bias)]
+        return np.asarray(run(bare, inputs).numpy())  # type: ignore[misc]
+
+
+def channel_means(values: Array) -> Array:
+    """The mean of each last-axis channel over all rows and positions, float64."""
+    means: Array = values.reshape(-1, values.shape[-1]).mean(axis=0, dtype=np.float64)
+    return means

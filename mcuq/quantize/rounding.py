@@ -1,0 +1,111 @@
+"""Layer-wise rounding that makes up for its own errors, and for those of the layers before.
+
+For each layer, in order: the weights move to the least-squares solution for the rounded inputs
+that actually arrive; then one input's weights after the other are rounded, and the error of each is
+spread over the weights not yet rounded, as the covariance of the inputs allows (the optimal brain
+surgeon's update, Hassibi and Stork 1993; column by column as in GPTQ, Frantar et al. 2022). The
+bias absorbs the means.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcuq.ir import Array, Node
+from mcuq.qir import QTensor
+from mcuq.quantize.guard import fit_rows
+from mcuq.quantize.layers import (
+    MAX_DEPTH,
+    Moments,
+    depth_of,
+    from_rows,
+    moments,
+    own_layers,
+    to_rows,
+)
+from mcuq.quantize.scales import weight_fracs
+from mcuq.quantize.simulate import Simulation, dequantized
+from mcuq.quantize.state import State
+from mcuq.quantize.structure import WEIGHT_AXIS
+from mcuq.reference import run_float
+
+DAMPING = 0.01
+"""Added to the covariance, as a share of its mean diagonal: keeps the solution near the weights."""
+
+
+def round_layers(state: State) -> State:
+    """Every layer's weights rounded anew, and its bias."""
+    feeds = fit_rows(state)
+    graph = state.graph
+    layers = [n for n in own_layers(graph) if depth_of(n, graph) <= MAX_DEPTH]
+    exact = run_float(graph, feeds, {node.inputs[0] for node in layers})
+    simulation = Simulation(state, feeds)
+    weights, biases = {}, {}
+    for index, node in enumerate(layers):
+        state.options.report("rounding", index / len(layers))
+        _, w, b = node.inputs
+        source = node.inputs[0]
+        known = moments(node, graph, exact[source], state, simulation.value(source))
+        weights[w], biases[b] = _round_layer(state, node, known)
+        simulation.commit(constants={w: dequantized(weights[w]), b: biases[b]})
+    return state.with_weights(weights).with_biases(biases)
+
+
+def _round_layer(state: State, node: Node, known: Moments) -> tuple[QTensor, Array]:
+    graph, (_, w, b) = state.graph, node.inputs
+    real = to_rows(node, graph, graph.data(w).astype(np.float64))
+    hessian = _damped(known.covariance)
+    target = real + real @ np.linalg.solve(hessian, known.cross.transpose(0, 2, 1)).transpose(
+        0, 2, 1
+    )
+    first = np.array(weight_fracs(from_rows(node, graph, target), WEIGHT_AXIS[node.op], 0))
+    low = int(state.acts[node.output].frac) - int(state.acts[node.inputs[0]].frac)  # type: ignore[arg-type]
+    best, error, fracs = None, None, None
+    for bits in (0, 1):
+        candidate = np.clip(first + bits, low, low + 31)
+        integers = compensated(target, hessian, candidate.reshape(real.shape[:2]))
+        reals = integers * 2.0 ** -candidate.reshape(*real.shape[:2], 1)
+        gap = reals - target
+        found = np.einsum("gok,gkl,gol->go", gap, hessian, gap)
+        if best is None:
+            best, error, fracs = integers, found, candidate
+        else:
+            better = found < error
+            best = np.where(better[..., None], integers, best)
+            fracs = np.where(better.reshape(-1), candidate, fracs)
+    data = from_rows(node, graph, best).astype(np.int8)
+    rounded = QTensor(w, data.shape, "s8", tuple(int(f) for f in fracs), 0, data)
+    reals = to_rows(node, graph, dequantized(rounded).astype(np.float64))
+    means = np.einsum("gok,gk->go", real, known.mean_exact)
+    means -= np.einsum("gok,gk->go", reals, known.mean_rounded)
+    return rounded, (graph.data(b) + means.reshape(-1)).astype(np.float32)
+
+
+def compensated(target: Array, hessian: Array, fracs: Array) -> Array:
+    """(groups, outputs, depth) reals -> integers, each rounding's error spread over the rest.
+
+    ``hessian`` (groups, depth, depth) is positive definite; ``fracs`` (groups, outputs).
+    """
+    depth = target.shape[2]
+    order = np.argsort(-np.einsum("gkk->gk", hessian).sum(axis=0), kind="stable")
+    upper = np.linalg.cholesky(np.linalg.inv(hessian[:, order][:, :, order])).transpose(0, 2, 1)
+    # inv = L L'; rows of L' (upper) hold the update of the weights that follow.
+    left = target[:, :, order].copy()
+    scale = 2.0 ** fracs.astype(np.float64)
+    integers = np.empty_like(left)
+    for k in range(depth):
+        column = np.clip(np.floor(left[:, :, k] * scale + 0.5), -128, 127)
+        integers[:, :, k] = column
+        error = (left[:, :, k] - column / scale) / upper[:, None, k, k]
+        left[:, :, k + 1 :] -= error[:, :, None] * upper[:, None, k, k + 1 :]
+    result = np.empty_like(integers)
+    result[:, :, order] = integers
+    return result
+
+
+def _damped(covariance: Array) -> Array:
+    depth = covariance.shape[1]
+    level = np.einsum("gkk->gk", covariance).mean(axis=1)
+    level = np.maximum(level, 1e-12) * DAMPING
+    damped: Array = covariance + level[:, None, None] * np.eye(depth)
+    return damped
