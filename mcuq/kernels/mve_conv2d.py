@@ -1,0 +1,211 @@
+"""conv2d on cores with Helium (MVE): blocks of 4 pixels x 2 channels, 16 products a VMLADAVA."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcuq.ir import Array, Node
+from mcuq.kernels.mve_blocks import (
+    NEEDS,
+    block_cost,
+    block_scratch,
+    forward_gap,
+    minus_shift,
+    pack_pairs,
+    round_up,
+)
+from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
+from mcuq.qir import QGraph
+
+PARAMS = "mcuq_conv2d_mve_params"
+WHOLE_WINDOW = 1536  # bytes up to which the whole padded input is kept instead of a few rows
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of one convolution; ``window_rows`` padded rows of ``window_w`` pixels are kept."""
+
+    in_h: int
+    in_w: int
+    in_c: int
+    out_h: int
+    out_w: int
+    out_c: int
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    pads: tuple[int, int, int, int]
+
+    @property
+    def depth(self) -> int:
+        return self.kernel[0] * self.kernel[1] * self.in_c
+
+    @property
+    def steps(self) -> int:
+        return round_up(self.depth, 16) // 16
+
+    @property
+    def pixels(self) -> int:
+        return self.out_h * self.out_w
+
+    @property
+    def window_w(self) -> int:
+        reach = (self.kernel[1] - 1) * self.dilations[1]
+        return (self.out_w - 1) * self.strides[1] + reach + 1
+
+    @property
+    def all_rows(self) -> int:
+        reach = (self.kernel[0] - 1) * self.dilations[0]
+        return (self.out_h - 1) * self.strides[0] + reach + 1
+
+    @property
+    def whole(self) -> bool:
+        """All padded rows are kept, not only those that one output row reads."""
+        row = self.window_w * self.in_c
+        return self.all_rows * row <= max(WHOLE_WINDOW, self.kernel[0] * row)
+
+    @property
+    def window_rows(self) -> int:
+        return self.all_rows if self.whole else self.kernel[0]
+
+    @property
+    def in_vectors(self) -> bool:
+        """A pixel is a whole number of vectors, so taps are copied, not gathered."""
+        return self.in_c % 16 == 0
+
+
+def shape_of(node: Node, qgraph: QGraph) -> Shape:
+    """The sizes of a conv2d node."""
+    x, weights = (qgraph.tensors[n].shape for n in node.inputs[:2])
+    out = qgraph.tensors[node.output].shape
+    strides, dilations, pads = (node.ints(k) for k in ("strides", "dilations", "pads"))
+    return Shape(
+        *x[1:], *out[1:], (weights[1], weights[2]), (strides[0], strides[1]),
+        (dilations[0], dilations[1]), (pads[0], pads[1], pads[2], pads[3]),
+    )  # fmt: skip
+
+
+def _taps(s: Shape) -> Array:
+    """Offsets of the inputs of one pixel in the window; the padding of the last step reads 0."""
+    row_step = s.dilations[0] if s.whole else 1
+    rows = np.arange(s.kernel[0]) * row_step * s.window_w * s.in_c
+    columns = np.arange(s.kernel[1]) * s.dilations[1] * s.in_c
+    offsets = np.add.outer(np.add.outer(rows, columns), np.arange(s.in_c)).ravel()
+    return np.pad(offsets, (0, 16 * s.steps - s.depth)).astype(np.uint16)
+
+
+def _fields(node: Node, s: Shape, gathered: bool) -> tuple[Field, ...]:
+    sizes = ("in_h", "in_w", "in_c", "out_h", "out_w", "out_c")
+    pairs = zip(
+        ("kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w"),
+        (*s.kernel, *s.strides, *s.dilations),
+        strict=True,
+    )
+    return (
+        Field("weights", "weights"),
+        Field("bias", "bias"),
+        Field("minus_shift", "minus_shift"),
+        *((Field("taps", "taps"),) if gathered else ()),
+        *(Field(name, getattr(s, name)) for name in sizes),
+        Field("pad_top", s.pads[0]),
+        Field("pad_left", s.pads[1]),
+        Field("steps", s.steps),
+        Field("window_rows", s.window_rows),
+        Field("window_w", s.window_w),
+        *(Field(name, value) for name, value in pairs),
+        Field("pad_value", node.int("pad_value")),
+        Field("out_range", (node.int("out_min"), node.int("out_max"))),
+    )
+
+
+def _call(symbol: str, node: Node, qgraph: QGraph, scratch: int, gathered: bool) -> Call:
+    s = shape_of(node, qgraph)
+    weights = qgraph.data(node.inputs[1]).reshape(s.out_c, s.depth)
+    arrays = (
+        ConstArray("weights", "int8_t", pack_pairs(weights), "[pair][step][2][16]"),
+        ConstArray("bias", "int32_t", qgraph.data(node.inputs[2])),
+        minus_shift(node.ints("shift")),
+        *((ConstArray("taps", "uint16_t", _taps(s)),) if gathered else ()),
+    )
+    fields = _fields(node, s, gathered)
+    return Call(symbol, PARAMS, fields, (node.inputs[0],), node.output, arrays, scratch)
+
+
+# ---- any kernel, from a padded window ----
+
+
+def _accepts(node: Node, qgraph: QGraph) -> bool:
+    s = shape_of(node, qgraph)
+    reach = s.window_rows * s.window_w * s.in_c
+    return node.int("groups") == 1 and s.pads[1] < s.window_w and reach < 65536
+
+
+def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    s = shape_of(node, qgraph)
+    scratch = block_scratch(s.steps, s.out_c) + s.window_rows * s.window_w * s.in_c
+    return (_call("mcuq_conv2d_s8_mve", node, qgraph, round_up(scratch, 4), not s.in_vectors),)
+
+
+def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    s = shape_of(node, qgraph)
+    rows = s.all_rows if s.whole else s.out_h * s.kernel[0]
+    window = rows * (30 + 3 * s.in_w * s.in_c / 16)
+    runs = s.kernel[0] * (1 if s.dilations[1] == 1 else s.kernel[1])
+    pixel = 30 + (3 * s.steps + 14 * runs if s.in_vectors else 7 * s.steps)
+    blocks = -(-s.pixels // 4)
+    return 200 + 5 * s.out_c + window + s.pixels * pixel + blocks * block_cost(s.steps, s.out_c)
+
+
+def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
+    s = shape_of(node, qgraph)
+    if s.whole:
+        return 0
+    rows = np.arange(s.out_h)
+    starts = np.maximum(0, rows * s.strides[0] - s.pads[0]) * s.in_w * s.in_c
+    return forward_gap((rows + 1) * s.out_w * s.out_c, starts)
+
+
+# ---- 1x1 ----
+
+
+def _accepts_1x1(node: Node, qgraph: QGraph) -> bool:
+    s = shape_of(node, qgraph)
+    return node.int("groups") == 1 and s.kernel == (1, 1) and s.pads[:2] == (0, 0) and (
+        s.all_rows <= s.in_h and s.window_w <= s.in_w
+    )  # fmt: skip
+
+
+def _lower_1x1(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    s = shape_of(node, qgraph)
+    scratch = block_scratch(s.steps, s.out_c)
+    return (_call("mcuq_conv2d_1x1_s8_mve", node, qgraph, scratch, False),)
+
+
+def _rows_1x1(s: Shape) -> tuple[int, int]:
+    """Output rows and their pixels as the kernel sees them: one long row at stride 1."""
+    return (1, s.pixels) if s.strides == (1, 1) else (s.out_h, s.out_w)
+
+
+def _cost_1x1(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    s = shape_of(node, qgraph)
+    rows, width = _rows_1x1(s)
+    load = 30 + 9 * (s.in_c // 16) + (12 if s.in_c % 16 else 0)
+    return 60 + 5 * s.out_c + rows * (20 + -(-width // 4) * (load + block_cost(s.steps, s.out_c)))
+
+
+def _gap_1x1(node: Node, qgraph: QGraph, index: int) -> int | None:
+    s = shape_of(node, qgraph)
+    rows, width = _rows_1x1(s)
+    first = np.arange(0, width, 4)
+    row = np.arange(rows)[:, None]
+    ends = (row * width + np.minimum(first + 4, width)) * s.out_c
+    starts = (row * s.strides[0] * s.in_w + first * s.strides[1]) * s.in_c
+    return forward_gap(ends.ravel(), starts.ravel())
+
+
+VARIANTS = (
+    Variant("conv2d", "mcuq_conv2d_s8_mve", _lower, _cost, _accepts, NEEDS, _gap),
+    Variant("conv2d", "mcuq_conv2d_1x1_s8_mve", _lower_1x1, _cost_1x1, _accepts_1x1, NEEDS, _gap_1x1),
+)

@@ -1,0 +1,143 @@
+#include "mcuq_mve.h"
+
+#if defined(__ARM_FEATURE_MVE)
+
+/** count copies of value, in vectors; the last one may be partial. */
+static void fill(int8_t *to, int32_t value, int32_t count)
+{
+    __asm volatile("vdup.8 q0, %[value]\n lsrs lr, %[count], #4\n beq 2f\n dls lr, lr\n"
+                   "1: vstrb.8 q0, [%[to]], #16\n le lr, 1b\n"
+                   "2: ands lr, %[count], #15\n beq 3f\n vctp.8 lr\n"
+                   "vpst\n vstrbt.8 q0, [%[to]]\n 3:\n"
+                   : [to] "+r"(to)
+                   : [value] "r"(value), [count] "r"(count)
+                   : "q0", "lr", "cc", "memory");
+}
+
+static void copy(int8_t *to, const int8_t *from, int32_t count)
+{
+    __asm volatile("lsrs lr, %[count], #4\n beq 2f\n dls lr, lr\n"
+                   "1: vldrb.u8 q0, [%[from]], #16\n vstrb.8 q0, [%[to]], #16\n le lr, 1b\n"
+                   "2: ands lr, %[count], #15\n beq 3f\n vctp.8 lr\n"
+                   "vpstt\n vldrbt.u8 q0, [%[from]]\n vstrbt.8 q0, [%[to]]\n 3:\n"
+                   : [to] "+r"(to), [from] "+r"(from)
+                   : [count] "r"(count)
+                   : "q0", "lr", "cc", "memory");
+}
+
+/** Copies the input rows first, first + dilation_h, ... that the window holds; those outside the
+ *  input are padding. The columns of padding were filled before. */
+static void load_window(const mcuq_conv2d_mve_params *p, const int8_t *in, int32_t first,
+                        int8_t *window)
+{
+    const int32_t dilation = (p->window_rows == p->kernel_h) ? p->dilation_h : 1;
+    const int32_t pitch = p->window_w * p->in_c;
+    const int32_t room = p->window_w - p->pad_left;
+    const int32_t bytes = ((room < p->in_w) ? room : p->in_w) * p->in_c;
+    window += p->pad_left * p->in_c;
+    for (int32_t i = 0; i < p->window_rows; i++) {
+        const int32_t y = first + i * dilation;
+        if (y >= 0 && y < p->in_h) {
+            copy(window, in + y * p->in_w * p->in_c, bytes);
+        } else {
+            fill(window, p->pad_value, bytes);
+        }
+        window += pitch;
+    }
+}
+
+/** The inputs of one pixel to x, where its vectors lie 64 bytes apart: `count` vectors. */
+static inline int8_t *load_run(const int8_t *from, int32_t count, int8_t *x)
+{
+    __asm volatile("dls lr, %[count]\n"
+                   "1: vldrb.u8 q0, [%[from]], #16\n vstrb.8 q0, [%[x]], #64\n le lr, 1b\n"
+                   : [from] "+r"(from), [x] "+r"(x)
+                   : [count] "r"(count)
+                   : "q0", "lr", "memory");
+    return x;
+}
+
+/** As load_run, by 16-bit offsets: two gathers of 8 bytes a vector. */
+static inline void gather_run(const int8_t *from, const uint16_t *taps, int32_t count, int8_t *x)
+{
+    __asm volatile("dls lr, %[count]\n"
+                   "1: vldrh.u16 q0, [%[taps]], #16\n vldrh.u16 q1, [%[taps]], #16\n"
+                   "vldrb.u16 q2, [%[from], q0]\n vldrb.u16 q3, [%[from], q1]\n"
+                   "vstrb.16 q3, [%[x], #8]\n vstrb.16 q2, [%[x]], #64\n le lr, 1b\n"
+                   : [taps] "+r"(taps), [x] "+r"(x)
+                   : [from] "r"(from), [count] "r"(count)
+                   : "q0", "q1", "q2", "q3", "lr", "memory");
+}
+
+static void load_pixel(const mcuq_conv2d_mve_params *p, const int8_t *from, int8_t *x)
+{
+    if (p->taps != 0) {
+        gather_run(from, p->taps, p->steps, x);
+        return;
+    }
+    const int32_t joined = (p->dilation_w == 1) ? p->kernel_w : 1;
+    const int32_t pitch = p->window_w * p->in_c;
+    const int32_t row_step = (p->window_rows == p->kernel_h) ? 1 : p->dilation_h;
+    for (int32_t y = 0; y < p->kernel_h; y++) {
+        for (int32_t kx = 0; kx < p->kernel_w; kx += joined) {
+            x = load_run(from + kx * p->dilation_w * p->in_c, joined * p->in_c / 16, x);
+        }
+        from += row_step * pitch;
+    }
+}
+
+typedef struct {
+    int32_t *init, *acc;
+    int8_t *x, *window;
+} buffers;
+
+static buffers split(const mcuq_conv2d_mve_params *p, int32_t *scratch)
+{
+    const int32_t chunk = (p->out_c < MCUQ_MVE_CHUNK) ? (p->out_c + 3) & ~3 : MCUQ_MVE_CHUNK;
+    buffers b;
+    b.init = scratch;
+    b.acc = b.init + 4 * ((p->out_c + 1) & ~1);
+    b.x = (int8_t *)(b.acc + 4 * chunk);
+    b.window = b.x + 64 * p->steps;
+    return b;
+}
+
+void mcuq_conv2d_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_t *out,
+                        void *scratch)
+{
+    const buffers b = split(p, scratch);
+    const int32_t pitch = p->window_w * p->in_c;
+    const int whole = p->window_rows != p->kernel_h;
+    int32_t ready = 0;
+    mcuq_mve_init(p->bias, p->out_c, b.init);
+    fill(b.window, p->pad_value, p->window_rows * pitch);
+    for (int32_t y = 0; y < p->out_h; y++) {
+        const int8_t *from = b.window;
+        if (whole && y > 0) {
+            from += y * p->stride_h * pitch;
+        } else {
+            load_window(p, in, y * p->stride_h - p->pad_top, b.window);
+        }
+        for (int32_t left = p->out_w; left > 0; left--) {
+            load_pixel(p, from, b.x + 16 * ready);
+            from += p->stride_w * p->in_c;
+            ready++;
+            if (ready == 4 || (left == 1 && y == p->out_h - 1)) {
+                mcuq_mve_block(p, b.init, b.acc, b.x, out, ready);
+                out += 4 * p->out_c;
+                ready = 0;
+            }
+        }
+    }
+}
+
+#else
+
+void mcuq_conv2d_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_t *out,
+                        void *scratch)
+{
+    (void)scratch;
+    mcuq_mve_plain_conv2d(p, in, out);
+}
+
+#endif
