@@ -47,7 +47,7 @@ def test_install_command(program: str, packages: str) -> None:
 
 def test_a_failure_carries_its_error_line_and_the_exit_code() -> None:
     code = "import sys; print('a.c:1: error: bad\\nnote: x', file=sys.stderr); sys.exit(7)"
-    with pytest.raises(toolchain.CallFailed, match="exit code 7: a.c:1: error: bad") as caught:
+    with pytest.raises(toolchain.CallFailed, match=r"exit code 7: a\.c:1: error: bad") as caught:
         toolchain.call([PYTHON, "-c", code], 20)
     assert caught.value.code == 7
 
