@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mcuq.ir import Array, Node
 from mcuq.kernels.mve_blocks import (
+    CHUNK,
     NEEDS,
     block_cost,
     block_scratch,
@@ -37,6 +38,8 @@ class Shape:
     strides: tuple[int, int]
     dilations: tuple[int, int]
     pads: tuple[int, int, int, int]
+    keep_rows: int = 0  # if not 0, the kernel's own choice of window_rows and window_w
+    keep_w: int = 0
 
     @property
     def depth(self) -> int:
@@ -52,6 +55,8 @@ class Shape:
 
     @property
     def window_w(self) -> int:
+        if self.keep_w:
+            return self.keep_w
         reach = (self.kernel[1] - 1) * self.dilations[1]
         return (self.out_w - 1) * self.strides[1] + reach + 1
 
@@ -68,7 +73,7 @@ class Shape:
 
     @property
     def window_rows(self) -> int:
-        return self.all_rows if self.whole else self.kernel[0]
+        return self.keep_rows or (self.all_rows if self.whole else self.kernel[0])
 
     @property
     def in_vectors(self) -> bool:
@@ -97,6 +102,7 @@ def _taps(s: Shape) -> Array:
 
 
 def _fields(node: Node, s: Shape, gathered: bool) -> tuple[Field, ...]:
+    """The members of mcuq_conv2d_mve_params."""
     sizes = ("in_h", "in_w", "in_c", "out_h", "out_w", "out_c")
     pairs = zip(
         ("kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w"),
@@ -120,11 +126,13 @@ def _fields(node: Node, s: Shape, gathered: bool) -> tuple[Field, ...]:
     )
 
 
-def _call(symbol: str, node: Node, qgraph: QGraph, scratch: int, gathered: bool) -> Call:
-    s = shape_of(node, qgraph)
-    weights = qgraph.data(node.inputs[1]).reshape(s.out_c, s.depth)
+def _call(
+    symbol: str, node: Node, qgraph: QGraph, s: Shape, scratch: int, weights: Array,
+    gathered: bool = False,
+) -> Call:  # fmt: skip
+    packed = pack_pairs(weights.reshape(s.out_c, s.depth))
     arrays = (
-        ConstArray("weights", "int8_t", pack_pairs(weights), "[pair][step][2][16]"),
+        ConstArray("weights", "int8_t", packed, "[pair][step][2][16]"),
         ConstArray("bias", "int32_t", qgraph.data(node.inputs[2])),
         minus_shift(node.ints("shift")),
         *((ConstArray("taps", "uint16_t", _taps(s)),) if gathered else ()),
@@ -145,7 +153,9 @@ def _accepts(node: Node, qgraph: QGraph) -> bool:
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     s = shape_of(node, qgraph)
     scratch = block_scratch(s.steps, s.out_c) + s.window_rows * s.window_w * s.in_c
-    return (_call("mcuq_conv2d_s8_mve", node, qgraph, round_up(scratch, 4), not s.in_vectors),)
+    weights, gathered = qgraph.data(node.inputs[1]), not s.in_vectors
+    scratch = round_up(scratch, 4)
+    return (_call("mcuq_conv2d_s8_mve", node, qgraph, s, scratch, weights, gathered),)
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
@@ -179,8 +189,8 @@ def _accepts_1x1(node: Node, qgraph: QGraph) -> bool:
 
 def _lower_1x1(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     s = shape_of(node, qgraph)
-    scratch = block_scratch(s.steps, s.out_c)
-    return (_call("mcuq_conv2d_1x1_s8_mve", node, qgraph, scratch, False),)
+    scratch, weights = block_scratch(s.steps, s.out_c), qgraph.data(node.inputs[1])
+    return (_call("mcuq_conv2d_1x1_s8_mve", node, qgraph, s, scratch, weights),)
 
 
 def _rows_1x1(s: Shape) -> tuple[int, int]:
@@ -205,7 +215,61 @@ def _gap_1x1(node: Node, qgraph: QGraph, index: int) -> int | None:
     return forward_gap(ends.ravel(), starts.ravel())
 
 
+# ---- 3 wide at stride 1: columns shared by the taps ----
+
+
+def _shape_3wide(node: Node, qgraph: QGraph) -> Shape:
+    """The sizes, with a window of kernel_h rows that whole blocks of 4 pixels can read."""
+    s = shape_of(node, qgraph)
+    return replace(s, keep_rows=s.kernel[0], keep_w=round_up(s.out_w, 4) + 2)
+
+
+def _accepts_3wide(node: Node, qgraph: QGraph) -> bool:
+    s = shape_of(node, qgraph)
+    plain = node.int("groups") == 1 and s.strides == (1, 1) and s.dilations == (1, 1)
+    return plain and s.kernel[1] == 3 and s.in_vectors and s.pads[1] < s.window_w
+
+
+def _lower_3wide(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    s = _shape_3wide(node, qgraph)
+    split = qgraph.data(node.inputs[1]).reshape(s.out_c, s.kernel[0], 3, -1, 16)
+    segments = s.kernel[0] * s.in_c // 16
+    scratch = block_scratch(0, s.out_c) + segments * (4 + 16 * s.window_w)
+    weights = split.transpose(0, 1, 3, 2, 4)
+    return (_call("mcuq_conv2d_3wide_s8_mve", node, qgraph, s, scratch, weights),)
+
+
+def _cost_3wide(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    s = _shape_3wide(node, qgraph)
+    segments = s.kernel[0] * s.in_c // 16
+    row = 60 + s.in_c // 16 * (25 + 4 * s.in_w)
+    pairs = round_up(s.out_c, 2) // 2 * (6 + 39 * segments)
+    chunks = -(-s.out_c // CHUNK)
+    block = 30 + 8 * segments + pairs + 5.5 * round_up(s.out_c, 4) + 50 * chunks
+    blocks = s.out_h * -(-s.out_w // 4)
+    return 200 + 5 * s.out_c + (s.out_h + s.kernel[0] - 1) * row + blocks * block
+
+
+def _gap_3wide(node: Node, qgraph: QGraph, index: int) -> int | None:
+    s = shape_of(node, qgraph)
+    rows = np.arange(s.out_h)
+    last_read = np.where(rows > 0, rows + s.kernel[0] - 1 - s.pads[0], 0)
+    starts = np.maximum(0, last_read) * s.in_w * s.in_c
+    return forward_gap((rows + 1) * s.out_w * s.out_c, starts)
+
+
 VARIANTS = (
+    Variant(
+        "conv2d",
+        "mcuq_conv2d_3wide_s8_mve",
+        _lower_3wide,
+        _cost_3wide,
+        _accepts_3wide,
+        NEEDS,
+        _gap_3wide,
+    ),
     Variant("conv2d", "mcuq_conv2d_s8_mve", _lower, _cost, _accepts, NEEDS, _gap),
-    Variant("conv2d", "mcuq_conv2d_1x1_s8_mve", _lower_1x1, _cost_1x1, _accepts_1x1, NEEDS, _gap_1x1),
+    Variant(
+        "conv2d", "mcuq_conv2d_1x1_s8_mve", _lower_1x1, _cost_1x1, _accepts_1x1, NEEDS, _gap_1x1
+    ),
 )

@@ -139,25 +139,39 @@ static inline void mcuq_mve_store(const int32_t *acc, const int8_t *minus_shift,
                    : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "lr", "cc", "memory");
 }
 
+/** The channels from `at` on whose sums are kept together. */
+static inline int32_t mcuq_mve_count(int32_t out_c, int32_t at)
+{
+    return (out_c - at < MCUQ_MVE_CHUNK) ? out_c - at : MCUQ_MVE_CHUNK;
+}
+
+/** The channels that acc has room for. */
+static inline int32_t mcuq_mve_chunk(int32_t out_c)
+{
+    return (mcuq_mve_count(out_c, 0) + 3) & ~3;
+}
+
+/** Stores the channels from `at` on of `valid` pixels, which are consecutive in out. */
+static inline void mcuq_mve_store_block(const mcuq_conv2d_mve_params *p, const int32_t *acc,
+                                        int32_t at, int8_t *out, int32_t valid)
+{
+    int8_t *const out0 = out + at;
+    int8_t *const out1 = out0 + ((valid > 1) ? p->out_c : 0);
+    int8_t *const out2 = out1 + ((valid > 2) ? p->out_c : 0);
+    int8_t *const out3 = out2 + ((valid > 3) ? p->out_c : 0);
+    mcuq_mve_store(acc, p->minus_shift + at, out0, out1, out2, out3, mcuq_mve_count(p->out_c, at),
+                   p->out_range);
+}
+
 /** One block: sums and stores all output channels of the four pixels whose inputs lie in x.
- *  `valid` pixels exist; they are consecutive in out. init: [out_c, to even][4]; acc: 4 words for
- *  each of up to MCUQ_MVE_CHUNK channels, to a multiple of 4. */
+ *  `valid` pixels exist. init: [out_c, to even][4]; acc: mcuq_mve_chunk(out_c) x 4 words. */
 static inline void mcuq_mve_block(const mcuq_conv2d_mve_params *p, const int32_t *init,
                                   int32_t *acc, const int8_t *x, int8_t *out, int32_t valid)
 {
-    const int32_t step1 = (valid > 1) ? p->out_c : 0;
-    const int32_t step2 = (valid > 2) ? p->out_c : 0;
-    const int32_t step3 = (valid > 3) ? p->out_c : 0;
     for (int32_t at = 0; at < p->out_c; at += MCUQ_MVE_CHUNK) {
-        const int32_t rest = p->out_c - at;
-        const int32_t count = (rest < MCUQ_MVE_CHUNK) ? rest : MCUQ_MVE_CHUNK;
-        int8_t *const out1 = out + step1;
-        int8_t *const out2 = out1 + step2;
-        mcuq_mve_dot(p->weights + 16 * p->steps * at, init + 4 * at, x, p->steps, acc,
-                     (count + 1) & ~1);
-        mcuq_mve_store(acc, p->minus_shift + at, out, out1, out2, out2 + step3, count,
-                       p->out_range);
-        out += count;
+        const int32_t channels = (mcuq_mve_count(p->out_c, at) + 1) & ~1;
+        mcuq_mve_dot(p->weights + 16 * p->steps * at, init + 4 * at, x, p->steps, acc, channels);
+        mcuq_mve_store_block(p, acc, at, out, valid);
     }
 }
 
@@ -174,6 +188,42 @@ static inline void mcuq_mve_init(const int32_t *bias, int32_t out_c, int32_t *in
     if ((out_c & 1) != 0) {
         init[0] = init[1] = init[2] = init[3] = 0;
     }
+}
+
+/** `count` copies of a byte. */
+static inline void mcuq_mve_fill(int8_t *to, int32_t value, int32_t count)
+{
+    __asm volatile("vdup.8 q0, %[value]\n lsrs lr, %[count], #4\n beq 2f\n dls lr, lr\n"
+                   "1: vstrb.8 q0, [%[to]], #16\n le lr, 1b\n"
+                   "2: ands lr, %[count], #15\n beq 3f\n vctp.8 lr\n"
+                   "vpst\n vstrbt.8 q0, [%[to]]\n 3:\n"
+                   : [to] "+r"(to)
+                   : [value] "r"(value), [count] "r"(count)
+                   : "q0", "lr", "cc", "memory");
+}
+
+/** memcpy in vectors. */
+static inline void mcuq_mve_copy(int8_t *to, const int8_t *from, int32_t count)
+{
+    __asm volatile("lsrs lr, %[count], #4\n beq 2f\n dls lr, lr\n"
+                   "1: vldrb.u8 q0, [%[from]], #16\n vstrb.8 q0, [%[to]], #16\n le lr, 1b\n"
+                   "2: ands lr, %[count], #15\n beq 3f\n vctp.8 lr\n"
+                   "vpstt\n vldrbt.u8 q0, [%[from]]\n vstrbt.8 q0, [%[to]]\n 3:\n"
+                   : [to] "+r"(to), [from] "+r"(from)
+                   : [count] "r"(count)
+                   : "q0", "lr", "cc", "memory");
+}
+
+/** `count` vectors that lie `pitch` bytes apart, to consecutive places. */
+static inline void mcuq_mve_copy_vectors(int8_t *to, const int8_t *from, int32_t pitch,
+                                         int32_t count)
+{
+    __asm volatile("dls lr, %[count]\n"
+                   "1: vldrb.u8 q0, [%[from]]\n add %[from], %[pitch]\n"
+                   "vstrb.8 q0, [%[to]], #16\n le lr, 1b\n"
+                   : [to] "+r"(to), [from] "+r"(from)
+                   : [pitch] "r"(pitch), [count] "r"(count)
+                   : "q0", "lr", "memory");
 }
 
 #else

@@ -31,8 +31,7 @@ static void run_row(const mcuq_conv2d_mve_params *p, const int8_t *in, int32_t p
                     int32_t count, int32_t *init)
 {
     int32_t *const acc = init + 4 * ((p->out_c + 1) & ~1);
-    const int32_t chunk = (p->out_c < MCUQ_MVE_CHUNK) ? (p->out_c + 3) & ~3 : MCUQ_MVE_CHUNK;
-    int8_t *const x = (int8_t *)(acc + 4 * chunk);
+    int8_t *const x = (int8_t *)(acc + 4 * mcuq_mve_chunk(p->out_c));
     for (int32_t left = count; left > 0; left -= 4) {
         const int8_t *from[4] = {in, in, in, in};
         for (int32_t i = 1; i < 4; i++) {

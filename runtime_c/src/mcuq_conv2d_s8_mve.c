@@ -2,29 +2,6 @@
 
 #if defined(__ARM_FEATURE_MVE)
 
-/** count copies of value, in vectors; the last one may be partial. */
-static void fill(int8_t *to, int32_t value, int32_t count)
-{
-    __asm volatile("vdup.8 q0, %[value]\n lsrs lr, %[count], #4\n beq 2f\n dls lr, lr\n"
-                   "1: vstrb.8 q0, [%[to]], #16\n le lr, 1b\n"
-                   "2: ands lr, %[count], #15\n beq 3f\n vctp.8 lr\n"
-                   "vpst\n vstrbt.8 q0, [%[to]]\n 3:\n"
-                   : [to] "+r"(to)
-                   : [value] "r"(value), [count] "r"(count)
-                   : "q0", "lr", "cc", "memory");
-}
-
-static void copy(int8_t *to, const int8_t *from, int32_t count)
-{
-    __asm volatile("lsrs lr, %[count], #4\n beq 2f\n dls lr, lr\n"
-                   "1: vldrb.u8 q0, [%[from]], #16\n vstrb.8 q0, [%[to]], #16\n le lr, 1b\n"
-                   "2: ands lr, %[count], #15\n beq 3f\n vctp.8 lr\n"
-                   "vpstt\n vldrbt.u8 q0, [%[from]]\n vstrbt.8 q0, [%[to]]\n 3:\n"
-                   : [to] "+r"(to), [from] "+r"(from)
-                   : [count] "r"(count)
-                   : "q0", "lr", "cc", "memory");
-}
-
 /** Copies the input rows first, first + dilation_h, ... that the window holds; those outside the
  *  input are padding. The columns of padding were filled before. */
 static void load_window(const mcuq_conv2d_mve_params *p, const int8_t *in, int32_t first,
@@ -38,9 +15,9 @@ static void load_window(const mcuq_conv2d_mve_params *p, const int8_t *in, int32
     for (int32_t i = 0; i < p->window_rows; i++) {
         const int32_t y = first + i * dilation;
         if (y >= 0 && y < p->in_h) {
-            copy(window, in + y * p->in_w * p->in_c, bytes);
+            mcuq_mve_copy(window, in + y * p->in_w * p->in_c, bytes);
         } else {
-            fill(window, p->pad_value, bytes);
+            mcuq_mve_fill(window, p->pad_value, bytes);
         }
         window += pitch;
     }
@@ -93,11 +70,10 @@ typedef struct {
 
 static buffers split(const mcuq_conv2d_mve_params *p, int32_t *scratch)
 {
-    const int32_t chunk = (p->out_c < MCUQ_MVE_CHUNK) ? (p->out_c + 3) & ~3 : MCUQ_MVE_CHUNK;
     buffers b;
     b.init = scratch;
     b.acc = b.init + 4 * ((p->out_c + 1) & ~1);
-    b.x = (int8_t *)(b.acc + 4 * chunk);
+    b.x = (int8_t *)(b.acc + 4 * mcuq_mve_chunk(p->out_c));
     b.window = b.x + 64 * p->steps;
     return b;
 }
@@ -110,7 +86,7 @@ void mcuq_conv2d_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_
     const int whole = p->window_rows != p->kernel_h;
     int32_t ready = 0;
     mcuq_mve_init(p->bias, p->out_c, b.init);
-    fill(b.window, p->pad_value, p->window_rows * pitch);
+    mcuq_mve_fill(b.window, p->pad_value, p->window_rows * pitch);
     for (int32_t y = 0; y < p->out_h; y++) {
         const int8_t *from = b.window;
         if (whole && y > 0) {
