@@ -1,0 +1,31 @@
+"""The variant of avg_pool2d."""
+
+from __future__ import annotations
+
+from mcuq.ir import Node
+from mcuq.kernels import pool2d
+from mcuq.kernels.variant import Call, Cpu, Field, Variant
+from mcuq.kernels.weighted import pick
+from mcuq.qir import QGraph
+
+_SYMBOL = "mcuq_avg_pool2d_s8"
+
+
+def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    names = ("include_pad", "left", "right", "zero_x", "zero_y", "out_min", "out_max")
+    fields = (
+        *pool2d.geometry(node, qgraph),
+        *(Field(name, node.int(name)) for name in names),
+    )
+    return (Call(_SYMBOL, "mcuq_avg_pool2d_params", fields, node.inputs, node.output),)
+
+
+def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    """Measured: per element read and per output; a smaller core divides by a library routine."""
+    outputs = qgraph.tensor(node.output).size
+    per_read = pick(cpu, 5.0, 6.0, 6.0)
+    per_output = pick(cpu, 50.0, 120.0, 50.0)
+    return 60.0 + per_output * outputs + per_read * pool2d.reads(node, qgraph)
+
+
+VARIANTS = (Variant("avg_pool2d", _SYMBOL, _lower, _cost, gap=pool2d.gap),)

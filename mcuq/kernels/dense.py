@@ -1,0 +1,31 @@
+"""The plain variant of dense: any shape on any core."""
+
+from __future__ import annotations
+
+from mcuq.ir import Node
+from mcuq.kernels import weighted
+from mcuq.kernels.variant import Call, Cpu, Field, Variant
+from mcuq.qir import QGraph
+
+_SYMBOL = "mcuq_dense_s8"
+
+
+def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    arrays = weighted.constants(node, qgraph)
+    out_len, in_len = qgraph.tensor(node.inputs[1]).shape
+    fields = (
+        *(Field(array.suffix, array.suffix) for array in arrays),
+        *(Field("in_len", in_len), Field("out_len", out_len)),
+        *(Field(name, node.int(name)) for name in ("out_min", "out_max")),
+    )
+    params = "mcuq_dense_params"
+    return (Call(_SYMBOL, params, fields, node.inputs[:1], node.output, arrays),)
+
+
+def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    """Measured: per product and per output."""
+    out_len, in_len = qgraph.tensor(node.inputs[1]).shape
+    return 30.0 + out_len * (25.0 + in_len * weighted.pick(cpu, 3.9, 5.0, 4.5))
+
+
+VARIANTS = (Variant("dense", _SYMBOL, _lower, _cost),)

@@ -1,0 +1,27 @@
+"""The plain variant of depthwise_conv2d: any shape on any core."""
+
+from __future__ import annotations
+
+from mcuq.ir import Node
+from mcuq.kernels import weighted
+from mcuq.kernels.variant import Call, Cpu, Variant
+from mcuq.ops.depthwise_conv2d import window
+from mcuq.qir import QGraph
+
+_SYMBOL = "mcuq_depthwise_conv2d_s8"
+
+
+def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    win = window(node, qgraph.tensor(node.inputs[1]).shape)
+    groups = qgraph.tensor(node.inputs[0]).shape[3]
+    return weighted.convolution(_SYMBOL, node, qgraph, win, groups)
+
+
+def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    """Measured: per product and per output."""
+    outputs = qgraph.tensor(node.output).size
+    kh, kw, _ = qgraph.tensor(node.inputs[1]).shape
+    return outputs * (40.0 + kh * kw * weighted.pick(cpu, 13.0, 16.0, 14.0))
+
+
+VARIANTS = (Variant("depthwise_conv2d", _SYMBOL, _lower, _cost),)

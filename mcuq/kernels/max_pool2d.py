@@ -1,0 +1,31 @@
+"""The variant of max_pool2d."""
+
+from __future__ import annotations
+
+from mcuq.ir import Node
+from mcuq.kernels import pool2d
+from mcuq.kernels.variant import Call, Cpu, Field, Variant
+from mcuq.kernels.weighted import pick
+from mcuq.qir import QGraph
+
+_SYMBOL = "mcuq_max_pool2d_s8"
+
+
+def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    dilation_h, dilation_w = pool2d.pool_window(node).dilations
+    fields = (
+        *pool2d.geometry(node, qgraph),
+        Field("dilation_h", dilation_h),
+        Field("dilation_w", dilation_w),
+    )
+    return (Call(_SYMBOL, "mcuq_max_pool2d_params", fields, node.inputs, node.output),)
+
+
+def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    """Measured: per element read and per output."""
+    outputs = qgraph.tensor(node.output).size
+    per_read = pick(cpu, 7.0, 8.0, 7.0)
+    return 60.0 + 40.0 * outputs + per_read * pool2d.reads(node, qgraph)
+
+
+VARIANTS = (Variant("max_pool2d", _SYMBOL, _lower, _cost, gap=pool2d.gap),)

@@ -1,0 +1,59 @@
+"""What the plain variants of max_pool2d and avg_pool2d share: geometry, and who may overlap."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcuq.ir import Array, Node
+from mcuq.kernels.variant import Field
+from mcuq.kernels.weighted import placement
+from mcuq.ops.windows import Window, window
+from mcuq.qir import QGraph
+
+
+def pool_window(node: Node) -> Window:
+    """The sliding window of a pool."""
+    return window(node, node.ints("kernel"))
+
+
+def geometry(node: Node, qgraph: QGraph) -> tuple[Field, ...]:
+    """The members with which both parameter structs begin."""
+    _, in_h, in_w, channels = qgraph.tensor(node.inputs[0]).shape
+    _, out_h, out_w, _ = qgraph.tensor(node.output).shape
+    numbers = {
+        **{"in_h": in_h, "in_w": in_w, "channels": channels, "out_h": out_h, "out_w": out_w},
+        **placement(pool_window(node)),
+    }
+    return tuple(Field(name, value) for name, value in numbers.items())
+
+
+def reads(node: Node, qgraph: QGraph) -> int:
+    """How many input elements all windows read together."""
+    win = pool_window(node)
+    _, in_h, in_w, channels = qgraph.tensor(node.inputs[0]).shape
+    sides = (int(win.inside(axis, size).sum()) for axis, size in enumerate((in_h, in_w)))
+    return int(np.prod([channels, *sides]))
+
+
+def gap(node: Node, qgraph: QGraph, index: int) -> int | None:
+    """How far before the input the output has to start.
+
+    The kernels write channel c of output pixel o when they have read channel c of all its window,
+    and go on to channel c + 1. So the earliest byte that is still to be read is first(o) * C + c + 1
+    in this pixel and first(o') * C in a later one, where first is the input pixel of the window's
+    first tap inside. Nothing is lost if the byte written, o * C + c - gap, lies before all of
+    them: gap >= (o - first(o)) * C for every o. (For o' > o: o * C + c < (o + 1) * C <= o' * C.)
+    """
+    win = pool_window(node)
+    _, in_h, in_w, channels = qgraph.tensor(node.inputs[0]).shape
+    first_row, first_column = _first(win, 0, in_h), _first(win, 1, in_w)
+    rows = np.arange(len(first_row)) * len(first_column) - first_row * in_w
+    columns = np.arange(len(first_column)) - first_column
+    return max(0, int(rows.max() + columns.max())) * channels
+
+
+def _first(win: Window, axis: int, size: int) -> Array:
+    """The first row (axis 0) or column inside the image of each place of the window."""
+    tap = win.inside(axis, size).argmax(axis=1)
+    place = np.arange(len(tap))
+    return place * win.strides[axis] - win.pads[axis] + tap * win.dilations[axis]
