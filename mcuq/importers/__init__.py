@@ -1,0 +1,56 @@
+"""From files and modules to a float Graph: ONNX is the one front door.
+
+``load`` reads ``.onnx`` and ``.pt2`` files, ``from_torch`` takes a module. Both raise every fault
+of a model at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcuq.errors import ManyErrors, McuqError, ModelError
+from mcuq.ir import Graph
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["from_torch", "load", "problems_of"]
+
+
+def load(path: Path | str) -> Graph:
+    """The float graph of the model in a ``.onnx`` or ``.pt2`` file. No code of the file is run."""
+    source = Path(path)
+    suffix = source.suffix.lower()
+    if suffix == ".onnx":
+        from mcuq.importers import onnx_file, onnx_graph
+
+        return onnx_graph.to_graph(onnx_file.read(source))
+    if suffix == ".pt2":
+        from mcuq.importers import torch_program
+
+        return torch_program.load(source)
+    remedy = "Export it to ONNX with torch.onnx.export, or save it with torch.export.save as .pt2"
+    raise ModelError(source.name, "is neither a .onnx nor a .pt2 file", remedy)
+
+
+def from_torch(module: torch.nn.Module, example_input: Any) -> Graph:
+    """The float graph of ``module``; ``example_input`` is a tensor or a tuple of tensors.
+
+    The module is exported in eval mode and left as it was. The example's first axis is the batch.
+    """
+    from mcuq.importers import torch_program
+
+    return torch_program.from_module(module, example_input)
+
+
+def problems_of(path: Path | str) -> Sequence[McuqError]:
+    """Every fault of the model in ``path``; empty if it can be imported."""
+    try:
+        load(path)
+    except ManyErrors as error:
+        return error.errors
+    except McuqError as error:
+        return (error,)
+    return ()

@@ -1,0 +1,60 @@
+"""The table of ONNX operators and the functions that import them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from mcuq.importers import elementwise, images, linear, reductions, views
+from mcuq.importers.builder import Value
+from mcuq.importers.call import Call
+from mcuq.importers.elementwise import binary, clip_to, unary
+from mcuq.ir import Array
+
+Handler = Callable[[Call], Value | Array]
+
+HANDLERS: dict[str, Handler] = {
+    "Conv": images.conv,
+    "MaxPool": images.max_pool,
+    "AveragePool": images.average_pool,
+    "GlobalAveragePool": reductions.global_average,
+    "GlobalMaxPool": reductions.global_max,
+    "ReduceMean": reductions.reduce_mean,
+    "ReduceMax": reductions.reduce_max,
+    "Pad": images.pad,
+    "Gemm": linear.gemm,
+    "MatMul": linear.matmul,
+    "BatchNormalization": linear.batch_norm,
+    "Relu": clip_to(0.0, math.inf),
+    "Clip": elementwise.clip,
+    "Sigmoid": unary("sigmoid"),
+    "Tanh": unary("tanh"),
+    "HardSigmoid": unary("hard_sigmoid", elementwise.hard_sigmoid),
+    "HardSwish": unary("hard_swish"),
+    "LeakyRelu": unary("leaky_relu", elementwise.leaky),
+    "PRelu": elementwise.prelu,
+    "Elu": unary("elu", elementwise.elu),
+    "Gelu": unary("gelu", elementwise.gelu),
+    "Swish": elementwise.swish,
+    "Add": binary("add"),
+    "Sub": binary("sub"),
+    "Mul": binary("mul"),
+    "Div": elementwise.divide,
+    "Neg": elementwise.negative,
+    "Sum": elementwise.total("add"),
+    "Softmax": reductions.softmax,
+    "ArgMax": reductions.argmax,
+    "Concat": views.concat,
+    "Transpose": views.transpose,
+    "Reshape": views.reshape,
+    "Flatten": views.flatten,
+    "Squeeze": views.squeeze,
+    "Unsqueeze": views.unsqueeze,
+    "Identity": views.same,
+    "Dropout": views.same,
+    "Cast": views.cast,
+    "CastLike": views.same,
+    "Expand": views.expand,
+    "Shape": views.shape_of,
+    "Size": views.size_of,
+}

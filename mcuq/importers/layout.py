@@ -1,0 +1,109 @@
+"""Index maps: where each element of a value lies in memory. Pure functions on integer arrays.
+
+A map ``m`` has one entry per element of a value: ``m[i]`` is the place in memory of the value's
+i-th element in the row-major order of its own (logical) shape. The batch counts as 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from mcuq.ir import Shape
+
+Map = npt.NDArray[np.int64]
+
+
+def identity(count: int) -> Map:
+    """The map of a value that lies in its own order."""
+    return np.arange(count, dtype=np.int64)
+
+
+def channels_last(shape: Shape) -> Map:
+    """The map of a (1, C, spatial...) value that lies as (1, spatial..., C).
+
+    >>> channels_last((1, 2, 3)).tolist()
+    [0, 2, 4, 1, 3, 5]
+    """
+    return with_axes(shape, (0, *range(2, len(shape)), 1))
+
+
+def with_axes(shape: Shape, axes: Sequence[int]) -> Map:
+    """The map of a ``shape`` value that lies with its axes in the order ``axes``."""
+    places = identity(prod(shape)).reshape([shape[a] for a in axes])
+    return places.transpose(np.argsort(axes)).reshape(-1)
+
+
+def image_shape(shape: Shape) -> Shape:
+    """(1, C, H, W) -> (1, H, W, C) and (1, C, L) -> (1, 1, L, C)."""
+    return (1, *(1,) * (4 - len(shape)), *shape[2:], shape[1])
+
+
+def moved_last(places: Map, shape: Shape, axes: Sequence[int]) -> Map:
+    """(rest, chosen) places of a ``shape`` value: ``axes`` run along the second axis."""
+    rest = [a for a in range(len(shape)) if a not in axes]
+    chosen = prod(shape[a] for a in axes)
+    return places.reshape(shape).transpose([*rest, *axes]).reshape(-1, chosen)
+
+
+def innermost(places: Map, shape: Shape, axis: int) -> Map | None:
+    """The memory row of each combination of the other axes, if ``axis`` is innermost in memory."""
+    rows = moved_last(places, shape, (axis,))
+    width = shape[axis]
+    first = rows[:, 0]
+    if (first % width).any() or not np.array_equal(rows, first[:, None] + np.arange(width)):
+        return None
+    return first // width
+
+
+def strided(places: Map, shape: Shape, axes: Sequence[int]) -> tuple[Map, int] | None:
+    """(place of the first element per row, stride) if ``axes`` run evenly and as one block.
+
+    The memory is then (outer, chosen, stride), chosen being the product of the sizes of ``axes``.
+    """
+    rows = moved_last(places, shape, axes)
+    count = rows.shape[1]
+    stride = int(rows[0, 1] - rows[0, 0]) if count > 1 else len(rows)
+    first = rows[:, 0]
+    if stride < 1 or not np.array_equal(rows, first[:, None] + stride * np.arange(count)):
+        return None
+    if ((first // stride) % count).any():
+        return None
+    return first, stride
+
+
+def permutation(source: Map) -> tuple[Shape, tuple[int, ...]] | None:
+    """(shape, perm): ``new.flat[i] = old.flat[source[i]]`` as a transpose of ``old`` in ``shape``.
+
+    None where no transpose does it.
+
+    >>> permutation(np.array([0, 2, 4, 1, 3, 5]))
+    ((3, 2), (1, 0))
+    """
+    runs = _runs(source)
+    order = sorted(range(len(runs)), key=lambda i: (-runs[i][1], i))
+    shape = tuple(runs[i][0] for i in order)
+    perm = tuple(order.index(i) for i in range(len(runs)))
+    if prod(shape) != source.size:
+        return None
+    made = identity(source.size).reshape(shape).transpose(perm).reshape(-1)
+    return (shape, perm) if np.array_equal(made, source) else None
+
+
+def _runs(source: Map) -> list[tuple[int, int]]:
+    """(length, stride) of each nested loop, outermost first."""
+    runs: list[tuple[int, int]] = []
+    heads = source
+    while len(heads) > 1:
+        steps = np.diff(heads)
+        stride = int(steps[0])
+        other = np.flatnonzero(steps != stride)
+        length = int(other[0]) + 1 if len(other) else len(heads)
+        if len(heads) % length or length == 1:
+            break
+        runs.insert(0, (length, stride))
+        heads = heads[::length]
+    return runs

@@ -1,0 +1,115 @@
+"""Gemm, MatMul and BatchNormalization with constant parameters."""
+
+from __future__ import annotations
+
+import math
+from math import prod
+
+import numpy as np
+
+from mcuq.importers.builder import Refused, Value
+from mcuq.importers.call import Call, axis_of, from_rows, rows
+from mcuq.ir import Array
+
+NO_CLIP = (-math.inf, math.inf)
+TWO_VALUES = "Products of two computed values are not supported: use constant weights"
+
+
+def gemm(call: Call) -> Value:
+    """Gemm: alpha * A' * B' + beta * C with constant B and C."""
+    if not isinstance(call.operand(1), np.ndarray):
+        raise Refused("the weights are computed at run time", TWO_VALUES)
+    value, weights = call.value(), call.constant(1)
+    if call.int("transA", 0) and 1 not in value.shape:
+        raise Refused("Gemm with transA", "Transpose the data before it")
+    if call.int("transA", 0):
+        value = Value(value.shape[::-1], value.tensor, value.view)
+    if weights.ndim != 2:
+        raise Refused(f"weights of {weights.ndim} dimensions", "Use two")
+    matrix = weights if call.int("transB", 0) else weights.T
+    bias = call.optional(2)
+    scaled = np.float64(call.float("alpha", 1.0)) * matrix
+    shift = np.zeros(1) if bias is None else np.float64(call.float("beta", 1.0)) * bias
+    if shift.size not in (1, len(matrix)):
+        raise Refused(f"bias of shape {shift.shape} for {len(matrix)} outputs")
+    return linear(call, value, scaled, np.broadcast_to(shift.reshape(-1), (len(matrix),)))
+
+
+def matmul(call: Call) -> Value:
+    """MatMul of data of any rank and a constant matrix."""
+    if not isinstance(call.operand(1), np.ndarray):
+        raise Refused("the second operand is computed at run time", TWO_VALUES)
+    if not isinstance(call.operand(0), Value):
+        raise Refused("the first operand is a constant", "Put the data first: x @ weights")
+    weights = call.constant(1)
+    if weights.ndim > 2 and prod(weights.shape[:-2]) == 1:
+        weights = weights.reshape(weights.shape[-2:])
+    if weights.ndim != 2:
+        raise Refused(f"weights of {weights.ndim} dimensions", "Use two")
+    return linear(call, call.value(), weights.T, np.zeros(weights.shape[1]))
+
+
+def linear(call: Call, value: Value, weights: Array, bias: Array) -> Value:
+    """The last axis times ``weights`` (out, in): dense, or a 1x1 convolution over rows."""
+    width = value.shape[-1]
+    if weights.shape[1] != width:
+        raise Refused(f"{width} inputs for weights of {weights.shape[1]}")
+    if prod(value.shape) == width:
+        return _dense(call, value, weights, bias)
+    axis = len(value.shape) - 1
+    tensor, row, count = rows(call, value, axis)
+    shape = call.builder.tensors[tensor].shape
+    if len(shape) != 4:
+        tensor = call.builder.shaped(tensor, (1, 1, count, width))
+    made = call.emit(
+        "conv2d",
+        (tensor, call.weights(1, weights[:, None, None, :]), call.weights(2, bias)),
+        strides=(1, 1),
+        dilations=(1, 1),
+        pads=(0, 0, 0, 0),
+        groups=1,
+        clip=NO_CLIP,
+        pad_value=(0.0,),
+    )
+    return from_rows((*value.shape[:-1], len(weights)), axis, made, row)
+
+
+def _dense(call: Call, value: Value, weights: Array, bias: Array) -> Value:
+    """The columns of the weights follow the order of the data in memory."""
+    builder, width = call.builder, value.shape[-1]
+    if value.tensor in builder.open:
+        builder.settle(value, np.arange(width), (1, width))
+    places = builder.places(value)
+    columns = np.empty_like(weights)
+    columns[:, places] = weights
+    flat = builder.shaped(value.tensor, (1, width))
+    inputs = (flat, call.weights(1, columns), call.weights(2, bias))
+    tensor = call.emit("dense", inputs, clip=NO_CLIP)
+    return Value((*value.shape[:-1], len(weights)), tensor, np.arange(len(weights)))
+
+
+def batch_norm(call: Call) -> Value:
+    """BatchNormalization at inference."""
+    if call.int("training_mode", 0):
+        raise Refused("BatchNormalization in training mode", "Export the model in eval mode")
+    value = call.value()
+    if len(value.shape) < 2:
+        raise Refused("BatchNormalization without a channel axis")
+    gamma, beta, mean, variance = (call.constant(i).astype(np.float64) for i in range(1, 5))
+    if bool((variance < 0).any()):
+        raise Refused("BatchNormalization with a negative variance", "Repair the weights")
+    scale = gamma / np.sqrt(variance + call.float("epsilon", 1e-5))
+    return per_channel(call, value, 1, scale, beta - mean * scale)
+
+
+def per_channel(call: Call, value: Value, axis: int, scale: Array, shift: Array) -> Value:
+    """``value * scale + shift`` along ``axis``, as a batch_norm."""
+    if scale.shape != (value.shape[axis_of(axis, len(value.shape))],):
+        raise Refused(f"{scale.size} channels of statistics for {value.shape[axis]}")
+    builder = call.builder
+    if value.tensor in builder.open and len(value.shape) in (3, 4):
+        call.image(value)
+    tensor, row, count = rows(call, value, axis)
+    inputs = (tensor, call.weights(1, scale), call.weights(2, shift))
+    made = call.emit("batch_norm", inputs)
+    return from_rows(value.shape, axis, made, row)

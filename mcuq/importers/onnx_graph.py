@@ -1,0 +1,116 @@
+"""Turns a checked ONNX model into a Graph, node by node, and gathers all that stands in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from mcuq.errors import McuqError, ModelError, raise_all
+from mcuq.importers import fusion, layout
+from mcuq.importers.builder import Builder, Refused, Value, check_size
+from mcuq.importers.call import Call, Operand
+from mcuq.importers.elementwise import plain_shape
+from mcuq.importers.folding import fold
+from mcuq.importers.handlers import HANDLERS
+from mcuq.importers.lookahead import lies_in_own_order
+from mcuq.importers.onnx_file import OnnxModel
+from mcuq.importers.steps import Step, needed, node_error, read_steps
+from mcuq.importers.suggestions import remedy_for
+from mcuq.ir import Array, Graph, Port
+
+
+def to_graph(model: OnnxModel) -> Graph:
+    """The float graph of ``model``; raises every fault at once."""
+    steps, constants, faults = read_steps(model)
+    steps = needed(fusion.fuse(steps, constants), model.outputs)
+    builder = Builder()
+    known: dict[str, Operand] = dict(constants)
+    for name, shape in model.inputs:
+        value = builder.input(name, shape)
+        known[name] = value
+        if lies_in_own_order(name, steps, len(shape)):
+            builder.settle(value, value.view, plain_shape(shape))
+    for step in steps:
+        fault = _import(step, model, builder, known)
+        if fault is not None:
+            faults.append(fault)
+    raise_all(faults)
+    ports, faults = _outputs(model, builder, known)
+    raise_all(faults)
+    return Graph(
+        Path(model.name).stem,
+        tuple(_input_port(builder, known, name) for name, _ in model.inputs),
+        ports,
+        tuple(builder.nodes),
+        dict(builder.tensors),
+    )
+
+
+def _import(
+    step: Step, model: OnnxModel, builder: Builder, known: dict[str, Operand]
+) -> McuqError | None:
+    """Add one step; the fault, if it has one (its results are then missing from ``known``)."""
+    inputs = [known.get(n) if n else None for n in step.inputs]
+    complete = all(not n or n in known for n in step.inputs)
+    constant = complete and not any(isinstance(i, Value) for i in inputs)
+    if not constant and step.op not in HANDLERS:
+        reason = f"operator {step.op} is not supported"
+        return node_error(model.name, step.name, reason, remedy_for(step.op))
+    if not complete:
+        return None
+    try:
+        if constant:
+            arrays = [i if isinstance(i, np.ndarray) else None for i in inputs]
+            results: list[Operand] = [*fold(step.proto, arrays, model.opset)]
+        else:
+            call = Call(
+                builder, step.op, step.name, step.attrs, tuple(inputs), step.inputs,
+                step.outputs, model.opset,
+            )  # fmt: skip
+            results = [HANDLERS[step.op](call)]
+            _check(results[0])
+    except Refused as error:
+        return node_error(model.name, step.name, error.reason, error.remedy)
+    except (ValueError, IndexError, TypeError, OverflowError) as error:
+        reason = f"its inputs or attributes do not fit operator {step.op} ({error})"
+        return node_error(model.name, step.name, reason, "Check it with onnx.checker")
+    known.update(zip((o for o in step.outputs if o), results, strict=False))
+    return None
+
+
+def _check(result: Operand) -> None:
+    if isinstance(result, Value):
+        check_size(result.shape)
+
+
+def _input_port(builder: Builder, known: Mapping[str, Operand], name: str) -> Port:
+    value = known[name]
+    if not isinstance(value, Value):
+        raise TypeError(f"{name} is an input")
+    return Port(name, value.tensor, value.shape, _order(builder.places(value)))
+
+
+def _outputs(
+    model: OnnxModel, builder: Builder, known: Mapping[str, Operand]
+) -> tuple[tuple[Port, ...], list[McuqError]]:
+    ports, faults = [], []
+    made = {node.output: node.op for node in builder.nodes}
+    for name in model.outputs:
+        value = known.get(name)
+        if not isinstance(value, Value) or value.tensor not in made:
+            what = "an input" if isinstance(value, Value) else "a constant"
+            reason = f"output '{name}' is {what}: there is nothing to compute"
+            faults.append(ModelError(model.name, reason, "Remove that output"))
+            continue
+        shape = value.shape if value.shape and value.shape[0] == 1 else (1, *value.shape)
+        kind = "s32" if made[value.tensor] == "argmax" else "s8"
+        ports.append(Port(name, value.tensor, shape, _order(builder.places(value)), kind))
+    return tuple(ports), faults
+
+
+def _order(places: Array) -> Array | None:
+    """The order of a port: None where it is the user's own."""
+    return None if np.array_equal(places, layout.identity(prod(places.shape))) else places

@@ -1,0 +1,138 @@
+"""Means and maxima over axes, softmax and argmax."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from mcuq.importers import layout
+from mcuq.importers.builder import Refused, Value
+from mcuq.importers.call import Call, axis_of, from_rows, rows
+from mcuq.importers.layout import Map
+
+NO_CLIP = (-math.inf, math.inf)
+
+
+def reduce_mean(call: Call) -> Value:
+    """ReduceMean: an average over one window."""
+    return _reduced(call, "avg_pool2d")
+
+
+def reduce_max(call: Call) -> Value:
+    """ReduceMax: a maximum over one window."""
+    return _reduced(call, "max_pool2d")
+
+
+def global_average(call: Call) -> Value:
+    """GlobalAveragePool over all axes after the channels."""
+    return _pooled(call, "avg_pool2d", _spatial(call), True)
+
+
+def global_max(call: Call) -> Value:
+    """GlobalMaxPool over all axes after the channels."""
+    return _pooled(call, "max_pool2d", _spatial(call), True)
+
+
+def _spatial(call: Call) -> tuple[int, ...]:
+    rank = len(call.value().shape)
+    if rank < 3:
+        raise Refused("a global pool without spatial axes", "Use data of shape (N, C, H, W)")
+    return tuple(range(2, rank))
+
+
+def _reduced(call: Call, op: str) -> Value:
+    value = call.value()
+    rank = len(value.shape)
+    axes = call.axes(1, rank)
+    if not axes and call.int("noop_with_empty_axes", 0):
+        return value
+    if not axes or 0 in axes:
+        raise Refused(f"{call.op} over the batch", "Name the axes to reduce, without 0")
+    return _pooled(call, op, axes, bool(call.int("keepdims", 1)))
+
+
+def _pooled(call: Call, op: str, axes: tuple[int, ...], keep: bool) -> Value:
+    value, builder = call.value(), call.builder
+    if value.tensor in builder.open and len(value.shape) in (3, 4):
+        call.image(value)
+    first, tensor, kernel = _window(call, value, axes)
+    _, _, across, depth = builder.tensors[tensor].shape
+    common = {"kernel": kernel, "strides": (1, 1), "pads": (0, 0, 0, 0)}
+    if op == "avg_pool2d":
+        made = call.emit(op, (tensor,), include_pad=False, clip=NO_CLIP, **common)
+    else:
+        made = call.emit(op, (tensor,), dilations=(1, 1), **common)
+    block = kernel[0] * kernel[1] * depth
+    places = first // block * depth + first % depth
+    sizes = [1 if a in axes else s for a, s in enumerate(value.shape)]
+    shape = tuple(s for a, s in enumerate(sizes) if keep or a not in axes)
+    return Value(shape, made, places)
+
+
+def _window(call: Call, value: Value, axes: tuple[int, ...]) -> tuple[Map, str, tuple[int, int]]:
+    """(places of the first elements, (1, h, w, depth) tensor, kernel) of a mean over ``axes``."""
+    builder, shape = call.builder, value.shape
+    total = prod(shape)
+    count = prod(shape[a] for a in axes)
+    if value.tensor not in builder.open:
+        found = layout.strided(builder.places(value), shape, axes)
+        if found is not None:
+            first, stride = found
+            outer = total // (count * stride)
+            memory = _memory(shape, axes, outer, count, stride)
+            return first, builder.shaped(value.tensor, memory), _kernel(memory, outer)
+    rest = [a for a in range(len(shape)) if a not in axes]
+    wanted = layout.with_axes(shape, [*axes, *rest])
+    depth = total // count
+    memory = _memory(shape, axes, 1, count, depth)
+    tensor = builder.place(value, wanted, memory)
+    return layout.identity(depth), tensor, _kernel(memory, 1)
+
+
+def _memory(
+    shape: tuple[int, ...], axes: tuple[int, ...], outer: int, count: int, depth: int
+) -> tuple[int, int, int, int]:
+    if outer > 1:
+        return (1, outer, count, depth)
+    if len(axes) == 2:
+        return (1, shape[axes[0]], shape[axes[1]], depth)
+    return (1, 1, count, depth)
+
+
+def _kernel(memory: tuple[int, int, int, int], outer: int) -> tuple[int, int]:
+    return (1, memory[2]) if outer > 1 else (memory[1], memory[2])
+
+
+def softmax(call: Call) -> Value:
+    """Softmax over one axis; before opset 13 over all axes from ``axis`` on."""
+    value = call.value()
+    rank = len(value.shape)
+    axis = axis_of(call.int("axis", -1 if call.opset >= 13 else 1), rank)
+    if call.opset < 13 and prod(value.shape[axis + 1 :]) > 1:
+        flat = (prod(value.shape[:axis]), prod(value.shape[axis:]))
+        return replace(_softmax(call, replace(value, shape=flat), 1), shape=value.shape)
+    return _softmax(call, value, axis)
+
+
+def _softmax(call: Call, value: Value, axis: int) -> Value:
+    tensor, row, _ = rows(call, value, axis)
+    return from_rows(value.shape, axis, call.emit("softmax", (tensor,)), row)
+
+
+def argmax(call: Call) -> Value:
+    """ArgMax over one axis, the first of equal values."""
+    if call.int("select_last_index", 0):
+        raise Refused("ArgMax with select_last_index", "Take the first of equal values")
+    value = call.value()
+    axis = axis_of(call.int("axis", 0), len(value.shape))
+    if axis == 0:
+        raise Refused("ArgMax over the batch", "Set axis to the classes")
+    tensor, row, _ = rows(call, value, axis)
+    made = call.emit("argmax", (tensor,))
+    keep = call.int("keepdims", 1)
+    sizes = [1 if a == axis else s for a, s in enumerate(value.shape)]
+    shape = tuple(s for a, s in enumerate(sizes) if keep or a != axis)
+    return Value(shape, made, np.asarray(row, np.int64))

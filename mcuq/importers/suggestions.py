@@ -1,0 +1,40 @@
+"""What to use instead of an ONNX operator that mcuq does not support."""
+
+from __future__ import annotations
+
+SEE_LIST = "Run 'mcuq ops' for the list of operators"
+_RECURRENT = "Use 1-D convolutions or a window of past frames as input"
+_RESIZE = "Upsample outside the network, or use strides on the way down only"
+_INDEX = "Select data before the network, or use a convolution"
+_NORM = "Use BatchNormalization, which folds into convolutions at no cost"
+_QDQ = "Give the float model: mcuq quantizes it itself"
+_LOGS = "Leave it out: the order of the classes is the same without it, or use Softmax"
+_CONTROL = "Export the model without control flow"
+
+SUGGESTIONS: dict[str, str] = {
+    "LSTM": _RECURRENT, "GRU": _RECURRENT, "RNN": _RECURRENT,
+    "Resize": _RESIZE, "Upsample": _RESIZE, "ConvTranspose": _RESIZE,
+    "LayerNormalization": _NORM, "InstanceNormalization": _NORM, "GroupNormalization": _NORM,
+    "RMSNormalization": _NORM, "LpNormalization": _NORM, "LRN": _NORM,
+    "Gather": _INDEX, "GatherElements": _INDEX, "GatherND": _INDEX, "Slice": _INDEX,
+    "Split": "Use two convolutions on the same input instead of one that is split",
+    "QuantizeLinear": _QDQ, "DequantizeLinear": _QDQ, "QLinearConv": _QDQ,
+    "QLinearMatMul": _QDQ, "ConvInteger": _QDQ, "MatMulInteger": _QDQ,
+    "DynamicQuantizeLinear": _QDQ,
+    "LogSoftmax": _LOGS, "Log": _LOGS,
+    "If": _CONTROL, "Loop": _CONTROL, "Scan": _CONTROL,
+    "Exp": "Use Sigmoid, Tanh or Softmax", "Softplus": "Use Relu", "Mish": "Use HardSwish",
+    "Selu": "Use Elu", "Celu": "Use Elu", "Softsign": "Use Tanh", "ThresholdedRelu": "Use Relu",
+    "Erf": "Use Gelu: x * 0.5 * (1 + erf(x / sqrt(2)))",
+    "Sqrt": "Compute it outside the network", "Pow": "Use Mul(x, x) for a square",
+    "Abs": "Use Relu(x) + Relu(-x)", "Min": "Use Clip", "Max": "Use Clip or MaxPool",
+    "ReduceSum": "Use ReduceMean", "TopK": "Use ArgMax", "LpPool": "Use AveragePool",
+    "Where": "Use Clip or Mul with a constant mask",
+    "Attention": "Use convolutions", "Einsum": "Use MatMul with constant weights",
+    "DepthToSpace": "Use Reshape and Transpose", "SpaceToDepth": "Use Reshape and Transpose",
+}  # fmt: skip
+
+
+def remedy_for(op: str) -> str:
+    """What the user may do about the operator ``op``."""
+    return SUGGESTIONS.get(op, SEE_LIST)

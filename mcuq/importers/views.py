@@ -1,0 +1,167 @@
+"""Reshapes and transposes, which only change how a value is indexed; and concatenation."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from mcuq.importers import layout
+from mcuq.importers.builder import Refused, Value
+from mcuq.importers.call import Call, axis_of, in_order
+from mcuq.importers.elementwise import plain_shape
+from mcuq.ir import Array, Shape
+
+
+def same(call: Call) -> Value:
+    """Identity, Dropout at inference, and Cast between numbers."""
+    if call.op == "Dropout" and len(call.outputs) > 1 and call.outputs[1]:
+        raise Refused("Dropout with a mask", "Export the model in eval mode")
+    return call.value()
+
+
+def cast(call: Call) -> Value:
+    """Cast to a float; other types would round."""
+    if call.int("to", 1) not in (1, 10, 11, 16):
+        raise Refused("Cast to a type that is not a float", "Let data stay float32")
+    return call.value()
+
+
+def reshape(call: Call) -> Value:
+    """Reshape to a constant shape; a batch of N becomes 1."""
+    value = call.value()
+    wanted = [int(v) for v in call.constant(1).reshape(-1)]
+    if not call.int("allowzero", 0):
+        if any(v == 0 and i >= len(value.shape) for i, v in enumerate(wanted)):
+            raise Refused(f"Reshape to {wanted}: 0 copies an axis that is not there")
+        wanted = [value.shape[i] if v == 0 else v for i, v in enumerate(wanted)]
+    total = prod(value.shape)
+    known = prod(v for v in wanted if v != -1)
+    if -1 in wanted and known > 0 and total % known == 0:
+        wanted[wanted.index(-1)] = total // known
+    elif wanted and wanted[0] > 1 and total * wanted[0] == known:
+        wanted[0] = 1
+    return _viewed(value, tuple(wanted))
+
+
+def flatten(call: Call) -> Value:
+    """Flatten to two axes."""
+    value = call.value()
+    axis = call.int("axis", 1)
+    place = len(value.shape) if axis == len(value.shape) else axis_of(axis, len(value.shape))
+    return _viewed(value, (prod(value.shape[:place]), prod(value.shape[place:])))
+
+
+def squeeze(call: Call) -> Value:
+    """Squeeze axes of size 1."""
+    value = call.value()
+    rank = len(value.shape)
+    axes = call.axes(1, rank)
+    if axes is None:
+        axes = tuple(a for a, size in enumerate(value.shape) if size == 1 and a)
+    return _viewed(value, tuple(s for a, s in enumerate(value.shape) if a not in axes))
+
+
+def unsqueeze(call: Call) -> Value:
+    """Insert axes of size 1."""
+    value = call.value()
+    given = call.attrs.get("axes")
+    places = np.asarray(call.constant(1) if given is None else given).reshape(-1)
+    rank = len(value.shape) + len(places)
+    shape = list(value.shape)
+    for axis in sorted(axis_of(int(a), rank) for a in places):
+        shape.insert(axis, 1)
+    return _viewed(value, tuple(shape))
+
+
+def transpose(call: Call) -> Value:
+    """Transpose: free until an operator needs another order."""
+    value = call.value()
+    rank = len(value.shape)
+    perm = call.ints("perm", tuple(reversed(range(rank))))
+    if sorted(perm) != list(range(rank)):
+        raise Refused(f"Transpose with perm {perm} of a {rank}-dimensional value")
+    view = value.view.reshape(value.shape).transpose(perm).reshape(-1)
+    return Value(tuple(value.shape[a] for a in perm), value.tensor, view)
+
+
+def expand(call: Call) -> Value:
+    """Expand that changes nothing."""
+    value = call.value()
+    shape = tuple(int(v) for v in call.constant(1).reshape(-1))
+    wide = np.broadcast_shapes(value.shape, shape)
+    if prod(wide) != prod(value.shape):
+        raise Refused("Expand that repeats data", "Let Add or Mul broadcast instead")
+    return _viewed(value, tuple(wide))
+
+
+def shape_of(call: Call) -> Array:
+    """Shape: a constant, as all shapes are known."""
+    shape = call.value().shape
+    start, end = call.int("start", 0), call.int("end", len(shape))
+    return np.array(shape[start:end], np.int64)
+
+
+def size_of(call: Call) -> Array:
+    """Size: a constant."""
+    return np.array(prod(call.value().shape), np.int64)
+
+
+def concat(call: Call) -> Value:
+    """Concat of computed values, along any axis but the batch."""
+    values = [call.value(i) for i in range(len(call.inputs))]
+    rank = len(values[0].shape)
+    axis = axis_of(call.int("axis", 0), rank)
+    rest = {(*v.shape[:axis], *v.shape[axis + 1 :]) for v in values}
+    if len(rest) > 1:
+        raise Refused(f"Concat of shapes {', '.join(str(v.shape) for v in values)}")
+    if axis == 0:
+        raise Refused("Concat along the batch", "Concatenate another axis")
+    if len(values) == 1:
+        return values[0]
+    if prod(values[0].shape[:axis]) == 1 and (rank in (1, 2) or rank > 4):
+        return _flat_concat(call, values, axis)
+    if rank == 4 or (rank == 3 and any(_is_image(call, v) for v in values)):
+        tensors = [call.image(v) for v in values]
+        place = 3 if axis == 1 else axis - 1 + (4 - rank)
+        return call.image_value(call.emit("concat", tensors, axis=place), rank)
+    if rank == 3:
+        tensors = [in_order(call, v, plain_shape(v.shape)) for v in values]
+        made = call.emit("concat", tensors, axis=axis + 1)
+        shape = call.builder.tensors[made].shape[1:]
+        return Value(shape, made, layout.identity(prod(shape)))
+    raise Refused(f"Concat of {rank}-dimensional values", "Use at most 4 dimensions")
+
+
+def _is_image(call: Call, value: Value) -> bool:
+    """Whether the 3-dimensional value lies with its channels last."""
+    if value.tensor in call.builder.open:
+        return False
+    wanted = layout.channels_last(value.shape)
+    return np.array_equal(call.builder.places(value), wanted)
+
+
+def _flat_concat(call: Call, values: list[Value], axis: int) -> Value:
+    """One after the other in memory, each in its own order."""
+    builder = call.builder
+    tensors, views, start = [], [], 0
+    for value in values:
+        count = prod(value.shape)
+        if value.tensor in builder.open:
+            builder.settle(value, layout.identity(count), (1, count))
+        tensors.append(builder.shaped(value.tensor, (1, count)))
+        views.append(builder.places(value) + start)
+        start += count
+    made = call.emit("concat", tensors, axis=1)
+    shape = list(values[0].shape)
+    shape[axis] = sum(v.shape[axis] for v in values)
+    return Value(tuple(shape), made, np.concatenate(views))
+
+
+def _viewed(value: Value, shape: Shape) -> Value:
+    if prod(shape) != prod(value.shape) or min(shape, default=1) < 1:
+        raise Refused(
+            f"a view of {value.shape} as {shape}, with the batch as 1",
+            "Export the model with batch size 1, or write the batch as -1 in reshapes",
+        )
+    return Value(shape, value.tensor, value.view)
