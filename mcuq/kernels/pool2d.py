@@ -21,7 +21,11 @@ def geometry(node: Node, qgraph: QGraph) -> tuple[Field, ...]:
     _, in_h, in_w, channels = qgraph.tensor(node.inputs[0]).shape
     _, out_h, out_w, _ = qgraph.tensor(node.output).shape
     numbers = {
-        **{"in_h": in_h, "in_w": in_w, "channels": channels, "out_h": out_h, "out_w": out_w},
+        "in_h": in_h,
+        "in_w": in_w,
+        "channels": channels,
+        "out_h": out_h,
+        "out_w": out_w,
         **placement(pool_window(node)),
     }
     return tuple(Field(name, value) for name, value in numbers.items())
@@ -38,11 +42,11 @@ def reads(node: Node, qgraph: QGraph) -> int:
 def gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     """How far before the input the output has to start.
 
-    The kernels write channel c of output pixel o when they have read channel c of all its window,
-    and go on to channel c + 1. So the earliest byte that is still to be read is first(o) * C + c + 1
-    in this pixel and first(o') * C in a later one, where first is the input pixel of the window's
-    first tap inside. Nothing is lost if the byte written, o * C + c - gap, lies before all of
-    them: gap >= (o - first(o)) * C for every o. (For o' > o: o * C + c < (o + 1) * C <= o' * C.)
+    The kernels write channel c of output pixel o when they have read that channel of its window,
+    then go on to channel c + 1. With first(o) the input pixel of the first tap inside, the earliest
+    byte still to be read is first(o) * C + c + 1 in this pixel, and first(o') * C in a later one.
+    Nothing is lost if the byte written, o * C + c - gap, lies before all of these:
+    gap >= (o - first(o)) * C for every o suffices (for o' > o as o * C + c < o' * C).
     """
     win = pool_window(node)
     _, in_h, in_w, channels = qgraph.tensor(node.inputs[0]).shape
@@ -56,4 +60,5 @@ def _first(win: Window, axis: int, size: int) -> Array:
     """The first row (axis 0) or column inside the image of each place of the window."""
     tap = win.inside(axis, size).argmax(axis=1)
     place = np.arange(len(tap))
-    return place * win.strides[axis] - win.pads[axis] + tap * win.dilations[axis]
+    found: Array = place * win.strides[axis] - win.pads[axis] + tap * win.dilations[axis]
+    return found

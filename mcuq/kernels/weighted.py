@@ -28,10 +28,15 @@ def convolution(
     _, in_h, in_w, in_c = qgraph.tensor(node.inputs[0]).shape
     _, out_h, out_w, out_c = qgraph.tensor(node.output).shape
     numbers = {
-        **{"in_h": in_h, "in_w": in_w, "in_c": in_c},
-        **{"out_h": out_h, "out_w": out_w, "out_c": out_c},
+        "in_h": in_h,
+        "in_w": in_w,
+        "in_c": in_c,
+        "out_h": out_h,
+        "out_w": out_w,
+        "out_c": out_c,
         **placement(win),
-        **{"dilation_h": win.dilations[0], "dilation_w": win.dilations[1]},
+        "dilation_h": win.dilations[0],
+        "dilation_w": win.dilations[1],
         "groups": groups,
         **{name: node.int(name) for name in ("pad_value", "out_min", "out_max")},
     }
@@ -46,9 +51,12 @@ def convolution(
 def placement(win: Window) -> dict[str, int]:
     """Pads, kernel and strides by the names of the C parameters, in their order."""
     return {
-        **{"pad_top": win.pads[0], "pad_left": win.pads[1]},
-        **{"kernel_h": win.kernel[0], "kernel_w": win.kernel[1]},
-        **{"stride_h": win.strides[0], "stride_w": win.strides[1]},
+        "pad_top": win.pads[0],
+        "pad_left": win.pads[1],
+        "kernel_h": win.kernel[0],
+        "kernel_w": win.kernel[1],
+        "stride_h": win.strides[0],
+        "stride_w": win.strides[1],
     }
 
 
