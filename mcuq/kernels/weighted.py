@@ -9,6 +9,8 @@ from mcuq.kernels.variant import Call, ConstArray, Cpu, Field
 from mcuq.ops.windows import Window
 from mcuq.qir import QGraph
 
+Rates = tuple[float, ...]
+
 
 def constants(node: Node, qgraph: QGraph) -> tuple[ConstArray, ...]:
     """Weights as they are, bias and shift."""
@@ -60,8 +62,11 @@ def placement(win: Window) -> dict[str, int]:
     }
 
 
-def pick(cpu: Cpu, thumb2: float, small: float, riscv: float) -> float:
-    """The figure of this kind of core: Cortex-M3 and up, Cortex-M0, RV32IMC; others as RV32."""
+def pick(cpu: Cpu, thumb2: Rates, small: Rates, riscv: Rates) -> Rates:
+    """The rates of this kind of core: Cortex-M3 and up, Cortex-M0, RV32IMC; any other as RV32IMC.
+
+    The figures of the variants are measured instructions (gcc -O2), exact to about 10 %.
+    """
     if "thumb2" in cpu.features:
         return thumb2
     return small if cpu.name.startswith("cortex-m") else riscv
