@@ -22,12 +22,11 @@ def make(bundle: Bundle, count: int, seed: int = 0) -> dict[str, Array]:
     calibration rows for half of the rest, then uniformly random ones.
     """
     chance = np.random.default_rng(seed)
-    return {
-        port.name: _rows(
-            bundle.qgraph.tensors[port.tensor], bundle.vectors, port.name, count, chance
-        )
-        for port in bundle.qgraph.inputs
-    }
+    rows = {}
+    for port in bundle.qgraph.inputs:
+        tensor = bundle.qgraph.tensors[port.tensor]
+        rows[port.name] = _rows(tensor, bundle.vectors[port.name], count, chance)
+    return rows
 
 
 def _rows(tensor: QTensor, stored: Array, count: int, chance: np.random.Generator) -> Array:

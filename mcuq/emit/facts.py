@@ -67,6 +67,7 @@ class StepFacts:
     index: int
     name: str
     title: str
+    numbers: str
     kernel: str
     calls: tuple[CallFacts, ...]
     trace: str
@@ -171,7 +172,7 @@ class _Writer:
             call.params_type,
             params,
             tuple(_members(call, arrays)),
-            f"{call.symbol}({', '.join(arguments)});",
+            "\n".join(_call(call.symbol, arguments)),
         )
 
     def step(self, index: int, step: Step) -> StepFacts:
@@ -182,6 +183,7 @@ class _Writer:
             index + 1,
             self.steps[step.node.name],
             comment(_title(step, self.program)),
+            comment(_numbers(step, self.program)),
             step.variant.symbol,
             tuple(self.call(step, part, index) for part in range(len(step.calls))),
             f"MCUQ_TRACE_STEP({index}, {pointer}, {out.bytes});",
@@ -220,6 +222,14 @@ def model_facts(
         flash_weights=sum(step.flash for step in program.steps),
         macs=program.macs,
     )
+
+
+def _call(symbol: str, arguments: list[str]) -> list[str]:
+    """A statement in lines of at most 100 columns, continued under the first argument."""
+    pieces = [f"{a}," for a in arguments[:-1]] + [f"{arguments[-1]});"]
+    indent = " " * (len(symbol) + 1)
+    first, *rest = fill(pieces, max(40, 95 - len(indent)))
+    return [f"{symbol}({first}", *(f"    {indent}{line}" for line in rest)]
 
 
 def _members(call: Call, arrays: Mapping[str, str]) -> list[str]:
@@ -285,8 +295,10 @@ def _conversion(values: tuple[tuple[float, float], ...], side: str) -> str:
         return "real = (q - offset[c]) * scale[c] per channel; see the table in README.md"
     scale, offset = values[0]
     if side == "in":
-        return f"q = round(real * {1 / scale:.9g} + {offset:.9g}), saturated"
-    return f"real = (q {'+' if offset < 0 else '-'} {abs(offset):.9g}) * {scale:.9g}"
+        shift = f" {'-' if offset < 0 else '+'} {abs(offset):.9g}" if offset else ""
+        return f"q = round(real * {1 / scale:.9g}{shift}), saturated"
+    shifted = f"(q {'+' if offset < 0 else '-'} {abs(offset):.9g})" if offset else "q"
+    return f"real = {shifted} * {scale:.9g}"
 
 
 def _text(tensor: QTensor) -> str:
@@ -298,14 +310,18 @@ def _describe(name: str, tensor: QTensor) -> str:
 
 
 def _title(step: Step, program: Program) -> str:
-    """``y = conv2d(x)  s8[1,8,8,1] frac 7 -> s8[1,6,6,4] frac 4, 1296 MAC``."""
-    graph = program.qgraph
-    data = [n for n in step.node.inputs if not graph.is_constant(n)]
-    sources = ", ".join(_text(graph.tensors[n]) for n in data)
-    out = _text(graph.tensors[step.node.output])
+    """``y = conv2d(x)``."""
+    data = [n for n in step.node.inputs if not program.qgraph.is_constant(n)]
+    return f"{step.node.output} = {step.node.op}({', '.join(data)})"
+
+
+def _numbers(step: Step, program: Program) -> str:
+    """``s8[1,8,8,1] frac 7 -> s8[1,6,6,4] frac 4, 1296 MAC``."""
+    tensors = program.qgraph.tensors
+    data = [n for n in step.node.inputs if not program.qgraph.is_constant(n)]
+    sources = ", ".join(_text(tensors[n]) for n in data)
     macs = f", {step.macs} MAC" if step.macs else ""
-    head = f"{step.node.output} = {step.node.op}({', '.join(data)})"
-    return f"{head}  {sources} -> {out}{macs}"
+    return f"{sources} -> {_text(tensors[step.node.output])}{macs}"
 
 
 def _row(placed: Placed, name: str, text: str) -> ArenaRow:

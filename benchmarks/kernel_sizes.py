@@ -1,0 +1,81 @@
+"""Measure code and stack of every kernel on every core: ``mcuq/kernels/sizes.json``.
+
+    python -m benchmarks.kernel_sizes
+
+Each kernel is linked alone with the library functions that it calls. ``--board`` decides from this
+table whether a model fits, before anything is built. Takes a few minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from mcuq import boards, build, fit, stack
+from mcuq.boards import Board
+from mcuq.emit import kernel_files
+from mcuq.entry import Entry
+from mcuq.kernels import VARIANTS
+
+CORES = {
+    "cortex-m0": "mps2_an385_m0",
+    "cortex-m0plus": "mps2_an385_m0plus",
+    "cortex-m3": "mps2_an385",
+    "cortex-m4": "mps2_an386",
+    "cortex-m7": "mps2_an500",
+    "cortex-m33": "mps2_an505",
+    "cortex-m55": "mps3_an547",
+    "rv32imc": "esp32_c3",
+    "rv32imac": "riscv32_virt",
+}
+_ENTRY = Entry("probe", 0, (), (), ())
+# The call of the kernel: linked, never run, so its arguments do not matter.
+_HEADER = "#include <stdint.h>\nvoid probe_run(int8_t *arena);\n"
+_SOURCE = """#include "probe.h"
+void {symbol}({argument});
+void probe_run(int8_t *arena)
+{{
+    (void)arena;
+    {body}
+}}
+"""
+
+
+def measure(symbol: str | None, board: Board, folder: Path) -> tuple[int, int]:
+    """Bytes of flash and stack of a function that calls ``symbol`` (or nothing) and no more."""
+    body = f"{symbol}();" if symbol else ""
+    source = _SOURCE.format(symbol=symbol or "none", argument="void", body=body)
+    kernels = kernel_files({symbol}) if symbol else {}
+    files = {"probe.h": _HEADER, "probe.c": source, **kernels}
+    place = folder / (symbol or "none")
+    image = build.compile_image(files, _ENTRY, board, place, "plain")
+    assert image.sizes is not None
+    return image.sizes.flash, stack.worst_case(image).bytes
+
+
+def core_sizes(board: Board, folder: Path) -> dict[str, dict[str, int]]:
+    """``flash`` and ``stack`` of every kernel on the core of ``board``."""
+    base_flash, base_stack = measure(None, board, folder)
+    symbols = sorted({variant.symbol for variant in VARIANTS})
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda symbol: measure(symbol, board, folder), symbols))
+    return {
+        symbol: {"flash": flash - base_flash, "stack": depth - base_stack}
+        for symbol, (flash, depth) in zip(symbols, found, strict=True)
+    }
+
+
+def main() -> None:
+    """Measure all, write the table."""
+    table = {}
+    for core, name in CORES.items():
+        with tempfile.TemporaryDirectory() as work:
+            table[core] = core_sizes(boards.load(name), Path(work))
+        print(f"{core}: {len(table[core])} kernels, {sum(s['flash'] for s in table[core].values())} B")
+    fit.SIZES.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()
