@@ -64,7 +64,7 @@ def count(
     return Counts(whole.total, steps_share, whole, parts)
 
 
-def total(image: Image, vector: bytes | None = None, seconds: float = SECONDS) -> int:
+def count_total(image: Image, vector: bytes | None = None, seconds: float = SECONDS) -> int:
     """The instructions of one inference of a plain image."""
     (whole,) = sections(image, vector, seconds)
     return whole.total

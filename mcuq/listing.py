@@ -18,7 +18,11 @@ _TARGET = re.compile(r"(?:^|[\s,])([0-9a-f]+) <")
 
 @dataclass(frozen=True)
 class Instruction:
-    """``size`` in bytes; ``operands`` as printed, comments cut off."""
+    """``size`` in bytes; ``operands`` as printed, comments cut off.
+
+    ``target``: where a direct branch or call goes. objdump works out that of RISC-V's pair of auipc
+    and jalr and prints it as a comment of the latter.
+    """
 
     address: int
     size: int
@@ -78,7 +82,7 @@ def _instructions(text: str) -> Iterator[Instruction]:
         found = _LINE.match(line)
         if found and not found[3].startswith("."):
             operands = _COMMENT.split(found[4] or "")[0].strip()
-            target = _TARGET.search(operands)
+            target = _TARGET.search(found[4] or "" if found[3] == "jalr" else operands)
             yield Instruction(
                 int(found[1], 16),
                 len(found[2].replace(" ", "")) // 2,

@@ -1,15 +1,17 @@
-"""The worst-case stack of a model: gcc's own frame sizes, summed along the call graph.
+"""The worst-case stack of a model: frames summed along the calls that its image makes.
 
-gcc writes frames and calls of what it compiles (-fcallgraph-info=su). Functions of libgcc and libc
-come without that; their frames are read from their instructions, every change of the stack pointer
-counted as if all of them happened.
+Frames are gcc's own numbers (-fcallgraph-info=su), or what the function's instructions push, every
+push counted as if all of them happened, where that is more (inline assembly may push; gcc does not
+look into it) or gcc has no number (libgcc, libc). Calls are read from the instructions, too.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from mcuq import elf, listing
@@ -20,18 +22,17 @@ from mcuq.listing import Instruction, Listing
 from mcuq.run import run_watermark
 
 _NODE = re.compile(r'node: \{ title: "([^"]+)" label: "[^"]*?(?:(\d+) bytes \((\w[\w,]*)\))?"')
-_EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
-_INDIRECT = "__indirect_call"
-_STORES = re.compile(r"(push|vpush|stmdb|vstmdb|str|strd|sub|subw|addi?)$")
+_INDIRECT = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "__indirect_call"')
+_MOVES = re.compile(r"(push|vpush|stmdb|vstmdb|str|strd|sub|subw|addi?|mov)$")
 _SIZES = {"s": 4, "d": 8, "q": 16}
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Bytes of stack and callees by function; a callee without an entry is a library's."""
+    """What gcc knows: bytes of stack by function, and the functions that call a pointer."""
 
     bytes: Mapping[str, int]
-    calls: Mapping[str, tuple[str, ...]]
+    indirect: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -42,123 +43,123 @@ class Bound:
     path: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Function:
+    """A function of the image: its frame and the addresses it may call or go on to."""
+
+    name: str
+    frame: int
+    callees: tuple[int, ...]
+
+
 def measured(image: Image, vector: bytes | None = None) -> int:
     """Bytes of stack that one emulated inference of a plain image touched (zeros as inputs)."""
     return run_watermark(image, vector)
 
 
-def worst_case(image: Image) -> int:
-    """Bytes of stack that no inference of a plain image exceeds; raises as ``deepest`` does."""
-    return deepest(image).bytes
-
-
-def deepest(image: Image) -> Bound:
-    """The stack of ``<id>_run`` of an image of kind plain, proven from its call graph.
+def worst_case(image: Image) -> Bound:
+    """The stack of ``<id>_run`` of an image of kind plain, proven from its instructions.
 
     ModelError if it cannot be proven: a call through a pointer, recursion, or an array on the
     stack whose size is known only at run time.
     """
-    texts = (path.read_text(encoding="utf-8") for path in image.callgraphs)
-    frames = read_callgraphs(texts)
-    library = Library(listing.disassemble(image.elf, image.board.toolchain), elf.read(image.elf))
-    return bound(frames, f"{image.entry.id}_run", library)
+    frames = read_callgraphs(path.read_text(encoding="utf-8") for path in image.callgraphs)
+    lines = listing.disassemble(image.elf, image.board.toolchain)
+    return bound(Program(lines, elf.read(image.elf), frames), f"{image.entry.id}_run")
 
 
 def read_callgraphs(texts: Iterable[str]) -> Frames:
-    """Frames and calls from the texts of gcc's .ci files."""
+    """The texts of gcc's .ci files. Of static functions of one name, the largest frame counts."""
     sizes: dict[str, int] = {}
-    calls: dict[str, set[str]] = {}
+    indirect: set[str] = set()
     for text in texts:
         for title, count, how in _NODE.findall(text):
+            name = _plain(title)
             if count and how == "dynamic":
-                raise ModelError(_plain(title), "its stack frame has no constant size")
+                raise ModelError(name, "its stack frame has no constant size")
             if count:
-                sizes[title] = int(count)
-        for source, target in _EDGE.findall(text):
-            calls.setdefault(source, set()).add(target)
-    return Frames(sizes, {name: tuple(sorted(targets)) for name, targets in calls.items()})
+                sizes[name] = max(int(count), sizes.get(name, 0))
+        indirect.update(map(_plain, _INDIRECT.findall(text)))
+    return Frames(sizes, frozenset(indirect))
 
 
 @dataclass(frozen=True, eq=False)
-class Library:
-    """Functions of the image that no .ci file describes."""
+class Program:
+    """The functions of an image, by address."""
 
     listing: Listing
     elf: elf.Elf
+    frames: Frames
 
-    def frame(self, name: str) -> tuple[int, tuple[str, ...]]:
-        """The bytes that function ``name`` can push, and the functions that it goes on to."""
-        symbol = self._symbol(name)
-        body = self.listing.between(symbol.address, self._end(symbol))
-        if not body:
-            raise ModelError(name, "it is not in the image, so its stack is unknown")
-        callees = {self._containing(target) for target in self._leaves(body)}
-        return sum(_pushed(i, name) for i in body), tuple(sorted(callees - {symbol.name}))
-
-    def _symbol(self, name: str) -> Symbol:
-        """The function that ``name`` (perhaps an alias) starts in."""
-        try:
-            return self._at(self.elf.symbol(name).address & ~1)
-        except KeyError:
-            raise ModelError(name, "it is not in the image, so its stack is unknown") from None
-
-    def _functions(self) -> list[Symbol]:
-        found = {s.address: s for s in sorted(self.elf.functions(), key=lambda s: s.name)}
+    @cached_property
+    def symbols(self) -> list[Symbol]:
+        """One function per address, in order; of aliases, the first name."""
+        found = {s.address: s for s in sorted(self.elf.functions(), key=lambda s: s.name)[::-1]}
         return [found[address] for address in sorted(found)]
 
-    def _at(self, address: int) -> Symbol:
-        return [s for s in self._functions() if s.address <= address][-1]
+    def function(self, address: int) -> _Function:
+        """The function that holds ``address``; ModelError if its frame is unknown."""
+        index = bisect_right([s.address for s in self.symbols], address) - 1
+        if index < 0:
+            raise ModelError(f"0x{address:08x}", "no function is there, so its stack is unknown")
+        symbol = self.symbols[index]
+        body = self.listing.between(symbol.address, self._end(index))
+        if not body or symbol.name in self.frames.indirect:
+            reason = "it calls through a pointer" if body else "it is not in the image"
+            raise ModelError(symbol.name, f"{reason}, so its stack is unknown")
+        return _Function(symbol.name, self._frame(symbol.name, body), tuple(_leaves(body)))
 
-    def _containing(self, address: int) -> str:
-        return self._at(address).name
+    def _frame(self, name: str, body: Iterable[Instruction]) -> int:
+        known = self.frames.bytes.get(name)
+        moves = [_pushed(instruction) for instruction in body]
+        if known is None and None in moves:
+            raise ModelError(name, "its stack frame is unknown: it moves sp by a register")
+        return max(sum(move or 0 for move in moves), known or 0)
 
-    def _end(self, symbol: Symbol) -> int:
+    def _end(self, index: int) -> int:
         """Hand-written functions of libgcc may have no size: up to the next one, then."""
-        later = [s.address for s in self._functions() if s.address > symbol.address]
-        return symbol.address + symbol.size if symbol.size else min(later, default=1 << 32)
-
-    def _leaves(self, body: Iterable[Instruction]) -> list[int]:
-        """Addresses outside ``body`` where execution may go on."""
-        instructions = list(body)
-        first, last = instructions[0].address, instructions[-1]
-        targets = [i.target for i in instructions if i.target is not None]
-        if not _ends(last):
-            targets.append(last.address + last.size)
-        for instruction in instructions:
-            if instruction.name in ("blx", "jalr", "c.jalr") and instruction.target is None:
-                place = f"0x{instruction.address:08x}"
-                raise ModelError(place, "a library function calls through a pointer")
-        return [t for t in targets if not first <= t <= last.address]
+        symbol = self.symbols[index]
+        later = self.symbols[index + 1].address if index + 1 < len(self.symbols) else 1 << 32
+        return symbol.address + symbol.size if symbol.size else later
 
 
-def bound(frames: Frames, root: str, library: Library) -> Bound:
-    """The deepest chain of calls from ``root``."""
+def bound(program: Program, root: str) -> Bound:
+    """The deepest chain of calls from the function ``root``."""
     known: dict[str, Bound] = {}
 
-    def visit(name: str, above: tuple[str, ...]) -> Bound:
+    def visit(address: int, above: tuple[str, ...]) -> Bound:
+        function = program.function(address)
+        name = function.name
         if name in above:
-            cycle = " -> ".join(map(_plain, (*above[above.index(name) :], name)))
-            raise ModelError(_plain(name), f"recursion: {cycle}")
-        if name == _INDIRECT:
-            reason = "it calls through a pointer, so its stack is unknown"
-            raise ModelError(_plain(above[-1]), reason)
+            cycle = " -> ".join((*above[above.index(name) :], name))
+            raise ModelError(name, f"recursion: {cycle}")
         if name not in known:
-            size, callees = _frame(frames, name, library)
-            deepest = max(
-                (visit(callee, (*above, name)) for callee in callees),
-                key=lambda b: b.bytes,
-                default=Bound(0, ()),
-            )
-            known[name] = Bound(size + deepest.bytes, (_plain(name), *deepest.path))
+            inner = (visit(callee, (*above, name)) for callee in function.callees)
+            deepest = max(inner, key=lambda b: b.bytes, default=Bound(0, ()))
+            known[name] = Bound(function.frame + deepest.bytes, (name, *deepest.path))
         return known[name]
 
-    return visit(root, ())
+    return visit(program.elf.address(root), ())
 
 
-def _frame(frames: Frames, name: str, library: Library) -> tuple[int, tuple[str, ...]]:
-    if name in frames.bytes:
-        return frames.bytes[name], frames.calls.get(name, ())
-    return library.frame(name)
+def _leaves(body: Sequence[Instruction]) -> list[int]:
+    """Addresses outside ``body`` where execution may go on, sorted."""
+    first, last = body[0].address, body[-1]
+    targets = {i.target for i in body if i.target is not None}
+    if _falls_through(body, targets):
+        targets.add(last.address + last.size)
+    for instruction in body:
+        if instruction.name in ("blx", "jalr") and instruction.target is None:
+            place = f"0x{instruction.address:08x}"
+            raise ModelError(place, "it calls through a pointer, so its stack is unknown")
+    return sorted(t for t in targets if not first <= t <= last.address)
+
+
+def _falls_through(body: Sequence[Instruction], targets: set[int]) -> bool:
+    """Whether execution can reach the end of ``body``; what pads a return cannot be reached."""
+    ends = [i for i, instruction in enumerate(body) if _ends(instruction)]
+    tail = body[ends[-1] + 1 :] if ends else body
+    return not ends or any(instruction.address in targets for instruction in tail)
 
 
 def _ends(instruction: Instruction) -> bool:
@@ -169,14 +170,14 @@ def _ends(instruction: Instruction) -> bool:
     )
 
 
-def _pushed(instruction: Instruction, function: str) -> int:
-    """Bytes by which ``instruction`` moves the stack pointer down.
+def _pushed(instruction: Instruction) -> int | None:
+    """Bytes by which ``instruction`` moves the stack pointer down; None if it cannot be told.
 
-    >>> _pushed(Instruction(0, 2, "push", "{r4-r7, lr}", None), "f")
+    >>> _pushed(Instruction(0, 2, "push", "{r4-r7, lr}", None))
     20
     """
     name, operands = instruction.name, instruction.operands
-    if not _STORES.match(name):
+    if not _MOVES.match(name):
         return 0
     if name in ("push", "vpush"):
         return _register_bytes(operands)
@@ -187,14 +188,10 @@ def _pushed(instruction: Instruction, function: str) -> int:
         return int(found[1]) if found else 0
     if not re.match(r"sp\b", operands):
         return 0
-    down = re.match(
-        r"sp, (?:sp, )?#(\d+)$" if name.startswith("sub") else r"sp,sp,-(\d+)$", operands
-    )
-    if down:
-        return int(down[1])
-    if name.startswith("add") and re.match(r"sp, (?:sp, )?#\d+$|sp,sp,\d+$", operands):
-        return 0
-    raise ModelError(function, f"its stack frame is unknown: '{name} {operands}'")
+    if re.match(r"sp, (?:sp, )?#\d+$|sp,sp,-?\d+$", operands):
+        down = name.startswith("sub") or ",-" in operands
+        return int(re.findall(r"\d+", operands)[-1]) if down else 0
+    return None
 
 
 def _register_bytes(operands: str) -> int:

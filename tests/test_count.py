@@ -79,7 +79,7 @@ def test_counts_are_exact_and_repeatable(name: str, tmp_path: Path) -> None:
     images = _images(name, tmp_path)
     counts = count.count(*images, bytes(range(8)))
     assert counts == count.count(*images, bytes(range(8)))
-    assert counts.total == count.total(images[0], bytes(range(8)))
+    assert counts.total == count.count_total(images[0], bytes(range(8)))
     assert counts.total == counts.profile.total == sum(counts.steps)
     assert len(counts.steps) == len(counts.step_profiles) == 2
 
@@ -112,7 +112,7 @@ def test_the_timers_of_icount_agree(name: str, define: str, ticks: float, tmp_pa
     words = (tmp_path / "counts.bin").read_bytes()
     with_model, without = (int.from_bytes(words[i : i + 4], "little") for i in (0, 4))
     each = (with_model - without) / ticks / 1000
-    assert 3 <= each - count.total(plain) <= 9
+    assert 3 <= each - count.count_total(plain) <= 9
 
 
 def test_the_plugins_text_is_read_and_the_harness_left_out() -> None:
