@@ -22,7 +22,7 @@ MAX_ELEMENTS = 1 << 26
 """More than this in one tensor is no network for a microcontroller."""
 
 
-class Refused(Exception):  # noqa: N818 (turned into a ModelError that names the node)
+class Refused(Exception):
     """Why a node cannot be imported, and what to do about it."""
 
     def __init__(self, reason: str, remedy: str = "") -> None:

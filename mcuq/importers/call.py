@@ -55,16 +55,16 @@ class Call:
         """Input ``index`` as a constant, or None if it is left out."""
         return None if self.operand(index) is None else self.constant(index)
 
-    def int(self, key: str, default: int) -> int:
+    def integer(self, key: str, default: int) -> int:
         return int(self.attrs.get(key, default))
 
-    def float(self, key: str, default: float) -> float:
+    def real(self, key: str, default: float) -> float:
         return float(self.attrs.get(key, default))
 
     def text(self, key: str, default: str) -> str:
         return str(self.attrs.get(key, default))
 
-    def ints(self, key: str, default: Sequence[int] = ()) -> tuple[int, ...]:
+    def integers(self, key: str, default: Sequence[int] = ()) -> tuple[int, ...]:
         return tuple(int(v) for v in self.attrs.get(key, default))
 
     def axes(self, index: int, rank: int) -> tuple[int, ...] | None:

@@ -81,15 +81,15 @@ def prelu(call: Call) -> Value:
 
 
 def elu(call: Call) -> dict[str, Any]:
-    return {"alpha": call.float("alpha", 1.0)}
+    return {"alpha": call.real("alpha", 1.0)}
 
 
 def leaky(call: Call) -> dict[str, Any]:
-    return {"alpha": call.float("alpha", 0.01)}
+    return {"alpha": call.real("alpha", 0.01)}
 
 
 def hard_sigmoid(call: Call) -> dict[str, Any]:
-    return {"alpha": call.float("alpha", 0.2), "beta": call.float("beta", 0.5)}
+    return {"alpha": call.real("alpha", 0.2), "beta": call.real("beta", 0.5)}
 
 
 def gelu(call: Call) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def gelu(call: Call) -> dict[str, Any]:
 
 def swish(call: Call) -> Value:
     """Swish with alpha 1 (SiLU)."""
-    if call.float("alpha", 1.0) != 1.0:
+    if call.real("alpha", 1.0) != 1.0:
         raise Refused("Swish with an alpha other than 1", "Use SiLU")
     return unary("silu")(call)
 

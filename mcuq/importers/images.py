@@ -19,8 +19,8 @@ def conv(call: Call) -> Value:
     if kernel.ndim != len(value.shape):
         raise Refused(f"weights of {kernel.ndim} dimensions for data of {len(value.shape)}")
     spatial, channels = kernel.shape[2:], kernel.shape[0]
-    dilations = call.ints("dilations", (1,) * len(spatial))
-    strides = call.ints("strides", (1,) * len(spatial))
+    dilations = call.integers("dilations", (1,) * len(spatial))
+    strides = call.integers("strides", (1,) * len(spatial))
     pads = _pads(call, value.shape[2:], spatial, strides, dilations)
     image = call.image(value)
     wide = kernel.reshape(*kernel.shape[:2], *(1,) * (2 - len(spatial)), *spatial)
@@ -35,7 +35,7 @@ def conv(call: Call) -> Value:
         strides=_pair(strides),
         dilations=_pair(dilations),
         pads=pads,
-        groups=call.int("group", 1),
+        groups=call.integer("group", 1),
         clip=NO_CLIP,
         pad_value=(0.0,),
     )
@@ -47,9 +47,9 @@ def max_pool(call: Call) -> Value:
     if len(call.outputs) > 1 and call.outputs[1]:
         raise Refused("MaxPool with indices is not supported", "Use the values only")
     value = call.value()
-    kernel = call.ints("kernel_shape")
-    dilations = call.ints("dilations", (1,) * len(kernel))
-    strides = call.ints("strides", (1,) * len(kernel))
+    kernel = call.integers("kernel_shape")
+    dilations = call.integers("dilations", (1,) * len(kernel))
+    strides = call.integers("strides", (1,) * len(kernel))
     pads = _pads(call, value.shape[2:], kernel, strides, dilations)
     extra = _ceil_rows(call, value.shape[2:], kernel, strides, dilations, pads)
     tensor = call.emit(
@@ -66,14 +66,14 @@ def max_pool(call: Call) -> Value:
 def average_pool(call: Call) -> Value:
     """AveragePool; with ceil_mode the windows may reach over the end if padding does not count."""
     value = call.value()
-    kernel = call.ints("kernel_shape")
-    strides = call.ints("strides", (1,) * len(kernel))
+    kernel = call.integers("kernel_shape")
+    strides = call.integers("strides", (1,) * len(kernel))
     ones = (1,) * len(kernel)
-    if call.ints("dilations", ones) != ones:
+    if call.integers("dilations", ones) != ones:
         raise Refused("AveragePool with dilations", "Use dilation 1")
     pads = _pads(call, value.shape[2:], kernel, strides, ones)
     extra = _ceil_rows(call, value.shape[2:], kernel, strides, ones, pads)
-    include_pad = bool(call.int("count_include_pad", 0))
+    include_pad = bool(call.integer("count_include_pad", 0))
     if include_pad and any(extra):
         raise Refused(
             "AveragePool with ceil_mode and count_include_pad", "Set count_include_pad to 0"
@@ -153,7 +153,7 @@ def _pads(
             begins.append(small if mode == "SAME_UPPER" else large)
             ends.append(large if mode == "SAME_UPPER" else small)
     else:
-        given = call.ints("pads", (0,) * (2 * rank)) if mode == "NOTSET" else (0,) * (2 * rank)
+        given = call.integers("pads", (0,) * (2 * rank)) if mode == "NOTSET" else (0,) * (2 * rank)
         begins, ends = list(given[:rank]), list(given[rank:])
     if len(begins) != rank or len(ends) != rank or min(*begins, *ends) < 0:
         raise Refused("pads that are negative or of another length")
@@ -173,7 +173,7 @@ def _ceil_rows(
     pads: tuple[int, int, int, int],
 ) -> tuple[int, int]:
     """Rows and columns to add at the end so that ceil_mode's last window has its place."""
-    if not call.int("ceil_mode", 0):
+    if not call.integer("ceil_mode", 0):
         return (0, 0)
     extra = []
     wide = ((1, *sizes) if len(sizes) == 1 else tuple(sizes))[-2:]

@@ -20,16 +20,16 @@ def gemm(call: Call) -> Value:
     if not isinstance(call.operand(1), np.ndarray):
         raise Refused("the weights are computed at run time", TWO_VALUES)
     value, weights = call.value(), call.constant(1)
-    if call.int("transA", 0) and 1 not in value.shape:
+    if call.integer("transA", 0) and 1 not in value.shape:
         raise Refused("Gemm with transA", "Transpose the data before it")
-    if call.int("transA", 0):
+    if call.integer("transA", 0):
         value = Value(value.shape[::-1], value.tensor, value.view)
     if weights.ndim != 2:
         raise Refused(f"weights of {weights.ndim} dimensions", "Use two")
-    matrix = weights if call.int("transB", 0) else weights.T
+    matrix = weights if call.integer("transB", 0) else weights.T
     bias = call.optional(2)
-    scaled = np.float64(call.float("alpha", 1.0)) * matrix
-    shift = np.zeros(1) if bias is None else np.float64(call.float("beta", 1.0)) * bias
+    scaled = np.float64(call.real("alpha", 1.0)) * matrix
+    shift = np.zeros(1) if bias is None else np.float64(call.real("beta", 1.0)) * bias
     if shift.size not in (1, len(matrix)):
         raise Refused(f"bias of shape {shift.shape} for {len(matrix)} outputs")
     return linear(call, value, scaled, np.broadcast_to(shift.reshape(-1), (len(matrix),)))
@@ -90,7 +90,7 @@ def _dense(call: Call, value: Value, weights: Array, bias: Array) -> Value:
 
 def batch_norm(call: Call) -> Value:
     """BatchNormalization at inference."""
-    if call.int("training_mode", 0):
+    if call.integer("training_mode", 0):
         raise Refused("BatchNormalization in training mode", "Export the model in eval mode")
     value = call.value()
     if len(value.shape) < 2:
@@ -98,7 +98,7 @@ def batch_norm(call: Call) -> Value:
     gamma, beta, mean, variance = (call.constant(i).astype(np.float64) for i in range(1, 5))
     if bool((variance < 0).any()):
         raise Refused("BatchNormalization with a negative variance", "Repair the weights")
-    scale = gamma / np.sqrt(variance + call.float("epsilon", 1e-5))
+    scale = gamma / np.sqrt(variance + call.real("epsilon", 1e-5))
     return per_channel(call, value, 1, scale, beta - mean * scale)
 
 
@@ -109,7 +109,22 @@ def per_channel(call: Call, value: Value, axis: int, scale: Array, shift: Array)
     builder = call.builder
     if value.tensor in builder.open and len(value.shape) in (3, 4):
         call.image(value)
-    tensor, row, count = rows(call, value, axis)
+    if prod(value.shape) == scale.size:
+        return _flat_norm(call, value, scale, shift)
+    tensor, row, _ = rows(call, value, axis)
     inputs = (tensor, call.weights(1, scale), call.weights(2, shift))
     made = call.emit("batch_norm", inputs)
     return from_rows(value.shape, axis, made, row)
+
+
+def _flat_norm(call: Call, value: Value, scale: Array, shift: Array) -> Value:
+    """A batch_norm of single elements; the parameters follow their order in memory."""
+    builder = call.builder
+    if value.tensor in builder.open:
+        builder.settle(value, np.arange(scale.size), (1, scale.size))
+    places = builder.places(value)
+    lying = np.empty((2, scale.size))
+    lying[:, places] = scale, shift
+    inputs = (call.weights(1, lying[0]), call.weights(2, lying[1]))
+    flat = builder.shaped(value.tensor, (1, scale.size))
+    return Value(value.shape, call.emit("batch_norm", (flat, *inputs)), places)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError, EncodeError
 
 from mcuq.errors import McuqError, ModelError, raise_all
 from mcuq.importers.builder import MAX_ELEMENTS
@@ -55,7 +54,7 @@ def parse(content: bytes, thing: str) -> Any:
     """The protobuf message in ``content``."""
     try:
         proto = onnx.load_model_from_string(content)
-    except (DecodeError, EncodeError, ValueError) as error:
+    except Exception as error:  # whatever protobuf raises: the file is at fault
         raise ModelError(
             thing, "is not an ONNX model, or is truncated", "Export it again with torch.onnx.export"
         ) from error

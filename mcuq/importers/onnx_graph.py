@@ -96,7 +96,8 @@ def _input_port(builder: Builder, known: Mapping[str, Operand], name: str) -> Po
 def _outputs(
     model: OnnxModel, builder: Builder, known: Mapping[str, Operand]
 ) -> tuple[tuple[Port, ...], list[McuqError]]:
-    ports, faults = [], []
+    ports: list[Port] = []
+    faults: list[McuqError] = []
     made = {node.output: node.op for node in builder.nodes}
     for name in model.outputs:
         value = known.get(name)

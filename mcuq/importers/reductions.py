@@ -47,11 +47,11 @@ def _reduced(call: Call, op: str) -> Value:
     value = call.value()
     rank = len(value.shape)
     axes = call.axes(1, rank)
-    if not axes and call.int("noop_with_empty_axes", 0):
+    if not axes and call.integer("noop_with_empty_axes", 0):
         return value
     if not axes or 0 in axes:
         raise Refused(f"{call.op} over the batch", "Name the axes to reduce, without 0")
-    return _pooled(call, op, axes, bool(call.int("keepdims", 1)))
+    return _pooled(call, op, axes, bool(call.integer("keepdims", 1)))
 
 
 def _pooled(call: Call, op: str, axes: tuple[int, ...], keep: bool) -> Value:
@@ -59,7 +59,7 @@ def _pooled(call: Call, op: str, axes: tuple[int, ...], keep: bool) -> Value:
     if value.tensor in builder.open and len(value.shape) in (3, 4):
         call.image(value)
     first, tensor, kernel = _window(call, value, axes)
-    _, _, across, depth = builder.tensors[tensor].shape
+    depth = builder.tensors[tensor].shape[-1]
     common = {"kernel": kernel, "strides": (1, 1), "pads": (0, 0, 0, 0)}
     if op == "avg_pool2d":
         made = call.emit(op, (tensor,), include_pad=False, clip=NO_CLIP, **common)
@@ -110,7 +110,7 @@ def softmax(call: Call) -> Value:
     """Softmax over one axis; before opset 13 over all axes from ``axis`` on."""
     value = call.value()
     rank = len(value.shape)
-    axis = axis_of(call.int("axis", -1 if call.opset >= 13 else 1), rank)
+    axis = axis_of(call.integer("axis", -1 if call.opset >= 13 else 1), rank)
     if call.opset < 13 and prod(value.shape[axis + 1 :]) > 1:
         flat = (prod(value.shape[:axis]), prod(value.shape[axis:]))
         return replace(_softmax(call, replace(value, shape=flat), 1), shape=value.shape)
@@ -124,15 +124,15 @@ def _softmax(call: Call, value: Value, axis: int) -> Value:
 
 def argmax(call: Call) -> Value:
     """ArgMax over one axis, the first of equal values."""
-    if call.int("select_last_index", 0):
+    if call.integer("select_last_index", 0):
         raise Refused("ArgMax with select_last_index", "Take the first of equal values")
     value = call.value()
-    axis = axis_of(call.int("axis", 0), len(value.shape))
+    axis = axis_of(call.integer("axis", 0), len(value.shape))
     if axis == 0:
         raise Refused("ArgMax over the batch", "Set axis to the classes")
     tensor, row, _ = rows(call, value, axis)
     made = call.emit("argmax", (tensor,))
-    keep = call.int("keepdims", 1)
+    keep = call.integer("keepdims", 1)
     sizes = [1 if a == axis else s for a, s in enumerate(value.shape)]
     shape = tuple(s for a, s in enumerate(sizes) if keep or a != axis)
     return Value(shape, made, np.asarray(row, np.int64))

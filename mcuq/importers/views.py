@@ -22,7 +22,7 @@ def same(call: Call) -> Value:
 
 def cast(call: Call) -> Value:
     """Cast to a float; other types would round."""
-    if call.int("to", 1) not in (1, 10, 11, 16):
+    if call.integer("to", 1) not in (1, 10, 11, 16):
         raise Refused("Cast to a type that is not a float", "Let data stay float32")
     return call.value()
 
@@ -31,7 +31,7 @@ def reshape(call: Call) -> Value:
     """Reshape to a constant shape; a batch of N becomes 1."""
     value = call.value()
     wanted = [int(v) for v in call.constant(1).reshape(-1)]
-    if not call.int("allowzero", 0):
+    if not call.integer("allowzero", 0):
         if any(v == 0 and i >= len(value.shape) for i, v in enumerate(wanted)):
             raise Refused(f"Reshape to {wanted}: 0 copies an axis that is not there")
         wanted = [value.shape[i] if v == 0 else v for i, v in enumerate(wanted)]
@@ -47,7 +47,7 @@ def reshape(call: Call) -> Value:
 def flatten(call: Call) -> Value:
     """Flatten to two axes."""
     value = call.value()
-    axis = call.int("axis", 1)
+    axis = call.integer("axis", 1)
     place = len(value.shape) if axis == len(value.shape) else axis_of(axis, len(value.shape))
     return _viewed(value, (prod(value.shape[:place]), prod(value.shape[place:])))
 
@@ -78,7 +78,7 @@ def transpose(call: Call) -> Value:
     """Transpose: free until an operator needs another order."""
     value = call.value()
     rank = len(value.shape)
-    perm = call.ints("perm", tuple(reversed(range(rank))))
+    perm = call.integers("perm", tuple(reversed(range(rank))))
     if sorted(perm) != list(range(rank)):
         raise Refused(f"Transpose with perm {perm} of a {rank}-dimensional value")
     view = value.view.reshape(value.shape).transpose(perm).reshape(-1)
@@ -98,7 +98,7 @@ def expand(call: Call) -> Value:
 def shape_of(call: Call) -> Array:
     """Shape: a constant, as all shapes are known."""
     shape = call.value().shape
-    start, end = call.int("start", 0), call.int("end", len(shape))
+    start, end = call.integer("start", 0), call.integer("end", len(shape))
     return np.array(shape[start:end], np.int64)
 
 
@@ -111,7 +111,7 @@ def concat(call: Call) -> Value:
     """Concat of computed values, along any axis but the batch."""
     values = [call.value(i) for i in range(len(call.inputs))]
     rank = len(values[0].shape)
-    axis = axis_of(call.int("axis", 0), rank)
+    axis = axis_of(call.integer("axis", 0), rank)
     rest = {(*v.shape[:axis], *v.shape[axis + 1 :]) for v in values}
     if len(rest) > 1:
         raise Refused(f"Concat of shapes {', '.join(str(v.shape) for v in values)}")

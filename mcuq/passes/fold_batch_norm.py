@@ -1,0 +1,110 @@
+"""Folds batch_norm into the weights of the layer before it, or of the one after it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mcuq.ir import Array, Graph, Node
+from mcuq.passes.rewrite import (
+    WEIGHTED,
+    is_clipped,
+    named,
+    sole_consumer,
+    swap,
+    swap_last,
+    until_stable,
+    with_constants,
+)
+
+
+def fold_batch_norm(graph: Graph) -> Graph:
+    """``graph`` with every batch_norm folded that has a weighted layer to take it.
+
+    Backward always; forward only where the padding of a convolution still means 0, that is
+    without pads, or without a shift.
+    """
+    return until_stable(_step, graph)
+
+
+def _step(graph: Graph) -> Graph | None:
+    for node in graph.nodes:
+        if node.op == "batch_norm":
+            changed = _backward(graph, node) or _forward(graph, node)
+            if changed is not None:
+                return changed
+    return None
+
+
+def _backward(graph: Graph, node: Node) -> Graph | None:
+    maker = graph.producer(node.inputs[0])
+    if maker is None or maker.op not in WEIGHTED or is_clipped(maker):
+        return None
+    if sole_consumer(graph, maker.output) is not node:
+        return None
+    scale, shift = _parameters(graph, node)
+    weights, bias = (graph.data(n).astype(np.float64) for n in maker.inputs[1:])
+    scaled = per_output(maker, weights, scale)
+    folded, made = with_constants(graph, maker, {1: scaled, 2: bias * scale + shift})
+    return swap(graph, [maker, node], [replace(folded, outputs=node.outputs)], named(made))
+
+
+def _forward(graph: Graph, node: Node) -> Graph | None:
+    layer = sole_consumer(graph, node.output)
+    view: Node | None = None
+    if layer is not None and layer.op == "reshape":
+        view, layer = layer, sole_consumer(graph, layer.output)
+    if layer is None or layer.op not in WEIGHTED or layer.inputs[0] in node.inputs:
+        return None
+    if view is not None and layer.op != "dense":
+        return None
+    scale, shift = _parameters(graph, node)
+    if layer.op != "dense" and any(layer.ints("pads")):
+        zero = not any(layer.attrs["pad_value"])
+        if shift.any() or not zero:
+            return None
+    weights, bias = weights_after(graph, layer, scale, shift)
+    folded, made = with_constants(graph, layer, {1: weights, 2: bias})
+    if view is not None:
+        opened = replace(view, inputs=node.inputs[:1])
+        return swap_last(graph, [node, view, layer], [opened, folded], named(made))
+    direct = replace(folded, inputs=(node.inputs[0], *folded.inputs[1:]))
+    return swap_last(graph, [node, layer], [direct], named(made))
+
+
+def _parameters(graph: Graph, node: Node) -> tuple[Array, Array]:
+    scale, shift = (graph.data(n).astype(np.float64) for n in node.inputs[1:])
+    return scale, shift
+
+
+def per_output(layer: Node, weights: Array, scale: Array) -> Array:
+    """The weights with each output channel multiplied by its scale."""
+    if layer.op == "depthwise_conv2d":
+        return np.asarray(weights * scale)
+    return np.asarray(weights * scale.reshape(-1, *(1,) * (weights.ndim - 1)))
+
+
+def weights_after(graph: Graph, layer: Node, scale: Array, shift: Array) -> tuple[Array, Array]:
+    """(weights, bias) of ``layer`` when its input is x where it was ``x * scale + shift``.
+
+    ``scale`` and ``shift`` are per input channel; for dense they repeat over the features.
+    """
+    weights, bias = (graph.data(n).astype(np.float64) for n in layer.inputs[1:])
+    if layer.op == "depthwise_conv2d":
+        times = weights.shape[2] // len(scale)
+        scales, shifts = np.repeat(scale, times), np.repeat(shift, times)
+        return weights * scales, bias + (weights * shifts).sum(axis=(0, 1))
+    if layer.op == "dense":
+        times = weights.shape[1] // len(scale)
+        scales, shifts = np.tile(scale, times), np.tile(shift, times)
+        return weights * scales, bias + weights @ shifts
+    groups = layer.int("groups")
+    spread = [_per_group(values, groups, len(weights)) for values in (scale, shift)]
+    return weights * spread[0], bias + (weights * spread[1]).sum(axis=(1, 2, 3))
+
+
+def _per_group(values: Array, groups: int, channels: int) -> Array:
+    """(in_c,) -> (out_c, 1, 1, in_c / groups): what each output channel's group reads."""
+    grouped = values.reshape(groups, -1)
+    return np.repeat(grouped, channels // groups, axis=0)[:, None, None, :]

@@ -1,0 +1,86 @@
+"""Merges a pad of height and width into the convolutions and pools that read it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from mcuq.ir import Graph, Node
+from mcuq.passes.rewrite import allowed, shapes_of, swap_last, until_stable
+
+
+def merge_pads(graph: Graph) -> Graph:
+    """``graph`` with pads merged where that gives the same numbers.
+
+    Convolutions take any value; average pools 0, counted; maximum pools a value that cannot win.
+    """
+    return until_stable(_step, graph)
+
+
+def _step(graph: Graph) -> Graph | None:
+    for pad in graph.nodes:
+        if pad.op != "pad" or not _in_plane(pad):
+            continue
+        for reader in graph.consumers(pad.output):
+            merged = _merged(graph, pad, reader)
+            if merged is not None and allowed(merged, shapes_of(graph, merged)):
+                return swap_last(graph, [reader], [merged])
+    return None
+
+
+def _in_plane(pad: Node) -> bool:
+    pairs = pad.attrs["pads"]
+    return len(pairs) == 4 and tuple(pairs[0]) == tuple(pairs[3]) == (0, 0)
+
+
+def _merged(graph: Graph, pad: Node, reader: Node) -> Node | None:
+    if reader.op not in _RULES or reader.inputs[0] != pad.output:
+        return None
+    value = tuple(float(v) for v in pad.attrs["value"])
+    changed = _RULES[reader.op](graph, pad, reader, value)
+    if changed is None:
+        return None
+    (_, _), (top, bottom), (left, right), _ = pad.attrs["pads"]
+    own = reader.ints("pads")
+    pads = (own[0] + top, own[1] + left, own[2] + bottom, own[3] + right)
+    moved = replace(changed, inputs=(pad.inputs[0], *reader.inputs[1:]))
+    return moved.with_attrs(pads=pads)
+
+
+def _conv(graph: Graph, pad: Node, reader: Node, value: tuple[float, ...]) -> Node | None:
+    own = tuple(float(v) for v in reader.attrs["pad_value"])
+    if any(reader.ints("pads")) and set(own) != set(value):
+        return None
+    if any(reader.ints("pads")) and len(set(value)) > 1:
+        return None
+    return reader.with_attrs(pad_value=value)
+
+
+def _average(graph: Graph, pad: Node, reader: Node, value: tuple[float, ...]) -> Node | None:
+    if any(value) or (any(reader.ints("pads")) and not reader.attrs["include_pad"]):
+        return None
+    return reader.with_attrs(include_pad=True)
+
+
+def _maximum(graph: Graph, pad: Node, reader: Node, value: tuple[float, ...]) -> Node | None:
+    floor = _lowest(graph.producer(pad.inputs[0]))
+    return reader if max(value) <= floor else None
+
+
+def _lowest(maker: Node | None) -> float:
+    """No value the node writes is below this."""
+    if maker is None:
+        return -math.inf
+    if maker.op == "clip":
+        return maker.float("low")
+    if maker.op in ("sigmoid", "hard_sigmoid", "softmax"):
+        return 0.0
+    return float(maker.attrs["clip"][0]) if "clip" in maker.attrs else -math.inf
+
+
+_RULES = {
+    "conv2d": _conv,
+    "depthwise_conv2d": _conv,
+    "avg_pool2d": _average,
+    "max_pool2d": _maximum,
+}

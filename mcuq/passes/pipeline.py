@@ -1,0 +1,48 @@
+"""The passes, in order. Each takes a graph and returns one; all are checked after each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mcuq.ir import Graph, problems, rebuild
+from mcuq.passes.drop_identities import drop_identities
+from mcuq.passes.fold_batch_norm import fold_batch_norm
+from mcuq.passes.fuse_clips import fuse_clips
+from mcuq.passes.join_affine import join_affine
+from mcuq.passes.lower_batch_norm import lower_batch_norm
+from mcuq.passes.merge_pads import merge_pads
+from mcuq.passes.use_depthwise import use_depthwise
+
+Pass = Callable[[Graph], Graph]
+
+
+def drop_dead(graph: Graph) -> Graph:
+    """``graph`` without the nodes and constants that no output needs."""
+    return rebuild(graph, graph.nodes, graph.tensors)
+
+
+PASSES: tuple[tuple[str, Pass], ...] = (
+    ("drop_dead", drop_dead),
+    ("drop_identities", drop_identities),
+    ("join_affine", join_affine),
+    ("fold_batch_norm", fold_batch_norm),
+    ("use_depthwise", use_depthwise),
+    ("lower_batch_norm", lower_batch_norm),
+    ("fuse_clips", fuse_clips),
+    ("merge_pads", merge_pads),
+    ("drop_remaining_identities", drop_identities),
+)
+
+
+class BrokenPassError(Exception):
+    """A pass left a graph that is not valid: our own bug, never the user's model."""
+
+
+def run(graph: Graph, passes: tuple[tuple[str, Pass], ...] = PASSES) -> Graph:
+    """The graph after all ``passes``, validated after each one."""
+    for name, function in passes:
+        graph = function(graph)
+        faults = list(problems(graph))
+        if faults:
+            raise BrokenPassError(f"pass {name}: {'; '.join(faults)}")
+    return graph

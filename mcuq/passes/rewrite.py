@@ -1,0 +1,142 @@
+"""What the passes share: asking who reads a tensor, and putting new nodes in the place of old."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mcuq.ir import Array, Graph, Node, Shape, Tensor, rebuild, unique_name
+from mcuq.ops import spec
+
+NO_CLIP = (-math.inf, math.inf)
+WEIGHTED = ("conv2d", "depthwise_conv2d", "dense")
+Step = Callable[[Graph], Graph | None]
+
+
+def until_stable(step: Step, graph: Graph) -> Graph:
+    """``step`` applied until it finds nothing more to do (returns None)."""
+    while (changed := step(graph)) is not None:
+        graph = changed
+    return graph
+
+
+def sole_consumer(graph: Graph, name: str) -> Node | None:
+    """The only node that reads ``name``; None if there are others, or it is an output."""
+    readers = graph.consumers(name)
+    if len(readers) != 1 or graph.is_output(name) or readers[0].inputs.count(name) != 1:
+        return None
+    return readers[0]
+
+
+def swap(
+    graph: Graph,
+    old: Sequence[Node],
+    new: Sequence[Node],
+    added: Mapping[str, Tensor] | None = None,
+) -> Graph:
+    """``graph`` with the nodes ``new`` where the first of ``old`` was, and without ``old``."""
+    place = min(index for index, node in enumerate(graph.nodes) if node in old)
+    nodes = [n for n in graph.nodes[:place] if n not in old]
+    nodes += [*new, *(n for n in graph.nodes[place:] if n not in old)]
+    return rebuild(graph, nodes, {**graph.tensors, **(added or {})})
+
+
+def swap_last(
+    graph: Graph,
+    old: Sequence[Node],
+    new: Sequence[Node],
+    added: Mapping[str, Tensor] | None = None,
+) -> Graph:
+    """As ``swap``, the new nodes standing where the last of ``old`` was."""
+    place = max(index for index, node in enumerate(graph.nodes) if node in old)
+    nodes = [n for n in graph.nodes[:place] if n not in old]
+    nodes += [*new, *(n for n in graph.nodes[place:] if n not in old)]
+    return rebuild(graph, nodes, {**graph.tensors, **(added or {})})
+
+
+def constant(graph: Graph, name: str, data: Array) -> Tensor:
+    """New data for the constant ``name``; under another name if others read it too."""
+    readers = graph.consumers(name)
+    shared = len(readers) != 1 or readers[0].inputs.count(name) != 1
+    free = unique_name(graph.tensors, name) if shared else name
+    values = np.ascontiguousarray(data, np.float32)
+    return Tensor(free, values.shape, values)
+
+
+def with_constants(
+    graph: Graph, node: Node, parts: Mapping[int, Array]
+) -> tuple[Node, list[Tensor]]:
+    """``node`` with new constants at the given inputs."""
+    inputs, made = list(node.inputs), []
+    for index, data in parts.items():
+        tensor = constant(graph, inputs[index], data)
+        inputs[index] = tensor.name
+        made.append(tensor)
+    return replace(node, inputs=tuple(inputs)), made
+
+
+def named(tensors: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The tensors by name."""
+    return {tensor.name: tensor for tensor in tensors}
+
+
+def allowed(node: Node, shapes: Sequence[Shape]) -> bool:
+    """Whether the node keeps the limits of its operator."""
+    return all(limit(node, shapes) for limit in spec(node.op).limits)
+
+
+def shapes_of(graph: Graph, node: Node) -> list[Shape]:
+    """The shapes of the node's inputs."""
+    return [graph.shape(name) for name in node.inputs]
+
+
+def is_clipped(node: Node) -> bool:
+    """Whether the node limits its output."""
+    return _limits(node.attrs["clip"]) != NO_CLIP
+
+
+def both_clips(first: Any, then: Any) -> tuple[float, float]:
+    """One clip for ``first`` followed by ``then``.
+
+    >>> both_clips((-1.0, math.inf), (0.0, 6.0))
+    (0.0, 6.0)
+    """
+    (low, high), (floor, ceiling) = _limits(first), _limits(then)
+    return min(max(low, floor), ceiling), min(max(high, floor), ceiling)
+
+
+def _limits(clip: Any) -> tuple[float, float]:
+    return float(clip[0]), float(clip[1])
+
+
+def bypass(graph: Graph, node: Node) -> Graph | None:
+    """``graph`` without ``node``, whose output equals its first input; None if it has to stay.
+
+    It stays where an output of the network would become an input or another output.
+    """
+    source, output = node.inputs[0], node.output
+    maker = graph.producer(source)
+    others = [n for n in graph.nodes if n is not node]
+    if not graph.is_output(output):
+        renamed = [_reading(n, output, source) for n in others]
+        return rebuild(graph, renamed, graph.tensors)
+    if maker is None or graph.is_output(source) or graph.shape(source) != graph.shape(output):
+        return None
+    renamed = [_reading(_writing(n, source, output), source, output) for n in others]
+    return rebuild(graph, renamed, graph.tensors)
+
+
+def _reading(node: Node, old: str, new: str) -> Node:
+    if old not in node.inputs:
+        return node
+    return replace(node, inputs=tuple(new if n == old else n for n in node.inputs))
+
+
+def _writing(node: Node, old: str, new: str) -> Node:
+    if old not in node.outputs:
+        return node
+    return replace(node, outputs=tuple(new if n == old else n for n in node.outputs))
