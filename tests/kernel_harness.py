@@ -230,8 +230,9 @@ def _render_case(case: Case, prefix: str) -> str:
     text.append(f"static void {prefix}(report *out)\n{{")
     for region in regions:
         at = names[region.name]
+        misalign = 0 if region.name == "scratch" else case.misalign
         text.append(f"    void *const {at} = region({region.offset}, {region.size}, "
-                    f"{int(region.shared)}, {case.misalign});")  # fmt: skip
+                    f"{int(region.shared)}, {misalign});")  # fmt: skip
     text += [f"    memcpy({names[name]}, {prefix}_in{index}, sizeof {prefix}_in{index});"
              for index, name in enumerate(case.inputs)]  # fmt: skip
     text.append("    const uint32_t begin = NOW();")
@@ -426,6 +427,7 @@ extern uint32_t stack_top, bss_begin, bss_end, data_begin, data_end, data_source
 int main(void);
 void reset(void);
 void fault(void);
+void fault_at(const uint32_t *frame);
 void reset(void)
 {
 #if defined(__ARM_FEATURE_MVE)
@@ -443,12 +445,19 @@ void reset(void)
     main();
     semihost(0x18, (void *)0x20026);
 }
-void fault(void)
+void fault_at(const uint32_t *frame)
 {
-    semihost(4, "# fault\n");
+    char line[16];
+    *decimal(line, frame[6], '\n') = 0;
+    semihost(4, "# fault at ");
+    semihost(4, line);
     semihost(0x18, (void *)0x20023);
     for (;;) {
     }
+}
+__attribute__((naked)) void fault(void)
+{
+    __asm volatile("mov r0, sp\n bl fault_at");
 }
 __attribute__((section(".vectors"), used)) static void *const vectors[16] = {
     &stack_top, (void *)reset, (void *)fault, (void *)fault, (void *)fault, (void *)fault,
@@ -456,7 +465,7 @@ __attribute__((section(".vectors"), used)) static void *const vectors[16] = {
     (void *)fault};
 #endif
 
-static uint32_t differences(const void *got, const void *want, uint32_t size)
+__attribute__((noinline)) static uint32_t differences(const void *got, const void *want, uint32_t size)
 {
     const uint8_t *a = got;
     const uint8_t *b = want;

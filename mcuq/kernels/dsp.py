@@ -1,0 +1,8 @@
+"""All kernel variants for cores with the DSP extension (Cortex-M4, M7, M33)."""
+
+from __future__ import annotations
+
+from mcuq.kernels import dsp_conv2d
+from mcuq.kernels.variant import Variant
+
+VARIANTS: tuple[Variant, ...] = (*dsp_conv2d.VARIANTS,)

@@ -1,0 +1,82 @@
+"""What the DSP kernels' entries share: blocks of pixels, scratch, access order, int16 order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mcuq.ir import Node
+from mcuq.qir import QGraph
+
+LEAST_SCRATCH = 3200  # bytes a block may always take
+MOST_PIXELS = 64
+
+
+@dataclass(frozen=True)
+class Window:
+    """The shapes of a convolution over an image."""
+
+    in_h: int
+    in_w: int
+    in_c: int
+    out_h: int
+    out_w: int
+    out_c: int
+    kernel_h: int
+    kernel_w: int
+    stride_h: int
+    stride_w: int
+    dilation_h: int
+    dilation_w: int
+    pad_top: int
+    pad_left: int
+
+    @property
+    def pixels(self) -> int:
+        """Output pixels."""
+        return self.out_h * self.out_w
+
+    def first_read(self, pixel: int) -> int:
+        """No output from ``pixel`` on reads an input byte before this one."""
+        y, x = divmod(pixel, self.out_w)
+        top, left = y * self.stride_h - self.pad_top, x * self.stride_w - self.pad_left
+        row = self.in_w * self.in_c
+        here = max(top, 0) * row + max(left, 0) * self.in_c
+        later = max(top + self.stride_h, 0) * row
+        return min(here, later) if y + 1 < self.out_h else here
+
+
+def window(node: Node, qgraph: QGraph) -> Window:
+    """The window of a conv2d or depthwise_conv2d."""
+    _, in_h, in_w, in_c = qgraph.tensors[node.inputs[0]].shape
+    _, out_h, out_w, out_c = qgraph.tensors[node.output].shape
+    weights = qgraph.data(node.inputs[1]).shape
+    kernel = weights[:2] if node.op == "depthwise_conv2d" else weights[1:3]
+    pads = node.ints("pads")
+    return Window(in_h, in_w, in_c, out_h, out_w, out_c, *kernel, *node.ints("strides"),
+                  *node.ints("dilations"), pads[0], pads[1])  # fmt: skip
+
+
+def block_pixels(pixels: int, pixel_bytes: int, budget: int) -> int:
+    """Pixels of a block: even, all blocks about equal, at most ``budget`` bytes if two fit."""
+    most = max(2, min(MOST_PIXELS, budget // pixel_bytes // 2 * 2))
+    blocks = -(-pixels // most)
+    return -(-(-(-pixels // blocks)) // 2) * 2
+
+
+def blocks(pixels: int, block: int) -> Iterator[int]:
+    """The pixel count of each block."""
+    for first in range(0, pixels, block):
+        yield min(block, pixels - first)
+
+
+def scratch_budget(node: Node, qgraph: QGraph) -> int:
+    """Scratch that does not raise the network's peak: what the largest step holds and this one
+    does not, and ``LEAST_SCRATCH`` in any case."""
+    return max(LEAST_SCRATCH, max(_held(n, qgraph) for n in qgraph.nodes) - _held(node, qgraph))
+
+
+def _held(node: Node, qgraph: QGraph) -> int:
+    """The larger of a step's input and output, in bytes (they may overlap)."""
+    names = (*node.inputs, *node.outputs)
+    return max(qgraph.tensors[n].bytes for n in names if not qgraph.is_constant(n))

@@ -1,0 +1,150 @@
+"""conv2d with the DSP extension: ``mcuq_conv2d_s8_dsp`` (any shape of one group)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcuq.ir import Array, Node
+from mcuq.kernels.dsp_blocks import Window, block_pixels, blocks, scratch_budget, window
+from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
+from mcuq.qir import QGraph
+
+_STATE_BYTES = 4 * (2 + 7)
+
+
+def pack_weights(weights: Array, run: int) -> Array:
+    """(out_c, kh, kw, in_c) int8 -> pairs of channels interleaved by fours of their inputs.
+
+    Order of a channel's inputs: of all runs the whole fours, then of all runs what is left, then
+    zeros up to a multiple of 4. An odd last channel is its own partner. The 8 bytes at the end
+    may be read by a kernel, not used.
+    """
+    runs = weights.reshape(len(weights), -1, run)
+    fours = run // 4 * 4
+    flat = np.concatenate([v.reshape(len(runs), -1) for v in np.split(runs, [fours], axis=2)], 1)
+    flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 4)))
+    if len(flat) % 2:
+        flat = np.concatenate([flat, flat[-1:]])
+    pairs = flat.reshape(len(flat) // 2, 2, -1, 4).transpose(0, 2, 1, 3)
+    return np.concatenate([pairs.ravel(), np.zeros(8, np.int8)])
+
+
+def _run(at: Window) -> int:
+    """Input bytes of a patch that lie side by side."""
+    return at.in_c * (at.kernel_w if at.dilation_w == 1 else 1)
+
+
+def _units(at: Window) -> int:
+    return -(-at.kernel_h * at.kernel_w * at.in_c // 4)
+
+
+def _whole(at: Window) -> tuple[int, int]:
+    """The last input row and column where a patch that can be read as it lies may begin."""
+    if _run(at) != at.kernel_w * at.in_c:
+        return -1, -1
+    return at.in_h - (at.kernel_h - 1) * at.dilation_h - 1, at.in_w - at.kernel_w
+
+
+def _block(node: Node, qgraph: QGraph) -> int:
+    at = window(node, qgraph)
+    return block_pixels(at.pixels, 8 * _units(at), scratch_budget(node, qgraph))
+
+
+def _accepts(node: Node, qgraph: QGraph) -> bool:
+    at = window(node, qgraph)
+    return node.int("groups") == 1 and _units(at) < 2**13 and _run(at) < 2**15
+
+
+def _as_they_lie(at: Window) -> bool:
+    """Whether the patches are the input's pixels, one after the other, in whole fours."""
+    same = (at.out_h, at.out_w) == (at.in_h, at.in_w) and at.pad_top == at.pad_left == 0
+    return same and at.kernel_h * at.kernel_w == 1 and at.in_c % 4 == 0
+
+
+def _scratch(at: Window, block: int) -> int:
+    units = _units(at)
+    patches = 0 if _as_they_lie(at) else 16 * units
+    return _STATE_BYTES + 16 * (units + units % 2) + 8 * units * block + patches
+
+
+def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    at, block = window(node, qgraph), _block(node, qgraph)
+    pitch, runs = at.dilation_h * at.in_w * at.in_c, at.kernel_h * at.kernel_w * at.in_c // _run(at)
+    arrays = (
+        ConstArray(
+            "weights", "int8_t", pack_weights(qgraph.data(node.inputs[1]), _run(at)), align=4
+        ),
+        ConstArray("bias", "int32_t", qgraph.data(node.inputs[2])),
+        ConstArray("shift", "int8_t", np.array(node.ints("shift"), np.int8)),
+    )
+    numbers = (
+        "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "pad_top", "pad_left",
+    )  # fmt: skip
+    geometry = (
+        "kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w",
+    )  # fmt: skip
+    fields = (
+        *(Field(a.suffix, a.suffix) for a in arrays),
+        *(Field(name, getattr(at, name)) for name in numbers),
+        Field("run", _run(at)),
+        Field("runs", runs),
+        Field("units", _units(at)),
+        Field("block", block, "pixels a block"),
+        Field("rest_words", -(-runs * (_run(at) % 4) // 4)),
+        Field("whole_y", _whole(at)[0]),
+        Field("whole_x", _whole(at)[1]),
+        Field("row_pitch", pitch),
+        Field("whole_skip", pitch - _run(at) // 4 * 4),
+        *(Field(name, getattr(at, name)) for name in geometry),
+        Field("pixels_as_they_lie", int(_as_they_lie(at))),
+        *(Field(name, node.int(name)) for name in ("pad_value", "out_min", "out_max")),
+    )
+    scratch = _scratch(at, block)
+    return (
+        Call("mcuq_conv2d_s8_dsp", "mcuq_conv2d_dsp_params", fields, node.inputs[:1], node.output,
+             arrays, scratch),
+    )  # fmt: skip
+
+
+def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
+    """A block is read as a whole before it is written, and all later blocks read further on."""
+    if index != 0:
+        return None
+    at, block, gap, pixel = window(node, qgraph), _block(node, qgraph), 0, 0
+    for count in blocks(at.pixels, block):
+        pixel += count
+        if pixel < at.pixels:
+            gap = max(gap, pixel * at.out_c - at.first_read(pixel))
+    return gap
+
+
+def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    at, block, units = window(node, qgraph), _block(node, qgraph), _units(window(node, qgraph))
+    pairs = sum(-(-count // 2) for count in blocks(at.pixels, block))
+    channel_pairs = -(-at.out_c // 2)
+    products = pairs * channel_pairs * (10 * units + 23 + 3 * ((units - 1) // 16))
+    widen_weights = -(-at.pixels // block) * channel_pairs * (70 + 6 * (units + units % 2))
+    return products + widen_weights + pairs * _patch_cost(at)
+
+
+def _patch_cost(at: Window) -> float:
+    """Instructions that bring two patches to scratch."""
+    if _as_they_lie(at):
+        return 8 * _units(at) + 8
+    runs = at.kernel_h * at.kernel_w * at.in_c // _run(at)
+    rest = runs * (12 + 6 * (_run(at) % 4)) + 40 if _run(at) % 4 else 0
+    outside = 1 - _whole_share(at)
+    return 8 * _units(at) + 12 * runs + 90 + rest + outside * (80 + 30 * runs + 2 * _units(at))
+
+
+def _whole_share(at: Window) -> float:
+    """The share of output pixels whose patch lies whole in the input."""
+    last_y, last_x = _whole(at)
+    rows = sum(0 <= y * at.stride_h - at.pad_top <= last_y for y in range(at.out_h))
+    columns = sum(0 <= x * at.stride_w - at.pad_left <= last_x for x in range(at.out_w))
+    return rows * columns / at.pixels
+
+
+VARIANTS = (
+    Variant("conv2d", "mcuq_conv2d_s8_dsp", _lower, _cost, _accepts, frozenset({"dsp"}), _gap),
+)

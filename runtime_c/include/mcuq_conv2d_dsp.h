@@ -1,0 +1,36 @@
+/* mcuq_conv2d_dsp.h: 2-D convolution for cores with the DSP extension; see mcuq_conv2d.h for the
+ * formula and the layout. */
+#ifndef MCUQ_CONV2D_DSP_H
+#define MCUQ_CONV2D_DSP_H
+
+#include <stdint.h>
+
+typedef struct {
+    const int8_t *weights; /* [pairs of channels][units][2][4], then 8 bytes; 4-byte aligned.
+                              Order of the inputs: the fours of every run, then the rests */
+    const int32_t *bias;   /* [out_c] */
+    const int8_t *shift;   /* [out_c], 0..31 */
+    int16_t in_h, in_w, in_c;
+    int16_t out_h, out_w, out_c;
+    int16_t pad_top, pad_left;
+    int16_t run;   /* input bytes that neighbour each other in memory: kernel_w * in_c, or in_c */
+    int16_t runs;  /* kernel_h, or kernel_h * kernel_w */
+    int16_t units; /* input values of one output, in fours, rounded up */
+    int16_t block; /* output pixels of a block, even */
+    int16_t rest_words;       /* what is left of all runs beyond whole fours, in fours */
+    int16_t whole_y, whole_x; /* last input row and column where a patch may begin; or -1 */
+    int32_t row_pitch;        /* input bytes from one run to the next, */
+    int32_t whole_skip;       /* and from the end of its whole fours to the next */
+    uint8_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
+    int8_t pixels_as_they_lie; /* 1: kernel 1x1, strides 1, no pads, in_c a multiple of 4 */
+    int8_t pad_value, out_min, out_max;
+} mcuq_conv2d_dsp_params;
+
+/** Any conv2d of one group. Blocks of `block` pixels are copied to scratch as int16 before their
+ *  outputs are written, so out may overlap what all later blocks do not read (gap in kernels/dsp).
+ *  in, out: any alignment. scratch: 36 + 16 * units (made even) + 8 * units * block bytes, and 16 *
+ * units if not pixels_as_they_lie. */
+void mcuq_conv2d_s8_dsp(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_t *out,
+                        void *scratch);
+
+#endif

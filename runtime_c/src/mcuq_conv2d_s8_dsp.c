@@ -1,0 +1,386 @@
+/* Convolution as a matrix product: 2 pixels x 2 channels per block of registers.
+ *
+ * A block of pixels is gathered to scratch as int16 (once for all channels). For each pair of
+ * channels the weights are widened to int16 (once for all pixels of the block), and the products
+ * run over memory that only grows: one LDM of 4 input words, one of 4 weight words, 8 SMLAD.
+ */
+#include "mcuq_conv2d_dsp.h"
+#include "mcuq_dsp.h"
+
+/* What the inner loop needs for one pair of channels; its assembly knows this layout. */
+typedef struct {
+    int32_t shift_0, shift_1;
+    int8_t *out;
+    int32_t pixel_pitch, channel_pitch;
+    const int16_t *x_end;
+} pair_job;
+
+/* Words behind the weights that the inner loop keeps its state in. */
+enum { STATE_WORDS = 7, UNIT = 8 };
+
+/* All pixel pairs x .. job->x_end for one pair of channels.
+ * stream: bias_0, bias_1, then `units` units of int16 weights (channel 0: 4, channel 1: 4), then
+ * STATE_WORDS free words. x: per pixel pair `units` units (pixel 0: 4, pixel 1: 4).
+ * Block: 2 pixels x 2 channels; 4 accumulators, 4 + 4 operands, 2 pointers: all 14 registers.
+ * Cost: 10 instructions per 16 MAC (0.625), and 23 + 3 * (units / 16) per 4 outputs. */
+#if MCUQ_DSP_ASM
+#define PRODUCTS                                                                                   \
+    " ldmia r0!, {r6-r9}\n ldmia r1!, {r10-r12, lr}\n"                                             \
+    " smlad r2, r6, r10, r2\n smlad r3, r6, r12, r3\n"                                             \
+    " smlad r4, r8, r10, r4\n smlad r5, r8, r12, r5\n"                                             \
+    " smlad r2, r7, r11, r2\n smlad r3, r7, lr, r3\n"                                              \
+    " smlad r4, r9, r11, r4\n smlad r5, r9, lr, r5\n"
+#define PRODUCTS_4 PRODUCTS PRODUCTS PRODUCTS PRODUCTS
+MCUQ_DSP_NAKED static void run_pair(MCUQ_DSP_ARGUMENT const int16_t *x,
+                                    MCUQ_DSP_ARGUMENT int32_t *stream,
+                                    MCUQ_DSP_ARGUMENT int32_t units,
+                                    MCUQ_DSP_ARGUMENT const pair_job *job)
+{
+    __asm volatile("push {r4-r11, lr}\n"
+                   " sub sp, #12\n"
+                   /* state behind the weights: job, stream */
+                   " add r12, r1, r2, lsl #4\n"
+                   " add r12, #8\n"
+                   " str r12, [sp]\n"
+                   " ldmia r3, {r4-r9}\n"
+                   " mov r10, r1\n"
+                   " stmia r12, {r4-r10}\n"
+                   /* first unit apart; enter the loop so that whole turns remain */
+                   " subs r2, #1\n"
+                   " and r2, #15\n"
+                   " mov r4, #40\n"
+                   " mul r2, r4\n"
+                   " adr.w r5, 3f\n"
+                   " sub r5, r2\n"
+                   " orr r5, #1\n"
+                   " str r5, [sp, #4]\n"
+                   "1:\n"
+                   " ldmia r1!, {r2, r3, r10-r12, lr}\n"
+                   " ldmia r0!, {r6-r9}\n"
+                   " smlad r4, r8, r10, r2\n"
+                   " smlad r5, r8, r12, r3\n"
+                   " smlad r2, r6, r10, r2\n"
+                   " smlad r3, r6, r12, r3\n"
+                   " smlad r4, r9, r11, r4\n"
+                   " smlad r5, r9, lr, r5\n"
+                   " smlad r2, r7, r11, r2\n"
+                   " smlad r3, r7, lr, r3\n"
+                   " ldr pc, [sp, #4]\n"
+                   ".balign 4\n"
+                   "2:\n" PRODUCTS_4 PRODUCTS_4 PRODUCTS_4 PRODUCTS_4 ".balign 4\n"
+                   "3:\n"
+                   " ldr r6, [sp]\n"
+                   " cmp r1, r6\n"
+                   " bne.w 2b\n"
+                   " ldmia r1, {r6-r12}\n"
+                   " asrs r2, r6\n"
+                   " asrs r4, r6\n"
+                   " asrs r3, r7\n"
+                   " asrs r5, r7\n"
+                   " ssat r2, #8, r2\n"
+                   " ssat r3, #8, r3\n"
+                   " ssat r4, #8, r4\n"
+                   " ssat r5, #8, r5\n"
+                   " strb r2, [r8]\n"
+                   " strb r3, [r8, r10]\n"
+                   " add r8, r9\n"
+                   " strb r4, [r8]\n"
+                   " strb r5, [r8, r10]\n"
+                   " add r8, r9\n"
+                   " str r8, [r1, #8]\n"
+                   " mov r1, r12\n"
+                   " cmp r0, r11\n"
+                   " bne.w 1b\n"
+                   " add sp, #12\n"
+                   " pop {r4-r11, pc}\n");
+}
+#else
+static void run_pair(const int16_t *x, int32_t *stream, int32_t units, const pair_job *job)
+{
+    int8_t *out = job->out;
+    for (; x != job->x_end; x += UNIT * units, out += 2 * job->pixel_pitch) {
+        for (int32_t pixel = 0; pixel < 2; pixel++) {
+            for (int32_t channel = 0; channel < 2; channel++) {
+                const int16_t *w = (const int16_t *)(const void *)(stream + 2) + 4 * channel;
+                int32_t acc = stream[channel];
+                for (int32_t k = 0; k < 4 * units; k++) {
+                    const int32_t at = UNIT * (k / 4) + k % 4;
+                    acc += x[at + 4 * pixel] * w[at];
+                }
+                out[pixel * job->pixel_pitch + channel * job->channel_pitch] =
+                    mcuq_requant(acc, channel ? job->shift_1 : job->shift_0, -128, 127);
+            }
+        }
+    }
+}
+#endif
+
+/* What widen_runs needs; its assembly knows this layout. skip: bytes from run to run, beyond words.
+ */
+typedef struct {
+    int32_t words, runs, skip_a, skip_b;
+} runs_job;
+
+/* The first 4 * words bytes of the runs at a and b as int16, side by side: a0 a2 a1 a3 b0 b2 b1 b3
+ * a4 ... Returns the end. 1 instruction a byte and 10 a run. a, b: any alignment.
+ * Registers: 6 data, 3 pointers, 2 counts, 2 skips. words > 0. */
+#if MCUQ_DSP_ASM
+MCUQ_DSP_NAKED static int16_t *widen_runs(MCUQ_DSP_ARGUMENT int16_t *to,
+                                          MCUQ_DSP_ARGUMENT const int8_t *a,
+                                          MCUQ_DSP_ARGUMENT const int8_t *b,
+                                          MCUQ_DSP_ARGUMENT const runs_job *job)
+{
+    __asm volatile("push {r4-r11, lr}\n"
+                   " ldmia r3, {r10-r12, lr}\n"
+                   "1:\n"
+                   " lsrs r9, r10, #1\n"
+                   " bcc 2f\n"
+                   " ldr r3, [r1], #4\n"
+                   " ldr r5, [r2], #4\n"
+                   " sxtb16 r4, r3, ror #8\n"
+                   " sxtb16 r3, r3\n"
+                   " sxtb16 r6, r5, ror #8\n"
+                   " sxtb16 r5, r5\n"
+                   " stmia r0!, {r3-r6}\n"
+                   " beq 3f\n"
+                   "2:\n"
+                   " ldr r7, [r1, #4]\n"
+                   " ldr r8, [r2, #4]\n"
+                   " ldr r3, [r1], #8\n"
+                   " ldr r5, [r2], #8\n"
+                   " sxtb16 r4, r3, ror #8\n"
+                   " sxtb16 r3, r3\n"
+                   " sxtb16 r6, r5, ror #8\n"
+                   " sxtb16 r5, r5\n"
+                   " stmia r0!, {r3-r6}\n"
+                   " sxtb16 r3, r7\n"
+                   " sxtb16 r4, r7, ror #8\n"
+                   " sxtb16 r5, r8\n"
+                   " sxtb16 r6, r8, ror #8\n"
+                   " stmia r0!, {r3-r6}\n"
+                   " subs r9, #1\n"
+                   " bne 2b\n"
+                   "3:\n"
+                   " add r1, r12\n"
+                   " add r2, lr\n"
+                   " subs r11, #1\n"
+                   " bne 1b\n"
+                   " pop {r4-r11, pc}\n");
+}
+#else
+static int16_t *widen_runs(int16_t *to, const int8_t *a, const int8_t *b, const runs_job *job)
+{
+    for (int32_t run = 0; run < job->runs; run++) {
+        for (int32_t word = 0; word < job->words; word++, a += 4, b += 4, to += 8) {
+            mcuq_dsp_widen4(to, a);
+            mcuq_dsp_widen4(to + 4, b);
+        }
+        if (run + 1 < job->runs) {
+            a += job->skip_a;
+            b += job->skip_b;
+        }
+    }
+    return to;
+}
+#endif
+
+static inline void copy(int8_t *to, const int8_t *from, int32_t count)
+{
+    for (; count >= 4; count -= 4, to += 4, from += 4) {
+        memcpy(to, from, 4);
+    }
+    if (count & 2) {
+        memcpy(to, from, 2);
+        to += 2;
+        from += 2;
+    }
+    if (count & 1) {
+        *to = *from;
+    }
+}
+
+static inline void fill(int8_t *to, uint32_t pad_word, int32_t count)
+{
+    for (; count >= 4; count -= 4, to += 4) {
+        memcpy(to, &pad_word, 4);
+    }
+    for (; count > 0; count--) {
+        memcpy(to++, &pad_word, 1);
+    }
+}
+
+/* The input values of an output that lies partly outside, or whose taps are apart: run by run. */
+static __attribute__((noinline)) void gather(const mcuq_conv2d_dsp_params *p, const int8_t *in,
+                                             int32_t y, int32_t first_x, int8_t *patch)
+{
+    const uint32_t pad_word = 0x01010101u * (uint8_t)p->pad_value;
+    const int32_t taps = p->run / p->in_c;
+    const int32_t runs_across = p->runs / p->kernel_h;
+    for (int32_t i = 0; i < runs_across; i++) {
+        const int32_t x = first_x + i * p->dilation_w;
+        const int32_t left = mcuq_clamp(-x, 0, taps) * p->in_c;
+        const int32_t right = mcuq_clamp(x + taps - p->in_w, 0, taps) * p->in_c;
+        const int32_t inside = p->run - left - right;
+        int8_t *to = patch + i * p->run;
+        const int8_t *from = in + (y * p->in_w + x) * p->in_c + left;
+        int32_t row = y;
+        for (int32_t ky = 0; ky < p->kernel_h; ky++) {
+            if (row >= 0 && row < p->in_h && inside > 0) {
+                fill(to, pad_word, left);
+                copy(to + left, from, inside);
+                fill(to + left + inside, pad_word, right);
+            } else {
+                fill(to, pad_word, p->run);
+            }
+            to += runs_across * p->run;
+            from += p->row_pitch;
+            row += p->dilation_h;
+        }
+    }
+}
+
+/* The next output pixel (its column, and the input row and column of its first tap), and two areas
+ * of 4 * units bytes for patches that have to be gathered. */
+typedef struct {
+    const int8_t *in;
+    int32_t column, y, x;
+    int8_t *patches;
+} cursor;
+
+/* The first run of the next pixel's patch, gathered to `patch` if it does not lie whole in the
+ * input; *skip: bytes between the whole words of its runs. */
+static __attribute__((noinline)) const int8_t *next_patch(const mcuq_conv2d_dsp_params *p,
+                                                          cursor *at, int8_t *patch, int32_t *skip)
+{
+    const int32_t y = at->y;
+    const int32_t x = at->x;
+    const int8_t *from = at->in + (y * p->in_w + x) * p->in_c;
+    *skip = p->whole_skip;
+    if (y < 0 || y > p->whole_y || x < 0 || x > p->whole_x) {
+        gather(p, at->in, y, x, patch);
+        *skip = p->run & 3;
+        from = patch;
+    }
+    at->x = x + p->stride_w;
+    at->column++;
+    if (at->column == p->out_w) {
+        at->column = 0;
+        at->x = -p->pad_left;
+        at->y = y + p->stride_h;
+    }
+    return from;
+}
+
+/* What is left of every run behind its whole words, of two patches, as widen_runs does it. */
+static int16_t *widen_rests(const mcuq_conv2d_dsp_params *p, const int8_t *a, const int8_t *b,
+                            const runs_job *job, int16_t *to, int8_t *rests)
+{
+    const runs_job rest = {p->rest_words, 1, 0, 0};
+    const int32_t left = p->run & 3;
+    int8_t *rest_b = rests + 4 * p->units;
+    int32_t count = 0;
+    for (int32_t run = 0; run < p->runs; run++) {
+        a += 4 * job->words;
+        b += 4 * job->words;
+        for (int32_t i = 0; i < left; i++, count++) {
+            rests[count] = a[i];
+            rest_b[count] = b[i];
+        }
+        a += job->skip_a;
+        b += job->skip_b;
+    }
+    return widen_runs(to, rests, rest_b, &rest);
+}
+
+/* The next `count` pixels at x; an odd last one is its own partner. */
+static void widen_block(const mcuq_conv2d_dsp_params *p, cursor *at, int32_t count, int16_t *x)
+{
+    int8_t *rests = at->patches + 8 * p->units;
+    runs_job job = {p->run >> 2, p->runs, 0, 0};
+    for (; count > 0; count -= 2) {
+        const int8_t *a = next_patch(p, at, at->patches, &job.skip_a);
+        const int8_t *b = a;
+        job.skip_b = job.skip_a;
+        if (count > 1) {
+            b = next_patch(p, at, at->patches + 4 * p->units, &job.skip_b);
+        }
+        if (job.words > 0) {
+            x = widen_runs(x, a, b, &job);
+        }
+        if (p->rest_words > 0) {
+            x = widen_rests(p, a, b, &job, x, rests);
+        }
+    }
+}
+
+/* The same where the patches are the input's pixels themselves, one after the other. */
+static void widen_pixels(const mcuq_conv2d_dsp_params *p, const int8_t *in, int32_t count,
+                         int16_t *x)
+{
+    runs_job job = {p->units, count >> 1, p->in_c, p->in_c};
+    if (job.runs > 0) {
+        x = widen_runs(x, in, in + p->in_c, &job);
+    }
+    if (count & 1) {
+        const int8_t *last = in + (count - 1) * p->in_c;
+        job.runs = 1;
+        (void)widen_runs(x, last, last, &job);
+    }
+}
+
+/* All channels of `count` pixels, whose values lie at x. */
+static void run_block(const mcuq_conv2d_dsp_params *p, const int16_t *x, int32_t count, int8_t *out,
+                      int32_t *stream)
+{
+    const int32_t size = UNIT * p->units;
+    const int16_t *tail = x + (count >> 1) * size;
+    const int8_t *weights = p->weights;
+    pair_job job = {0, 0, out, 0, 1, NULL};
+    for (int32_t c = 0; c < p->out_c; c += 2, weights += size) {
+        const int32_t last = c + 1 == p->out_c;
+        mcuq_dsp_widen((int16_t *)(void *)(stream + 2), weights, p->units);
+        stream[0] = p->bias[c];
+        stream[1] = p->bias[c + 1 - last];
+        job.shift_0 = p->shift[c];
+        job.shift_1 = p->shift[c + 1 - last];
+        job.channel_pitch = 1 - last;
+        if (count > 1) {
+            job.out = out + c;
+            job.pixel_pitch = p->out_c;
+            job.x_end = tail;
+            run_pair(x, stream, p->units, &job);
+        }
+        if (count & 1) {
+            job.out = out + (count - 1) * p->out_c + c;
+            job.pixel_pitch = 0;
+            job.x_end = tail + size;
+            run_pair(tail, stream, p->units, &job);
+        }
+    }
+    mcuq_dsp_clamp(out, count * p->out_c, p->out_min, p->out_max);
+}
+
+void mcuq_conv2d_s8_dsp(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_t *out,
+                        void *scratch)
+{
+    int32_t *stream = scratch;
+    int16_t *x = (int16_t *)(void *)(stream + 2 + 4 * p->units + STATE_WORDS);
+    int8_t *patches = (int8_t *)(void *)(x + 4 * p->units * p->block);
+    cursor at = {in, 0, -p->pad_top, -p->pad_left, patches};
+    int32_t pixels = p->out_h * p->out_w;
+    if (!p->pixels_as_they_lie) {
+        memset(patches, 0, 16 * (uint32_t)p->units);
+    }
+    while (pixels > 0) {
+        const int32_t count = (pixels < p->block) ? pixels : p->block;
+        if (p->pixels_as_they_lie) {
+            widen_pixels(p, in, count, x);
+            in += count * p->in_c;
+        } else {
+            widen_block(p, &at, count, x);
+        }
+        run_block(p, x, count, out, stream);
+        out += count * p->out_c;
+        pixels -= count;
+    }
+}
