@@ -73,7 +73,9 @@ def main() -> None:
     for core, name in CORES.items():
         with tempfile.TemporaryDirectory() as work:
             table[core] = core_sizes(boards.load(name), Path(work))
-        print(f"{core}: {len(table[core])} kernels, {sum(s['flash'] for s in table[core].values())} B")
+        print(
+            f"{core}: {len(table[core])} kernels, {sum(s['flash'] for s in table[core].values())} B"
+        )
     fit.SIZES.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
 
 
