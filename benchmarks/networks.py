@@ -1,14 +1,15 @@
 """The networks that mcuq is measured on: known architectures with seeded random weights.
 
-Instruction counts do not depend on the weights' values. ``ic``, ``kws``, ``vww`` and ``ad`` are the
-MLPerf Tiny networks, ``sww`` its streaming wakeword, ``article`` the CIFAR-10 network of the article
-that mcuq grew from.
+Instruction counts do not depend on the weights' values. ``ic``, ``kws``, ``vww`` and ``ad`` are
+the MLPerf Tiny networks, ``sww`` its streaming wakeword, ``article`` the CIFAR-10 network of the
+article that mcuq grew from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -106,7 +107,7 @@ def _mobilenet() -> nn.Module:
 def _autoencoder() -> nn.Module:
     sizes = [640, 128, 128, 128, 128, 8, 128, 128, 128, 128, 640]
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
