@@ -23,7 +23,7 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     """So many per output, and per element read."""
     outputs = qgraph.tensor(node.output).size
-    rates = pick(cpu, (42.5, 7.0), (121.1, 7.7), (45.0, 8.0))
+    rates = pick(cpu, (42.5, 7.0), (121.1, 7.7), (28.7, 6.2))
     return rates[0] * outputs + rates[1] * pool2d.reads(node, qgraph)
 
 

@@ -20,7 +20,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     """So many per output, per tap, and per product."""
     outputs = qgraph.tensor(node.output).size
     _, kh, kw, depth = qgraph.tensor(node.inputs[1]).shape
-    rates = weighted.pick(cpu, (78.9, 26.9, 4.1), (120.7, 37.6, 10.8), (85.0, 32.0, 5.2))
+    rates = weighted.pick(cpu, (78.9, 26.9, 4.1), (120.7, 37.6, 10.8), (80.2, 27.1, 5.1))
     return outputs * (rates[0] + kh * kw * (rates[1] + rates[2] * depth))
 
 

@@ -21,7 +21,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     """So many per output, and per product."""
     outputs = qgraph.tensor(node.output).size
     kh, kw, _ = qgraph.tensor(node.inputs[1]).shape
-    rates = weighted.pick(cpu, (80.1, 18.1), (113.7, 23.5), (85.0, 20.0))
+    rates = weighted.pick(cpu, (80.1, 18.1), (113.7, 23.5), (67.6, 13.0))
     return outputs * (rates[0] + kh * kw * rates[1])
 
 

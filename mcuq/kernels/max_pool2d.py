@@ -24,7 +24,7 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     """So many per output, and per element read."""
     outputs = qgraph.tensor(node.output).size
-    rates = pick(cpu, (27.3, 9.3), (45.9, 10.0), (30.0, 10.0))
+    rates = pick(cpu, (27.3, 9.3), (45.9, 10.0), (17.7, 6.3))
     return rates[0] * outputs + rates[1] * pool2d.reads(node, qgraph)
 
 
