@@ -21,10 +21,10 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    """So many per output, and per element read."""
-    outputs = qgraph.tensor(node.output).size
-    rates = pick(cpu, (42.5, 7.0), (121.1, 7.7), (28.7, 6.2))
-    return rates[0] * outputs + rates[1] * pool2d.reads(node, qgraph)
+    """So many per pixel of the output, per output, and per element read."""
+    return pool2d.cost(
+        node, qgraph, pick(cpu, (67.0, 19.8, 3.0), (101.6, 84.4, 4.3), (60.0, 17.3, 3.1))
+    )
 
 
 VARIANTS = (Variant("avg_pool2d", _SYMBOL, _lower, _cost, gap=pool2d.gap),)

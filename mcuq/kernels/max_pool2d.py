@@ -22,10 +22,10 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    """So many per output, and per element read."""
-    outputs = qgraph.tensor(node.output).size
-    rates = pick(cpu, (27.3, 9.3), (45.9, 10.0), (17.7, 6.3))
-    return rates[0] * outputs + rates[1] * pool2d.reads(node, qgraph)
+    """So many per pixel of the output, per output, and per element read."""
+    return pool2d.cost(
+        node, qgraph, pick(cpu, (75.3, 4.9, 5.1), (104.1, 12.6, 5.8), (60.0, 7.3, 3.2))
+    )
 
 
 VARIANTS = (Variant("max_pool2d", _SYMBOL, _lower, _cost, gap=pool2d.gap),)

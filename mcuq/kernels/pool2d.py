@@ -6,7 +6,7 @@ import numpy as np
 
 from mcuq.ir import Array, Node
 from mcuq.kernels.variant import Field
-from mcuq.kernels.weighted import placement
+from mcuq.kernels.weighted import Rates, placement
 from mcuq.ops.windows import Window, window
 from mcuq.qir import QGraph
 
@@ -31,20 +31,22 @@ def geometry(node: Node, qgraph: QGraph) -> tuple[Field, ...]:
     return tuple(Field(name, value) for name, value in numbers.items())
 
 
-def reads(node: Node, qgraph: QGraph) -> int:
-    """How many input elements all windows read together."""
+def cost(node: Node, qgraph: QGraph, rates: Rates) -> float:
+    """Instructions, given those per pixel of the output, per output, and per element read."""
     win = pool_window(node)
     _, in_h, in_w, channels = qgraph.tensor(node.inputs[0]).shape
-    sides = (int(win.inside(axis, size).sum()) for axis, size in enumerate((in_h, in_w)))
-    return int(np.prod([channels, *sides]))
+    rows, columns = (int(win.inside(a, size).sum()) for a, size in enumerate((in_h, in_w)))
+    outputs = qgraph.tensor(node.output).size
+    counts = (outputs / channels, outputs, rows * columns * channels)
+    return sum(rate * count for rate, count in zip(rates, counts, strict=True))
 
 
 def gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     """How far before the input the output has to start.
 
-    The kernels write channel c of output pixel o when they have read that channel of its window,
-    then go on to channel c + 1. With first(o) the input pixel of the first tap inside, the earliest
-    byte still to be read is first(o) * C + c + 1 in this pixel, and first(o') * C in a later one.
+    The kernels read some neighbouring channels of a window, write them, and go on to the next.
+    With first(o) the input pixel of the first tap inside of output pixel o, the earliest byte still
+    to be read behind channel c is first(o) * C + c + 1 in this pixel, first(o') * C in a later one.
     Nothing is lost if the byte written, o * C + c - gap, lies before all of these:
     gap >= (o - first(o)) * C for every o suffices (for o' > o as o * C + c < o' * C).
     """

@@ -1,10 +1,10 @@
 /* mcuq_pool2d.h: the largest value or the mean of sliding windows, int8.
  *
  * Layout [H][W][C], every channel on its own. Every window holds at least one element of the input.
- * No alignment is asked for. The kernels walk forward, pixel by pixel and channel by channel, and
- * write an output when its whole window is read: out may start at in, or before it, if no output
- * pixel comes so early that a later window still reads its place (the compiler derives how far
- * before; see gap in mcuq/kernels/pool2d.py).
+ * No alignment is asked for. The kernels walk forward, pixel by pixel and some channels at a time,
+ * and write outputs when their whole window is read: out may start at in, or before it, if no
+ * output pixel comes so early that a later window still reads its place (the compiler derives how
+ * far before; see gap in mcuq/kernels/pool2d.py).
  */
 #ifndef MCUQ_POOL2D_H
 #define MCUQ_POOL2D_H
