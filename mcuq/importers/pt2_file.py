@@ -1,0 +1,178 @@
+"""Makes a ``.pt2`` archive safe to load: what torch would unpickle, import or evaluate is refused.
+
+``torch.export.load`` unpickles some weights, all legacy weights and custom objects, resolves
+operator names to any attribute of torch, evaluates size expressions and loads shared libraries.
+Here the archive is checked and packed anew with plain tensors, ATen operators and sizes only.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mcuq.errors import ModelError
+
+MAX_BYTES = 1 << 29
+_KEPT = (
+    r"models/model\.json",
+    r"data/weights/(weight_\d+|model_weights_config\.json)",
+    r"data/constants/(tensor_\d+|model_constants_config\.json)",
+    r"data/sample_inputs/model\.pt",
+    r"archive_format|archive_version|byteorder|\.data/(version|serialization_id)",
+)
+_MEMBER = re.compile("|".join(f"(?:{kept})" for kept in _KEPT))
+_PAYLOAD = re.compile(r"(weight|tensor)_\d+")
+_OPERATOR = re.compile(
+    r"torch\.ops\.aten\.[a-z0-9_]+\.[A-Za-z0-9_]+"
+    r"|_operator\.(getitem|add|sub|mul|floordiv|neg|eq|ne|le|lt|ge|gt)"
+)
+_SIZE = re.compile(
+    r"(?:Symbol\('[su]\d{1,6}'(?:, (?:positive|nonnegative|integer)=(?:True|False))*\)"
+    r"|(?:Integer|Mul|Add)\(|, |[su]\d{1,6}|\d{1,9}|[-+()/ ]|\*(?!\*))+"
+)
+_TREES = (None, "builtins.tuple", "builtins.list", "builtins.dict")
+_REFUSED_KEYS = ("as_operator", "as_custom_obj", "as_graph")
+
+
+def checked(path: Path) -> bytes:
+    """The archive in ``path``, checked and packed anew."""
+    name = path.name
+    if not path.is_file():
+        raise ModelError(name, "no such file", "Check the path")
+    if path.stat().st_size > MAX_BYTES:
+        raise ModelError(name, "is larger than 512 MB", "Use a smaller network")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = _members(archive, name)
+    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+        remedy = "Save it again with torch.export.save"
+        raise ModelError(name, "is not a .pt2 archive, or is truncated", remedy) from error
+    _check_payloads(members, name)
+    _check_sample(members, name)
+    members["models/model.json"] = _clean_program(members, name)
+    return _packed(members)
+
+
+def _refused(name: str, what: str) -> ModelError:
+    remedy = "Export it to ONNX where it was made: torch.onnx.export(program, f='model.onnx')"
+    return ModelError(name, f"holds {what}, which cannot be read without running its code", remedy)
+
+
+def _members(archive: zipfile.ZipFile, name: str) -> dict[str, bytes]:
+    """The files of the archive without its root folder; anything executable is refused."""
+    files = {}
+    total = 0
+    for info in archive.infolist():
+        inner = info.filename.partition("/")[2]
+        if not _MEMBER.fullmatch(inner):
+            if inner.startswith(("data/aotinductor/", "data/weights/", "data/constants/")):
+                raise _refused(name, f"'{inner}'")
+            continue
+        total += info.file_size
+        if total > MAX_BYTES:
+            raise ModelError(name, "unpacks to more than 512 MB", "Use a smaller network")
+        files[inner] = archive.read(info)
+    if "models/model.json" not in files:
+        reason = "is not an archive of torch.export.save, or one of an old version"
+        raise ModelError(name, reason, "Save the program again with a current torch")
+    return files
+
+
+def _parsed(members: dict[str, bytes], key: str, name: str) -> Any:
+    try:
+        return json.loads(members[key])
+    except (KeyError, ValueError, RecursionError) as error:
+        reason = f"'{key}' is missing or damaged"
+        raise ModelError(name, reason, "Save it again with torch.export.save") from error
+
+
+def _check_payloads(members: dict[str, bytes], name: str) -> None:
+    """Every weight and constant must be plain bytes."""
+    for key in (
+        "data/weights/model_weights_config.json",
+        "data/constants/model_constants_config.json",
+    ):
+        table = _parsed(members, key, name)
+        config = table.get("config") if isinstance(table, dict) else None
+        for entry in config.values() if isinstance(config, dict) else [None]:
+            if not isinstance(entry, dict) or entry.get("use_pickle") is not False:
+                raise _refused(name, "pickled tensors")
+            if not _PAYLOAD.fullmatch(str(entry.get("path_name"))):
+                raise _refused(name, f"the object '{entry.get('path_name')}'")
+
+
+def _check_sample(members: dict[str, bytes], name: str) -> None:
+    """The stored example must be plain tensors: torch would unpickle anything else."""
+    import torch
+
+    content = members.get("data/sample_inputs/model.pt", b"")
+    if not content:
+        return
+    try:
+        torch.load(io.BytesIO(content), weights_only=True)
+    except Exception as error:  # whatever is in there, it is not plain tensors
+        raise _refused(name, "example inputs that are not plain tensors") from error
+
+
+def _clean_program(members: dict[str, bytes], name: str) -> bytes:
+    """The program without what is only for debugging; refused if torch would evaluate more."""
+    program = _parsed(members, "models/model.json", name)
+    for table in _tables(program):
+        if "metadata" in table:
+            table["metadata"] = {}
+        if "guards_code" in table:
+            table["guards_code"] = []
+        _check_table(table, name)
+    return json.dumps(program).encode()
+
+
+def _check_table(table: dict[str, Any], name: str) -> None:
+    if "target" in table and "inputs" in table:
+        target = str(table["target"])
+        if not _OPERATOR.fullmatch(target):
+            raise _refused(name, f"the operator '{target}'")
+    if "expr_str" in table and not _SIZE.fullmatch(str(table["expr_str"])):
+        raise _refused(name, f"the size '{table['expr_str']}'")
+    for key in _REFUSED_KEYS:
+        if key in table:
+            raise _refused(name, f"an argument {key}")
+    for key in ("in_spec", "out_spec"):
+        if table.get(key):
+            _check_tree(str(table[key]), name)
+
+
+def _check_tree(text: str, name: str) -> None:
+    """Inputs and outputs may be nested in tuples, lists and dicts only."""
+    try:
+        tree = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _refused(name, "inputs in an unknown structure") from error
+    for table in _tables(tree):
+        if "type" in table and table["type"] not in _TREES:
+            raise _refused(name, f"inputs in the structure '{table['type']}'")
+
+
+def _tables(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every dict in a tree of JSON, the outer ones first."""
+    waiting = [tree]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            yield item
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+
+
+def _packed(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for key, content in members.items():
+            archive.writestr(f"model/{key}", content)
+    return buffer.getvalue()
