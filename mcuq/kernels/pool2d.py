@@ -32,12 +32,16 @@ def geometry(node: Node, qgraph: QGraph) -> tuple[Field, ...]:
 
 
 def cost(node: Node, qgraph: QGraph, rates: Rates) -> float:
-    """Instructions, given those per pixel of the output, per output, and per element read."""
+    """Instructions, given those per pixel of the output, per output, and per element read.
+
+    The kernels take four channels at a time; one that is left over reads as slowly as two of these.
+    """
     win = pool_window(node)
     _, in_h, in_w, channels = qgraph.tensor(node.inputs[0]).shape
+    _, out_h, out_w, _ = qgraph.tensor(node.output).shape
     rows, columns = (int(win.inside(a, size).sum()) for a, size in enumerate((in_h, in_w)))
-    outputs = qgraph.tensor(node.output).size
-    counts = (outputs / channels, outputs, rows * columns * channels)
+    work = channels + channels % 4
+    counts = (out_h * out_w, out_h * out_w * channels, rows * columns * work)
     return sum(rate * count for rate, count in zip(rates, counts, strict=True))
 
 
