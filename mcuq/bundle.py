@@ -8,12 +8,13 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mcuq.boards import Board, Region
 from mcuq.errors import DataError
 from mcuq.ir import Array, Graph, Node, Port, Tensor
 from mcuq.qir import QGraph, QTensor
@@ -29,7 +30,7 @@ class Bundle:
     id: str
     source: str
     digest: str
-    board: str | None
+    board: Board | None
     graph: Graph
     qgraph: QGraph
     vectors: Mapping[str, Array]
@@ -56,7 +57,7 @@ def dump(bundle: Bundle) -> bytes:
         "id": bundle.id,
         "source": bundle.source,
         "digest": bundle.digest,
-        "board": bundle.board,
+        "board": asdict(bundle.board) if bundle.board else None,
         "graph": _graph(bundle.graph, arrays),
         "qgraph": _graph(bundle.qgraph, arrays),
         "vectors": {name: arrays.put(v) for name, v in sorted(bundle.vectors.items())},
@@ -135,11 +136,18 @@ def _bundle(facts: dict[str, Any], arrays: Mapping[str, Array]) -> Bundle:
         facts["id"],
         facts["source"],
         facts["digest"],
-        facts["board"],
+        _board(facts["board"]) if facts["board"] else None,
         Graph(*parts(graph), tensors),
         QGraph(*parts(qgraph), qtensors),
         {name: arrays[f"a{number}"] for name, number in facts["vectors"].items()},
     )
+
+
+def _board(facts: dict[str, Any]) -> Board:
+    """The board as it was when the model was compiled, whether its file still exists or not."""
+    values = {key: _tuples(value) for key, value in facts.items()}
+    regions = {k: Region(**v) for k, v in values.items() if isinstance(v, dict)}
+    return Board(**{**values, **regions})
 
 
 def _tuples(value: Any) -> Any:

@@ -92,7 +92,7 @@ def compile_model(
         identity,
         Path(source).name,
         digest,
-        target.name if target else None,
+        target,
         graph,
         result.qgraph,
         vectors,
@@ -117,7 +117,7 @@ def load_compiled(folder: str | Path) -> Compiled:
     """What ``Compiled.write`` wrote, from its bundle; the files are read back, not made anew."""
     path = Path(folder)
     made = bundle.load(path)
-    program = lower(made.qgraph, boards.cpu(boards.load(made.board)) if made.board else GENERIC)
+    program = lower(made.qgraph, boards.cpu(made.board) if made.board else GENERIC)
     placed = plan(program)
     files = {
         str(p.relative_to(path)): p.read_text()

@@ -29,14 +29,18 @@ def mcuq(*arguments: object, cwd: Path, **environment: str) -> subprocess.Comple
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
     """Exit 1 with one line on stderr that holds ``words`` (progress lines aside)."""
-    lines = [x for x in done.stderr.splitlines() if not x.startswith(("compile ", "check ", "run "))]
+    lines = [
+        x for x in done.stderr.splitlines() if not x.startswith(("compile ", "check ", "run "))
+    ]
     assert done.returncode == 1, done.stderr
     assert len(lines) == 1, done.stderr
     for word in words:
         assert word in lines[0]
 
 
-def network(path: Path, op: str = "Relu", weights: np.ndarray | None = None, **dims: object) -> Path:
+def network(
+    path: Path, op: str = "Relu", weights: np.ndarray | None = None, **dims: object
+) -> Path:
     """Conv and one more operator, 1x2x6x6 input named x."""
     chance = np.random.default_rng(0)
     w = chance.normal(0, 0.3, (4, 2, 3, 3)).astype(np.float32) if weights is None else weights

@@ -30,9 +30,12 @@ def check(
     from mcuq.compiler import load_compiled
 
     compiled = load_compiled(folder)
-    if every or not (names or compiled.bundle.board):
+    own = compiled.bundle.board
+    if every or not (names or own):
         names = (*names, *verify.CORES)
-    chosen = [load(n) for n in dict.fromkeys(names or (str(compiled.bundle.board),))]
+    chosen = [load(n) for n in dict.fromkeys(names)]
+    if own and not chosen:
+        chosen = [own]
     with progress(f"check {folder}") as report:
         verdicts = verify.check(compiled, chosen, count, seed, report)
     _show_verdicts(verdicts)
@@ -97,11 +100,11 @@ def bench(folder: str, board: str | None, why: bool, json_path: str | None) -> N
     from mcuq.errors import BoardError
 
     compiled = load_compiled(folder)
-    name = board or compiled.bundle.board
-    if name is None:
+    target = load(board) if board else compiled.bundle.board
+    if target is None:
         raise BoardError(folder, "was compiled for no board in particular", "Pass --board")
     with progress(f"bench {folder}") as report:
-        result = benchmark.bench(compiled, load(name), report)
+        result = benchmark.bench(compiled, target, report)
     _show_steps(result)
     if why:
         _show_choices(result)
@@ -156,9 +159,9 @@ def run(folder: str, board: str | None, source: str, out: str, raw: bool) -> Non
     from mcuq.errors import BoardError
 
     compiled = load_compiled(folder)
-    name = board or compiled.bundle.board
-    if name is None:
+    target = load(board) if board else compiled.bundle.board
+    if target is None:
         raise BoardError(folder, "was compiled for no board in particular", "Pass --board")
     with progress(f"run {folder}") as report:
-        rows = run_file(compiled, load(name), source, Path(out), raw, report)
-    say(f"{out}: {rows} rows from {name}")
+        rows = run_file(compiled, target, source, Path(out), raw, report)
+    say(f"{out}: {rows} rows from {target.name}")

@@ -6,10 +6,12 @@ from mcuq.kernels import (
     add,
     argmax,
     avg_pool2d,
+    blocked,
     concat,
     conv2d,
     dense,
     depthwise_conv2d,
+    dsp,
     from_u8,
     lut,
     max_pool2d,
@@ -35,6 +37,8 @@ VARIANTS: tuple[Variant, ...] = (
     *pad.VARIANTS,
     *transpose.VARIANTS,
     *from_u8.VARIANTS,
+    *blocked.VARIANTS,
+    *dsp.VARIANTS,
 )
 
 
