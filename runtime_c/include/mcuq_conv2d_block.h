@@ -4,9 +4,9 @@
  * The formula, the layout and pad_value are those of mcuq_conv2d.h; groups is 1. Four output pixels
  * are computed together, two in each half of a word, as mcuq_pair.h explains; the packing is:
  * weights [out_c][taps], zeros behind the last real tap, in groups of four whose magnitudes sum to
- * 255 at most; extra, per output channel: a count, then so many (skip, weight) pairs of bytes, what
- * the groups could not hold: skip taps on from the tap of the previous pair.
- * scratch: 2 * taps words, then in_c bytes (4-byte aligned).
+ * 255 at most; what the groups could not hold is in extra, so many (skip, weight) pairs of bytes
+ * per channel: skip taps on from the tap of the pair before. scratch: 2 * taps words, then in_c
+ * bytes (4-byte aligned).
  */
 #ifndef MCUQ_CONV2D_BLOCK_H
 #define MCUQ_CONV2D_BLOCK_H
@@ -15,15 +15,15 @@
 
 typedef struct {
     const int8_t *weights;
-    const int32_t *bias;  /* [out_c] */
-    const int8_t *shift;  /* [out_c], 0..31 */
-    const uint8_t *extra; /* or NULL: no channel has any */
-    int32_t taps;         /* kernel_h * kernel_w * in_c, to a multiple of 4 */
+    const int32_t *channels; /* [out_c][2]: bias; shift + 32 * number of pairs in extra */
+    const uint8_t *extra;    /* NULL if no channel has any */
+    int32_t taps;            /* kernel_h * kernel_w * in_c, to a multiple of 4 */
     int16_t in_h, in_w, in_c;
     int16_t out_h, out_w, out_c;
     int16_t pad_top, pad_left;
     uint8_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     int8_t pad_value, out_min, out_max;
+    uint8_t narrow; /* 1 unless the output's range is -128..127 */
 } mcuq_conv2d_block_params;
 
 /** Any kernel, stride, dilation and padding. The pixels are walked forward in groups of four, whose

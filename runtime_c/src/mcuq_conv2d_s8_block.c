@@ -22,66 +22,80 @@ static uint32_t *merge(const int8_t *const from[4], uint32_t *x, int32_t count)
     return x;
 }
 
-static int inside(int32_t at, int32_t span, int32_t size)
+/* The inputs of kernel row k for an output pixel, kernel_w * in_c in a row: where they lie, or a
+ * row of pads, or `own` filled with both. */
+static const int8_t *kernel_row(const mcuq_conv2d_block_params *p, const int8_t *in, place at,
+                                int32_t k, const int8_t *pads, int8_t *own)
 {
-    return at >= 0 && at + span <= size;
-}
-
-/* The taps of one kernel row, one position at a time: some lie outside and read `pad`. */
-static uint32_t *merge_edge(const mcuq_conv2d_block_params *p, const int8_t *in, const place at[4],
-                            int32_t down, const int8_t *pad, uint32_t *x)
-{
-    for (int32_t k = 0; k < p->kernel_w; k++) {
-        const int8_t *from[4];
-        for (int32_t i = 0; i < 4; i++) {
-            const int32_t row = at[i].y + down;
-            const int32_t column = at[i].x + k * p->dilation_w;
-            const int within = inside(row, 1, p->in_h) && inside(column, 1, p->in_w);
-            from[i] = within ? in + (row * p->in_w + column) * p->in_c : pad;
-        }
-        x = merge(from, x, p->in_c);
+    const int32_t y = at.y + k * p->dilation_h;
+    if (y < 0 || y >= p->in_h) {
+        return pads;
     }
-    return x;
+    in += y * p->in_w * p->in_c;
+    if (at.x >= 0 && at.x + p->kernel_w <= p->in_w && (p->dilation_w == 1 || p->kernel_w == 1)) {
+        return in + at.x * p->in_c;
+    }
+    int8_t *to = own;
+    for (int32_t i = 0; i < p->kernel_w; i++) {
+        const int32_t x = at.x + i * p->dilation_w;
+        const int8_t *const from = (x >= 0 && x < p->in_w) ? in + x * p->in_c : pads;
+        for (int32_t c = 0; c < p->in_c; c++) {
+            *to++ = from[c];
+        }
+    }
+    return own;
 }
 
 /* The inputs of four output pixels as pair words, kernel row by kernel row. */
 static void gather(const mcuq_conv2d_block_params *p, const int8_t *in, const place at[4],
-                   const int8_t *pad, uint32_t *x)
+                   int8_t *pads, uint32_t *x)
 {
-    int whole = p->dilation_w == 1 || p->kernel_w == 1;
-    for (int32_t i = 0; i < 4; i++) {
-        whole = whole && inside(at[i].x, p->kernel_w, p->in_w) &&
-                inside(at[i].y, (p->kernel_h - 1) * p->dilation_h + 1, p->in_h);
-    }
+    const int32_t run = p->kernel_w * p->in_c;
+    int8_t *const own = pads + run;
     for (int32_t k = 0; k < p->kernel_h; k++) {
-        const int32_t down = k * p->dilation_h;
-        if (whole) {
-            const int8_t *from[4];
-            for (int32_t i = 0; i < 4; i++) {
-                from[i] = in + ((at[i].y + down) * p->in_w + at[i].x) * p->in_c;
-            }
-            x = merge(from, x, p->kernel_w * p->in_c);
-        } else {
-            x = merge_edge(p, in, at, down, pad, x);
+        const int8_t *from[4];
+        for (int32_t i = 0; i < 4; i++) {
+            from[i] = kernel_row(p, in, at[i], k, pads, own + i * run);
         }
+        x = merge(from, x, run);
     }
 }
 
 /* Adds the weights that the groups could not hold. */
-static const uint8_t *add_extra(const uint8_t *extra, const uint32_t *x, int32_t sum[4])
+static void add_extra(const uint8_t *extra, int32_t count, const uint32_t *x, int32_t acc[4])
 {
-    for (int32_t count = *extra++; count > 0; count--) {
+    for (; count > 0; count--) {
         x += 2 * extra[0];
         const uint32_t weight = (uint32_t)(int8_t)extra[1];
         for (int32_t i = 0; i < 2; i++) {
             const uint32_t a = x[i] * weight;
             const uint32_t high = mcuq_pair_high(a);
-            sum[2 * i] += (int32_t)(a - (high << 16));
-            sum[2 * i + 1] += (int32_t)high;
+            acc[2 * i] += (int32_t)(a - (high << 16));
+            acc[2 * i + 1] += (int32_t)high;
         }
         extra += 2;
     }
-    return extra;
+}
+
+/* The outputs of one channel, out_c bytes apart. */
+static inline void store(const mcuq_conv2d_block_params *p, const int32_t acc[4], int32_t shift,
+                         int32_t count, int8_t *out)
+{
+    const int32_t step = p->out_c;
+    if (p->narrow || count != 4) {
+        for (int32_t i = 0; i < count; i++) {
+            *out = mcuq_requant(acc[i], shift, p->out_min, p->out_max);
+            out += step;
+        }
+        return;
+    }
+    *out = mcuq_requant_s8(acc[0], shift);
+    out += step;
+    *out = mcuq_requant_s8(acc[1], shift);
+    out += step;
+    *out = mcuq_requant_s8(acc[2], shift);
+    out += step;
+    *out = mcuq_requant_s8(acc[3], shift);
 }
 
 /* All output channels of `count` pixels. */
@@ -89,23 +103,22 @@ static void run_block(const mcuq_conv2d_block_params *p, const uint32_t *x, int3
                       int8_t *out)
 {
     const int8_t *weights = p->weights;
+    const int32_t *channel = p->channels;
     const uint8_t *extra = p->extra;
-    const int32_t low = p->out_min;
-    const int32_t high = p->out_max;
-    for (int32_t o = 0; o < p->out_c; o++) {
-        int32_t sum[4];
-        mcuq_pair_4x1(weights, x, p->taps, sum);
-        if (extra != 0) {
-            extra = add_extra(extra, x, sum);
+    const int32_t taps = p->taps;
+    const int8_t *const end = out + p->out_c;
+    for (; out != end; out++) {
+        const int32_t shift = channel[1] & 31;
+        const int32_t extras = channel[1] >> 5;
+        int32_t acc[4];
+        mcuq_pair_4x1(weights, x, taps, channel[0], acc);
+        if (extras != 0) {
+            add_extra(extra, extras, x, acc);
+            extra += 2 * extras;
         }
-        const int32_t bias = p->bias[o];
-        const int shift = p->shift[o];
-        int8_t *y = out + o;
-        for (int32_t i = 0; i < count; i++) {
-            *y = mcuq_requant(sum[i] + bias, shift, low, high);
-            y += p->out_c;
-        }
-        weights += p->taps;
+        store(p, acc, shift, count, out);
+        weights += taps;
+        channel += 2;
     }
 }
 
@@ -113,12 +126,12 @@ void mcuq_conv2d_s8_block(const mcuq_conv2d_block_params *p, const int8_t *in, i
                           void *scratch)
 {
     uint32_t *const x = scratch;
-    int8_t *const pad = (int8_t *)(x + 2 * p->taps);
+    int8_t *const pads = (int8_t *)(x + 2 * p->taps);
     const int32_t left = -p->pad_left;
     const int32_t end = left + p->out_w * p->stride_w;
     place next = {-p->pad_top, left};
-    for (int32_t i = 0; i < p->in_c; i++) {
-        pad[i] = p->pad_value;
+    for (int32_t i = 0; i < p->kernel_w * p->in_c; i++) {
+        pads[i] = p->pad_value;
     }
     for (int32_t pixels = p->out_h * p->out_w; pixels > 0; pixels -= 4) {
         const int32_t count = (pixels < 4) ? pixels : 4;
@@ -131,7 +144,7 @@ void mcuq_conv2d_s8_block(const mcuq_conv2d_block_params *p, const int8_t *in, i
                 next.y += p->stride_h;
             }
         }
-        gather(p, in, at, pad, x);
+        gather(p, in, at, pads, x);
         run_block(p, x, count, out);
         out += 4 * p->out_c;
     }

@@ -1,0 +1,220 @@
+#include "mcuq_band.h"
+#include "mcuq_pair.h"
+#include "mcuq_requant.h"
+
+/* One channel of a band, its outputs two at a time along the rows. The assembly knows the members
+ * by their places: all are words there. */
+typedef struct {
+    int32_t weights[9];
+    int32_t bias, shift;
+    int8_t *out;
+    const int8_t *end;   /* of the outputs of this row */
+    int32_t row_bytes;   /* output bytes that a row's pairs span */
+    int32_t out_skip;    /* output bytes between the pairs of two rows */
+    int32_t in_skip;     /* input bytes from the last pair of a row to the first of the next */
+    int32_t rows;        /* to do */
+    int32_t pixel;       /* in_c */
+    int32_t pair;        /* input bytes from one pair of outputs to the next */
+    const int8_t *in[3]; /* where the kernel rows of the next pair begin */
+} sweep;
+
+#if defined(__thumb__) && !defined(__thumb2__)
+
+/* Armv6-M, stride 1: 85 instructions for a pair, 18 products; stride 2: 91. The first 17 words of
+ * the sweep lie on the stack, where a weight takes one instruction. r0 input row, then output;
+ * r1-r3 1, 2, 3 pixels, r4 0 or 4; r5, r6 inputs; r7 weight (saved: it may be the frame pointer);
+ * r8-r10 kernel rows; r11, r12 sums of the two outputs; lr bytes to the next pair. */
+#define LOAD(x, offset) "ldrsb " x ", [r0, " offset "]\n\t"
+#define WEIGHT(place) "ldr r7, [sp, #" place "]\n\t"
+#define FIRST(x) "muls " x ", r7\n\tadd r11, " x "\n\t"
+#define SECOND(x) "muls r7, " x "\n\tadd r12, r7\n\t"
+
+#define ROW_STRIDE_1(row, w0, w1, w2)                                                              \
+    "mov r0, " row "\n\t" LOAD("r5", "r4") LOAD("r6", "r1") WEIGHT(w0) FIRST("r5") SECOND("r6")    \
+        WEIGHT(w1) LOAD("r5", "r2") FIRST("r6") SECOND("r5") WEIGHT(w2) LOAD("r6", "r3")           \
+            FIRST("r5") SECOND("r6")
+
+#define ROW_STRIDE_2(row, w0, w1, w2)                                                              \
+    "mov r0, " row "\n\tldrb r5, [r0]\n\tsxtb r5, r5\n\t" LOAD("r6", "r2") WEIGHT(w0) FIRST("r5")  \
+        SECOND("r6") WEIGHT(w1) LOAD("r5", "r1") FIRST("r5") LOAD("r5", "r3") SECOND("r5")         \
+            WEIGHT(w2) FIRST("r6") LOAD("r6", "r4") SECOND("r6")
+
+#define SATURATE(x, label)                                                                         \
+    "sxtb r0, " x "\n\tcmp r0, " x "\n\tbeq " label "f\n\t"                                        \
+    "asrs " x ", " x ", #31\n\tmovs r0, #127\n\teors " x ", r0\n" label ":\t"
+
+#define SWEEP_BEGIN                                                                                \
+    ".syntax unified\n\tpush {r7}\n\tadds r0, #68\n\tldmia r0!, {r1, r2, r3, r4, r5}\n\t"          \
+    "mov lr, r2\n\tmov r8, r3\n\tmov r9, r4\n\tmov r10, r5\n\t"                                    \
+    "subs r0, #44\n\tldmia r0!, {r2, r3, r4, r5, r6, r7}\n\tpush {r2, r3, r4, r5, r6, r7}\n\t"     \
+    "subs r0, #44\n\tldmia r0!, {r3, r4, r5, r6, r7}\n\tpush {r3, r4, r5, r6, r7}\n\t"             \
+    "subs r0, #44\n\tldmia r0!, {r2, r3, r4, r5, r6, r7}\n\tpush {r2, r3, r4, r5, r6, r7}\n\t"     \
+    "lsls r2, r1, #1\n\tadds r3, r2, r1\n\t"
+
+#define PAIR_BEGIN "1:\tldr r7, [sp, #36]\n\tmov r11, r7\n\tmov r12, r7\n\t"
+
+#define PAIR_END                                                                                   \
+    "ldr r7, [sp, #40]\n\tmov r5, r11\n\tasrs r5, r7\n\tmov r6, r12\n\tasrs r6, r7\n\t" SATURATE(  \
+        "r5", "2")                                                                                 \
+        SATURATE(                                                                                  \
+            "r6",                                                                                  \
+            "3") "ldr r0, [sp, #44]\n\tstrb r5, [r0]\n\tstrb r6, [r0, r1]\n\tadds r0, r0, r2\n\t"  \
+                 "str r0, [sp, #44]\n\tadd r8, lr\n\tadd r9, lr\n\tadd r10, lr\n\t"                \
+                 "ldr r7, [sp, #48]\n\tcmp r0, r7\n\tbne 1b\n\t"
+
+#define SWEEP_END                                                                                  \
+    "ldr r5, [sp, #56]\n\tadds r0, r0, r5\n\tstr r0, [sp, #44]\n\t"                                \
+    "ldr r5, [sp, #52]\n\tadds r0, r0, r5\n\tstr r0, [sp, #48]\n\t"                                \
+    "ldr r5, [sp, #60]\n\tadd r8, r5\n\tadd r9, r5\n\tadd r10, r5\n\t"                             \
+    "ldr r5, [sp, #64]\n\tsubs r5, #1\n\tstr r5, [sp, #64]\n\tbne 1b\n\t"                          \
+    "add sp, #68\n\tpop {r7}"
+
+#define SWEEP_CLOBBERS                                                                             \
+    "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory"
+
+static void sweep_stride_1(sweep *s)
+{
+    register sweep *r0 __asm__("r0") = s;
+    __asm__ volatile(SWEEP_BEGIN "movs r4, #0\n" PAIR_BEGIN ROW_STRIDE_1("r8", "0", "4", "8")
+                         ROW_STRIDE_1("r9", "12", "16", "20") ROW_STRIDE_1("r10", "24", "28", "32")
+                             PAIR_END SWEEP_END
+                     : "+r"(r0)
+                     :
+                     : SWEEP_CLOBBERS);
+}
+
+static void sweep_stride_2(sweep *s)
+{
+    register sweep *r0 __asm__("r0") = s;
+    __asm__ volatile(SWEEP_BEGIN "lsls r4, r1, #2\n" PAIR_BEGIN ROW_STRIDE_2("r8", "0", "4", "8")
+                         ROW_STRIDE_2("r9", "12", "16", "20") ROW_STRIDE_2("r10", "24", "28", "32")
+                             PAIR_END SWEEP_END
+                     : "+r"(r0)
+                     :
+                     : SWEEP_CLOBBERS);
+}
+
+#else
+
+/* Two outputs whose kernels start `apart` pixels from one another. */
+static inline void sweep_pairs(sweep *s, int32_t apart)
+{
+    const int32_t pixel = s->pixel;
+    for (; s->rows > 0; s->rows--) {
+        for (; s->out != s->end; s->out += 2 * pixel) {
+            int32_t a = s->bias;
+            int32_t b = s->bias;
+            for (int32_t k = 0; k < 3; k++) {
+                const int8_t *const x = s->in[k];
+                const int32_t *const w = s->weights + 3 * k;
+                a += w[0] * x[0] + w[1] * x[pixel] + w[2] * x[2 * pixel];
+                b += w[0] * x[apart * pixel] + w[1] * x[(apart + 1) * pixel] +
+                     w[2] * x[(apart + 2) * pixel];
+                s->in[k] = x + s->pair;
+            }
+            s->out[0] = mcuq_requant_s8(a, s->shift);
+            s->out[pixel] = mcuq_requant_s8(b, s->shift);
+        }
+        s->out += s->out_skip;
+        s->end = s->out + s->row_bytes;
+        for (int32_t k = 0; k < 3; k++) {
+            s->in[k] += s->in_skip;
+        }
+    }
+}
+
+static void sweep_stride_1(sweep *s)
+{
+    sweep_pairs(s, 1);
+}
+
+static void sweep_stride_2(sweep *s)
+{
+    sweep_pairs(s, 2);
+}
+
+#endif
+
+/* The first column of a channel, where the width is odd. */
+static void run_column(const sweep *s, int32_t down, int32_t out_down)
+{
+    int8_t *out = s->out;
+    for (int32_t y = 0; y < s->rows; y++) {
+        int32_t acc = s->bias;
+        for (int32_t k = 0; k < 3; k++) {
+            const int8_t *const x = s->in[k] + y * down;
+            const int32_t *const w = s->weights + 3 * k;
+            acc += w[0] * x[0] + w[1] * x[s->pixel] + w[2] * x[2 * s->pixel];
+        }
+        *out = mcuq_requant_s8(acc, s->shift);
+        out += out_down;
+    }
+}
+
+/* Channel c of `count` output rows. */
+static void run_channel(const mcuq_depthwise_conv2d_block_params *p, int32_t c, int32_t count,
+                        const int8_t *rows, int8_t *out)
+{
+    const int32_t pitch = p->wide * p->in_c;
+    const int32_t odd = p->out_w & 1;
+    const int32_t down = p->stride_h * pitch;
+    sweep s;
+    for (int32_t i = 0; i < 9; i++) {
+        s.weights[i] = p->weights[9 * c + i];
+    }
+    for (int32_t k = 0; k < 3; k++) {
+        s.in[k] = rows + c + k * p->dilation_h * pitch;
+    }
+    s.bias = p->bias[c];
+    s.shift = p->shift[c];
+    s.out = out + c;
+    s.rows = count;
+    s.pixel = p->in_c;
+    if (odd) {
+        run_column(&s, down, p->out_w * p->in_c);
+        s.out += p->in_c;
+        for (int32_t k = 0; k < 3; k++) {
+            s.in[k] += p->stride_w * p->in_c;
+        }
+    }
+    const int32_t pairs = p->out_w >> 1;
+    if (pairs == 0) {
+        return;
+    }
+    s.pair = 2 * p->stride_w * p->in_c;
+    s.row_bytes = 2 * pairs * p->in_c;
+    s.end = s.out + s.row_bytes;
+    s.out_skip = odd * p->in_c;
+    s.in_skip = down - pairs * s.pair;
+    if (p->stride_w == 1) {
+        sweep_stride_1(&s);
+    } else {
+        sweep_stride_2(&s);
+    }
+}
+
+static void clamp_all(const mcuq_depthwise_conv2d_block_params *p, int8_t *out, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        out[i] = (int8_t)mcuq_clamp(out[i], p->out_min, p->out_max);
+    }
+}
+
+void mcuq_depthwise_conv2d_3x3_s8_block(const mcuq_depthwise_conv2d_block_params *p,
+                                        const int8_t *in, int8_t *out, void *scratch)
+{
+    int8_t *const rows = scratch;
+    const int32_t row_bytes = p->out_w * p->in_c;
+    for (int32_t first = 0; first < p->out_h; first += p->band) {
+        const int32_t left = p->out_h - first;
+        const int32_t count = (left < p->band) ? left : p->band;
+        mcuq_band_fill(p, in, first, rows);
+        for (int32_t c = 0; c < p->in_c; c++) {
+            run_channel(p, c, count, rows, out);
+        }
+        if (p->narrow) {
+            clamp_all(p, out, count * row_bytes);
+        }
+        out += count * row_bytes;
+    }
+}
