@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from mcuq.ir import Array
 from mcuq.kernels.variant import ConstArray
+from mcuq.qir import QGraph
 
 CHUNK = 64  # MCUQ_MVE_CHUNK of mcuq_mve.h
 NEEDS = frozenset({"mve"})
@@ -36,6 +37,19 @@ def pack_pairs(weights: Array) -> Array:
     packed[:channels, :depth] = weights
     steps = packed.shape[1] // 16
     return packed.reshape(-1, 2, steps, 16).transpose(0, 2, 1, 3)
+
+
+def is_internal(name: str, qgraph: QGraph) -> bool:
+    """The tensor lies in the arena, word-aligned: it is no port, nor a view of one."""
+    views = {n.output: n.inputs[0] for n in qgraph.nodes if n.op == "reshape"}
+
+    def root(tensor: str) -> str:
+        while tensor in views:
+            tensor = views[tensor]
+        return tensor
+
+    ports = {root(port.tensor) for port in (*qgraph.inputs, *qgraph.outputs)}
+    return root(name) not in ports
 
 
 def forward_gap(ends: Array, starts: Array) -> int:
