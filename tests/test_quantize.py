@@ -200,3 +200,13 @@ def test_deterministic() -> None:
         for n, t in a.tensors.items()
         if t.data is not None
     )
+
+
+def test_operands_of_very_different_size() -> None:
+    net = Net((1, 6))
+    tiny = net.node("mul", "x", net.constant("c", 1e-6), clip=NO_CLIP)
+    huge = net.node("mul", "x", net.constant("d", 1e4), clip=NO_CLIP)
+    y = net.node("add", tiny, huge, clip=NO_CLIP)
+    graph = net.graph(y, net.node("mul", tiny, tiny, clip=NO_CLIP))
+    qgraph = quantize(graph, {"x": vectors(64)}, FAST)
+    assert noise_db(graph, qgraph, {"x": vectors(64)}, y) > 30

@@ -14,7 +14,7 @@ from mcuq.data import check_calibration
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Array, Graph
 from mcuq.qir import QGraph
-from mcuq.quantize import scales
+from mcuq.quantize import choice, scales
 from mcuq.quantize.assemble import assemble
 from mcuq.quantize.state import EFFORTS, RANGES, Options, Progress, State, Step, StepNote
 from mcuq.reference import feeds_to_float
@@ -26,6 +26,10 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("concats", scales.split_concats),
     ("scales", scales.choose_scales),
     ("weights", scales.choose_weights),
+    ("affine input", choice.choose_affine_inputs),
+    ("equalization", choice.choose_equalization),
+    ("range search", choice.choose_ranges),
+    ("rounding", choice.choose_rounding),
 )
 
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Port, Tensor, unique_name
 from mcuq.qir import QTensor
-from mcuq.quantize.scales import choose_weights, limit_fracs
+from mcuq.quantize.limits import limit_fracs
+from mcuq.quantize.scales import choose_weights
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import WEIGHT_AXIS
 

@@ -10,6 +10,7 @@ from mcuq.fixed import quantize as to_integers
 from mcuq.ir import Graph, Node, Port, Shape, Tensor, unique_name
 from mcuq.ops import spec
 from mcuq.qir import QGraph, QTensor
+from mcuq.quantize.limits import frac_of
 from mcuq.quantize.state import State
 
 
@@ -31,17 +32,23 @@ def assemble(state: State) -> QGraph:
     return QGraph(
         graph.name,
         tuple(_port(port, tensors[port.tensor]) for port in graph.inputs),
-        tuple(_port(port, tensors[port.tensor]) for port in graph.outputs),
+        tuple(
+            _port(port, tensors[port.tensor], state.factors.get(port.tensor, 1.0))
+            for port in graph.outputs
+        ),
         tuple(nodes),
         {n: t for n, t in tensors.items() if n in used},
     )
 
 
-def _port(port: Port, tensor: QTensor) -> Port:
-    """``port`` with the conversion of its integers, unless something has fixed it already."""
+def _port(port: Port, tensor: QTensor, factor: float = 1.0) -> Port:
+    """``port`` with the conversion of its integers, unless something has fixed it already.
+
+    The tensor holds ``factor`` times the real value.
+    """
     if port.scale:
         return replace(port, kind=tensor.kind)
-    scale = 2.0 ** -int(tensor.frac)  # type: ignore[arg-type]
+    scale = 2.0 ** -frac_of(tensor) / factor
     return replace(port, kind=tensor.kind, scale=(scale,), offset=(float(tensor.zero),))
 
 
@@ -82,7 +89,7 @@ def _uneven(node: Node, acts: Mapping[str, QTensor]) -> bool:
     if len(values) == 1 or not any(node.ints("pads")):
         return False
     act = acts[node.inputs[0]]
-    integers = to_integers(values, int(act.frac), act.zero)  # type: ignore[arg-type]
+    integers = to_integers(values, frac_of(act), act.zero)
     return len(set(integers.tolist())) > 1
 
 

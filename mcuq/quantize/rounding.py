@@ -23,13 +23,14 @@ from mcuq.quantize.layers import (
     own_layers,
     to_rows,
 )
+from mcuq.quantize.limits import frac_of
 from mcuq.quantize.scales import weight_fracs
 from mcuq.quantize.simulate import Simulation, dequantized
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import WEIGHT_AXIS
 from mcuq.reference import run_float
 
-DAMPING = 0.01
+DAMPING = 2.0
 """Added to the covariance, as a share of its mean diagonal: keeps the solution near the weights."""
 
 
@@ -59,7 +60,7 @@ def _round_layer(state: State, node: Node, known: Moments) -> tuple[QTensor, Arr
         0, 2, 1
     )
     first = np.array(weight_fracs(from_rows(node, graph, target), WEIGHT_AXIS[node.op], 0))
-    low = int(state.acts[node.output].frac) - int(state.acts[node.inputs[0]].frac)  # type: ignore[arg-type]
+    low = frac_of(state.acts[node.output]) - frac_of(state.acts[node.inputs[0]])
     best, error, fracs = None, None, None
     for bits in (0, 1):
         candidate = np.clip(first + bits, low, low + 31)

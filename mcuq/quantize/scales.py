@@ -10,7 +10,9 @@ import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Tensor, unique_name
+from mcuq.ops.weights import quantize_weights
 from mcuq.qir import QTensor
+from mcuq.quantize.limits import frac_of, limit_fracs
 from mcuq.quantize.simulate import fake_quantize_array
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import (
@@ -45,7 +47,8 @@ def observe(state: State) -> State:
         raise ModelError(state.graph.name, reason, "Check the weights and the data's preparation")
     silent = [n for n in activations(state.graph) if found[n] == (0.0, 0.0)]
     warnings = tuple(f"tensor '{n}' is zero for all calibration rows" for n in silent)
-    return state.with_(ranges=found, warnings=state.warnings + warnings)
+    new = tuple(text for text in warnings if text not in state.warnings)
+    return state.with_(ranges=found, warnings=state.warnings + new)
 
 
 def split_concats(state: State) -> State:
@@ -113,31 +116,6 @@ def minmax_frac(low: float, high: float, zero: int) -> int:
     return max(FRAC_MIN, min(FRAC_MAX, math.floor(min(bounds))))
 
 
-def limit_fracs(graph: Graph, acts: Mapping[str, QTensor]) -> dict[str, QTensor]:
-    """``acts`` with output fracs lowered where even the largest weights would need a left shift.
-
-    A convolution shifts right by ``frac_w + frac_x - frac_y``, which must not be negative.
-    """
-    acts = dict(acts)
-    group = group_of(graph)
-    changed = True
-    while changed:
-        changed = False
-        for node in weighted(graph):
-            ceiling = weight_floor(graph, node) + _frac(acts[node.inputs[0]])
-            if _frac(acts[node.output]) > ceiling:
-                for name in group[node.output]:
-                    acts[name] = replace(acts[name], frac=ceiling)
-                changed = True
-    return acts
-
-
-def weight_floor(graph: Graph, node: Node) -> int:
-    """The min-max frac of the channel with the largest weights."""
-    peak = float(np.abs(graph.data(node.inputs[1])).max(initial=0.0))
-    return minmax_frac(-peak, peak, 0)
-
-
 def choose_weights(state: State) -> State:
     """Round every weight to the nearest integer, with the least-error frac of its channel."""
     clipped_bits = 1 if state.options.ranges == "mse" else 0
@@ -146,7 +124,7 @@ def choose_weights(state: State) -> State:
         name = node.inputs[1]
         axis = WEIGHT_AXIS[node.op]
         fracs = weight_fracs(state.graph.data(name), axis, clipped_bits)
-        floor = _frac(state.acts[node.output]) - _frac(state.acts[node.inputs[0]])
+        floor = frac_of(state.acts[node.output]) - frac_of(state.acts[node.inputs[0]])
         fracs = tuple(max(floor, min(frac, floor + 31)) for frac in fracs)
         found[name] = round_weights(name, state.graph.data(name), axis, fracs)
     return state.with_weights(found)
@@ -167,15 +145,8 @@ def weight_fracs(weights: Array, axis: int, clipped_bits: int) -> tuple[int, ...
 
 def round_weights(name: str, weights: Array, axis: int, fracs: Sequence[int]) -> QTensor:
     """The integers nearest to ``weights``, one frac per channel."""
-    scale = 2.0 ** np.array(fracs, np.float64)
-    steps = weights.astype(np.float64) * along(scale, axis, weights.ndim)
-    data = np.clip(np.floor(steps + 0.5), -128, 127).astype(np.int8)
+    data = quantize_weights(weights, axis, fracs)
     return QTensor(name, weights.shape, "s8", tuple(fracs), 0, data)
-
-
-def along(values: Array, axis: int, rank: int) -> Array:
-    """(C,) shaped so that it spreads over ``axis`` of an array of ``rank`` axes."""
-    return values.reshape([-1 if i == axis else 1 for i in range(rank)])
 
 
 def _weight_error(row: Array, frac: int) -> float:
@@ -210,7 +181,7 @@ def _error(values: Array, act: QTensor) -> float:
 
 def _fixed(graph: Graph) -> dict[str, tuple[str, int, int]]:
     """Tensors whose (kind, frac, zero) the operator dictates."""
-    fixed = {p.tensor: ("s8", 0, -128) for p in graph.inputs if p.kind == "u8"}
+    fixed = {p.tensor: ("s8", 0, -128) for p in graph.inputs if p.kind == "u8" or p.scale}
     for node in graph.nodes:
         if node.op == "softmax":
             fixed[node.output] = ("s8", 8, -128)
@@ -224,12 +195,6 @@ def _minmax(
 ) -> tuple[int, int]:
     zero = -128 if name in never else 0
     return minmax_frac(*ranges[name], zero), zero
-
-
-def _frac(act: QTensor) -> int:
-    if not isinstance(act.frac, int):
-        raise TypeError(f"{act.name} has a frac per channel")
-    return act.frac
 
 
 def _parts(state: State) -> list[dict[str, Array]]:

@@ -13,7 +13,8 @@ from dataclasses import replace
 from mcuq.ir import Graph
 from mcuq.qir import QTensor
 from mcuq.quantize.guard import fit_rows
-from mcuq.quantize.scales import FRAC_MAX, FRAC_MIN, limit_fracs
+from mcuq.quantize.limits import frac_of, limit_fracs
+from mcuq.quantize.scales import FRAC_MAX, FRAC_MIN
 from mcuq.quantize.simulate import Simulation, float_outputs, output_names, relative_error
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import groups
@@ -62,7 +63,7 @@ def _moves(
     """The group one step finer, and one step coarser, as far as shifts allow."""
     moves = []
     for step in (1, -1):
-        frac = int(acts[group[0]].frac) + step  # type: ignore[arg-type]
+        frac = frac_of(acts[group[0]]) + step
         change = {name: replace(acts[name], frac=frac) for name in group}
         allowed = limit_fracs(graph, {**acts, **change})
         if FRAC_MIN <= frac <= FRAC_MAX and all(allowed[n].frac == frac for n in group):

@@ -14,6 +14,7 @@ import numpy as np
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import spec
 from mcuq.qir import QTensor
+from mcuq.quantize.limits import frac_of
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import logits_of
 from mcuq.reference import run_float
@@ -22,7 +23,7 @@ from mcuq.reference import run_float
 def fake_quantize_array(values: Array, act: QTensor) -> Array:
     """``values`` rounded to what ``act`` can hold, as float32."""
     low, high = act.range
-    scale = np.float32(2.0 ** int(act.frac))  # type: ignore[arg-type]
+    scale = np.float32(2.0 ** frac_of(act))
     steps = np.floor(values * scale + np.float32(0.5))
     rounded: Array = np.clip(steps, low - act.zero, high - act.zero) / scale
     return rounded
@@ -33,7 +34,7 @@ def fake_quantize(values: Any, act: QTensor) -> Any:
     if act.kind == "s32":
         return values
     low, high = act.range
-    scale = 2.0 ** int(act.frac)  # type: ignore[arg-type]
+    scale = 2.0 ** frac_of(act)
     return values.mul(scale).add_(0.5).floor_().clamp_(low - act.zero, high - act.zero) / scale
 
 

@@ -53,6 +53,7 @@ class State:
     ``feeds``: calibration rows by port name, as ``graph`` reads them. ``ranges``: (min, max) of
     every activation over them. ``acts``: the chosen numbers of every activation (no data).
     ``weights``: the chosen integers, and ``biases``: the corrected reals, by the constant's name.
+    ``factors``: how many times its real value an output tensor of ``graph`` is (else once).
     """
 
     graph: Graph
@@ -62,6 +63,7 @@ class State:
     acts: Mapping[str, QTensor] = field(default_factory=dict)
     weights: Mapping[str, QTensor] = field(default_factory=dict)
     biases: Mapping[str, Array] = field(default_factory=dict)
+    factors: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     notes: tuple[StepNote, ...] = ()
 

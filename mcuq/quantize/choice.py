@@ -1,0 +1,88 @@
+"""Steps with alternatives: the one whose network errs least on held-out rows is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from mcuq.quantize import scales
+from mcuq.quantize.affine import affine_inputs
+from mcuq.quantize.bias import correct_biases
+from mcuq.quantize.equalize import equalize
+from mcuq.quantize.guard import GAIN, held_rows, output_error
+from mcuq.quantize.rounding import round_layers
+from mcuq.quantize.search import search_scales
+from mcuq.quantize.simulate import decibels
+from mcuq.quantize.state import State, Step, StepNote
+
+STRENGTHS = {"fast": (0.5,), "normal": (0.25, 0.5, 0.75, 1.0), "best": (0.25, 0.5, 0.75, 1.0)}
+
+
+def finish(state: State) -> State:
+    """What every alternative is judged by: with the last steps that the effort allows."""
+    if state.options.effort == "fast":
+        return correct_biases(state)
+    return round_layers(state)
+
+
+def choose(name: str, state: State, steps: Sequence[tuple[str, Step]]) -> State:
+    """``state``, or the alternative that is better once finished."""
+    best, error = state, output_error(finish(state), held_rows(state))
+    before = error
+    for index, (label, step) in enumerate(steps):
+        state.options.report(f"{name} {label}".strip(), index / len(steps))
+        candidate = step(state)
+        found = output_error(finish(candidate), held_rows(candidate))
+        if found < min(error, before * GAIN):
+            best, error = candidate, found
+    kept = best is not state
+    note = StepNote(name, decibels(before), decibels(error), kept)
+    return best.with_(notes=(*state.notes, note))
+
+
+def choose_affine_inputs(state: State) -> State:
+    """Scale and offset of the inputs, if that helps."""
+    return choose("affine input", state, [("", affine_inputs)])
+
+
+def choose_equalization(state: State) -> State:
+    """Rescaled channels, as far as that helps."""
+    strengths = STRENGTHS[state.options.effort]
+    return choose("equalization", state, [(f"{s:g}", partial(_equalized, s)) for s in strengths])
+
+
+def choose_ranges(state: State) -> State:
+    """Fracs by the error of the network's output, if that helps."""
+    return choose("range search", state, [("", _searched)])
+
+
+def choose_rounding(state: State) -> State:
+    """Corrected biases, then compensated rounding, each if it helps."""
+    error = output_error(state, held_rows(state))
+    steps: list[tuple[str, Step]] = [("bias correction", correct_biases)]
+    if state.options.effort != "fast":
+        steps.append(("compensated rounding", round_layers))
+    best, notes = state, list(state.notes)
+    for name, step in steps:
+        candidate = step(state)
+        found = output_error(candidate, held_rows(candidate))
+        kept = found < error * GAIN
+        notes.append(StepNote(name, decibels(error), decibels(found), kept))
+        if kept:
+            best, error = candidate, found
+    return best.with_(notes=tuple(notes))
+
+
+def _equalized(strength: float, state: State) -> State:
+    return fresh_numbers(equalize(state, strength))
+
+
+def _searched(state: State) -> State:
+    return scales.choose_weights(search_scales(finish(state))).with_(biases={})
+
+
+def fresh_numbers(state: State) -> State:
+    """Ranges, scales and weights found anew for a changed graph."""
+    for step in (scales.observe, scales.choose_scales, scales.choose_weights):
+        state = step(state)
+    return state

@@ -1,0 +1,60 @@
+"""The fracs that the integer operators can join: shifts must fit their 32-bit sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from mcuq.ir import Graph, Node
+from mcuq.ops import add, mul
+from mcuq.ops.avg_pool2d import left_max
+from mcuq.ops.weights import weight_fracs
+from mcuq.qir import QTensor
+from mcuq.quantize.structure import WEIGHT_AXIS, group_of
+
+
+def frac_of(act: QTensor) -> int:
+    """The one frac of an activation."""
+    if not isinstance(act.frac, int):
+        raise TypeError(f"{act.name} has a frac per channel")
+    return act.frac
+
+
+def limit_fracs(graph: Graph, acts: Mapping[str, QTensor]) -> dict[str, QTensor]:
+    """``acts`` with fracs lowered, group by group, until every operator can join them."""
+    acts = dict(acts)
+    group = group_of(graph)
+    changed = True
+    while changed:
+        changed = False
+        for node in graph.nodes:
+            for name, ceiling in _ceilings(graph, node, acts):
+                if frac_of(acts[name]) > ceiling:
+                    acts.update((n, replace(acts[n], frac=ceiling)) for n in group[name])
+                    changed = True
+    return acts
+
+
+def weight_floor(graph: Graph, node: Node) -> int:
+    """The finest frac at which none of the node's weights saturates."""
+    weights = graph.data(node.inputs[1])
+    return min(weight_fracs(weights, WEIGHT_AXIS[node.op]))
+
+
+def _ceilings(graph: Graph, node: Node, acts: Mapping[str, QTensor]) -> Iterator[tuple[str, int]]:
+    """Tensors at ``node`` and the finest frac each may have, given those of the others."""
+    fracs = {n: frac_of(acts[n]) for n in (*node.inputs, node.output) if n in acts}
+    if node.op in WEIGHT_AXIS:
+        yield node.output, weight_floor(graph, node) + fracs[node.inputs[0]]
+    elif node.op == "avg_pool2d":
+        area = int(np.prod(node.ints("kernel")))
+        yield node.output, fracs[node.inputs[0]] + left_max(area)
+    elif node.op in ("add", "sub"):
+        for name in fracs:
+            yield name, min(fracs.values()) + add.MAX_LEFT
+    elif node.op == "mul" and len(fracs) == 3:
+        a, b = fracs[node.inputs[0]], fracs[node.inputs[1]]
+        yield node.output, a + b
+        yield from ((n, fracs[node.output] + mul.MAX_SHIFT - min(a, b)) for n in node.inputs)
