@@ -51,11 +51,16 @@ def check_size(shape: Sequence[int]) -> None:
 
 
 class Builder:
-    """The nodes and tensors made so far. ``open``: inputs whose layout no consumer has fixed."""
+    """The nodes and tensors made so far, and the operator that made each tensor.
+
+    ``open``: inputs whose layout no consumer has fixed; ``order`` maps the user's order of an
+    input to memory.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.tensors: dict[str, Tensor] = {}
+        self.makers: dict[str, str] = {}
         self.order: dict[str, Map] = {}
         self.open: set[str] = set()
         self._names: set[str] = set()
@@ -95,6 +100,7 @@ class Builder:
         shape = spec(op).infer(node, shapes)
         check_size(shape)
         self.nodes.append(node)
+        self.makers[node.output] = op
         return self._new_tensor(node.output, shape)
 
     def places(self, value: Value) -> Map:

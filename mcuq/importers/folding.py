@@ -31,7 +31,10 @@ _BROADCAST = frozenset(
 def fold(node: Any, inputs: Sequence[Array | None], opset: int) -> list[Array]:
     """The outputs of the ONNX node ``node``; refuses what is not foldable or too large."""
     if node.op_type not in FOLDABLE:
-        raise Refused(f"operator {node.op_type} on constants is not supported")
+        raise Refused(
+            f"operator {node.op_type} on constants is not supported",
+            "Compute it before the export, and store the result",
+        )
     _check_result(node.op_type, node, [i for i in inputs if i is not None])
     names = [n for n in node.input if n]
     given = {n: i for n, i in zip(node.input, inputs, strict=True) if n and i is not None}

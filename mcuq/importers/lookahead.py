@@ -9,25 +9,35 @@ from mcuq.importers.steps import Step
 _ELEMENTWISE = frozenset(
     """
     Add Sub Mul Div Neg Sum Relu Clip Sigmoid Tanh HardSigmoid HardSwish LeakyRelu PRelu Elu Gelu
-    Swish Identity Dropout Cast
+    Swish Identity Dropout Cast CastLike
     """.split()
 )
-_OWN_ORDER = frozenset("Transpose MatMul".split())
+_WISHES = {
+    "Transpose": "own",
+    "MatMul": "own",
+    "Conv": "channels last",
+    "MaxPool": "channels last",
+    "AveragePool": "channels last",
+    "GlobalAveragePool": "channels last",
+    "GlobalMaxPool": "channels last",
+    "BatchNormalization": "channels last",
+}
 
 
-def lies_in_own_order(name: str, steps: Sequence[Step], rank: int) -> bool:
-    """Whether elementwise nodes lead from input ``name`` to one that wants the user's order.
+def wished_layout(name: str, steps: Sequence[Step]) -> str | None:
+    """What the first node after the elementwise readers of ``name`` wants; None: anything.
 
-    That is so for a network of NHWC data, which is transposed before the first convolution.
+    "own" is the order of the user: a network of NHWC data transposes it before the first
+    convolution. Without elementwise readers there is no need to look ahead.
     """
     if not any(name in step.inputs and step.op in _ELEMENTWISE for step in steps):
-        return False
+        return None
     reached = {name}
     for step in steps:
         if not reached.intersection(step.inputs):
             continue
-        if step.op in _OWN_ORDER:
-            return True
+        if step.op in _WISHES:
+            return _WISHES[step.op]
         if step.op in _ELEMENTWISE:
             reached.update(step.outputs)
-    return False
+    return None

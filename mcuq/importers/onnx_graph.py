@@ -15,11 +15,15 @@ from mcuq.importers.call import Call, Operand
 from mcuq.importers.elementwise import plain_shape
 from mcuq.importers.folding import fold
 from mcuq.importers.handlers import HANDLERS
-from mcuq.importers.lookahead import lies_in_own_order
+from mcuq.importers.lookahead import wished_layout
 from mcuq.importers.onnx_file import OnnxModel
 from mcuq.importers.steps import Step, needed, node_error, read_steps
 from mcuq.importers.suggestions import remedy_for
 from mcuq.ir import Array, Graph, Port
+
+
+ON_INDICES = frozenset("Reshape Flatten Squeeze Unsqueeze Identity Cast Shape Size".split())
+"""What may read the result of ArgMax."""
 
 
 def to_graph(model: OnnxModel) -> Graph:
@@ -31,8 +35,7 @@ def to_graph(model: OnnxModel) -> Graph:
     for name, shape in model.inputs:
         value = builder.input(name, shape)
         known[name] = value
-        if lies_in_own_order(name, steps, len(shape)):
-            builder.settle(value, value.view, plain_shape(shape))
+        _settle_early(builder, value, wished_layout(name, steps))
     for step in steps:
         fault = _import(step, model, builder, known)
         if fault is not None:
@@ -47,6 +50,15 @@ def to_graph(model: OnnxModel) -> Graph:
         tuple(builder.nodes),
         dict(builder.tensors),
     )
+
+
+def _settle_early(builder: Builder, value: Value, wish: str | None) -> None:
+    """Fix the layout of an input that is read element by element first."""
+    if wish == "own":
+        builder.settle(value, value.view, plain_shape(value.shape))
+    elif wish == "channels last" and len(value.shape) in (3, 4):
+        wanted = layout.channels_last(value.shape)
+        builder.settle(value, wanted, layout.image_shape(value.shape))
 
 
 def _import(
@@ -70,6 +82,7 @@ def _import(
                 builder, step.op, step.name, step.attrs, tuple(inputs), step.inputs,
                 step.outputs, model.opset,
             )  # fmt: skip
+            _check_indices(call, builder)
             results = [HANDLERS[step.op](call)]
             _check(results[0])
     except Refused as error:
@@ -79,6 +92,15 @@ def _import(
         return node_error(model.name, step.name, reason, "Check it with onnx.checker")
     known.update(zip((o for o in step.outputs if o), results, strict=False))
     return None
+
+
+def _check_indices(call: Call, builder: Builder) -> None:
+    """Refuse arithmetic on the indices that ArgMax gives."""
+    if call.op in ON_INDICES:
+        return
+    values = [operand for operand in call.inputs if isinstance(operand, Value)]
+    if any(builder.makers.get(value.tensor) == "argmax" for value in values):
+        raise Refused("it computes with the indices of ArgMax", "Let ArgMax be the last operator")
 
 
 def _check(result: Operand) -> None:
@@ -98,16 +120,15 @@ def _outputs(
 ) -> tuple[tuple[Port, ...], list[McuqError]]:
     ports: list[Port] = []
     faults: list[McuqError] = []
-    made = {node.output: node.op for node in builder.nodes}
     for name in model.outputs:
         value = known.get(name)
-        if not isinstance(value, Value) or value.tensor not in made:
+        if not isinstance(value, Value) or value.tensor not in builder.makers:
             what = "an input" if isinstance(value, Value) else "a constant"
             reason = f"output '{name}' is {what}: there is nothing to compute"
             faults.append(ModelError(model.name, reason, "Remove that output"))
             continue
         shape = value.shape if value.shape and value.shape[0] == 1 else (1, *value.shape)
-        kind = "s32" if made[value.tensor] == "argmax" else "s8"
+        kind = "s32" if builder.makers[value.tensor] == "argmax" else "s8"
         ports.append(Port(name, value.tensor, shape, _order(builder.places(value)), kind))
     return tuple(ports), faults
 

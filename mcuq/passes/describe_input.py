@@ -18,8 +18,9 @@ import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Port, Tensor, rebuild, unique_name
-from mcuq.passes.fold_batch_norm import weights_after
-from mcuq.passes.rewrite import WEIGHTED, named, with_constants
+from mcuq.passes.fold_batch_norm import meaning, weights_after
+from mcuq.passes.join_affine import join_affine
+from mcuq.passes.rewrite import WEIGHTED, bypass, named, sole_consumer, with_constants
 
 KINDS = ("u8", "s8")
 LAYOUTS = ("nhwc", "nchw")
@@ -135,8 +136,19 @@ def _reading(node: Node, old: str, new: str) -> Node:
 
 def _fold(graph: Graph, tensor: str, scale: Array, shift: Array) -> Graph:
     """``graph`` reading x at ``tensor`` where it read ``x * scale + shift``."""
-    if graph.is_output(tensor) or not all(
-        _takes(graph, node, tensor, len(scale)) for node in graph.consumers(tensor)
+    graph = join_affine(graph)
+    norm = sole_consumer(graph, tensor)
+    while norm is not None and norm.op == "batch_norm":
+        shorter = bypass(graph, norm)
+        if shorter is None:
+            break
+        factor, offset = (graph.data(n).astype(np.float64) for n in norm.inputs[1:])
+        scale, shift = scale * factor, shift * factor + offset
+        graph, norm = shorter, sole_consumer(shorter, tensor)
+    if (
+        not scale.all()
+        or graph.is_output(tensor)
+        or not all(_takes(graph, node, tensor, len(scale)) for node in graph.consumers(tensor))
     ):
         return _with_norm(graph, tensor, scale, shift)
     for node in graph.consumers(tensor):
@@ -164,7 +176,7 @@ def _folded(graph: Graph, node: Node, scale: Array, shift: Array) -> Graph:
             graph = _folded(graph, reader, scale, shift)
         return graph
     if node.op == "pad":
-        value = _meaning(node.attrs["value"], scale, shift)
+        value = meaning(node.attrs["value"], scale, shift)
         graph = _replaced(graph, node, node.with_attrs(value=value), {})
         for reader in graph.consumers(node.output):
             graph = _folded(graph, reader, scale, shift)
@@ -172,15 +184,9 @@ def _folded(graph: Graph, node: Node, scale: Array, shift: Array) -> Graph:
     weights, bias = weights_after(graph, node, scale, shift)
     changed, made = with_constants(graph, node, {1: weights, 2: bias})
     if "pads" in node.attrs and any(node.ints("pads")):
-        value = _meaning(node.attrs["pad_value"], scale, shift)
+        value = meaning(node.attrs["pad_value"], scale, shift)
         changed = changed.with_attrs(pad_value=value)
     return _replaced(graph, node, changed, named(made))
-
-
-def _meaning(values: Sequence[float], scale: Array, shift: Array) -> tuple[float, ...]:
-    """The x for which ``x * scale + shift`` are the reals ``values``; one if all are the same."""
-    found = [float(v) for v in (np.asarray(values, np.float64) - shift) / scale]
-    return (found[0],) if len(set(found)) == 1 else tuple(found)
 
 
 def _replaced(graph: Graph, old: Node, new: Node, added: dict[str, Tensor]) -> Graph:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,8 +23,9 @@ from mcuq.passes.rewrite import (
 def fold_batch_norm(graph: Graph) -> Graph:
     """``graph`` with every batch_norm folded that has a weighted layer to take it.
 
-    Backward always; forward only where the padding of a convolution still means 0, that is
-    without pads, or without a shift.
+    Backward always. Forward, the padding of a convolution becomes what means 0 before the
+    batch_norm: that value lies among the data of a network's input, but maybe not elsewhere, so
+    there it is done only without pads, or without a shift.
     """
     return until_stable(_step, graph)
 
@@ -60,17 +62,30 @@ def _forward(graph: Graph, node: Node) -> Graph | None:
     if view is not None and layer.op != "dense":
         return None
     scale, shift = _parameters(graph, node)
-    if layer.op != "dense" and any(layer.ints("pads")):
-        zero = not any(layer.attrs["pad_value"])
-        if shift.any() or not zero:
-            return None
+    if not scale.all():
+        return None
+    padded = layer.op != "dense" and any(layer.ints("pads"))
+    if padded and graph.producer(node.inputs[0]) is not None and _moves_zero(layer, shift):
+        return None
     weights, bias = weights_after(graph, layer, scale, shift)
     folded, made = with_constants(graph, layer, {1: weights, 2: bias})
+    if padded:
+        folded = folded.with_attrs(pad_value=meaning(layer.attrs["pad_value"], scale, shift))
     if view is not None:
         opened = replace(view, inputs=node.inputs[:1])
         return swap_last(graph, [node, view, layer], [opened, folded], named(made))
     direct = replace(folded, inputs=(node.inputs[0], *folded.inputs[1:]))
     return swap_last(graph, [node, layer], [direct], named(made))
+
+
+def _moves_zero(layer: Node, shift: Array) -> bool:
+    return bool(shift.any()) or any(layer.attrs["pad_value"])
+
+
+def meaning(values: Sequence[float], scale: Array, shift: Array) -> tuple[float, ...]:
+    """The x for which ``x * scale + shift`` are the reals ``values``; one if all are the same."""
+    found = [float(v) + 0.0 for v in (np.asarray(values, np.float64) - shift) / scale]
+    return (found[0],) if len(set(found)) == 1 else tuple(found)
 
 
 def _parameters(graph: Graph, node: Node) -> tuple[Array, Array]:
