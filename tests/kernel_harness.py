@@ -465,7 +465,8 @@ __attribute__((section(".vectors"), used)) static void *const vectors[16] = {
     (void *)fault};
 #endif
 
-__attribute__((noinline)) static uint32_t differences(const void *got, const void *want, uint32_t size)
+__attribute__((noinline)) static uint32_t differences(const void *got, const void *want,
+                                                      uint32_t size)
 {
     const uint8_t *a = got;
     const uint8_t *b = want;

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mcuq.ir import Node
 from mcuq.qir import QGraph
 
-LEAST_SCRATCH = 3200  # bytes a block may always take
+LEAST_SCRATCH = 3400  # bytes a block may always take
 MOST_PIXELS = 64
 
 
@@ -60,8 +61,8 @@ def window(node: Node, qgraph: QGraph) -> Window:
 def block_pixels(pixels: int, pixel_bytes: int, budget: int) -> int:
     """Pixels of a block: even, all blocks about equal, at most ``budget`` bytes if two fit."""
     most = max(2, min(MOST_PIXELS, budget // pixel_bytes // 2 * 2))
-    blocks = -(-pixels // most)
-    return -(-(-(-pixels // blocks)) // 2) * 2
+    count = math.ceil(pixels / most)
+    return 2 * math.ceil(math.ceil(pixels / count) / 2)
 
 
 def blocks(pixels: int, block: int) -> Iterator[int]:
@@ -71,8 +72,10 @@ def blocks(pixels: int, block: int) -> Iterator[int]:
 
 
 def scratch_budget(node: Node, qgraph: QGraph) -> int:
-    """Scratch that does not raise the network's peak: what the largest step holds and this one
-    does not, and ``LEAST_SCRATCH`` in any case."""
+    """Bytes of scratch that do not raise the network's peak, or ``LEAST_SCRATCH``.
+
+    That is what the step that holds most has and this one has not.
+    """
     return max(LEAST_SCRATCH, max(_held(n, qgraph) for n in qgraph.nodes) - _held(node, qgraph))
 
 

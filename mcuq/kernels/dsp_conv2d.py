@@ -9,24 +9,26 @@ from mcuq.kernels.dsp_blocks import Window, block_pixels, blocks, scratch_budget
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
-_STATE_BYTES = 4 * (2 + 7)
+_STATE_BYTES = 4 * (2 + 8)
 
 
-def pack_weights(weights: Array, run: int) -> Array:
-    """(out_c, kh, kw, in_c) int8 -> pairs of channels interleaved by fours of their inputs.
+def pack_weights(weights: Array, bias: Array, shift: Array, run: int) -> Array:
+    """(out_c, kh, kw, in_c) int8 -> words: per pair of channels a head and interleaved weights.
 
-    Order of a channel's inputs: of all runs the whole fours, then of all runs what is left, then
-    zeros up to a multiple of 4. An odd last channel is its own partner. The 8 bytes at the end
-    may be read by a kernel, not used.
+    Head: both biases, then shift 0, shift 1 and the distance of the outputs (0 for an odd last
+    channel, which is its own partner). Order of a channel's inputs: of all runs the whole fours,
+    then of all runs what is left, then zeros up to a multiple of 8.
     """
     runs = weights.reshape(len(weights), -1, run)
     fours = run // 4 * 4
     flat = np.concatenate([v.reshape(len(runs), -1) for v in np.split(runs, [fours], axis=2)], 1)
-    flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 4)))
-    if len(flat) % 2:
-        flat = np.concatenate([flat, flat[-1:]])
-    pairs = flat.reshape(len(flat) // 2, 2, -1, 4).transpose(0, 2, 1, 3)
-    return np.concatenate([pairs.ravel(), np.zeros(8, np.int8)])
+    flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8)))
+    pairs = np.minimum(np.arange(len(flat) + len(flat) % 2), len(flat) - 1).reshape(-1, 2)
+    units = flat[pairs].reshape(len(pairs), 2, -1, 4).transpose(0, 2, 1, 3)
+    body = np.ascontiguousarray(units).reshape(len(pairs), -1).view("<i4")
+    info = shift[pairs[:, 0]] | shift[pairs[:, 1]] << 8 | (pairs[:, 1] - pairs[:, 0]) << 16
+    head = np.column_stack([bias[pairs], info]).astype(np.int32)
+    return np.concatenate([head, body], axis=1).ravel().astype(np.int32)
 
 
 def _run(at: Window) -> int:
@@ -70,13 +72,9 @@ def _scratch(at: Window, block: int) -> int:
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     at, block = window(node, qgraph), _block(node, qgraph)
     pitch, runs = at.dilation_h * at.in_w * at.in_c, at.kernel_h * at.kernel_w * at.in_c // _run(at)
-    arrays = (
-        ConstArray(
-            "weights", "int8_t", pack_weights(qgraph.data(node.inputs[1]), _run(at)), align=4
-        ),
-        ConstArray("bias", "int32_t", qgraph.data(node.inputs[2])),
-        ConstArray("shift", "int8_t", np.array(node.ints("shift"), np.int8)),
-    )
+    weights, bias = (qgraph.data(name) for name in node.inputs[1:])
+    packed = pack_weights(weights, bias, np.array(node.ints("shift")), _run(at))
+    arrays = (ConstArray("weights", "int32_t", packed),)
     numbers = (
         "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "pad_top", "pad_left",
     )  # fmt: skip
@@ -122,8 +120,8 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     at, block, units = window(node, qgraph), _block(node, qgraph), _units(window(node, qgraph))
     pairs = sum(-(-count // 2) for count in blocks(at.pixels, block))
     channel_pairs = -(-at.out_c // 2)
-    products = pairs * channel_pairs * (10 * units + 23 + 3 * ((units - 1) // 16))
-    widen_weights = -(-at.pixels // block) * channel_pairs * (70 + 6 * (units + units % 2))
+    products = pairs * channel_pairs * (10 * units + 20 + 3 * ((units - 1) // 16))
+    widen_weights = -(-at.pixels // block) * channel_pairs * (38 + 6 * (units + units % 2))
     return products + widen_weights + pairs * _patch_cost(at)
 
 

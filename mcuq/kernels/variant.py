@@ -73,6 +73,7 @@ class Variant:
     ``gap(node, qgraph, index)``: the output may start this many bytes (or more) *before* the start
     of input ``index`` and overlap it, because the kernel walks forward and never reads again what
     it has overwritten; 0 means in place; None means never overlap.
+    ``gap_exact``: the overlap is safe at exactly that distance only, not at more.
     """
 
     op: str
@@ -82,3 +83,4 @@ class Variant:
     accepts: Callable[[Node, QGraph], bool] = lambda node, qgraph: True
     needs: frozenset[str] = frozenset()
     gap: Callable[[Node, QGraph, int], int | None] = lambda node, qgraph, index: None
+    gap_exact: bool = False

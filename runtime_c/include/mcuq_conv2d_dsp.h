@@ -6,10 +6,9 @@
 #include <stdint.h>
 
 typedef struct {
-    const int8_t *weights; /* [pairs of channels][units][2][4], then 8 bytes; 4-byte aligned.
-                              Order of the inputs: the fours of every run, then the rests */
-    const int32_t *bias;   /* [out_c] */
-    const int8_t *shift;   /* [out_c], 0..31 */
+    const int32_t *weights; /* per pair of channels: bias_0, bias_1, shift_0 | shift_1 << 8 |
+                               distance of their outputs << 16, int8 [even units][2][4].
+                               Order of the inputs: the fours of every run, then the rests */
     int16_t in_h, in_w, in_c;
     int16_t out_h, out_w, out_c;
     int16_t pad_top, pad_left;
@@ -28,7 +27,7 @@ typedef struct {
 
 /** Any conv2d of one group. Blocks of `block` pixels are copied to scratch as int16 before their
  *  outputs are written, so out may overlap what all later blocks do not read (gap in kernels/dsp).
- *  in, out: any alignment. scratch: 36 + 16 * units (made even) + 8 * units * block bytes, and 16 *
+ *  in, out: any alignment. scratch: 40 + 16 * units (made even) + 8 * units * block bytes, and 16 *
  * units if not pixels_as_they_lie. */
 void mcuq_conv2d_s8_dsp(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_t *out,
                         void *scratch);

@@ -30,32 +30,75 @@ static inline void mcuq_dsp_widen4(int16_t *to, const int8_t *from)
     to[3] = from[3];
 }
 
-/** to[i] = from[i] in int16 order, for `units` units of 8 bytes, rounded up to an even count.
- *  0.75 instructions a byte. Registers: 8 data, 3 pointers. from, to: 4-byte aligned. */
-static inline void mcuq_dsp_widen(int16_t *to, const int8_t *from, int32_t units)
+/** Bytes 0 and 2 of x as int16 in one word. */
+static inline uint32_t mcuq_dsp_even(uint32_t x)
 {
-    const int8_t *end = from + 8 * (units + (units & 1));
 #if MCUQ_DSP_ASM
-    __asm volatile("1:\n"
-                   " ldmia %[from]!, {r5, r8, r10, r12}\n"
-                   " sxtb16 r4, r5\n"
-                   " sxtb16 r5, r5, ror #8\n"
-                   " sxtb16 r6, r8\n"
-                   " sxtb16 r8, r8, ror #8\n"
-                   " sxtb16 r9, r10\n"
-                   " sxtb16 r10, r10, ror #8\n"
-                   " sxtb16 r11, r12\n"
-                   " sxtb16 r12, r12, ror #8\n"
-                   " stmia %[to]!, {r4, r5, r6, r8-r12}\n"
-                   " cmp %[from], %[end]\n"
-                   " bne 1b\n"
-                   : [from] "+&r"(from), [to] "+&r"(to)
-                   : [end] "r"(end)
-                   : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "cc", "memory");
+    uint32_t y;
+    __asm("sxtb16 %0, %1" : "=r"(y) : "r"(x));
+    return y;
 #else
-    for (; from != end; from += 4, to += 4) {
-        mcuq_dsp_widen4(to, from);
-    }
+    return (uint16_t)(int8_t)(x & 0xffu) | ((uint32_t)(uint16_t)(int8_t)((x >> 16) & 0xffu) << 16);
+#endif
+}
+
+/** Bytes 1 and 3 of x as int16 in one word. */
+static inline uint32_t mcuq_dsp_odd(uint32_t x)
+{
+#if MCUQ_DSP_ASM
+    uint32_t y;
+    __asm("sxtb16 %0, %1, ror #8" : "=r"(y) : "r"(x));
+    return y;
+#else
+    return mcuq_dsp_even(x >> 8);
+#endif
+}
+
+/** (low half of a, low half of b) and (high half of a, high half of b). */
+static inline uint32_t mcuq_dsp_low(uint32_t a, uint32_t b)
+{
+#if MCUQ_DSP_ASM
+    uint32_t y;
+    __asm("pkhbt %0, %1, %2, lsl #16" : "=r"(y) : "r"(a), "r"(b));
+    return y;
+#else
+    return (a & 0xffffu) | (b << 16);
+#endif
+}
+
+static inline uint32_t mcuq_dsp_high(uint32_t a, uint32_t b)
+{
+#if MCUQ_DSP_ASM
+    uint32_t y;
+    __asm("pkhtb %0, %1, %2, asr #16" : "=r"(y) : "r"(b), "r"(a));
+    return y;
+#else
+    return (a >> 16) | (b & 0xffff0000u);
+#endif
+}
+
+/** acc + low(a) * low(b) + high(a) * high(b). */
+static inline int32_t mcuq_dsp_smlad(uint32_t a, uint32_t b, int32_t acc)
+{
+#if MCUQ_DSP_ASM
+    __asm("smlad %0, %1, %2, %0" : "+r"(acc) : "r"(a), "r"(b));
+    return acc;
+#else
+    return acc + (int16_t)(a & 0xffffu) * (int16_t)(b & 0xffffu) +
+           (int16_t)(a >> 16) * (int16_t)(b >> 16);
+#endif
+}
+
+/** Four bytes of any alignment, the first one lowest. */
+static inline uint32_t mcuq_dsp_load4(const int8_t *from)
+{
+#if MCUQ_DSP_ASM
+    uint32_t word;
+    memcpy(&word, from, 4);
+    return word;
+#else
+    return (uint8_t)from[0] | ((uint32_t)(uint8_t)from[1] << 8) |
+           ((uint32_t)(uint8_t)from[2] << 16) | ((uint32_t)(uint8_t)from[3] << 24);
 #endif
 }
 

@@ -7,22 +7,32 @@
 #include "mcuq_conv2d_dsp.h"
 #include "mcuq_dsp.h"
 
-/* What the inner loop needs for one pair of channels; its assembly knows this layout. */
+/* All channels of a block of pixels; the assembly knows this layout.
+ * weights: per pair of channels bias_0, bias_1, shift_0 | shift_1 << 8 | distance << 16, then units
+ * of 8 bytes (channel 0: 4, channel 1: 4), padded to an even count. distance: from channel 0 to
+ * channel 1 of the output, 0 for an odd last channel.
+ * stream: 2 + 4 * units + STATE_WORDS words (units made even). x: per pair of pixels `size` bytes
+ * of int16 (pixel 0: 4, pixel 1: 4); x_end: behind the whole pairs. An odd last pixel (tail) is
+ * its own partner there. */
 typedef struct {
-    int32_t shift_0, shift_1;
+    const int32_t *weights;
+    int32_t *stream;
+    const int16_t *x;
     int8_t *out;
-    int32_t pixel_pitch, channel_pitch;
+    int32_t channel_pairs, tail, turns, pitch;
     const int16_t *x_end;
-} pair_job;
+    int32_t size, units;
+} block_job;
 
-/* Words behind the weights that the inner loop keeps its state in. */
-enum { STATE_WORDS = 7, UNIT = 8 };
+enum { STATE_WORDS = 8, UNIT = 8 };
 
-/* All pixel pairs x .. job->x_end for one pair of channels.
- * stream: bias_0, bias_1, then `units` units of int16 weights (channel 0: 4, channel 1: 4), then
- * STATE_WORDS free words. x: per pixel pair `units` units (pixel 0: 4, pixel 1: 4).
- * Block: 2 pixels x 2 channels; 4 accumulators, 4 + 4 operands, 2 pointers: all 14 registers.
- * Cost: 10 instructions per 16 MAC (0.625), and 23 + 3 * (units / 16) per 4 outputs. */
+/* Per pair of channels the weights are widened to `stream`: 0.75 instructions a byte; then
+ * 2 pixels x 2 channels per turn: 4 accumulators, 4 + 4 operands, 2 pointers: all 14 registers.
+ * Cost: 10 instructions per 16 MAC (0.625), 20 per 4 outputs and 3 more per 64 inputs beyond the
+ * first 68, and about 35 per pair of channels.
+ * Frame: 0 where the loop is entered, 4 where it ends, then block_job from 8 on (units: the state).
+ * State behind the widened weights: shift_0, shift_1, out, pitch, distance, their sum, stream,
+ * x_end. */
 #if MCUQ_DSP_ASM
 #define PRODUCTS                                                                                   \
     " ldmia r0!, {r6-r9}\n ldmia r1!, {r10-r12, lr}\n"                                             \
@@ -31,30 +41,69 @@ enum { STATE_WORDS = 7, UNIT = 8 };
     " smlad r2, r7, r11, r2\n smlad r3, r7, lr, r3\n"                                              \
     " smlad r4, r9, r11, r4\n smlad r5, r9, lr, r5\n"
 #define PRODUCTS_4 PRODUCTS PRODUCTS PRODUCTS PRODUCTS
-MCUQ_DSP_NAKED static void run_pair(MCUQ_DSP_ARGUMENT const int16_t *x,
-                                    MCUQ_DSP_ARGUMENT int32_t *stream,
-                                    MCUQ_DSP_ARGUMENT int32_t units,
-                                    MCUQ_DSP_ARGUMENT const pair_job *job)
+MCUQ_DSP_NAKED static void run_channels(MCUQ_DSP_ARGUMENT const block_job *job)
 {
     __asm volatile("push {r4-r11, lr}\n"
-                   " sub sp, #12\n"
-                   /* state behind the weights: job, stream */
-                   " add r12, r1, r2, lsl #4\n"
-                   " add r12, #8\n"
-                   " str r12, [sp]\n"
-                   " ldmia r3, {r4-r9}\n"
-                   " mov r10, r1\n"
-                   " stmia r12, {r4-r10}\n"
-                   /* first unit apart; enter the loop so that whole turns remain */
-                   " subs r2, #1\n"
-                   " and r2, #15\n"
+                   " sub sp, #52\n"
+                   " add r1, sp, #8\n"
+                   " ldmia r0!, {r4-r9}\n"
+                   " stmia r1!, {r4-r9}\n"
+                   " ldr r5, [sp, #12]\n"
+                   " ldmia r0!, {r6-r10}\n"
+                   /* the first unit stands apart; enter the loop so that whole turns remain */
+                   " sub r2, r10, #1\n"
+                   " and r3, r2, #15\n"
                    " mov r4, #40\n"
-                   " mul r2, r4\n"
-                   " adr.w r5, 3f\n"
-                   " sub r5, r2\n"
-                   " orr r5, #1\n"
-                   " str r5, [sp, #4]\n"
+                   " mul r3, r4\n"
+                   " adr.w r4, 3f\n"
+                   " orr r4, #1\n"
+                   " sub r3, r4, r3\n"
+                   " adr.w r11, 5f\n"
+                   " cmp r2, #16\n"
+                   " it hs\n"
+                   " adrhs.w r11, 4f\n"
+                   " orr r11, #1\n"
+                   " strd r3, r11, [sp]\n"
+                   /* the state lies behind bias and weights */
+                   " add r10, r5, r10, lsl #4\n"
+                   " add r10, #8\n"
+                   " stmia r1!, {r6-r10}\n"
+                   "0:\n"
+                   " ldr r1, [sp, #8]\n"
+                   " ldr r2, [sp, #12]\n"
+                   " ldmia r1!, {r4-r6}\n"
+                   " stmia r2!, {r4, r5}\n"
+                   " mov r0, r6\n"
+                   " ldr r3, [sp, #32]\n"
                    "1:\n"
+                   " ldmia r1!, {r5, r7, r9, r11}\n"
+                   " sxtb16 r4, r5\n"
+                   " sxtb16 r5, r5, ror #8\n"
+                   " sxtb16 r6, r7\n"
+                   " sxtb16 r7, r7, ror #8\n"
+                   " sxtb16 r8, r9\n"
+                   " sxtb16 r9, r9, ror #8\n"
+                   " sxtb16 r10, r11\n"
+                   " sxtb16 r11, r11, ror #8\n"
+                   " stmia r2!, {r4-r11}\n"
+                   " subs r3, #1\n"
+                   " bne 1b\n"
+                   " str r1, [sp, #8]\n"
+                   " uxtb r6, r0\n"
+                   " ubfx r7, r0, #8, #8\n"
+                   " lsr r10, r0, #16\n"
+                   " ldrd r0, r8, [sp, #16]\n"
+                   " ldrd r9, lr, [sp, #36]\n"
+                   " add r11, r9, r10\n"
+                   " ldr r12, [sp, #12]\n"
+                   " ldr r1, [sp, #48]\n"
+                   " stmia r1, {r6-r12, lr}\n"
+                   " add r2, r8, #2\n"
+                   " str r2, [sp, #20]\n"
+                   " mov r1, r12\n"
+                   " cmp r0, lr\n"
+                   " beq.w 6f\n"
+                   "7:\n"
                    " ldmia r1!, {r2, r3, r10-r12, lr}\n"
                    " ldmia r0!, {r6-r9}\n"
                    " smlad r4, r8, r10, r2\n"
@@ -65,14 +114,19 @@ MCUQ_DSP_NAKED static void run_pair(MCUQ_DSP_ARGUMENT const int16_t *x,
                    " smlad r5, r9, lr, r5\n"
                    " smlad r2, r7, r11, r2\n"
                    " smlad r3, r7, lr, r3\n"
-                   " ldr pc, [sp, #4]\n"
+                   " ldr pc, [sp]\n"
                    ".balign 4\n"
                    "2:\n" PRODUCTS_4 PRODUCTS_4 PRODUCTS_4 PRODUCTS_4 ".balign 4\n"
                    "3:\n"
-                   " ldr r6, [sp]\n"
+                   " ldr pc, [sp, #4]\n"
+                   ".balign 4\n"
+                   "4:\n"
+                   " ldr r6, [sp, #48]\n"
                    " cmp r1, r6\n"
                    " bne.w 2b\n"
-                   " ldmia r1, {r6-r12}\n"
+                   ".balign 4\n"
+                   "5:\n"
+                   " ldmia r1, {r6-r12, lr}\n"
                    " asrs r2, r6\n"
                    " asrs r4, r6\n"
                    " asrs r3, r7\n"
@@ -83,34 +137,72 @@ MCUQ_DSP_NAKED static void run_pair(MCUQ_DSP_ARGUMENT const int16_t *x,
                    " ssat r5, #8, r5\n"
                    " strb r2, [r8]\n"
                    " strb r3, [r8, r10]\n"
-                   " add r8, r9\n"
-                   " strb r4, [r8]\n"
-                   " strb r5, [r8, r10]\n"
-                   " add r8, r9\n"
+                   " strb r4, [r8, r9]\n"
+                   " strb r5, [r8, r11]\n"
+                   " add r8, r8, r9, lsl #1\n"
                    " str r8, [r1, #8]\n"
                    " mov r1, r12\n"
-                   " cmp r0, r11\n"
-                   " bne.w 1b\n"
-                   " add sp, #12\n"
+                   " cmp r0, lr\n"
+                   " bne.w 7b\n"
+                   /* whole pairs done: an odd pixel once more, with a pitch of 0 */
+                   "6:\n"
+                   " cmp r9, #0\n"
+                   " beq 8f\n"
+                   " ldr r2, [sp, #28]\n"
+                   " cmp r2, #0\n"
+                   " beq 8f\n"
+                   " mov r9, #0\n"
+                   " mov r11, r10\n"
+                   " ldrd r2, r3, [sp, #44]\n"
+                   " add lr, r0, r2\n"
+                   " stmia r3, {r6-r12, lr}\n"
+                   " b.w 7b\n"
+                   "8:\n"
+                   " ldr r2, [sp, #24]\n"
+                   " subs r2, #1\n"
+                   " str r2, [sp, #24]\n"
+                   " bne.w 0b\n"
+                   " add sp, #52\n"
                    " pop {r4-r11, pc}\n");
 }
 #else
-static void run_pair(const int16_t *x, int32_t *stream, int32_t units, const pair_job *job)
+static void run_pixels(const block_job *job, int8_t *out, const int16_t *x, int32_t pitch,
+                       int32_t info)
 {
-    int8_t *out = job->out;
-    for (; x != job->x_end; x += UNIT * units, out += 2 * job->pixel_pitch) {
-        for (int32_t pixel = 0; pixel < 2; pixel++) {
-            for (int32_t channel = 0; channel < 2; channel++) {
-                const int16_t *w = (const int16_t *)(const void *)(stream + 2) + 4 * channel;
-                int32_t acc = stream[channel];
-                for (int32_t k = 0; k < 4 * units; k++) {
-                    const int32_t at = UNIT * (k / 4) + k % 4;
-                    acc += x[at + 4 * pixel] * w[at];
-                }
-                out[pixel * job->pixel_pitch + channel * job->channel_pitch] =
-                    mcuq_requant(acc, channel ? job->shift_1 : job->shift_0, -128, 127);
-            }
+    for (int32_t i = 0; i < 4; i++) {
+        const int32_t pixel = i >> 1;
+        const int32_t channel = i & 1;
+        const int16_t *w = (const int16_t *)(const void *)(job->stream + 2) + 4 * channel;
+        int32_t acc = job->stream[channel];
+        for (int32_t k = 0; k < 4 * job->units; k++) {
+            const int32_t at = UNIT * (k / 4) + k % 4;
+            acc += x[at + 4 * pixel] * w[at];
         }
+        out[pixel * pitch + channel * (info >> 16)] =
+            mcuq_requant(acc, (info >> (8 * channel)) & 31, -128, 127);
+    }
+}
+
+static void run_channels(const block_job *job)
+{
+    const int32_t *weights = job->weights;
+    for (int32_t c = 0; c < job->channel_pairs; c++) {
+        int16_t *to = (int16_t *)(void *)(job->stream + 2);
+        const int32_t info = weights[2];
+        const int8_t *from = (const int8_t *)(const void *)(weights + 3);
+        const int16_t *x = job->x;
+        int8_t *out = job->out + 2 * c;
+        memcpy(job->stream, weights, 8);
+        for (int32_t i = 0; i < 4 * job->turns; i++) {
+            mcuq_dsp_widen4(to + 4 * i, from + 4 * i);
+        }
+        for (; x != job->x_end; x += UNIT * job->units, out += 2 * job->pitch) {
+            run_pixels(job, out, x, job->pitch, info);
+        }
+        if (job->tail) {
+            run_pixels(job, out, x, 0, info);
+        }
+        weights += 3 + 4 * job->turns;
     }
 }
 #endif
@@ -328,45 +420,17 @@ static void widen_pixels(const mcuq_conv2d_dsp_params *p, const int8_t *in, int3
     }
 }
 
-/* All channels of `count` pixels, whose values lie at x. */
-static void run_block(const mcuq_conv2d_dsp_params *p, const int16_t *x, int32_t count, int8_t *out,
-                      int32_t *stream)
-{
-    const int32_t size = UNIT * p->units;
-    const int16_t *tail = x + (count >> 1) * size;
-    const int8_t *weights = p->weights;
-    pair_job job = {0, 0, out, 0, 1, NULL};
-    for (int32_t c = 0; c < p->out_c; c += 2, weights += size) {
-        const int32_t last = c + 1 == p->out_c;
-        mcuq_dsp_widen((int16_t *)(void *)(stream + 2), weights, p->units);
-        stream[0] = p->bias[c];
-        stream[1] = p->bias[c + 1 - last];
-        job.shift_0 = p->shift[c];
-        job.shift_1 = p->shift[c + 1 - last];
-        job.channel_pitch = 1 - last;
-        if (count > 1) {
-            job.out = out + c;
-            job.pixel_pitch = p->out_c;
-            job.x_end = tail;
-            run_pair(x, stream, p->units, &job);
-        }
-        if (count & 1) {
-            job.out = out + (count - 1) * p->out_c + c;
-            job.pixel_pitch = 0;
-            job.x_end = tail + size;
-            run_pair(tail, stream, p->units, &job);
-        }
-    }
-    mcuq_dsp_clamp(out, count * p->out_c, p->out_min, p->out_max);
-}
-
 void mcuq_conv2d_s8_dsp(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_t *out,
                         void *scratch)
 {
+    const int32_t turns = (p->units + 1) >> 1;
+    const int32_t size = UNIT * p->units;
     int32_t *stream = scratch;
-    int16_t *x = (int16_t *)(void *)(stream + 2 + 4 * p->units + STATE_WORDS);
+    int16_t *x = (int16_t *)(void *)(stream + 2 + 8 * turns + STATE_WORDS);
     int8_t *patches = (int8_t *)(void *)(x + 4 * p->units * p->block);
     cursor at = {in, 0, -p->pad_top, -p->pad_left, patches};
+    block_job job = {p->weights, stream, x,        NULL,    (p->out_c + 1) >> 1, 0, turns,
+                     p->out_c,   x,      2 * size, p->units};
     int32_t pixels = p->out_h * p->out_w;
     if (!p->pixels_as_they_lie) {
         memset(patches, 0, 16 * (uint32_t)p->units);
@@ -379,7 +443,11 @@ void mcuq_conv2d_s8_dsp(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_
         } else {
             widen_block(p, &at, count, x);
         }
-        run_block(p, x, count, out, stream);
+        job.out = out;
+        job.tail = count & 1;
+        job.x_end = x + (count >> 1) * size;
+        run_channels(&job);
+        mcuq_dsp_clamp(out, count * p->out_c, p->out_min, p->out_max);
         out += count * p->out_c;
         pixels -= count;
     }
