@@ -87,8 +87,9 @@ def shape_of(node: Node, qgraph: QGraph) -> Shape:
     out = qgraph.tensors[node.output].shape
     strides, dilations, pads = (node.ints(k) for k in ("strides", "dilations", "pads"))
     return Shape(
-        *x[1:], *out[1:], (weights[1], weights[2]), (strides[0], strides[1]),
-        (dilations[0], dilations[1]), (pads[0], pads[1], pads[2], pads[3]),
+        x[1], x[2], x[3], out[1], out[2], out[3], (weights[1], weights[2]),
+        (strides[0], strides[1]), (dilations[0], dilations[1]),
+        (pads[0], pads[1], pads[2], pads[3]),
     )  # fmt: skip
 
 

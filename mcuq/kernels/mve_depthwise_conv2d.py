@@ -177,8 +177,8 @@ class Plan:
         rows, width = _copied(self.sizes)
         s = self.sizes
         if self.cell == 1:
-            store = lines * (35 + 6 * round_up(blocks, 2))
-            copy = 30 + rows * (5 if width <= 8 else 11 + 4 * (width // 8))
+            store = lines * (35.0 + 6 * round_up(blocks, 2))
+            copy = 30.0 + rows * (5 if width <= 8 else 11 + 4 * (width // 8))
         else:
             store = 10 + lines * (45 + 20 * blocks) / 4
             narrow = 5 if width <= 4 else 7
@@ -283,7 +283,7 @@ def _store_masks(plan: Plan) -> tuple[int, ...]:
 
 def _fields(node: Node, plan: Plan) -> tuple[Field, ...]:
     s, (blocks, lines), (copy_h, copy_w) = plan.sizes, plan.counts, _copied(plan.sizes)
-    values = {
+    values: dict[str, int | tuple[int, ...]] = {
         "out_step": plan.out_step(*plan.along(plan.stored)),
         "out_across": plan.out_step(*plan.across),
         "in_h": s.image[0], "in_w": s.image[1], "in_c": s.in_c,

@@ -1,0 +1,68 @@
+"""Pools on cores with Helium (MVE): 16 or 8 channels at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mcuq.ir import Node
+from mcuq.kernels import avg_pool2d, max_pool2d, pool2d
+from mcuq.kernels.mve_blocks import NEEDS
+from mcuq.kernels.variant import Call, Variant
+from mcuq.qir import QGraph
+
+TAPS_MAX = 255  # 128 times as many fit 16 bits
+
+
+def _renamed(symbol: str, plain: Variant, node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    """The calls of the plain variant, which has the same parameters, with this symbol."""
+    return tuple(replace(call, symbol=symbol) for call in plain.lower(node, qgraph))
+
+
+def _taps(node: Node, qgraph: QGraph) -> tuple[int, int]:
+    """Pixels of the output; taps inside the input, of all windows together."""
+    win = pool2d.pool_window(node)
+    sizes = qgraph.tensors[node.inputs[0]].shape[1:3]
+    rows, columns = (int(win.inside(axis, size).sum()) for axis, size in enumerate(sizes))
+    out = qgraph.tensors[node.output].shape
+    return out[1] * out[2], rows * columns
+
+
+def _cost(node: Node, qgraph: QGraph, lanes: int, a_group: float, an_output: float) -> float:
+    """Per pixel, per group of ``lanes`` channels, 5.5 per tap of a group, and per output."""
+    pixels, taps = _taps(node, qgraph)
+    channels = qgraph.tensors[node.output].shape[3]
+    groups = -(-channels // lanes)
+    return 60 + pixels * (45 + groups * a_group + channels * an_output) + 5.5 * taps * groups
+
+
+def _cost_average(node: Node, qgraph: QGraph) -> float:
+    """A division per output, or a shift where all taps are a power of two."""
+    area = pool2d.pool_window(node).area()
+    divided = area & (area - 1) != 0
+    return _cost(node, qgraph, 8, 25 if divided else 60, 15 if divided else 0)
+
+
+def _accepts_average(node: Node, qgraph: QGraph) -> bool:
+    return pool2d.pool_window(node).area() <= TAPS_MAX
+
+
+_MAX, _AVERAGE = "mcuq_max_pool2d_s8_mve", "mcuq_avg_pool2d_s8_mve"
+VARIANTS = (
+    Variant(
+        "max_pool2d",
+        _MAX,
+        lambda node, qgraph: _renamed(_MAX, max_pool2d.VARIANTS[0], node, qgraph),
+        lambda node, qgraph, cpu: _cost(node, qgraph, 16, 25, 0),
+        needs=NEEDS,
+        gap=pool2d.gap,
+    ),
+    Variant(
+        "avg_pool2d",
+        _AVERAGE,
+        lambda node, qgraph: _renamed(_AVERAGE, avg_pool2d.VARIANTS[0], node, qgraph),
+        lambda node, qgraph, cpu: _cost_average(node, qgraph),
+        _accepts_average,
+        NEEDS,
+        pool2d.gap,
+    ),
+)
