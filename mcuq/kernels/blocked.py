@@ -74,12 +74,12 @@ def _weights(node: Node, qgraph: QGraph) -> Array:
 
 
 def _channels(node: Node, qgraph: QGraph, pairs: Sequence[Sequence[object]]) -> ConstArray:
-    """[out_c][2]: bias; shift + 32 * number of extra pairs."""
+    """[out_c][2]: bias; shift + 256 * number of extra pairs."""
     bias = np.asarray(qgraph.data(node.inputs[2]), np.int64)
     counts = np.array([len(row) for row in pairs])
-    second = np.asarray(node.ints("shift")) + 32 * counts
+    second = np.asarray(node.ints("shift")) + 256 * counts
     data = np.stack([bias, second], 1).astype(np.int32)
-    comment = "bias with rounding constant and zeros; shift + 32 * extra pairs"
+    comment = "bias with rounding constant and zeros; shift + 256 * extra pairs"
     return ConstArray("channels", "int32_t", data, comment)
 
 

@@ -15,7 +15,7 @@
 
 typedef struct {
     const int8_t *weights;
-    const int32_t *channels; /* [out_c][2]: bias; shift + 32 * number of pairs in extra */
+    const int32_t *channels; /* [out_c][2]: bias; shift + 256 * number of pairs in extra */
     const uint8_t *extra;    /* NULL if no channel has any */
     int32_t taps;            /* kernel_h * kernel_w * in_c, to a multiple of 4 */
     int16_t in_h, in_w, in_c;

@@ -40,37 +40,57 @@ static inline uint32_t mcuq_pair_high(uint32_t a)
     return (uint32_t)((int32_t)(a + 0x8000U) >> 16);
 }
 
-/** acc[0..3] = bias + the dot products of `taps` weights (a multiple of 4, not 0) with the low and
- *  high halves of x[0], x[2], ... and of x[1], x[3], ...: four pixels, one output channel. */
+/** Four pixels, all output channels. The assembly knows the members by their places: words. */
+typedef struct {
+    const uint32_t *x;       /* [taps][2]: pair words of pixels 0, 1 and of pixels 2, 3 */
+    int32_t taps;            /* a multiple of 4, not 0; negative on Armv6-M: MCUQ_PAIR_TAPS */
+    int8_t *out;             /* of pixel 0 */
+    const int8_t *end;       /* of these */
+    int32_t place[3];        /* where the outputs of pixels 1 to 3 lie from those of pixel 0 */
+    const int32_t *channels; /* per channel: bias; shift + 256 * number of pairs in extra */
+    const uint8_t *extra;    /* (skip, weight): what the groups could not hold; skip taps on */
+    const int8_t *weights;   /* [channels][taps] */
+} mcuq_pair_block;
+
 #if defined(__thumb__) && !defined(__thumb2__)
 
+#define MCUQ_PAIR_TAPS(taps) (-(taps))
+
 /* Armv6-M. Per group of 4 taps, 16 products: 3 ldm, 8 for the weights (ldrsb and its index), 8
- * muls, 6 adds, 8 to take the halves apart, 1 branch: 2.1 instructions a product.
- * r0 x, r1 end of weights, r2 weight, r3-r6 pair words and their products, r7 index (saved in lr:
- * it may be the frame pointer), r8-r11 H, R of the first and of the second pair, r12 2^15. */
-static inline void mcuq_pair_4x1(const int8_t *weights, const uint32_t *x, int32_t taps,
-                                 int32_t bias, int32_t acc[4])
+ * muls, 6 adds, 8 to take the halves apart, 1 branch: 2.1 instructions a product. 56 more for each
+ * channel, 20 for each extra pair. The block but for weights lies on the stack.
+ * r0 x, r1 end of weights, r2 weight, r3-r6 pair words and their products, then the outputs, r7
+ * index (saved: it may be the frame pointer), r8-r11 H, R of the first and of the second pair, r12
+ * 2^15, lr shift and number of extras. */
+static inline void mcuq_pair_run(const mcuq_pair_block *block)
 {
-    register const uint32_t *r0 __asm__("r0") = x;
-    register const int8_t *r1 __asm__("r1") = weights + taps;
-    register int32_t r2 __asm__("r2") = -taps;
-    register int32_t r3 __asm__("r3") = bias;
-    register int32_t r4 __asm__("r4");
-    register int32_t r5 __asm__("r5");
-    register int32_t r6 __asm__("r6");
+    register const mcuq_pair_block *r0 __asm__("r0") = block;
+    register const int8_t *r1 __asm__("r1") = block->weights;
     __asm__ volatile(".syntax unified\n\t"
-                     "mov lr, r7\n\t"
-                     "movs r7, r2\n\t"
-                     "mov r8, r3\n\t"
-                     "mov r10, r3\n\t"
-                     "lsls r4, r3, #16\n\t"
-                     "adds r3, r3, r4\n\t"
-                     "mov r9, r3\n\t"
-                     "mov r11, r3\n\t"
+                     "push {r7}\n\t"
+                     "adds r0, #16\n\t"
+                     "ldmia r0!, {r2, r3, r4, r5, r6}\n\t"
+                     "push {r2, r3, r4, r5, r6}\n\t"
+                     "subs r0, #36\n\t"
+                     "ldmia r0!, {r4, r5, r6, r7}\n\t"
+                     "push {r4, r5, r6, r7}\n\t"
                      "movs r3, #0x80\n\t"
                      "lsls r3, r3, #8\n\t"
-                     "mov r12, r3\n"
-                     "1:\tldmia r0!, {r3, r4, r5, r6}\n\t"
+                     "mov r12, r3\n\t"
+                     "1:\tldr r3, [sp, #28]\n\t"
+                     "ldmia r3!, {r4, r5}\n\t"
+                     "str r3, [sp, #28]\n\t"
+                     "mov lr, r5\n\t"
+                     "mov r8, r4\n\t"
+                     "mov r10, r4\n\t"
+                     "lsls r5, r4, #16\n\t"
+                     "adds r4, r4, r5\n\t"
+                     "mov r9, r4\n\t"
+                     "mov r11, r4\n\t"
+                     "ldr r0, [sp, #0]\n\t"
+                     "ldr r7, [sp, #4]\n\t"
+                     "subs r1, r1, r7\n\t"
+                     "2:\tldmia r0!, {r3, r4, r5, r6}\n\t"
                      "ldrsb r2, [r1, r7]\n\t"
                      "adds r7, #1\n\t"
                      "muls r3, r2\n\t"
@@ -103,48 +123,125 @@ static inline void mcuq_pair_4x1(const int8_t *weights, const uint32_t *x, int32
                      "asrs r4, r4, #16\n\t"
                      "add r10, r4\n\t"
                      "adds r7, #1\n\t"
-                     "bne 1b\n\t"
-                     "mov r7, lr\n\t"
-                     "mov r4, r8\n\t"
+                     "bne 2b\n\t"
+                     "mov r2, lr\n\t"
+                     "lsrs r7, r2, #8\n\t"
+                     "bne 5f\n\t"
+                     "3:\tmov r4, r8\n\t"
                      "lsls r5, r4, #16\n\t"
                      "mov r3, r9\n\t"
                      "subs r3, r3, r5\n\t"
                      "mov r6, r10\n\t"
-                     "lsls r2, r6, #16\n\t"
+                     "lsls r7, r6, #16\n\t"
                      "mov r5, r11\n\t"
-                     "subs r5, r5, r2"
-                     : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3), "=r"(r4), "=r"(r5), "=r"(r6)
+                     "subs r5, r5, r7\n\t"
+                     "asrs r3, r2\n\t"
+                     "asrs r4, r2\n\t"
+                     "asrs r5, r2\n\t"
+                     "asrs r6, r2\n\t"
+                     "sxtb r0, r3\n\t"
+                     "cmp r0, r3\n\t"
+                     "bne 13f\n\t"
+                     "23:\tsxtb r0, r4\n\t"
+                     "cmp r0, r4\n\t"
+                     "bne 14f\n\t"
+                     "24:\tsxtb r0, r5\n\t"
+                     "cmp r0, r5\n\t"
+                     "bne 15f\n\t"
+                     "25:\tsxtb r0, r6\n\t"
+                     "cmp r0, r6\n\t"
+                     "bne 16f\n\t"
+                     "26:\tldr r0, [sp, #8]\n\t"
+                     "strb r3, [r0]\n\t"
+                     "ldr r7, [sp, #16]\n\t"
+                     "strb r4, [r0, r7]\n\t"
+                     "ldr r7, [sp, #20]\n\t"
+                     "strb r5, [r0, r7]\n\t"
+                     "ldr r7, [sp, #24]\n\t"
+                     "strb r6, [r0, r7]\n\t"
+                     "adds r0, #1\n\t"
+                     "str r0, [sp, #8]\n\t"
+                     "ldr r7, [sp, #12]\n\t"
+                     "cmp r0, r7\n\t"
+                     "bne 1b\n\t"
+                     "b 9f\n\t"
+                     "5:\tldr r0, [sp, #0]\n\t"
+                     "ldr r6, [sp, #32]\n\t"
+                     "6:\tldrb r3, [r6]\n\t"
+                     "lsls r3, r3, #3\n\t"
+                     "adds r0, r0, r3\n\t"
+                     "ldrb r5, [r6, #1]\n\t"
+                     "sxtb r5, r5\n\t"
+                     "ldr r3, [r0]\n\t"
+                     "ldr r4, [r0, #4]\n\t"
+                     "muls r3, r5\n\t"
+                     "muls r4, r5\n\t"
+                     "add r9, r3\n\t"
+                     "add r3, r12\n\t"
+                     "asrs r3, r3, #16\n\t"
+                     "add r8, r3\n\t"
+                     "add r11, r4\n\t"
+                     "add r4, r12\n\t"
+                     "asrs r4, r4, #16\n\t"
+                     "add r10, r4\n\t"
+                     "adds r6, #2\n\t"
+                     "subs r7, #1\n\t"
+                     "bne 6b\n\t"
+                     "str r6, [sp, #32]\n\t"
+                     "b 3b\n\t"
+                     "13:\tasrs r3, r3, #31\n\t"
+                     "movs r0, #127\n\t"
+                     "eors r3, r0\n\t"
+                     "b 23b\n\t"
+                     "14:\tasrs r4, r4, #31\n\t"
+                     "movs r0, #127\n\t"
+                     "eors r4, r0\n\t"
+                     "b 24b\n\t"
+                     "15:\tasrs r5, r5, #31\n\t"
+                     "movs r0, #127\n\t"
+                     "eors r5, r0\n\t"
+                     "b 25b\n\t"
+                     "16:\tasrs r6, r6, #31\n\t"
+                     "movs r0, #127\n\t"
+                     "eors r6, r0\n\t"
+                     "b 26b\n\t"
+                     "9:\tadd sp, #36\n\t"
+                     "pop {r7}"
+                     : "+r"(r0), "+r"(r1)
                      :
-                     : "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
-    acc[0] = r3;
-    acc[1] = r4;
-    acc[2] = r5;
-    acc[3] = r6;
+                     : "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc",
+                       "memory");
 }
 
 #elif defined(__thumb2__)
 
+#define MCUQ_PAIR_TAPS(taps) (taps)
+
 /* Armv7-M and up. Per group of 4 taps, 16 products: 2 ldm, 4 ldrsb, 8 mul and mla, 6 to take the
- * halves apart, 2 for the loop: 1.4 instructions a product.
+ * halves apart, 1 for the loop (two groups a turn): 1.3 instructions a product. 38 more for each
+ * channel, 14 for each extra pair. The block but for weights lies on the stack.
  * r0 x, r1 weights, r2 count, r3 weight, r4-r6 and r8-r10 pair words, r4 and r5 also the groups'
  * sums, r11, r12 R, H of the first pair, r7 (saved: it may be the frame pointer), lr of the second.
  */
-static inline void mcuq_pair_4x1(const int8_t *weights, const uint32_t *x, int32_t taps,
-                                 int32_t bias, int32_t acc[4])
+static inline void mcuq_pair_run(const mcuq_pair_block *block)
 {
-    register const uint32_t *r0 __asm__("r0") = x;
-    register const int8_t *r1 __asm__("r1") = weights;
-    register int32_t r2 __asm__("r2") = taps;
-    register int32_t r3 __asm__("r3") = bias;
-    register int32_t r4 __asm__("r4");
-    register int32_t r5 __asm__("r5");
-    register int32_t r6 __asm__("r6");
+    register const mcuq_pair_block *r0 __asm__("r0") = block;
+    register const int8_t *r1 __asm__("r1") = block->weights;
     __asm__ volatile("push {r7}\n\t"
-                     "mov r12, r3\n\t"
-                     "mov lr, r3\n\t"
-                     "add r11, r3, r3, lsl #16\n\t"
-                     "mov r7, r11\n"
-                     "1:\tldmia r0!, {r4, r5, r6, r8}\n\t"
+                     "ldmia r0, {r2, r3, r4, r5, r6, r8, r9, r10, r11}\n\t"
+                     "push {r2, r3, r4, r5, r6, r8, r9, r10, r11}\n\t"
+                     "1:\tldr r3, [sp, #28]\n\t"
+                     "ldr r12, [r3], #8\n\t"
+                     "str r3, [sp, #28]\n\t"
+                     "mov lr, r12\n\t"
+                     "add r11, r12, r12, lsl #16\n\t"
+                     "mov r7, r11\n\t"
+                     "ldrd r0, r2, [sp]\n\t"
+                     "tst r2, #4\n\t"
+                     "it ne\n\t"
+                     "addne r2, r2, #4\n\t"
+                     "bne 3f\n\t"
+                     "2:\tldmia r0!, {r4, r5, r6, r8}\n\t"
                      "ldrsb r3, [r1], #1\n\t"
                      "mul r4, r4, r3\n\t"
                      "mul r5, r5, r3\n\t"
@@ -164,56 +261,134 @@ static inline void mcuq_pair_4x1(const int8_t *weights, const uint32_t *x, int32
                      "add r7, r7, r5\n\t"
                      "add r5, r5, #0x8000\n\t"
                      "add lr, lr, r5, asr #16\n\t"
-                     "subs r2, r2, #4\n\t"
-                     "bne 1b\n\t"
-                     "sub r3, r11, r12, lsl #16\n\t"
-                     "mov r4, r12\n\t"
+                     "3:\tldmia r0!, {r4, r5, r6, r8}\n\t"
+                     "ldrsb r3, [r1], #1\n\t"
+                     "mul r4, r4, r3\n\t"
+                     "mul r5, r5, r3\n\t"
+                     "ldrsb r3, [r1], #1\n\t"
+                     "mla r4, r6, r3, r4\n\t"
+                     "mla r5, r8, r3, r5\n\t"
+                     "ldmia r0!, {r6, r8, r9, r10}\n\t"
+                     "ldrsb r3, [r1], #1\n\t"
+                     "mla r4, r6, r3, r4\n\t"
+                     "mla r5, r8, r3, r5\n\t"
+                     "ldrsb r3, [r1], #1\n\t"
+                     "mla r4, r9, r3, r4\n\t"
+                     "mla r5, r10, r3, r5\n\t"
+                     "add r11, r11, r4\n\t"
+                     "add r4, r4, #0x8000\n\t"
+                     "add r12, r12, r4, asr #16\n\t"
+                     "add r7, r7, r5\n\t"
+                     "add r5, r5, #0x8000\n\t"
+                     "add lr, lr, r5, asr #16\n\t"
+                     "subs r2, r2, #8\n\t"
+                     "bne 2b\n\t"
+                     "ldr r3, [sp, #28]\n\t"
+                     "ldr r2, [r3, #-4]\n\t"
+                     "lsrs r4, r2, #8\n\t"
+                     "bne 5f\n\t"
+                     "4:\tsub r3, r11, r12, lsl #16\n\t"
                      "sub r5, r7, lr, lsl #16\n\t"
-                     "mov r6, lr\n\t"
+                     "asr r3, r3, r2\n\t"
+                     "asr r4, r12, r2\n\t"
+                     "asr r5, r5, r2\n\t"
+                     "asr r6, lr, r2\n\t"
+                     "ssat r3, #8, r3\n\t"
+                     "ssat r4, #8, r4\n\t"
+                     "ssat r5, #8, r5\n\t"
+                     "ssat r6, #8, r6\n\t"
+                     "ldrd r7, r8, [sp, #8]\n\t"
+                     "ldrd r9, r10, [sp, #16]\n\t"
+                     "ldr r11, [sp, #24]\n\t"
+                     "strb r4, [r7, r9]\n\t"
+                     "strb r5, [r7, r10]\n\t"
+                     "strb r6, [r7, r11]\n\t"
+                     "strb r3, [r7], #1\n\t"
+                     "str r7, [sp, #8]\n\t"
+                     "cmp r7, r8\n\t"
+                     "bne 1b\n\t"
+                     "b 7f\n\t"
+                     "5:\tldr r0, [sp]\n\t"
+                     "ldr r6, [sp, #32]\n\t"
+                     "6:\tldrb r3, [r6], #2\n\t"
+                     "ldrsb r5, [r6, #-1]\n\t"
+                     "add r0, r0, r3, lsl #3\n\t"
+                     "ldrd r8, r9, [r0]\n\t"
+                     "mul r8, r8, r5\n\t"
+                     "mul r9, r9, r5\n\t"
+                     "add r11, r11, r8\n\t"
+                     "add r8, r8, #0x8000\n\t"
+                     "add r12, r12, r8, asr #16\n\t"
+                     "add r7, r7, r9\n\t"
+                     "add r9, r9, #0x8000\n\t"
+                     "add lr, lr, r9, asr #16\n\t"
+                     "subs r4, r4, #1\n\t"
+                     "bne 6b\n\t"
+                     "str r6, [sp, #32]\n\t"
+                     "b 4b\n\t"
+                     "7:\tadd sp, #36\n\t"
                      "pop {r7}"
-                     : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3), "=r"(r4), "=r"(r5), "=r"(r6)
+                     : "+r"(r0), "+r"(r1)
                      :
-                     : "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
-    acc[0] = r3;
-    acc[1] = r4;
-    acc[2] = r5;
-    acc[3] = r6;
+                     : "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc",
+                       "memory");
 }
 
 #else
 
-static inline void mcuq_pair_4x1(const int8_t *weights, const uint32_t *x, int32_t taps,
-                                 int32_t bias, int32_t acc[4])
+#define MCUQ_PAIR_TAPS(taps) (taps)
+
+/** R and H of one pair of pixels. */
+typedef struct {
+    uint32_t all, high;
+} mcuq_pair_sums;
+
+static inline void mcuq_pair_add(mcuq_pair_sums *sums, uint32_t group)
 {
-    const int8_t *const end = weights + taps;
-    uint32_t h0 = (uint32_t)bias;
-    uint32_t h1 = h0;
-    uint32_t r0 = h0 + (h0 << 16);
-    uint32_t r1 = r0;
-    do {
-        uint32_t w = (uint32_t)weights[0];
-        uint32_t a = w * x[0];
-        uint32_t b = w * x[1];
-        w = (uint32_t)weights[1];
-        a += w * x[2];
-        b += w * x[3];
-        w = (uint32_t)weights[2];
-        a += w * x[4];
-        b += w * x[5];
-        w = (uint32_t)weights[3];
-        a += w * x[6];
-        b += w * x[7];
-        r0 += a;
-        r1 += b;
-        h0 += mcuq_pair_high(a);
-        h1 += mcuq_pair_high(b);
-        weights += 4;
-        x += 8;
-    } while (weights != end);
-    acc[0] = (int32_t)(r0 - (h0 << 16));
-    acc[1] = (int32_t)h0;
-    acc[2] = (int32_t)(r1 - (h1 << 16));
-    acc[3] = (int32_t)h1;
+    sums->all += group;
+    sums->high += mcuq_pair_high(group);
+}
+
+static inline void mcuq_pair_store(const mcuq_pair_sums *sums, int32_t shift, int8_t *low,
+                                   int8_t *high)
+{
+    *low = mcuq_requant_s8((int32_t)(sums->all - (sums->high << 16)), shift);
+    *high = mcuq_requant_s8((int32_t)sums->high, shift);
+}
+
+static inline void mcuq_pair_run(const mcuq_pair_block *block)
+{
+    const int8_t *weights = block->weights;
+    const int32_t *channel = block->channels;
+    const uint8_t *extra = block->extra;
+    const int32_t taps = block->taps;
+    for (int8_t *out = block->out; out != block->end; out++) {
+        const uint32_t bias = (uint32_t)channel[0];
+        const uint32_t *x = block->x;
+        mcuq_pair_sums a = {bias + (bias << 16), bias};
+        mcuq_pair_sums b = a;
+        for (const int8_t *const end = weights + taps; weights != end; weights += 4) {
+            const uint32_t w0 = (uint32_t)weights[0];
+            const uint32_t w1 = (uint32_t)weights[1];
+            const uint32_t w2 = (uint32_t)weights[2];
+            const uint32_t w3 = (uint32_t)weights[3];
+            mcuq_pair_add(&a, w0 * x[0] + w1 * x[2] + w2 * x[4] + w3 * x[6]);
+            mcuq_pair_add(&b, w0 * x[1] + w1 * x[3] + w2 * x[5] + w3 * x[7]);
+            x += 8;
+        }
+        x = block->x;
+        for (int32_t extras = channel[1] >> 8; extras > 0; extras--) {
+            x += 2 * extra[0];
+            const uint32_t weight = (uint32_t)(int8_t)extra[1];
+            mcuq_pair_add(&a, weight * x[0]);
+            mcuq_pair_add(&b, weight * x[1]);
+            extra += 2;
+        }
+        const int32_t shift = channel[1] & 31;
+        mcuq_pair_store(&a, shift, out, out + block->place[0]);
+        mcuq_pair_store(&b, shift, out + block->place[1], out + block->place[2]);
+        channel += 2;
+    }
 }
 
 #endif

@@ -61,64 +61,29 @@ static void gather(const mcuq_conv2d_block_params *p, const int8_t *in, const pl
     }
 }
 
-/* Adds the weights that the groups could not hold. */
-static void add_extra(const uint8_t *extra, int32_t count, const uint32_t *x, int32_t acc[4])
-{
-    for (; count > 0; count--) {
-        x += 2 * extra[0];
-        const uint32_t weight = (uint32_t)(int8_t)extra[1];
-        for (int32_t i = 0; i < 2; i++) {
-            const uint32_t a = x[i] * weight;
-            const uint32_t high = mcuq_pair_high(a);
-            acc[2 * i] += (int32_t)(a - (high << 16));
-            acc[2 * i + 1] += (int32_t)high;
-        }
-        extra += 2;
-    }
-}
-
-/* The outputs of one channel, out_c bytes apart. */
-static inline void store(const mcuq_conv2d_block_params *p, const int32_t acc[4], int32_t shift,
-                         int32_t count, int8_t *out)
-{
-    const int32_t step = p->out_c;
-    if (p->narrow || count != 4) {
-        for (int32_t i = 0; i < count; i++) {
-            *out = mcuq_requant(acc[i], shift, p->out_min, p->out_max);
-            out += step;
-        }
-        return;
-    }
-    *out = mcuq_requant_s8(acc[0], shift);
-    out += step;
-    *out = mcuq_requant_s8(acc[1], shift);
-    out += step;
-    *out = mcuq_requant_s8(acc[2], shift);
-    out += step;
-    *out = mcuq_requant_s8(acc[3], shift);
-}
-
-/* All output channels of `count` pixels. */
+/* All output channels of `count` pixels; those that are missing repeat the last. */
 static void run_block(const mcuq_conv2d_block_params *p, const uint32_t *x, int32_t count,
                       int8_t *out)
 {
-    const int8_t *weights = p->weights;
-    const int32_t *channel = p->channels;
-    const uint8_t *extra = p->extra;
-    const int32_t taps = p->taps;
-    const int8_t *const end = out + p->out_c;
-    for (; out != end; out++) {
-        const int32_t shift = channel[1] & 31;
-        const int32_t extras = channel[1] >> 5;
-        int32_t acc[4];
-        mcuq_pair_4x1(weights, x, taps, channel[0], acc);
-        if (extras != 0) {
-            add_extra(extra, extras, x, acc);
-            extra += 2 * extras;
+    const int32_t last = (count - 1) * p->out_c;
+    mcuq_pair_block block = {
+        .x = x,
+        .taps = MCUQ_PAIR_TAPS(p->taps),
+        .out = out,
+        .end = out + p->out_c,
+        .channels = p->channels,
+        .extra = p->extra,
+        .weights = p->weights,
+    };
+    for (int32_t i = 0; i < 3; i++) {
+        const int32_t apart = (i + 1) * p->out_c;
+        block.place[i] = (apart < last) ? apart : last;
+    }
+    mcuq_pair_run(&block);
+    if (p->narrow) {
+        for (int32_t i = 0; i < last + p->out_c; i++) {
+            out[i] = (int8_t)mcuq_clamp(out[i], p->out_min, p->out_max);
         }
-        store(p, acc, shift, count, out);
-        weights += taps;
-        channel += 2;
     }
 }
 
@@ -137,7 +102,7 @@ void mcuq_conv2d_s8_block(const mcuq_conv2d_block_params *p, const int8_t *in, i
         const int32_t count = (pixels < 4) ? pixels : 4;
         place at[4];
         for (int32_t i = 0; i < 4; i++) {
-            at[i] = (i < count) ? next : at[0];
+            at[i] = (i < count) ? next : at[count - 1];
             next.x += p->stride_w;
             if (next.x == end) {
                 next.x = left;
