@@ -13,11 +13,11 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mcuq import boards, build, fit, stack
+from mcuq import boards, build, stack
 from mcuq.boards import Board
 from mcuq.emit import kernel_files
 from mcuq.entry import Entry
-from mcuq.kernels import VARIANTS
+from mcuq.kernels import VARIANTS, sizes
 
 CORES = {
     "cortex-m0": "mps2_an385_m0",
@@ -76,7 +76,7 @@ def main() -> None:
         print(
             f"{core}: {len(table[core])} kernels, {sum(s['flash'] for s in table[core].values())} B"
         )
-    fit.SIZES.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
+    sizes.FILE.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

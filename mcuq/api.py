@@ -94,6 +94,7 @@ def compile(
     *,
     board: AnyBoard | None = None,
     name: str | None = None,
+    prefer: str = "balanced",
     config: Config | None = None,
     progress: Progress = silent,
 ) -> Model:
@@ -106,6 +107,7 @@ def compile(
             calibration,
             board=target,
             name=name,
+            prefer=prefer,
             config=config,
             progress=progress,
         )

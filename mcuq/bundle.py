@@ -31,6 +31,7 @@ class Bundle:
     source: str
     digest: str
     board: Board | None
+    prefer: str
     graph: Graph
     qgraph: QGraph
     vectors: Mapping[str, Array]
@@ -58,13 +59,14 @@ def dump(bundle: Bundle) -> bytes:
         "source": bundle.source,
         "digest": bundle.digest,
         "board": asdict(bundle.board) if bundle.board else None,
+        "prefer": bundle.prefer,
         "graph": _graph(bundle.graph, arrays),
         "qgraph": _graph(bundle.qgraph, arrays),
         "vectors": {name: arrays.put(v) for name, v in sorted(bundle.vectors.items())},
     }
     text = np.frombuffer(json.dumps(facts, default=_scalar).encode(), np.uint8)
     stream = io.BytesIO()
-    np.savez_compressed(stream, facts=text, **arrays.stored)
+    np.savez_compressed(stream, allow_pickle=False, facts=text, **arrays.stored)
     return stream.getvalue()
 
 
@@ -91,7 +93,7 @@ def _graph(graph: Graph | QGraph, arrays: _Arrays) -> dict[str, Any]:
         "inputs": [_port(p, arrays) for p in graph.inputs],
         "outputs": [_port(p, arrays) for p in graph.outputs],
         "nodes": [[n.op, n.name, n.inputs, n.outputs, dict(n.attrs)] for n in graph.nodes],
-        "tensors": [_tensor(t, arrays) for _, t in sorted(graph.tensors.items())],
+        "tensors": [_tensor(graph.tensors[name], arrays) for name in sorted(graph.tensors)],
     }
 
 
@@ -110,37 +112,52 @@ def _tensor(tensor: Tensor | QTensor, arrays: _Arrays) -> list[Any]:
 def _bundle(facts: dict[str, Any], arrays: Mapping[str, Array]) -> Bundle:
     if facts["format"] != _FORMAT:
         raise ValueError(f"format {facts['format']}")
-
-    def array(number: int | None) -> Array | None:
-        return None if number is None else arrays[f"a{number}"]
-
-    def port(p: list[Any]) -> Port:
-        order = array(p[3])
-        return Port(p[0], p[1], tuple(p[2]), order, p[4], tuple(p[5]), tuple(p[6]))
-
-    def node(n: list[Any]) -> Node:
-        attrs = {key: _tuples(value) for key, value in n[4].items()}
-        return Node(n[0], n[1], tuple(n[2]), tuple(n[3]), attrs)
-
-    def parts(g: dict[str, Any]) -> tuple[Any, ...]:
-        ports = (tuple(port(p) for p in g[side]) for side in ("inputs", "outputs"))
-        return (g["name"], *ports, tuple(node(n) for n in g["nodes"]))
-
-    graph, qgraph = facts["graph"], facts["qgraph"]
-    tensors = {t[0]: Tensor(t[0], tuple(t[1]), array(t[2])) for t in graph["tensors"]}
-    qtensors = {
-        t[0]: QTensor(t[0], tuple(t[1]), t[3], _tuples(t[4]), t[5], array(t[2]))
-        for t in qgraph["tensors"]
-    }
+    reader = _Reader(arrays)
     return Bundle(
         facts["id"],
         facts["source"],
         facts["digest"],
         _board(facts["board"]) if facts["board"] else None,
-        Graph(*parts(graph), tensors),
-        QGraph(*parts(qgraph), qtensors),
+        facts["prefer"],
+        reader.graph(facts["graph"]),
+        reader.qgraph(facts["qgraph"]),
         {name: arrays[f"a{number}"] for name, number in facts["vectors"].items()},
     )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Makes networks of the lists that ``_graph`` wrote."""
+
+    arrays: Mapping[str, Array]
+
+    def graph(self, facts: dict[str, Any]) -> Graph:
+        tensors = {t[0]: Tensor(t[0], tuple(t[1]), self.array(t[2])) for t in facts["tensors"]}
+        inputs, outputs = self.ports(facts["inputs"]), self.ports(facts["outputs"])
+        return Graph(facts["name"], inputs, outputs, self.nodes(facts), tensors)
+
+    def qgraph(self, facts: dict[str, Any]) -> QGraph:
+        tensors = {
+            t[0]: QTensor(t[0], tuple(t[1]), t[3], _tuples(t[4]), t[5], self.array(t[2]))
+            for t in facts["tensors"]
+        }
+        inputs, outputs = self.ports(facts["inputs"]), self.ports(facts["outputs"])
+        return QGraph(facts["name"], inputs, outputs, self.nodes(facts), tensors)
+
+    def array(self, number: int | None) -> Array | None:
+        return None if number is None else self.arrays[f"a{number}"]
+
+    def ports(self, facts: list[Any]) -> tuple[Port, ...]:
+        return tuple(
+            Port(p[0], p[1], tuple(p[2]), self.array(p[3]), p[4], tuple(p[5]), tuple(p[6]))
+            for p in facts
+        )
+
+    def nodes(self, facts: dict[str, Any]) -> tuple[Node, ...]:
+        return tuple(
+            Node(op, name, tuple(inputs), tuple(outputs), {k: _tuples(v) for k, v in attrs.items()})
+            for op, name, inputs, outputs, attrs in facts["nodes"]
+        )
 
 
 def _board(facts: dict[str, Any]) -> Board:

@@ -66,6 +66,7 @@ def compile_model(
     *,
     board: str | Path | Board | None = None,
     name: str | None = None,
+    prefer: str = "balanced",
     config: Config | None = None,
     progress: Progress = silent,
 ) -> Compiled:
@@ -74,7 +75,8 @@ def compile_model(
     ``model``: a path of a ``.onnx`` or ``.pt2`` file, or a ``torch.nn.Module`` together with its
     ``example_input`` (a tensor or a tuple of them). ``calibration``: typical inputs in the model's
     own layout, as an array, a dict by input name, or a file. ``board`` picks the fastest kernels
-    for its core and refuses what does not fit it. ``name`` prefixes the C symbols.
+    for its core and refuses what does not fit it. ``name`` prefixes the C symbols. ``prefer``:
+    balanced, speed or size (``lower.lower``).
 
     Raises ``McuqError`` for whatever is wrong with the model, the data or the board.
     """
@@ -93,6 +95,7 @@ def compile_model(
         Path(source).name,
         digest,
         target,
+        prefer,
         graph,
         result.qgraph,
         vectors,
@@ -104,7 +107,7 @@ def compile_model(
 
 def generate(made: Bundle, board: Board | None) -> Compiled:
     """The files of a quantized network, for ``board`` (fit checked) or for any core."""
-    program = lower(made.qgraph, boards.cpu(board) if board else GENERIC)
+    program = lower(made.qgraph, boards.cpu(board) if board else GENERIC, made.prefer)
     placed = plan(program)
     report = model_report(program, placed, made.id, made.digest)
     if board:
@@ -117,7 +120,7 @@ def load_compiled(folder: str | Path) -> Compiled:
     """What ``Compiled.write`` wrote, from its bundle; the files are read back, not made anew."""
     path = Path(folder)
     made = bundle.load(path)
-    program = lower(made.qgraph, boards.cpu(made.board) if made.board else GENERIC)
+    program = lower(made.qgraph, boards.cpu(made.board) if made.board else GENERIC, made.prefer)
     placed = plan(program)
     files = {
         str(p.relative_to(path)): p.read_text()

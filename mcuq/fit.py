@@ -1,25 +1,21 @@
 """Does it fit? Decided before anything is built, from the numbers the linker later confirms.
 
 Constants and buffers are known exactly. The code and stack of every kernel on every core were
-measured once with the project's compiler (``kernels/sizes.json``, written by
-``python -m benchmarks.kernel_sizes``); a test compares the sums with linked images.
+measured once (``kernels/sizes.py``); a test compares the sums with linked images.
 """
 
 from __future__ import annotations
 
-import functools
-import json
 from collections.abc import Iterable
-from pathlib import Path
 
 from mcuq.boards import Board
 from mcuq.emit.c_text import size_text
 from mcuq.errors import FitError, raise_all
+from mcuq.kernels.sizes import kernel_flash, kernel_stack
 from mcuq.kernels.variant import Call
 from mcuq.lower import Program
 from mcuq.plan import Plan
 
-SIZES = Path(__file__).parent / "kernels" / "sizes.json"
 # What one call costs in <model>.c beside its parameters: loading the arguments and branching.
 _CALL_CODE = 24
 _MODEL_STACK = 64
@@ -40,25 +36,17 @@ def check(program: Program, plan: Plan, board: Board) -> dict[str, int]:
 
 def estimate(program: Program, plan: Plan, board: Board) -> dict[str, int]:
     """The bytes of constants and code, of the arena, the worst stack and the caller's buffers."""
-    sizes = kernel_sizes().get(board.cpu, {})
     calls = [call for step in program.steps for call in step.calls]
     symbols = {call.symbol for call in calls}
-    code = sum(sizes[s]["flash"] for s in symbols)
+    code = sum(kernel_flash(symbol, board.cpu) for symbol in symbols)
     tensors = program.qgraph.tensors
     ports = (*program.qgraph.inputs, *program.qgraph.outputs)
     return {
         "flash": code + sum(_parameters(c) + _CALL_CODE for c in calls) + _constants(program),
         "ram": plan.size,
-        "stack": _MODEL_STACK + max((sizes[s]["stack"] for s in symbols), default=0),
+        "stack": _MODEL_STACK + max((kernel_stack(s, board.cpu) for s in symbols), default=0),
         "io": sum(tensors[p.tensor].bytes for p in ports),
     }
-
-
-@functools.cache
-def kernel_sizes() -> dict[str, dict[str, dict[str, int]]]:
-    """By core and kernel symbol: ``flash`` and ``stack`` in bytes, library functions included."""
-    loaded: dict[str, dict[str, dict[str, int]]] = json.loads(SIZES.read_text())
-    return loaded
 
 
 def _constants(program: Program) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mcuq.errors import ModelError
 from mcuq.ir import Node, unique_name
 from mcuq.kernels import variants
+from mcuq.kernels.sizes import kernel_flash
 from mcuq.kernels.variant import Call, Cpu, Variant
 from mcuq.ops import spec
 from mcuq.qir import QGraph, QTensor
@@ -15,17 +16,24 @@ from mcuq.qir import QGraph, QTensor
 GENERIC = Cpu("generic", frozenset())
 
 
+PREFERENCES = ("balanced", "speed", "size")
+# "balanced" lets a layer's constants grow to a multiple of the least, or by this many bytes in all.
+_GROWTH = 1.25
+_SMALL = 1024
+
+
 @dataclass(frozen=True)
 class Choice:
-    """A variant that could run a step, with its estimated instructions."""
+    """A variant that could run a step: its estimated instructions, and its bytes of constants."""
 
     symbol: str
     cost: float
+    flash: int
 
 
 @dataclass(frozen=True)
 class Step:
-    """One node and how it is run. ``choices``: all accepted variants, cheapest first."""
+    """One node and how it is run. ``choices``: the chosen variant, then the others by cost."""
 
     node: Node
     variant: Variant
@@ -50,6 +58,7 @@ class Program:
 
     qgraph: QGraph
     cpu: Cpu
+    prefer: str
     steps: tuple[Step, ...]
     views: Mapping[str, str]
 
@@ -68,12 +77,20 @@ class Program:
         return sum(step.macs for step in self.steps)
 
 
-def lower(qgraph: QGraph, cpu: Cpu = GENERIC) -> Program:
-    """Pick the cheapest accepted variant of every node for ``cpu`` and pack its constants."""
+def lower(qgraph: QGraph, cpu: Cpu = GENERIC, prefer: str = "balanced") -> Program:
+    """Pick a variant of every node for ``cpu`` and pack its constants.
+
+    ``prefer``: "speed" takes the fewest estimated instructions, "size" the least flash (code that
+    another step needs anyway is free), "balanced" the fewest instructions among the variants that
+    take about one byte a weight.
+    """
     qgraph = own_outputs(qgraph)
-    views = _views(qgraph)
-    steps = tuple(_step(node, qgraph, cpu) for node in qgraph.nodes if node.op != "reshape")
-    return Program(qgraph, cpu, steps, views)
+    steps: list[Step] = []
+    for node in qgraph.nodes:
+        if node.op != "reshape":
+            used = {step.variant.symbol for step in steps}
+            steps.append(_step(node, qgraph, cpu, prefer, used))
+    return Program(qgraph, cpu, prefer, tuple(steps), _views(qgraph))
 
 
 def own_outputs(qgraph: QGraph) -> QGraph:
@@ -113,25 +130,55 @@ def _views(qgraph: QGraph) -> dict[str, str]:
     return views
 
 
-def _step(node: Node, qgraph: QGraph, cpu: Cpu) -> Step:
-    ranked = sorted(_accepted(node, qgraph, cpu), key=lambda pair: pair[1])
-    if not ranked:
+@dataclass(frozen=True)
+class _Candidate:
+    """An accepted variant of a node, packed."""
+
+    variant: Variant
+    calls: tuple[Call, ...]
+    cost: float
+
+    @property
+    def flash(self) -> int:
+        return sum(array.data.nbytes for call in self.calls for array in call.arrays)
+
+    @property
+    def choice(self) -> Choice:
+        return Choice(self.variant.symbol, self.cost, self.flash)
+
+
+def _step(node: Node, qgraph: QGraph, cpu: Cpu, prefer: str, used: set[str]) -> Step:
+    candidates = [
+        _Candidate(v, v.lower(node, qgraph), v.cost(node, qgraph, cpu))
+        for v in variants(node.op)
+        if v.needs <= cpu.features and v.accepts(node, qgraph)
+    ]
+    if not candidates:
         raise ModelError(
             qgraph.name,
             f"node '{node.name}': no kernel runs {node.op} with these shapes",
             "Run 'mcuq ops' for the limits of each operator",
         )
-    variant = ranked[0][0]
+    chosen = _choose(candidates, cpu, prefer, used)
     shapes = [qgraph.tensors[n].shape for n in node.inputs]
     macs = spec(node.op).macs(node, shapes, qgraph.tensors[node.output].shape)
-    choices = tuple(Choice(v.symbol, cost) for v, cost in ranked)
-    return Step(node, variant, variant.lower(node, qgraph), macs, choices)
+    others = sorted((c.choice for c in candidates if c is not chosen), key=lambda c: c.cost)
+    return Step(node, chosen.variant, chosen.calls, macs, (chosen.choice, *others))
 
 
-def _accepted(node: Node, qgraph: QGraph, cpu: Cpu) -> Iterable[tuple[Variant, float]]:
-    for variant in variants(node.op):
-        if variant.needs <= cpu.features and variant.accepts(node, qgraph):
-            yield variant, variant.cost(node, qgraph, cpu)
+def _choose(candidates: Sequence[_Candidate], cpu: Cpu, prefer: str, used: set[str]) -> _Candidate:
+    if prefer == "size":
+        return min(candidates, key=lambda c: (c.flash + _code(c, cpu, used), c.cost))
+    if prefer == "balanced":
+        least = min(c.flash for c in candidates)
+        limit = max(least * _GROWTH, least + _SMALL)
+        candidates = [c for c in candidates if c.flash <= limit]
+    return min(candidates, key=lambda c: c.cost)
+
+
+def _code(candidate: _Candidate, cpu: Cpu, used: set[str]) -> int:
+    symbol = candidate.variant.symbol
+    return 0 if symbol in used else kernel_flash(symbol, cpu.name)
 
 
 def parameters(qgraph: QGraph) -> int:

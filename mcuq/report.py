@@ -25,6 +25,7 @@ def model_report(program: Program, plan: Plan, model_id: str, digest: str) -> Js
         "name": model_id,
         "source_sha256": digest,
         "core": program.cpu.name,
+        "prefer": program.prefer,
         "macs": program.macs,
         "params": parameters(graph),
         "flash_weights": sum(step.flash for step in program.steps),

@@ -32,7 +32,7 @@ def program(
     made = tuple(
         _step(node, gap, scratch) for node, (_, _, gap, scratch) in zip(nodes, steps, strict=True)
     )
-    return Program(graph, GENERIC, made, {})
+    return Program(graph, GENERIC, "balanced", made, {})
 
 
 def _step(node: Node, gap: int | None, scratch: int) -> Step:
@@ -99,7 +99,7 @@ def test_random_programs_never_overlap_wrongly(seed: int) -> None:
     gaps = _gaps(made, _tensor_buffers(made))
     placed = [*found.tensors.values(), *found.scratch.values()]
     for i, a in enumerate(placed):
-        assert 0 <= a.offset
+        assert a.offset >= 0
         assert a.end <= found.size
         for b in placed[i + 1 :]:
             assert not a.buffer.meets(b.buffer) or compatible(a, b, gaps)

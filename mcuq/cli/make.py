@@ -12,6 +12,13 @@ import click
 @click.option("--calib", help="Typical inputs: FILE.npz, FILE.npz:ARRAY or FILE.npy.")
 @click.option("--board", help="A board's name or .toml file: picks kernels, checks that it fits.")
 @click.option("--name", help="The prefix of all C symbols; default: the model's file name.")
+@click.option(
+    "--prefer",
+    type=click.Choice(["balanced", "speed", "size"]),
+    default="balanced",
+    show_default=True,
+    help="Which kernels: about one byte a weight, the fastest, or the least flash.",
+)
 @click.option("--config", "config_path", type=click.Path(), help="How inputs arrive, and more.")
 @click.option("--ranges", type=click.Choice(["mse", "minmax"]), help="How ranges are chosen.")
 @click.option("--effort", type=click.Choice(["fast", "normal", "best"]), help="Default: normal.")
@@ -21,6 +28,7 @@ def compile_(
     calib: str | None,
     board: str | None,
     name: str | None,
+    prefer: str,
     config_path: str | None,
     ranges: str | None,
     effort: str | None,
@@ -41,7 +49,13 @@ def compile_(
     settings = replace(settings, quantize={**settings.quantize, **given})
     with progress(f"compile {Path(model).name}") as report:
         compiled = compile_model(
-            model, calibration=calib, board=board, name=name, config=settings, progress=report
+            model,
+            calibration=calib,
+            board=board,
+            name=name,
+            prefer=prefer,
+            config=settings,
+            progress=report,
         )
     compiled.write(out)
     for advice in compiled.advice:

@@ -137,11 +137,26 @@ def _show_choices(result: Any) -> None:
     from mcuq.cli.show import table
 
     rows = [
-        (s.name, c.symbol, round(c.cost), s.instructions if c.symbol == s.kernel else None)
+        (s.name, c.symbol, round(c.cost), _measured(s, c), c.flash, _reason(s, c))
         for s in result.steps
         for c in s.choices
     ]
-    table("", ("step", "possible kernel", "#estimated", "#measured"), rows)
+    columns = ("step", "possible kernel", "#estimated", "#measured", "#constants", "")
+    table("", columns, rows)
+
+
+def _measured(step: Any, choice: Any) -> int | None:
+    return step.instructions if choice.symbol == step.kernel else None
+
+
+def _reason(step: Any, choice: Any) -> str:
+    """Why a kernel was chosen, or lost against the chosen one."""
+    chosen = step.choices[0]
+    if choice is chosen:
+        return "chosen"
+    if choice.cost >= chosen.cost:
+        return f"{choice.cost / chosen.cost:.2f} x the instructions"
+    return f"{choice.flash / max(1, chosen.flash):.2f} x the flash"
 
 
 @click.command()

@@ -15,7 +15,7 @@ from mcuq.qir import QGraph
 
 @dataclass(frozen=True)
 class Cpu:
-    """A core as kernels see it. ``features``: subset of dsp, mve, mul_long, div; isa: armv6m, ..."""
+    """A core as kernels see it. ``features``: any of thumb2, dsp, mve, mul_long, div, riscv."""
 
     name: str
     features: frozenset[str]

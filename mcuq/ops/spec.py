@@ -42,7 +42,7 @@ class OpSpec:
 
     ``onnx``: ONNX operator types that become it (documentation for ``mcuq ops``).
     ``infer(node, input_shapes)``: the output's shape (batch 1).
-    ``run_float(node, inputs)``: torch, differentiable, any batch; None for an integer-only operator.
+    ``run_float(node, inputs)``: torch, differentiable, any batch; None for integer-only operators.
     ``to_int(node, graph, acts, weights)``: the integer node; ``acts`` maps the names of the node's
     activations (inputs and output) to QTensors; ``weights`` may map a weight's name to integers
     chosen by a quantization step, which replace the default rounding.

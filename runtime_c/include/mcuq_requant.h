@@ -16,7 +16,7 @@ static inline int32_t mcuq_clamp(int32_t value, int32_t low, int32_t high)
 }
 
 /** floor(acc / 2^shift), limited to [low, high]. Right shifts of negative values are arithmetic:
- *  every compiler for the supported cores does so, and mcuq_self_check in the test image proves it. */
+ *  every compiler for the supported cores does so, and the test images check it. */
 static inline int8_t mcuq_requant(int32_t acc, int shift, int32_t low, int32_t high)
 {
     return (int8_t)mcuq_clamp(acc >> shift, low, high);
