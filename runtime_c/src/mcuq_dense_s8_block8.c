@@ -99,16 +99,34 @@ static inline void block(const uint8_t *weights, const int8_t *in, int32_t count
 
 static inline void block(const uint8_t *weights, const int8_t *in, int32_t count, uint32_t *acc)
 {
-    for (int32_t o = 0; o < BLOCK; o++) {
-        acc[o] = 0;
-    }
+    uint32_t acc0 = 0;
+    uint32_t acc1 = 0;
+    uint32_t acc2 = 0;
+    uint32_t acc3 = 0;
+    uint32_t acc4 = 0;
+    uint32_t acc5 = 0;
+    uint32_t acc6 = 0;
+    uint32_t acc7 = 0;
     for (; count > 0; count--) {
         const uint32_t x = (uint32_t)*in++;
-        for (int32_t o = 0; o < BLOCK; o++) {
-            acc[o] += weights[o] * x;
-        }
+        acc0 += weights[0] * x;
+        acc1 += weights[1] * x;
+        acc2 += weights[2] * x;
+        acc3 += weights[3] * x;
+        acc4 += weights[4] * x;
+        acc5 += weights[5] * x;
+        acc6 += weights[6] * x;
+        acc7 += weights[7] * x;
         weights += BLOCK;
     }
+    acc[0] = acc0;
+    acc[1] = acc1;
+    acc[2] = acc2;
+    acc[3] = acc3;
+    acc[4] = acc4;
+    acc[5] = acc5;
+    acc[6] = acc6;
+    acc[7] = acc7;
 }
 
 #endif

@@ -104,15 +104,17 @@ static void sweep_stride_2(sweep *s)
 
 #define ROW_STRIDE_1(row, w0, load1, w1, load2, w2)                                                \
     LOAD("r11", row)                                                                               \
-    LOAD("r12", row ", r4") LOAD("lr", row ", r4, lsl #1") BOTH("r11", "r12", w0)                  \
-        LOAD("r11", row ", r5") load1 BOTH("r12", "lr", w1)                                        \
+    LOAD("r12", row ", r4")                                                                        \
+    LOAD("lr", row ", r4, lsl #1")                                                                 \
+    BOTH("r11", "r12", w0) LOAD("r11", row ", r5") load1 BOTH("r12", "lr", w1)                     \
     load2 BOTH("lr", "r11", w2)
 
 #define ROW_STRIDE_2(row, w0, load1, w1, load2, w2)                                                \
     LOAD("r11", row)                                                                               \
-    LOAD("lr", row ", r4, lsl #1") BOTH("r11", "lr", w0) LOAD("r11", row ", r4")                   \
-        LOAD("r12", row ", r5") load1 BOTH("r11", "r12", w1) LOAD("r11", row ", r4, lsl #2")       \
-            load2 BOTH("lr", "r11", w2)
+    LOAD("lr", row ", r4, lsl #1")                                                                 \
+    BOTH("r11", "lr", w0)                                                                          \
+    LOAD("r11", row ", r4") LOAD("r12", row ", r5") load1 BOTH("r11", "r12", w1)                   \
+        LOAD("r11", row ", r4, lsl #2") load2 BOTH("lr", "r11", w2)
 
 #define WEIGHTS(place) "ldrd r9, r10, [r0, #" place "]\n\t"
 
@@ -154,30 +156,53 @@ static void sweep_stride_2(sweep *s)
 
 #else
 
-/* Two outputs whose kernels start `apart` pixels from one another. */
+/* Adds one kernel row to the sums of two outputs whose kernels start 1 or 2 pixels from one
+ * another. */
+static inline void add_row(const int8_t *x, int32_t pixel, int32_t apart, const int32_t weights[3],
+                           int32_t sums[2])
+{
+    const int32_t in0 = x[0];
+    const int32_t in1 = *(x += pixel);
+    const int32_t in2 = *(x += pixel);
+    const int32_t in3 = *(x += pixel);
+    const int32_t in4 = (apart == 2) ? x[pixel] : 0;
+    sums[0] += weights[0] * in0 + weights[1] * in1 + weights[2] * in2;
+    if (apart == 1) {
+        sums[1] += weights[0] * in1 + weights[1] * in2 + weights[2] * in3;
+    } else {
+        sums[1] += weights[0] * in2 + weights[1] * in3 + weights[2] * in4;
+    }
+}
+
 static inline void sweep_pairs(sweep *s, int32_t apart)
 {
     const int32_t pixel = s->pixel;
-    for (; s->rows > 0; s->rows--) {
-        for (; s->out != s->end; s->out += 2 * pixel) {
-            int32_t a = s->bias;
-            int32_t b = s->bias;
-            for (int32_t k = 0; k < 3; k++) {
-                const int8_t *const x = s->in[k];
-                const int32_t *const w = s->weights + 3 * k;
-                a += w[0] * x[0] + w[1] * x[pixel] + w[2] * x[2 * pixel];
-                b += w[0] * x[apart * pixel] + w[1] * x[(apart + 1) * pixel] +
-                     w[2] * x[(apart + 2) * pixel];
-                s->in[k] = x + s->pair;
-            }
-            s->out[0] = mcuq_requant_s8(a, s->shift);
-            s->out[pixel] = mcuq_requant_s8(b, s->shift);
+    const int32_t pair = s->pair;
+    const int32_t bias = s->bias;
+    const int32_t shift = s->shift;
+    const int8_t *x0 = s->in[0];
+    const int8_t *x1 = s->in[1];
+    const int8_t *x2 = s->in[2];
+    const int32_t w[9] = {s->weights[0], s->weights[1], s->weights[2], s->weights[3], s->weights[4],
+                          s->weights[5], s->weights[6], s->weights[7], s->weights[8]};
+    int8_t *out = s->out;
+    for (int32_t rows = s->rows; rows > 0; rows--) {
+        const int8_t *const end = out + s->row_bytes;
+        for (; out != end; out += 2 * pixel) {
+            int32_t sums[2] = {bias, bias};
+            add_row(x0, pixel, apart, w, sums);
+            add_row(x1, pixel, apart, w + 3, sums);
+            add_row(x2, pixel, apart, w + 6, sums);
+            out[0] = mcuq_requant_s8(sums[0], shift);
+            out[pixel] = mcuq_requant_s8(sums[1], shift);
+            x0 += pair;
+            x1 += pair;
+            x2 += pair;
         }
-        s->out += s->out_skip;
-        s->end = s->out + s->row_bytes;
-        for (int32_t k = 0; k < 3; k++) {
-            s->in[k] += s->in_skip;
-        }
+        out += s->out_skip;
+        x0 += s->in_skip;
+        x1 += s->in_skip;
+        x2 += s->in_skip;
     }
 }
 
