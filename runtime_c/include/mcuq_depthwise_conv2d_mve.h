@@ -28,7 +28,7 @@ typedef struct {
     int16_t out_h, out_w, out_c;
     int16_t pad_top, pad_left;
     int16_t plane_w, plane_bytes; /* pixels of a row, bytes of the plane */
-    int16_t copy_h, copy_w; /* in_h and in_w, or one long row where nothing is padded between */
+    int16_t copy_h, copy_w; /* what is read of the input; one long row where rows join */
     int16_t spread, vectors, vector_step, sub_step;
     int16_t blocks, lines;      /* blocks of a line that hold outputs; lines */
     int16_t lines_at_once;      /* whose sums are kept */

@@ -1,4 +1,5 @@
-/* mcuq_mve.h: building blocks of the Helium (MVE) kernels; on other cores, plain C.
+/* mcuq_mve.h: building blocks of the Helium (MVE) kernels, and below
+ * their twins in C, which say the same more plainly and run on every other machine.
  *
  * Convolution works on blocks of four output pixels. The inputs of a block are copied into x,
  * laid out [step][4 pixels][16], where a step is 16 products of a pixel; weights are packed
@@ -9,13 +10,14 @@
 #define MCUQ_MVE_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "mcuq_conv2d_mve.h"
 #include "mcuq_requant.h"
 
-#if defined(__ARM_FEATURE_MVE)
-
 #define MCUQ_MVE_CHUNK 64 /* channels whose sums are kept at a time */
+
+#if defined(__ARM_FEATURE_MVE)
 
 /** The eight accumulators: even registers, as VMLADAVA asks; STM keeps their order. */
 #define MCUQ_MVE_ACC "{r0, r2, r4, r6, r8, r10, r12, lr}"
@@ -139,42 +141,6 @@ static inline void mcuq_mve_store(const int32_t *acc, const int8_t *minus_shift,
                    : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "lr", "cc", "memory");
 }
 
-/** The channels from `at` on whose sums are kept together. */
-static inline int32_t mcuq_mve_count(int32_t out_c, int32_t at)
-{
-    return (out_c - at < MCUQ_MVE_CHUNK) ? out_c - at : MCUQ_MVE_CHUNK;
-}
-
-/** The channels that acc has room for. */
-static inline int32_t mcuq_mve_chunk(int32_t out_c)
-{
-    return (mcuq_mve_count(out_c, 0) + 3) & ~3;
-}
-
-/** Stores the channels from `at` on of `valid` pixels, which are consecutive in out. */
-static inline void mcuq_mve_store_block(const mcuq_conv2d_mve_params *p, const int32_t *acc,
-                                        int32_t at, int8_t *out, int32_t valid)
-{
-    int8_t *const out0 = out + at;
-    int8_t *const out1 = out0 + ((valid > 1) ? p->out_c : 0);
-    int8_t *const out2 = out1 + ((valid > 2) ? p->out_c : 0);
-    int8_t *const out3 = out2 + ((valid > 3) ? p->out_c : 0);
-    mcuq_mve_store(acc, p->minus_shift + at, out0, out1, out2, out3, mcuq_mve_count(p->out_c, at),
-                   p->out_range);
-}
-
-/** One block: sums and stores all output channels of the four pixels whose inputs lie in x.
- *  `valid` pixels exist. init: [out_c, to even][4]; acc: mcuq_mve_chunk(out_c) x 4 words. */
-static inline void mcuq_mve_block(const mcuq_conv2d_mve_params *p, const int32_t *init,
-                                  int32_t *acc, const int8_t *x, int8_t *out, int32_t valid)
-{
-    for (int32_t at = 0; at < p->out_c; at += MCUQ_MVE_CHUNK) {
-        const int32_t channels = (mcuq_mve_count(p->out_c, at) + 1) & ~1;
-        mcuq_mve_dot(p->weights + 16 * p->steps * at, init + 4 * at, x, p->steps, acc, channels);
-        mcuq_mve_store_block(p, acc, at, out, valid);
-    }
-}
-
 /** init[c][0..3] = bias[c]; an odd last channel is followed by one that is zero. */
 static inline void mcuq_mve_init(const int32_t *bias, int32_t out_c, int32_t *init)
 {
@@ -228,38 +194,94 @@ static inline void mcuq_mve_copy_vectors(int8_t *to, const int8_t *from, int32_t
 
 #else
 
-/** One output: the sum over the taps of output channel `c`, with its first tap at (row, column). */
-static inline int32_t mcuq_mve_plain_sum(const mcuq_conv2d_mve_params *p, const int8_t *in,
-                                         int32_t row, int32_t column, int32_t c)
+static inline void mcuq_mve_dot(const int8_t *weights, const int32_t *init, const int8_t *x,
+                                int32_t steps, int32_t *acc, int32_t channels)
 {
-    const int8_t *const weights = p->weights + (c / 2 * p->steps * 2 + c % 2) * 16;
-    int32_t acc = p->bias[c];
-    int32_t k = 0;
-    for (int32_t tap = 0; tap < p->kernel_h * p->kernel_w; tap++) {
-        const int32_t y = row + tap / p->kernel_w * p->dilation_h;
-        const int32_t x = column + tap % p->kernel_w * p->dilation_w;
-        const int inside = y >= 0 && y < p->in_h && x >= 0 && x < p->in_w;
-        for (int32_t i = 0; i < p->in_c; i++, k++) {
-            const int32_t value = inside ? in[(y * p->in_w + x) * p->in_c + i] : p->pad_value;
-            acc += weights[k / 16 * 32 + k % 16] * value;
+    for (int32_t c = 0; c < channels; c++) {
+        const int8_t *const row = weights + (c / 2 * steps * 2 + c % 2) * 16;
+        for (int32_t pixel = 0; pixel < 4; pixel++) {
+            int32_t sum = init[4 * c + pixel];
+            for (int32_t k = 0; k < 16 * steps; k++) {
+                sum += row[k / 16 * 32 + k % 16] * x[k / 16 * 64 + 16 * pixel + k % 16];
+            }
+            acc[4 * c + pixel] = sum;
         }
     }
-    return acc;
 }
 
-/** The whole convolution from weights as the MVE kernels take them. */
-static inline void mcuq_mve_plain_conv2d(const mcuq_conv2d_mve_params *p, const int8_t *in,
-                                         int8_t *out)
+static inline void mcuq_mve_store(const int32_t *acc, const int8_t *minus_shift, int8_t *out0,
+                                  int8_t *out1, int8_t *out2, int8_t *out3, int32_t channels,
+                                  const int8_t *range)
 {
-    for (int32_t i = 0; i < p->out_h * p->out_w; i++) {
-        const int32_t row = i / p->out_w * p->stride_h - p->pad_top;
-        const int32_t column = i % p->out_w * p->stride_w - p->pad_left;
-        for (int32_t c = 0; c < p->out_c; c++) {
-            const int32_t acc = mcuq_mve_plain_sum(p, in, row, column, c);
-            *out++ = mcuq_requant(acc, -p->minus_shift[c], p->out_range[0], p->out_range[1]);
-        }
+    for (int32_t c = 0; c < channels; c++, acc += 4) {
+        const int shift = -minus_shift[c];
+        out3[c] = mcuq_requant(acc[3], shift, range[0], range[1]);
+        out2[c] = mcuq_requant(acc[2], shift, range[0], range[1]);
+        out1[c] = mcuq_requant(acc[1], shift, range[0], range[1]);
+        out0[c] = mcuq_requant(acc[0], shift, range[0], range[1]);
+    }
+}
+
+static inline void mcuq_mve_init(const int32_t *bias, int32_t out_c, int32_t *init)
+{
+    for (int32_t i = 0; i < 4 * ((out_c + 1) & ~1); i++) {
+        init[i] = (i < 4 * out_c) ? bias[i / 4] : 0;
+    }
+}
+
+static inline void mcuq_mve_fill(int8_t *to, int32_t value, int32_t count)
+{
+    memset(to, value, (size_t)count);
+}
+
+static inline void mcuq_mve_copy(int8_t *to, const int8_t *from, int32_t count)
+{
+    memcpy(to, from, (size_t)count);
+}
+
+static inline void mcuq_mve_copy_vectors(int8_t *to, const int8_t *from, int32_t pitch,
+                                         int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        memcpy(to + 16 * i, from + pitch * i, 16);
     }
 }
 
 #endif
+/** The channels from `at` on whose sums are kept together. */
+static inline int32_t mcuq_mve_count(int32_t out_c, int32_t at)
+{
+    return (out_c - at < MCUQ_MVE_CHUNK) ? out_c - at : MCUQ_MVE_CHUNK;
+}
+
+/** The channels that acc has room for. */
+static inline int32_t mcuq_mve_chunk(int32_t out_c)
+{
+    return (mcuq_mve_count(out_c, 0) + 3) & ~3;
+}
+
+/** Stores the channels from `at` on of `valid` pixels, which are consecutive in out. */
+static inline void mcuq_mve_store_block(const mcuq_conv2d_mve_params *p, const int32_t *acc,
+                                        int32_t at, int8_t *out, int32_t valid)
+{
+    int8_t *const out0 = out + at;
+    int8_t *const out1 = out0 + ((valid > 1) ? p->out_c : 0);
+    int8_t *const out2 = out1 + ((valid > 2) ? p->out_c : 0);
+    int8_t *const out3 = out2 + ((valid > 3) ? p->out_c : 0);
+    mcuq_mve_store(acc, p->minus_shift + at, out0, out1, out2, out3, mcuq_mve_count(p->out_c, at),
+                   p->out_range);
+}
+
+/** One block: sums and stores all output channels of the four pixels whose inputs lie in x.
+ *  `valid` pixels exist. init: [out_c, to even][4]; acc: mcuq_mve_chunk(out_c) x 4 words. */
+static inline void mcuq_mve_block(const mcuq_conv2d_mve_params *p, const int32_t *init,
+                                  int32_t *acc, const int8_t *x, int8_t *out, int32_t valid)
+{
+    for (int32_t at = 0; at < p->out_c; at += MCUQ_MVE_CHUNK) {
+        const int32_t channels = (mcuq_mve_count(p->out_c, at) + 1) & ~1;
+        mcuq_mve_dot(p->weights + 16 * p->steps * at, init + 4 * at, x, p->steps, acc, channels);
+        mcuq_mve_store_block(p, acc, at, out, valid);
+    }
+}
+
 #endif

@@ -26,6 +26,19 @@ static void load_pixels(const int8_t *const from[4], int32_t in_c, int8_t *x)
                    : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
 }
 
+#else
+
+static void load_pixels(const int8_t *const from[4], int32_t in_c, int8_t *x)
+{
+    for (int32_t k = 0; k < ((in_c + 15) & ~15); k++) {
+        for (int32_t pixel = 0; pixel < 4; pixel++) {
+            x[k / 16 * 64 + 16 * pixel + k % 16] = (int8_t)((k < in_c) ? from[pixel][k] : 0);
+        }
+    }
+}
+
+#endif
+
 /** One row of `count` output pixels whose inputs lie `pitch` bytes apart. */
 static void run_row(const mcuq_conv2d_mve_params *p, const int8_t *in, int32_t pitch, int8_t *out,
                     int32_t count, int32_t *init)
@@ -59,14 +72,3 @@ void mcuq_conv2d_1x1_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, i
         out += p->out_w * p->out_c;
     }
 }
-
-#else
-
-void mcuq_conv2d_1x1_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_t *out,
-                            void *scratch)
-{
-    (void)scratch;
-    mcuq_mve_plain_conv2d(p, in, out);
-}
-
-#endif

@@ -8,15 +8,23 @@
 #define MEET(q, first, second, w0, w1)                                                             \
     "vmladava.s8 " first ", " q ", " w0 "\n vmladava.s8 " second ", " q ", " w1 "\n"
 
+/** A segment (16 channels of a window row) is known by its address. */
+static inline uint32_t place(const int8_t *segment, const int8_t *window)
+{
+    (void)window;
+    return (uint32_t)(uintptr_t)segment;
+}
+
 /** acc = init + weights . window for 4 pixels of a row and an even number of channels. Per segment
  *  (a window row of 16 channels) 6 columns and 6 weight vectors for 24 VMLADAVA: 39 instructions
  *  for 384 MACs (0.102 per MAC); 6 per pair of channels.
- *  r1 column, r3 segment pointers, r5 init, r7 their end, r9 weights, r11 acc. */
-static inline void dot(const int8_t *weights, const int32_t *init, const int8_t *const *segments,
-                       int32_t count, int32_t *acc, int32_t channels)
+ *  r1 column, r3 segments, r5 init, r7 their end, r9 weights, r11 acc. */
+static inline void dot(const int8_t *weights, const int32_t *init, const int8_t *window,
+                       const uint32_t *segments, int32_t count, int32_t *acc, int32_t channels)
 {
-    register const int8_t *const *list __asm("r3") = segments;
-    register const int8_t *const *list_end __asm("r1") = segments + count;
+    (void)window;
+    register const uint32_t *list __asm("r3") = segments;
+    register const uint32_t *list_end __asm("r1") = segments + count;
     register const int32_t *init_at __asm("r5") = init;
     register const int8_t *w_at __asm("r9") = weights;
     register int32_t *acc_at __asm("r11") = acc;
@@ -47,9 +55,36 @@ static inline void dot(const int8_t *weights, const int32_t *init, const int8_t 
         : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", MCUQ_MVE_CLOBBERS);
 }
 
+#else
+
+/** A segment is known by its offset: a pointer need not fit 32 bits here. */
+static inline uint32_t place(const int8_t *segment, const int8_t *window)
+{
+    return (uint32_t)(segment - window);
+}
+
+static inline void dot(const int8_t *weights, const int32_t *init, const int8_t *window,
+                       const uint32_t *segments, int32_t count, int32_t *acc, int32_t channels)
+{
+    for (int32_t i = 0; i < 4 * channels; i++) {
+        const int32_t c = i / 4;
+        int32_t sum = init[i];
+        for (int32_t segment = 0; segment < count; segment++) {
+            const int8_t *const row = weights + ((c / 2 * count + segment) * 6 + c % 2) * 16;
+            const int8_t *const from = window + segments[segment] + 16 * (i % 4);
+            for (int32_t k = 0; k < 48; k++) {
+                sum += row[k / 16 * 32 + k % 16] * from[k];
+            }
+        }
+        acc[i] = sum;
+    }
+}
+
+#endif
+
 typedef struct {
     int32_t *init, *acc;
-    const int8_t **segments;
+    uint32_t *segments;
     int8_t *window;
     int32_t groups;      /* of 16 input channels */
     int32_t group_bytes; /* of one group in a window row */
@@ -62,7 +97,7 @@ static state split(const mcuq_conv2d_mve_params *p, int32_t *scratch)
     s.group_bytes = 16 * p->window_w;
     s.init = scratch;
     s.acc = s.init + 4 * ((p->out_c + 1) & ~1);
-    s.segments = (const int8_t **)(s.acc + 4 * mcuq_mve_chunk(p->out_c));
+    s.segments = (uint32_t *)(s.acc + 4 * mcuq_mve_chunk(p->out_c));
     s.window = (int8_t *)(s.segments + p->kernel_h * s.groups);
     return s;
 }
@@ -84,14 +119,14 @@ static void load_row(const mcuq_conv2d_mve_params *p, const state *s, const int8
     }
 }
 
-/** The pointers to the window at column x: kernel_h rows from slot `first` on, around. */
+/** The segments of the window at column x: kernel_h rows from slot `first` on, around. */
 static void aim(const mcuq_conv2d_mve_params *p, const state *s, int32_t first, int32_t x)
 {
-    const int8_t **to = s->segments;
+    uint32_t *to = s->segments;
     const int8_t *const end = s->window + p->kernel_h * s->groups * s->group_bytes;
     const int8_t *from = s->window + first * s->groups * s->group_bytes;
     for (int32_t i = 0; i < p->kernel_h * s->groups; i++) {
-        *to++ = from + 16 * x;
+        *to++ = place(from + 16 * x, s->window);
         from += s->group_bytes;
         from = (from == end) ? s->window : from;
     }
@@ -114,7 +149,7 @@ void mcuq_conv2d_3wide_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in,
             const int32_t valid = (left < 4) ? left : 4;
             for (int32_t at = 0; at < p->out_c; at += MCUQ_MVE_CHUNK) {
                 const int32_t count = mcuq_mve_count(p->out_c, at);
-                dot(p->weights + 16 * p->steps * at, s.init + 4 * at, s.segments,
+                dot(p->weights + 16 * p->steps * at, s.init + 4 * at, s.window, s.segments,
                     p->kernel_h * s.groups, s.acc, (count + 1) & ~1);
                 mcuq_mve_store_block(p, s.acc, at, out, valid);
             }
@@ -122,42 +157,3 @@ void mcuq_conv2d_3wide_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in,
         }
     }
 }
-
-#else
-
-/** One output from the packing above; (row, column) is its first tap. */
-static int32_t sum(const mcuq_conv2d_mve_params *p, const int8_t *in, int32_t row, int32_t column,
-                   int32_t c)
-{
-    int32_t acc = p->bias[c];
-    for (int32_t y = 0; y < p->kernel_h; y++) {
-        for (int32_t x = 0; x < 3; x++) {
-            const int32_t at_y = row + y;
-            const int32_t at_x = column + x;
-            const int inside = at_y >= 0 && at_y < p->in_h && at_x >= 0 && at_x < p->in_w;
-            const int8_t *const from = in + (at_y * p->in_w + at_x) * p->in_c;
-            for (int32_t i = 0; i < p->in_c; i++) {
-                const int32_t group = (c / 2 * p->kernel_h + y) * (p->in_c / 16) + i / 16;
-                const int32_t weight = p->weights[((group * 3 + x) * 2 + c % 2) * 16 + i % 16];
-                acc += weight * (inside ? from[i] : p->pad_value);
-            }
-        }
-    }
-    return acc;
-}
-
-void mcuq_conv2d_3wide_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_t *out,
-                              void *scratch)
-{
-    (void)scratch;
-    for (int32_t i = 0; i < p->out_h * p->out_w; i++) {
-        const int32_t row = i / p->out_w - p->pad_top;
-        const int32_t column = i % p->out_w - p->pad_left;
-        for (int32_t c = 0; c < p->out_c; c++) {
-            const int32_t acc = sum(p, in, row, column, c);
-            *out++ = mcuq_requant(acc, -p->minus_shift[c], p->out_range[0], p->out_range[1]);
-        }
-    }
-}
-
-#endif

@@ -2,27 +2,6 @@
 
 #if defined(__ARM_FEATURE_MVE)
 
-/** Copies the input rows first, first + dilation_h, ... that the window holds; those outside the
- *  input are padding. The columns of padding were filled before. */
-static void load_window(const mcuq_conv2d_mve_params *p, const int8_t *in, int32_t first,
-                        int8_t *window)
-{
-    const int32_t dilation = (p->window_rows == p->kernel_h) ? p->dilation_h : 1;
-    const int32_t pitch = p->window_w * p->in_c;
-    const int32_t room = p->window_w - p->pad_left;
-    const int32_t bytes = ((room < p->in_w) ? room : p->in_w) * p->in_c;
-    window += p->pad_left * p->in_c;
-    for (int32_t i = 0; i < p->window_rows; i++) {
-        const int32_t y = first + i * dilation;
-        if (y >= 0 && y < p->in_h) {
-            mcuq_mve_copy(window, in + y * p->in_w * p->in_c, bytes);
-        } else {
-            mcuq_mve_fill(window, p->pad_value, bytes);
-        }
-        window += pitch;
-    }
-}
-
 /** The inputs of one pixel to x, where its vectors lie 64 bytes apart: `count` vectors. */
 static inline int8_t *load_run(const int8_t *from, int32_t count, int8_t *x)
 {
@@ -44,6 +23,46 @@ static inline void gather_run(const int8_t *from, const uint16_t *taps, int32_t 
                    : [taps] "+r"(taps), [x] "+r"(x)
                    : [from] "r"(from), [count] "r"(count)
                    : "q0", "q1", "q2", "q3", "lr", "memory");
+}
+
+#else
+
+static inline int8_t *load_run(const int8_t *from, int32_t count, int8_t *x)
+{
+    for (int32_t i = 0; i < count; i++, x += 64) {
+        memcpy(x, from + 16 * i, 16);
+    }
+    return x;
+}
+
+static inline void gather_run(const int8_t *from, const uint16_t *taps, int32_t count, int8_t *x)
+{
+    for (int32_t k = 0; k < 16 * count; k++) {
+        x[k / 16 * 64 + k % 16] = from[taps[k]];
+    }
+}
+
+#endif
+
+/** Copies the input rows first, first + dilation_h, ... that the window holds; those outside the
+ *  input are padding. The columns of padding were filled before. */
+static void load_window(const mcuq_conv2d_mve_params *p, const int8_t *in, int32_t first,
+                        int8_t *window)
+{
+    const int32_t dilation = (p->window_rows == p->kernel_h) ? p->dilation_h : 1;
+    const int32_t pitch = p->window_w * p->in_c;
+    const int32_t room = p->window_w - p->pad_left;
+    const int32_t bytes = ((room < p->in_w) ? room : p->in_w) * p->in_c;
+    window += p->pad_left * p->in_c;
+    for (int32_t i = 0; i < p->window_rows; i++) {
+        const int32_t y = first + i * dilation;
+        if (y >= 0 && y < p->in_h) {
+            mcuq_mve_copy(window, in + y * p->in_w * p->in_c, bytes);
+        } else {
+            mcuq_mve_fill(window, p->pad_value, bytes);
+        }
+        window += pitch;
+    }
 }
 
 static void load_pixel(const mcuq_conv2d_mve_params *p, const int8_t *from, int8_t *x)
@@ -106,14 +125,3 @@ void mcuq_conv2d_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_
         }
     }
 }
-
-#else
-
-void mcuq_conv2d_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_t *out,
-                        void *scratch)
-{
-    (void)scratch;
-    mcuq_mve_plain_conv2d(p, in, out);
-}
-
-#endif

@@ -6,7 +6,7 @@
 /** Four channels of rows up to 8 wide: one or two gathers of 4 words a row. */
 static void load_narrow(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *in, int8_t *plane)
 {
-    const int32_t row = p->copy_w * p->in_c;
+    const int32_t row = p->in_w * p->in_c;
     if (p->copy_w <= 4) {
         __asm volatile("movs lr, #0\n vidup.u32 q0, lr, #1\n vmul.i32 q0, q0, %[pixel]\n"
                        "vctp.32 %[width]\n dls lr, %[rows]\n"
@@ -38,7 +38,7 @@ static void load_plane(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *
         load_narrow(p, in, plane);
         return;
     }
-    const int32_t row = p->copy_w * p->in_c;
+    const int32_t row = p->in_w * p->in_c;
     const int8_t *from = in;
     int8_t *to = plane;
     int32_t rows = p->copy_h;

@@ -6,7 +6,7 @@
 /** One channel of the input to the plane, 8 pixels a gather; the padding was filled before. */
 static void load_plane(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *in, int8_t *plane)
 {
-    const int32_t row = p->copy_w * p->in_c;
+    const int32_t row = p->in_w * p->in_c;
     int32_t rows = p->copy_h;
     plane += p->pad_top * p->plane_w + p->pad_left;
     if (p->copy_w <= 8) {
