@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,11 +66,25 @@ def quantize_report(
         options,
         warnings=check_calibration(calibration, graph),
     )
-    for index, (name, step) in enumerate(STEPS):
-        options.report(name, index / len(STEPS))
-        state = step(state)
+    with _one_thread():
+        for index, (name, step) in enumerate(STEPS):
+            options.report(name, index / len(STEPS))
+            state = step(state)
     options.report("integers", 1.0)
     return Quantized(assemble(state), state.warnings, state.notes)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch on one thread: sums then have one order, and so the same result on any machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _check(graph: Graph, calibration: Mapping[str, Array], options: Options) -> None:

@@ -20,7 +20,7 @@ from mcuq.qir import QTensor
 from mcuq.quantize.guard import fit_rows
 from mcuq.quantize.layers import own_layers
 from mcuq.quantize.limits import frac_of
-from mcuq.quantize.simulate import dequantized, float_outputs, output_names, rounded_pad
+from mcuq.quantize.simulate import constants_of, float_outputs, output_names, rounded_pad
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import WEIGHT_AXIS
 from mcuq.reference import walk
@@ -70,14 +70,7 @@ class _Trainer:
         self._state = state
         self._rounding = _rounding()
         self._layers = own_layers(state.graph)
-        self._constants = {
-            n: torch.from_numpy(np.array(state.biases.get(n, t.data), np.float32))
-            for n, t in state.graph.tensors.items()
-            if t.data is not None
-        }
-        self._constants.update(
-            (n, torch.from_numpy(dequantized(w))) for n, w in state.weights.items()
-        )
+        self._constants = {n: torch.from_numpy(c) for n, c in constants_of(state).items()}
         self._bits = {
             w: torch.from_numpy(_integers(state.weights[w]).astype(np.float32)).requires_grad_()
             for w in (node.inputs[1] for node in self._layers)
@@ -165,9 +158,10 @@ def _rounding() -> Any:
             if act.kind == "s32":
                 return x
             low, high = act.range
-            return Round.apply(x, 2.0 ** frac_of(act), low - act.zero, high - act.zero)
+            bounds = (low - act.zero, high - act.zero)
+            return Round.apply(x, 2.0 ** frac_of(act), *bounds)  # type: ignore[no-untyped-call]
 
         def whole(self, bits: Any) -> Any:
-            return Round.apply(bits, 1.0, -128, 127)
+            return Round.apply(bits, 1.0, -128, 127)  # type: ignore[no-untyped-call]
 
     return Rounding()

@@ -67,7 +67,7 @@ def components(graph: Graph, fixed_outputs: bool = False) -> tuple[Component, ..
 
 
 def _restricted(graph: Graph) -> tuple[set[str], set[str]]:
-    """Tensors that keep their scale, and those whose channels keep theirs relative to each other."""
+    """Tensors that keep their scale, and those whose channels must share one factor."""
     fixed = {port.tensor for port in graph.inputs}
     whole = {port.tensor for port in graph.outputs}
     for node in graph.nodes:
@@ -102,9 +102,8 @@ def equalize(state: State, strength: float) -> State:
     factors: dict[str, Array] = {}
     for part in components(state.graph):
         found = _factors(part, values, never, strength)
-        factors.update(
-            (name, np.broadcast_to(found, state.graph.shape(name)[-1:])) for name in part.tensors
-        )
+        for name in part.tensors:
+            factors[name] = np.broadcast_to(found, state.graph.shape(name)[-1:])
     return rescaled(state, factors)
 
 

@@ -16,7 +16,7 @@ from mcuq.quantize.structure import weighted
 MAX_DEPTH = 2048
 """Layers with more weights per output keep the simple rounding: the cost grows as the cube."""
 
-_MAX_COLUMNS = 1 << 24
+_MAX_COLUMNS = 1 << 20
 """At most about this many elements are unfolded at once."""
 
 
@@ -142,7 +142,8 @@ def before_clip(node: Node, x: Array, weights: Array, bias: Array) -> Array:
     bare = node.with_attrs(clip=(-np.inf, np.inf))
     with torch.no_grad():
         inputs = [torch.from_numpy(np.array(a, np.float32)) for a in (x, weights, bias)]
-        return np.asarray(run(bare, inputs).numpy())  # type: ignore[misc]
+        y: Array = run(bare, inputs).numpy()  # type: ignore[misc]
+    return y
 
 
 def channel_means(values: Array) -> Array:

@@ -9,6 +9,8 @@ bias absorbs the means.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mcuq.ir import Array, Node
@@ -53,33 +55,34 @@ def round_layers(state: State) -> State:
 
 
 def _round_layer(state: State, node: Node, known: Moments) -> tuple[QTensor, Array]:
+    """The integer weights of ``node``, and the bias that keeps the means."""
     graph, (_, w, b) = state.graph, node.inputs
     real = to_rows(node, graph, graph.data(w).astype(np.float64))
     hessian = _damped(known.covariance)
-    target = real + real @ np.linalg.solve(hessian, known.cross.transpose(0, 2, 1)).transpose(
-        0, 2, 1
-    )
+    drift = np.linalg.solve(hessian, known.cross.transpose(0, 2, 1)).transpose(0, 2, 1)
+    target = real + real @ drift
     first = np.array(weight_fracs(from_rows(node, graph, target), WEIGHT_AXIS[node.op], 0))
     low = frac_of(state.acts[node.output]) - frac_of(state.acts[node.inputs[0]])
-    best, error, fracs = None, None, None
-    for bits in (0, 1):
-        candidate = np.clip(first + bits, low, low + 31)
-        integers = compensated(target, hessian, candidate.reshape(real.shape[:2]))
-        reals = integers * 2.0 ** -candidate.reshape(*real.shape[:2], 1)
-        gap = reals - target
-        found = np.einsum("gok,gkl,gol->go", gap, hessian, gap)
-        if best is None:
-            best, error, fracs = integers, found, candidate
-        else:
-            better = found < error
-            best = np.where(better[..., None], integers, best)
-            fracs = np.where(better.reshape(-1), candidate, fracs)
-    data = from_rows(node, graph, best).astype(np.int8)
-    rounded = QTensor(w, data.shape, "s8", tuple(int(f) for f in fracs), 0, data)
-    reals = to_rows(node, graph, dequantized(rounded).astype(np.float64))
+    options = [np.clip(first + bits, low, low + 31).reshape(real.shape[:2]) for bits in (0, 1)]
+    integers, fracs = _least_error(target, hessian, options)
     means = np.einsum("gok,gk->go", real, known.mean_exact)
+    reals = integers * 2.0 ** -fracs.astype(np.float64)[:, :, None]
     means -= np.einsum("gok,gk->go", reals, known.mean_rounded)
+    data = from_rows(node, graph, integers).astype(np.int8)
+    rounded = QTensor(w, data.shape, "s8", tuple(fracs.reshape(-1).tolist()), 0, data)
     return rounded, (graph.data(b) + means.reshape(-1)).astype(np.float32)
+
+
+def _least_error(target: Array, hessian: Array, options: Sequence[Array]) -> tuple[Array, Array]:
+    """The integers, and per output the frac of ``options`` with the least error of the output."""
+    found = []
+    for fracs in options:
+        integers = compensated(target, hessian, fracs)
+        gap = integers * 2.0 ** -fracs.astype(np.float64)[:, :, None] - target
+        found.append((integers, np.einsum("gok,gok->go", gap @ hessian, gap)))
+    best = np.argmin([error for _, error in found], axis=0)
+    integers = np.choose(best[:, :, None], [integers for integers, _ in found])
+    return integers, np.choose(best, list(options))
 
 
 def compensated(target: Array, hessian: Array, fracs: Array) -> Array:

@@ -65,9 +65,9 @@ def rounded_pad(node: Node, acts: Mapping[str, QTensor]) -> Node:
 
 
 class Simulation:
-    """A rounded network with its activations over fixed rows; changes cost only what follows them.
+    """A rounded network with its activations over fixed rows, each computed when it is asked for.
 
-    Its identity is the rows; ``try_`` does not change it, ``commit`` does.
+    ``try_`` asks what would be, and costs only what follows the change; ``commit`` makes it so.
     """
 
     def __init__(self, state: State, feeds: Mapping[str, Array]) -> None:
@@ -76,87 +76,79 @@ class Simulation:
         self._torch = torch
         self._graph = state.graph
         self._acts = dict(state.acts)
-        self._weights = {n: torch.from_numpy(dequantized(w)) for n, w in state.weights.items()}
-        self._constants = {
-            n: torch.from_numpy(np.array(t.data, np.float32))
-            for n, t in state.graph.tensors.items()
-            if t.data is not None
-        }
-        self._constants.update((n, torch.from_numpy(b)) for n, b in state.biases.items())
+        self._constants = {n: torch.from_numpy(c) for n, c in constants_of(state).items()}
         self._feeds = {
             p.tensor: torch.from_numpy(np.array(feeds[p.name], np.float32))
             for p in state.graph.inputs
         }
         self._values: dict[str, Any] = {}
-        self._values = self._run(frozenset(self._acts), {}, self._acts, {})
 
     def value(self, name: str) -> Array:
         """The activation ``name`` over all rows, float32."""
+        self._fill((name,), self._values, {})
         return np.asarray(self._values[name].numpy())
 
-    def try_(
-        self,
-        names: Collection[str],
-        acts: Mapping[str, QTensor] | None = None,
-        constants: Mapping[str, Array] | None = None,
-    ) -> dict[str, Array]:
-        """The activations ``names`` if ``acts`` and float ``constants`` were replaced."""
-        acts, constants = acts or {}, constants or {}
-        tensors = {n: self._torch.from_numpy(c) for n, c in constants.items()}
-        touched = frozenset((*acts, *tensors))
-        values = self._run(touched, tensors, {**self._acts, **acts}, self._values, names)
-        return {n: values.get(n, self._values[n]).numpy() for n in names}
+    def try_(self, names: Collection[str], acts: Mapping[str, QTensor]) -> dict[str, Array]:
+        """The activations ``names`` if ``acts`` were replaced."""
+        fresh = self._after(acts)
+        kept = {n: v for n, v in self._values.items() if n not in fresh}
+        self._fill(names, kept, acts)
+        return {n: kept[n].numpy() for n in names}
 
     def commit(
         self,
         acts: Mapping[str, QTensor] | None = None,
         constants: Mapping[str, Array] | None = None,
     ) -> None:
-        """Replace ``acts`` and ``constants`` for good."""
+        """Replace ``acts`` and float ``constants`` for good."""
         acts, constants = acts or {}, constants or {}
-        tensors = {n: self._torch.from_numpy(c) for n, c in constants.items()}
         self._acts.update(acts)
-        for name, tensor in tensors.items():
-            (self._weights if name in self._weights else self._constants)[name] = tensor
-        touched = frozenset((*acts, *tensors))
-        self._values.update(self._run(touched, {}, self._acts, self._values))
+        self._constants.update((n, self._torch.from_numpy(c)) for n, c in constants.items())
+        for name in self._after((*acts, *constants)):
+            self._values.pop(name, None)
 
-    def _run(
+    def _after(self, touched: Collection[str]) -> set[str]:
+        """``touched``, and every tensor that depends on it."""
+        found = set(touched)
+        for node in self._graph.nodes:
+            if found.intersection(node.inputs):
+                found.add(node.output)
+        return found
+
+    def _fill(
         self,
-        touched: frozenset[str],
-        constants: Mapping[str, Any],
+        names: Collection[str],
+        values: dict[str, Any],
         acts: Mapping[str, QTensor],
-        base: Mapping[str, Any],
-        needed: Collection[str] = (),
-    ) -> dict[str, Any]:
-        """The activations that differ from ``base`` because of ``touched``."""
-        values: dict[str, Any] = {}
+    ) -> None:
+        """Compute what ``names`` need and ``values`` lack."""
+        wanted = {n for n in names if n not in values}
+        steps: list[Node] = []
+        for node in reversed(self._graph.nodes):
+            if node.output in wanted:
+                steps.append(node)
+                known = (values, self._constants)
+                wanted.update(n for n in node.inputs if not any(n in k for k in known))
+        acts = {**self._acts, **acts}
         with self._torch.no_grad():
-            for name, feed in self._feeds.items():
-                if name in touched:
-                    values[name] = fake_quantize(feed, acts[name])
-            for node in self._graph.nodes:
-                dirty = node.output in touched or any(
-                    n in values or n in touched for n in node.inputs
-                )
-                if dirty:
-                    inputs = [self._read(n, constants, values, base) for n in node.inputs]
-                    run = spec(node.op).run_float
-                    result = run(rounded_pad(node, acts), inputs)  # type: ignore[misc]
-                    values[node.output] = fake_quantize(result, acts[node.output])
-        return values
+            for name in wanted.intersection(self._feeds):
+                values[name] = fake_quantize(self._feeds[name], acts[name])
+            for node in reversed(steps):
+                values[node.output] = self._result(node, values, acts)
 
-    def _read(
-        self,
-        name: str,
-        constants: Mapping[str, Any],
-        values: Mapping[str, Any],
-        base: Mapping[str, Any],
-    ) -> Any:
-        for source in (constants, values, base, self._weights, self._constants):
-            if name in source:
-                return source[name]
-        raise KeyError(name)
+    def _result(self, node: Node, values: Mapping[str, Any], acts: Mapping[str, QTensor]) -> Any:
+        inputs = [self._constants[n] if n in self._constants else values[n] for n in node.inputs]
+        result = spec(node.op).run_float(rounded_pad(node, acts), inputs)  # type: ignore[misc]
+        return fake_quantize(result, acts[node.output])
+
+
+def constants_of(state: State) -> dict[str, Array]:
+    """Every constant as the rounded network has it: rounded weights, corrected biases; float32."""
+    tensors = state.graph.tensors.values()
+    found = {t.name: np.array(t.data, np.float32) for t in tensors if t.data is not None}
+    found.update((n, dequantized(w)) for n, w in state.weights.items() if n in found)
+    found.update((n, b) for n, b in state.biases.items() if n in found)
+    return found
 
 
 def output_names(graph: Graph) -> tuple[str, ...]:
