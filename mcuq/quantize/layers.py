@@ -113,7 +113,7 @@ def from_rows(node: Node, graph: Graph, rows: Array) -> Array:
     """The inverse of ``to_rows``."""
     shape = graph.shape(node.inputs[1])
     if node.op == "dense":
-        return rows[0]
+        return rows.reshape(shape)
     if node.op == "depthwise_conv2d":
         return rows.reshape(shape[2], shape[0], shape[1]).transpose(1, 2, 0)
     out, kernel_h, kernel_w, depth = shape

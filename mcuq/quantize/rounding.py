@@ -59,8 +59,7 @@ def _round_layer(state: State, node: Node, known: Moments) -> tuple[QTensor, Arr
     graph, (_, w, b) = state.graph, node.inputs
     real = to_rows(node, graph, graph.data(w).astype(np.float64))
     hessian = _damped(known.covariance)
-    drift = np.linalg.solve(hessian, known.cross.transpose(0, 2, 1)).transpose(0, 2, 1)
-    target = real + real @ drift
+    target = real + real @ _drift(known.cross, hessian)
     first = np.array(weight_fracs(from_rows(node, graph, target), WEIGHT_AXIS[node.op], 0))
     low = frac_of(state.acts[node.output]) - frac_of(state.acts[node.inputs[0]])
     options = [np.clip(first + bits, low, low + 31).reshape(real.shape[:2]) for bits in (0, 1)]
@@ -92,8 +91,7 @@ def compensated(target: Array, hessian: Array, fracs: Array) -> Array:
     """
     depth = target.shape[2]
     order = np.argsort(-np.einsum("gkk->gk", hessian).sum(axis=0), kind="stable")
-    upper = np.linalg.cholesky(np.linalg.inv(hessian[:, order][:, :, order])).transpose(0, 2, 1)
-    # inv = L L'; rows of L' (upper) hold the update of the weights that follow.
+    upper = _update_rows(hessian[:, order][:, :, order])
     left = target[:, :, order].copy()
     scale = 2.0 ** fracs.astype(np.float64)
     integers = np.empty_like(left)
@@ -105,6 +103,25 @@ def compensated(target: Array, hessian: Array, fracs: Array) -> Array:
     result = np.empty_like(integers)
     result[:, :, order] = integers
     return result
+
+
+def _drift(cross: Array, hessian: Array) -> Array:
+    """``cross`` times the inverse of ``hessian``, per group."""
+    import torch
+
+    solved = torch.linalg.solve(torch.from_numpy(hessian), torch.from_numpy(cross).mT)
+    return np.asarray(solved.mT.numpy())
+
+
+def _update_rows(hessian: Array) -> Array:
+    """(groups, depth, depth) upper triangular: row k spreads the error of weight k.
+
+    It is U of inverse(hessian) = U' U.
+    """
+    import torch
+
+    inverse = torch.linalg.inv(torch.from_numpy(hessian))
+    return np.asarray(torch.linalg.cholesky(inverse).mT.numpy())
 
 
 def _damped(covariance: Array) -> Array:
