@@ -1,7 +1,179 @@
-"""depthwise_conv2d with the DSP extension (Cortex-M4, M7, M33), and what its kernels need."""
+"""depthwise_conv2d with the DSP extension (Cortex-M4, M7, M33): walks along rows or columns."""
 
 from __future__ import annotations
 
-from mcuq.kernels.variant import Variant
+from dataclasses import dataclass
 
-VARIANTS: tuple[Variant, ...] = ()
+import numpy as np
+
+from mcuq.ir import Array, Node
+from mcuq.kernels.dsp_blocks import Window, window
+from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
+from mcuq.qir import QGraph
+
+LANES = 4  # channels at a time
+_TURN_PAIRS, _TURN_SINGLES = 6, 8
+_SYMBOL_3X3 = "mcuq_depthwise_conv2d_3x3_s8_dsp"
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A window seen along its rows, or (``turned``) along its columns; pitches in bytes."""
+
+    turned: bool
+    in_line_pitch: int
+    in_step_pitch: int
+    out_line_pitch: int
+    out_step_pitch: int
+    channels: int
+    in_lines: int
+    in_steps: int
+    out_lines: int
+    out_steps: int
+    pad_lines: int
+    pad_steps: int
+    stride_lines: int
+    stride_steps: int
+    kernel_lines: int
+    kernel_steps: int
+
+    @property
+    def lines_read(self) -> int:
+        """Lines of one group of channels that are brought to scratch, padding included."""
+        kernel, stride = self.kernel_lines, self.stride_lines
+        return kernel + (self.out_lines - 1) * min(stride, kernel)
+
+    def in_place(self) -> bool:
+        """Whether out may lie exactly at in.
+
+        A pixel of the output then lies on one of the input with the same channels, and other
+        channels do not matter. A line of outputs is written when all input lines before ``loaded``
+        have been read. Along columns this needs images of one shape; along rows it is enough that
+        the pixels written so far, of all lines, lie on lines that have been read.
+        """
+        loaded = [
+            line * self.stride_lines - self.pad_lines + self.kernel_lines
+            for line in range(self.out_lines)
+        ]
+        if self.turned:
+            same = (self.in_lines, self.in_steps) == (self.out_lines, self.out_steps)
+            return same and all(end > line for line, end in enumerate(loaded))
+        return all(
+            (line + 1) * self.out_steps <= max(0, min(end, self.in_lines)) * self.in_steps
+            for line, end in enumerate(loaded)
+        )
+
+
+_FIELDS = tuple(Walk.__dataclass_fields__)[1:]
+
+
+def walks(at: Window) -> tuple[Walk, Walk]:
+    """Both walks of a depthwise convolution."""
+    return _walk(at, False), _walk(at, True)
+
+
+def _walk(at: Window, turned: bool) -> Walk:
+    pairs = (
+        (at.in_w * at.in_c, at.in_c),
+        (at.out_w * at.in_c, at.in_c),
+        (at.in_h, at.in_w),
+        (at.out_h, at.out_w),
+        (at.pad_top, at.pad_left),
+        (at.stride_h, at.stride_w),
+        (at.kernel_h, at.kernel_w),
+    )
+    pitches_in, pitches_out, *others = (pair[::-1] if turned else pair for pair in pairs)
+    return Walk(turned, *pitches_in, *pitches_out, at.in_c, *(n for pair in others for n in pair))
+
+
+def _call(node: Node, qgraph: QGraph, symbol: str, walk: Walk, scratch: int) -> tuple[Call, ...]:
+    weights = qgraph.data(node.inputs[1])
+    order = (2, 1, 0) if walk.turned else (2, 0, 1)
+    arrays = (
+        ConstArray("weights", "int8_t", np.ascontiguousarray(weights.transpose(order))),
+        ConstArray("bias", "int32_t", qgraph.data(node.inputs[2])),
+        ConstArray("shift", "int8_t", np.array(node.ints("shift"), np.int8)),
+    )
+    fields = (
+        *(Field(a.suffix, a.suffix) for a in arrays),
+        *(Field(name, getattr(walk, name)) for name in _FIELDS),
+        *(Field(name, node.int(name)) for name in ("pad_value", "out_min", "out_max")),
+    )
+    inputs, output = node.inputs[:1], node.output
+    return (Call(symbol, "mcuq_depthwise_lines_params", fields, inputs, output, arrays, scratch),)
+
+
+def _gap(walk: Walk, index: int) -> int | None:
+    return 0 if index == 0 and walk.in_place() else None
+
+
+# ---- 3x3 ----
+
+
+def _units(walk: Walk) -> int:
+    """Pairs of outputs of a line, or outputs for stride 2."""
+    return -(-walk.out_steps // 2) if walk.stride_steps == 1 else walk.out_steps
+
+
+def _cost_3x3(walk: Walk) -> float:
+    units, words = _units(walk), _units(walk) + 1
+    turns = -(-units // _TURN_PAIRS) if walk.stride_steps == 1 else -(-units // _TURN_SINGLES)
+    each = 17 if walk.stride_steps == 1 else 9
+    line = walk.channels * (13 + 3 * turns + each * units)
+    groups = -(-walk.channels // LANES)
+    fill = 60 + 14 * words
+    store = 20 + 2.25 * walk.out_steps
+    group = 60 + 6 * words + walk.lines_read * fill + walk.out_lines * (store + 30)
+    return walk.channels * 80 + walk.out_lines * line + groups * group
+
+
+def _best_3x3(node: Node, qgraph: QGraph) -> Walk:
+    found = [w for w in walks(window(node, qgraph)) if w.stride_steps <= 2]
+    return min(found, key=lambda w: (not w.in_place(), _cost_3x3(w)))
+
+
+def _scales_fit(node: Node, qgraph: QGraph) -> bool:
+    """Whether weights and sums may be scaled so that shifts become 8 or, above 8, 16."""
+    weights = qgraph.data(node.inputs[1]).astype(np.int64)
+    bias = qgraph.data(node.inputs[2]).astype(np.int64)
+    shift = np.array(node.ints("shift"))
+    scale = np.where(shift <= 16, np.where(shift <= 8, 8, 16) - shift, 0)
+    bound: Array = (np.abs(bias) + 128 * np.abs(weights).sum((0, 1))) << scale
+    return bool((bound < 2**31).all())
+
+
+def _accepts_3x3(node: Node, qgraph: QGraph) -> bool:
+    at = window(node, qgraph)
+    shape = (at.kernel_h, at.kernel_w, at.dilation_h, at.dilation_w) == (3, 3, 1, 1)
+    stride = min(at.stride_h, at.stride_w) <= 2
+    return at.in_c == at.out_c and shape and stride and _scales_fit(node, qgraph)
+
+
+def _lower_3x3(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    walk = _best_3x3(node, qgraph)
+    outputs = _units(walk) * (2 if walk.stride_steps == 1 else 1)
+    copy = LANES * walk.in_steps if walk.channels < LANES else 0
+    scratch = 384 + 48 * (_units(walk) + 1) + LANES * outputs + copy
+    return _call(node, qgraph, _SYMBOL_3X3, walk, scratch)
+
+
+def _cost_of_3x3(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    return _cost_3x3(_best_3x3(node, qgraph))
+
+
+def _gap_3x3(node: Node, qgraph: QGraph, index: int) -> int | None:
+    return _gap(_best_3x3(node, qgraph), index)
+
+
+VARIANTS: tuple[Variant, ...] = (
+    Variant(
+        "depthwise_conv2d",
+        _SYMBOL_3X3,
+        _lower_3x3,
+        _cost_of_3x3,
+        _accepts_3x3,
+        frozenset({"dsp"}),
+        _gap_3x3,
+        gap_exact=True,
+    ),
+)

@@ -1,0 +1,109 @@
+"""The depthwise kernels for the DSP extension equal ``run_int``, also in place."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kernel_harness import TARGETS, Case, check, one_node
+
+from mcuq.ir import Array, Node
+from mcuq.kernels import dsp_depthwise_conv2d
+from mcuq.kernels.variant import Variant
+from mcuq.ops import spec
+
+BATCH = 200
+FULL, NARROW = (-128, 127), (-77, 90)
+KINDS = ("any", "extremes", "least")
+KERNEL_3X3 = dsp_depthwise_conv2d.VARIANTS[0]
+Pads = tuple[int, int, int, int]
+
+
+def values(random: np.random.Generator, shape: tuple[int, ...], kind: str) -> Array:
+    """s8 values: any, or only the extremes, or -128 alone."""
+    if kind == "least":
+        return np.full(shape, -128, np.int8)
+    choices = [-128, 127] if kind == "extremes" else np.arange(-128, 128)
+    return random.choice(np.array(choices, np.int8), shape)
+
+
+def case(
+    variant: Variant,
+    random: np.random.Generator,
+    image: tuple[int, int, int],
+    kernel: tuple[int, int],
+    strides: tuple[int, int] = (1, 1),
+    pads: Pads = (0, 0, 0, 0),
+    index: int = 0,
+    shifts: tuple[int, int] = (7, 11),
+    in_place: bool = False,
+) -> Case:
+    """Random values, kinds and limits by ``index``; in place if that is wanted and allowed."""
+    channels = image[2]
+    x = values(random, (1, *image), KINDS[index % 3])
+    w = values(random, (*kernel, channels), KINDS[index % 3])
+    b = random.integers(-20000, 20000, channels, dtype=np.int32)
+    low, high = NARROW if index % 5 == 0 else FULL
+    attrs = {
+        "strides": strides, "pads": pads, "dilations": (1, 1), "pad_value": index % 256 - 128,
+        "shift": tuple(random.integers(*shifts, channels).tolist()),
+        "out_min": low, "out_max": high,
+    }  # fmt: skip
+    probe = Node(variant.op, variant.op, ("x", "w", "b"), ("y",), attrs)
+    shape = spec(variant.op).infer(probe, [x.shape, w.shape, b.shape])
+    node, qgraph = one_node(variant.op, attrs, {"x": x}, {"w": w, "b": b}, shape)
+    assert variant.accepts(node, qgraph), attrs
+    over = in_place and variant.gap(node, qgraph, 0) is not None
+    return Case(
+        variant, node, qgraph, {"x": x}, overlap=0 if over else None,
+        misalign=0 if over else index % 4, label=f"{image} {kernel} {attrs} {over}",
+    )  # fmt: skip
+
+
+def fits(image: tuple[int, int], kernel: tuple[int, int], pads: Pads) -> bool:
+    return image[0] + pads[0] + pads[2] >= kernel[0] and image[1] + pads[1] + pads[3] >= kernel[1]
+
+
+def cases_3x3(random: np.random.Generator) -> Iterator[Case]:
+    """Sizes 1-8 x 1-8, all strides, pads 0-2, channels 1-17 in turn; every second one in place."""
+    channels = itertools.cycle(range(1, 18))
+    sizes = itertools.product(range(1, 9), range(1, 9), (1, 2, 3), (1, 2))
+    for index, (height, width, stride_h, stride_w) in enumerate(sizes):
+        pads = tuple(random.integers(0, 3, 4).tolist())
+        if fits((height, width), (3, 3), pads):
+            image, strides = (height, width, next(channels)), (stride_h, stride_w)
+            yield case(
+                KERNEL_3X3, random, image, (3, 3), strides, pads, index, in_place=index % 2 > 0
+            )
+    for index, width in enumerate((11, 12, 13, 14, 25, 26, 27)):
+        yield case(KERNEL_3X3, random, (3, width, 5), (3, 3), (1, 1), (1, 1, 1, 1), index)
+        yield case(KERNEL_3X3, random, (width, 3, 5), (3, 3), (1, 1), (1, 1, 1, 1), index + 1)
+        yield case(KERNEL_3X3, random, (3, width, 6), (3, 3), (2, 2), (0, 0, 1, 1), index)
+    for index, shifts in enumerate(((0, 9), (8, 17), (0, 17), (12, 25), (17, 32))):
+        yield case(
+            KERNEL_3X3, random, (4, 7, 13), (3, 3), (1, 1), (1, 1, 1, 1), index, shifts, True
+        )
+
+
+def test_images_that_may_lie_in_place() -> None:
+    random = np.random.default_rng(0)
+    rows = (
+        ((25, 5, 64), (1, 1), (1, 1, 1, 1), 0),
+        ((96, 96, 8), (2, 2), (0, 0, 1, 1), 0),
+        ((6, 6, 8), (1, 1), (2, 2, 2, 2), None),  # more pixels than before
+        ((5, 9, 8), (1, 1), (0, 0, 0, 0), 0),
+    )
+    for image, strides, pads, gap in rows:
+        made = case(KERNEL_3X3, random, image, (3, 3), strides, pads)
+        assert KERNEL_3X3.gap(made.node, made.qgraph, 0) == gap
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
+def test_3x3(target: str, tmp_path: Path) -> None:
+    made = list(cases_3x3(np.random.default_rng(5)))
+    for first in range(0, len(made), BATCH):
+        check(made[first : first + BATCH], TARGETS[target], tmp_path / str(first))
