@@ -24,6 +24,8 @@ from mcuq.run import run_watermark
 _NODE = re.compile(r'node: \{ title: "([^"]+)" label: "[^"]*?(?:(\d+) bytes \((\w[\w,]*)\))?"')
 _INDIRECT = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "__indirect_call"')
 _MOVES = re.compile(r"(push|vpush|stmdb|vstmdb|str|strd|sub|subw|addi?|mov)$")
+# objdump 2.40 shows WLSTP, which begins a tail-predicated loop, as one of these branches to nowhere.
+_MISREAD = ("bf", "bfl", "bfx", "bfcsel")
 _SIZES = {"s": 4, "d": 8, "q": 16}
 
 
@@ -145,7 +147,7 @@ def bound(program: Program, root: str) -> Bound:
 def _leaves(body: Sequence[Instruction]) -> list[int]:
     """Addresses outside ``body`` where execution may go on, sorted."""
     first, last = body[0].address, body[-1]
-    targets = {i.target for i in body if i.target is not None}
+    targets = {i.target for i in body if i.target is not None and i.name not in _MISREAD}
     if _falls_through(body, targets):
         targets.add(last.address + last.size)
     for instruction in body:

@@ -16,6 +16,7 @@ from mcuq.kernels import (
     lut,
     max_pool2d,
     mul,
+    mve,
     pad,
     softmax,
     transpose,
@@ -39,6 +40,7 @@ VARIANTS: tuple[Variant, ...] = (
     *from_u8.VARIANTS,
     *blocked.VARIANTS,
     *dsp.VARIANTS,
+    *mve.VARIANTS,
 )
 
 
