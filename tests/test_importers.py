@@ -258,6 +258,21 @@ def test_channel_shuffle_is_one_transpose(tmp_path: Path) -> None:
     assert ops(graph).count("transpose") == 1
 
 
+def test_patches_of_five_axes_are_two_transposes(tmp_path: Path) -> None:
+    nodes = [
+        node("Tanh", "x", "h"),
+        node("Reshape", "h a", "p"),
+        node("Transpose", "p", "t", perm=[0, 2, 4, 1, 3, 5]),
+        node("Reshape", "t b", "s"),
+        node("MatMul", "s w", "y"),
+    ]
+    constants = {
+        "a": np.array([-1, 4, 3, 2, 2, 3]), "b": np.array([-1, 6, 24]), "w": random(24, 5)
+    }  # fmt: skip
+    graph = agrees(model(nodes, constants, {"x": ("N", 4, 6, 6)}), tmp_path)
+    assert ops(graph).count("transpose") == 2
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_random_views_keep_every_element(seed: int, tmp_path: Path) -> None:
     """Permutes and reshapes between operators that need a layout of their own."""

@@ -146,16 +146,18 @@ class Builder:
         key = (name, source.tobytes())
         if key not in self._made:
             found = layout.permutation(source)
-            if found is None or len(found[0]) > 3:
+            if found is None:
                 raise Refused(
-                    "the order of its input's elements needs a transposition of more than 3 axes",
+                    "the order of its input's elements is no transposition",
                     "Reorder the data in the model with simpler reshapes and transposes",
                 )
-            shape, perm = found
-            moved = f"{name}.transposed"
-            axes = (0, *(axis + 1 for axis in perm))
-            wide = self.shaped(name, (1, *shape))
-            self._made[key] = self.emit("transpose", moved, (wide,), moved, perm=axes)
+            moved = name
+            for shape, perm in layout.few_axes(*found):
+                wide = self.shaped(moved, (1, *shape))
+                axes = (0, *(axis + 1 for axis in perm))
+                label = f"{name}.transposed"
+                moved = self.emit("transpose", label, (wide,), label, perm=axes)
+            self._made[key] = moved
         return self._made[key]
 
     def _new_tensor(self, name: str, shape: Shape) -> str:

@@ -110,7 +110,10 @@ def _evaluate(
         return None
     inputs = [_evaluate(n, source, makers, constants, budget) for n in step.inputs if n]
     known = [i for i in inputs if i is not None]
-    return _apply(step, known) if len(known) == len(inputs) else None
+    try:
+        return _apply(step, known) if len(known) == len(inputs) else None
+    except (TypeError, ValueError):  # a wrong number of inputs, which the importer will report
+        return None
 
 
 def _apply(step: Step, inputs: Sequence[Array]) -> Array | None:

@@ -21,7 +21,6 @@ from mcuq.importers.steps import Step, needed, node_error, read_steps
 from mcuq.importers.suggestions import remedy_for
 from mcuq.ir import Array, Graph, Port
 
-
 ON_INDICES = frozenset("Reshape Flatten Squeeze Unsqueeze Identity Cast Shape Size".split())
 """What may read the result of ArgMax."""
 
