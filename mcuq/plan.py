@@ -14,6 +14,7 @@ from mcuq.lower import Program, Step
 
 ALIGN = 4
 _TRIALS = 400
+_ANY_DISTANCE = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Plan:
     lower_bound: int
 
 
-# (output, input) -> how many bytes before the input the output has to start to overlap it.
-Gaps = Mapping[tuple[str, str], int]
+# (output, input) -> how many bytes before the input the output may start and overlap it.
+Gaps = Mapping[tuple[str, str], range]
 
 
 def plan(program: Program) -> Plan:
@@ -105,15 +106,17 @@ def _scratch_buffers(program: Program) -> dict[int, Buffer]:
     }
 
 
-def _gaps(program: Program, tensors: Mapping[str, Buffer]) -> dict[tuple[str, str], int]:
-    gaps: dict[tuple[str, str], int] = {}
+def _gaps(program: Program, tensors: Mapping[str, Buffer]) -> dict[tuple[str, str], range]:
+    gaps: dict[tuple[str, str], range] = {}
     for index, step in enumerate(program.steps):
         out = step.node.output
         for name in program.reads(step):
             gap = _gap(program, step, name)
             both = out in tensors and name in tensors
             if gap is not None and both and tensors[name].last == index:
-                gaps[out, name] = align(gap)
+                first = align(gap)
+                most = first + 1 if step.variant.gap_exact else _ANY_DISTANCE
+                gaps[out, name] = range(first, most)
     return gaps
 
 
@@ -138,7 +141,7 @@ def _live(buffers: Sequence[Buffer], gaps: Gaps, index: int) -> int:
     saved: dict[str, int] = {}
     for (out, name), gap in gaps.items():
         if out in live and name in live and live[out].first == index == live[name].last:
-            overlap = max(0, min(live[name].size, live[out].size - gap))
+            overlap = max(0, min(live[name].size, live[out].size - gap.start))
             saved[out] = min(live[out].size, saved.get(out, 0) + overlap)
     return total - sum(saved.values())
 
@@ -185,9 +188,9 @@ def _lowest(buffer: Buffer, rivals: Sequence[Placed], gaps: Gaps) -> int:
         before = gaps.get((buffer.name, rival.buffer.name))
         after = gaps.get((rival.buffer.name, buffer.name))
         if before is not None:
-            spots.add(rival.offset - before)
+            spots.add(rival.offset - before.start)
         if after is not None:
-            spots.add(rival.offset + after)
+            spots.add(rival.offset + after.start)
     fitting = (s for s in sorted(spots) if s >= 0 and _fits(Placed(buffer, s), rivals, gaps))
     return next(fitting)
 
@@ -202,6 +205,6 @@ def compatible(a: Placed, b: Placed, gaps: Gaps) -> bool:
         return True
     for out, source in ((a, b), (b, a)):
         gap = gaps.get((out.buffer.name, source.buffer.name))
-        if gap is not None and source.offset - out.offset >= gap:
+        if gap is not None and source.offset - out.offset in gap:
             return True
     return False

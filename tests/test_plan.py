@@ -10,7 +10,7 @@ import pytest
 from mcuq.ir import Node, Port
 from mcuq.kernels.variant import Call, Variant
 from mcuq.lower import GENERIC, Program, Step
-from mcuq.plan import Plan, _gaps, _tensor_buffers, compatible, plan
+from mcuq.plan import Buffer, Placed, Plan, _gaps, _tensor_buffers, compatible, plan
 from mcuq.qir import QGraph, QTensor
 
 
@@ -82,6 +82,15 @@ def test_an_output_that_is_read_again_stays_in_the_callers_buffer() -> None:
         ("a", "b"),
     )
     assert plan(made) == Plan({}, {}, 0, 0)
+
+
+def test_an_exact_gap_allows_that_distance_only() -> None:
+    out, source = Placed(Buffer("y", 8, 1, 2), 16), Buffer("x", 8, 0, 1)
+    for gap, allowed in ((range(1), (16,)), (range(1 << 31), (16, 20))):
+        found = [
+            at for at in (12, 16, 20) if compatible(out, Placed(source, at), {("y", "x"): gap})
+        ]
+        assert found == list(allowed)
 
 
 @pytest.mark.parametrize("seed", range(30))
