@@ -46,14 +46,35 @@ static const int8_t *kernel_row(const mcuq_conv2d_block_params *p, const int8_t 
     return own;
 }
 
+/* Whether the whole window lies in the image, its rows without gaps. */
+static int is_whole(const mcuq_conv2d_block_params *p, place at)
+{
+    return at.x >= 0 && at.x + p->kernel_w <= p->in_w && at.y >= 0 &&
+           at.y + (p->kernel_h - 1) * p->dilation_h < p->in_h &&
+           (p->dilation_w == 1 || p->kernel_w == 1);
+}
+
 /* The inputs of four output pixels as pair words, kernel row by kernel row. */
 static void gather(const mcuq_conv2d_block_params *p, const int8_t *in, const place at[4],
                    int8_t *pads, uint32_t *x)
 {
     const int32_t run = p->kernel_w * p->in_c;
+    const int8_t *from[4];
+    if (is_whole(p, at[0]) && is_whole(p, at[1]) && is_whole(p, at[2]) && is_whole(p, at[3])) {
+        const int32_t down = p->dilation_h * p->in_w * p->in_c;
+        for (int32_t i = 0; i < 4; i++) {
+            from[i] = in + (at[i].y * p->in_w + at[i].x) * p->in_c;
+        }
+        for (int32_t k = p->kernel_h; k > 0; k--) {
+            x = merge(from, x, run);
+            for (int32_t i = 0; i < 4; i++) {
+                from[i] += down;
+            }
+        }
+        return;
+    }
     int8_t *const own = pads + run;
     for (int32_t k = 0; k < p->kernel_h; k++) {
-        const int8_t *from[4];
         for (int32_t i = 0; i < 4; i++) {
             from[i] = kernel_row(p, in, at[i], k, pads, own + i * run);
         }

@@ -113,8 +113,9 @@ static void sweep_stride_2(sweep *s)
     LOAD("r11", row)                                                                               \
     LOAD("lr", row ", r4, lsl #1")                                                                 \
     BOTH("r11", "lr", w0)                                                                          \
-    LOAD("r11", row ", r4") LOAD("r12", row ", r5") load1 BOTH("r11", "r12", w1)                   \
-        LOAD("r11", row ", r4, lsl #2") load2 BOTH("lr", "r11", w2)
+    LOAD("r11", row ", r4")                                                                        \
+    LOAD("r12", row ", r5") load1 BOTH("r11", "r12", w1) LOAD("r11", row ", r4, lsl #2")           \
+        load2 BOTH("lr", "r11", w2)
 
 #define WEIGHTS(place) "ldrd r9, r10, [r0, #" place "]\n\t"
 
@@ -218,19 +219,26 @@ static void sweep_stride_2(sweep *s)
 
 #endif
 
+static inline int32_t row_sum(const int8_t *x, int32_t pixel, const int32_t weights[3])
+{
+    return weights[0] * x[0] + weights[1] * x[pixel] + weights[2] * x[2 * pixel];
+}
+
 /* The first column of a channel, where the width is odd. */
 static void run_column(const sweep *s, int32_t down, int32_t out_down)
 {
+    const int32_t pixel = s->pixel;
+    const int32_t *const w = s->weights;
+    int32_t offset = 0;
     int8_t *out = s->out;
-    for (int32_t y = 0; y < s->rows; y++) {
+    for (int32_t rows = s->rows; rows > 0; rows--) {
         int32_t acc = s->bias;
-        for (int32_t k = 0; k < 3; k++) {
-            const int8_t *const x = s->in[k] + y * down;
-            const int32_t *const w = s->weights + 3 * k;
-            acc += w[0] * x[0] + w[1] * x[s->pixel] + w[2] * x[2 * s->pixel];
-        }
+        acc += row_sum(s->in[0] + offset, pixel, w);
+        acc += row_sum(s->in[1] + offset, pixel, w + 3);
+        acc += row_sum(s->in[2] + offset, pixel, w + 6);
         *out = mcuq_requant_s8(acc, s->shift);
         out += out_down;
+        offset += down;
     }
 }
 
