@@ -65,7 +65,7 @@ def _as_they_lie(at: Window) -> bool:
 
 def _scratch(at: Window, block: int) -> int:
     units = _units(at)
-    patches = 0 if _as_they_lie(at) else 16 * units
+    patches = 0 if _as_they_lie(at) else 8 * units
     return _STATE_BYTES + 16 * (units + units % 2) + 8 * units * block + patches
 
 
@@ -88,11 +88,11 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
         Field("runs", runs),
         Field("units", _units(at)),
         Field("block", block, "pixels a block"),
-        Field("rest_words", -(-runs * (_run(at) % 4) // 4)),
         Field("whole_y", _whole(at)[0]),
         Field("whole_x", _whole(at)[1]),
         Field("row_pitch", pitch),
-        Field("whole_skip", pitch - _run(at) // 4 * 4),
+        Field("whole_skip", pitch - _run(at)),
+        Field("whole_next", 2 * at.stride_w * at.in_c - runs * pitch),
         *(Field(name, getattr(at, name)) for name in geometry),
         Field("pixels_as_they_lie", int(_as_they_lie(at))),
         *(Field(name, node.int(name)) for name in ("pad_value", "out_min", "out_max")),

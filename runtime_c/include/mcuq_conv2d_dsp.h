@@ -16,10 +16,10 @@ typedef struct {
     int16_t runs;  /* kernel_h, or kernel_h * kernel_w */
     int16_t units; /* input values of one output, in fours, rounded up */
     int16_t block; /* output pixels of a block, even */
-    int16_t rest_words;       /* what is left of all runs beyond whole fours, in fours */
     int16_t whole_y, whole_x; /* last input row and column where a patch may begin; or -1 */
     int32_t row_pitch;        /* input bytes from one run to the next, */
-    int32_t whole_skip;       /* and from the end of its whole fours to the next */
+    int32_t whole_skip;       /* from the end of a run to the next one */
+    int32_t whole_next; /* from behind a patch, `whole_skip` included, to the patch after next */
     uint8_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     int8_t pixels_as_they_lie; /* 1: kernel 1x1, strides 1, no pads, in_c a multiple of 4 */
     int8_t pad_value, out_min, out_max;

@@ -207,23 +207,41 @@ static void run_channels(const block_job *job)
 }
 #endif
 
-/* What widen_runs needs; its assembly knows this layout. skip: bytes from run to run, beyond words.
- */
+/* How the patches of pairs of pixels lie; the assembly knows this layout. A patch is `runs` runs of
+ * `words` fours and `left` bytes; `skip` bytes follow each run; `next`: from behind a patch to the
+ * patch after next; `partner`: from a patch to its partner. fours, rests: bytes of int16 that the
+ * fours, and the bytes left of all runs, of two patches take. */
 typedef struct {
-    int32_t words, runs, skip_a, skip_b;
-} runs_job;
+    int32_t words, runs, skip, left, next, partner, fours, rests;
+} patch_shape;
 
-/* The first 4 * words bytes of the runs at a and b as int16, side by side: a0 a2 a1 a3 b0 b2 b1 b3
- * a4 ... Returns the end. 1 instruction a byte and 10 a run. a, b: any alignment.
- * Registers: 6 data, 3 pointers, 2 counts, 2 skips. words > 0. */
+/* `pairs` pairs of patches from `a` on as int16, side by side: a0 a2 a1 a3 b0 b2 b1 b3 a4 ...,
+ * first the fours of all runs, then what is left. Returns the end. Per pair 1 instruction a byte,
+ * 11 a run, 8 for each two bytes left and 12. a: any alignment.
+ * r0 to, r1 a, r2 b, r3-r8 data, r9 count, r10 words, r11 runs, r12 skip, lr to for bytes left.
+ * Frame: pairs, runs, left, next, fours, rests, and how lr goes on: 0 2 1 3 in bytes 4 -2 4 10. */
 #if MCUQ_DSP_ASM
-MCUQ_DSP_NAKED static int16_t *widen_runs(MCUQ_DSP_ARGUMENT int16_t *to,
-                                          MCUQ_DSP_ARGUMENT const int8_t *a,
-                                          MCUQ_DSP_ARGUMENT const int8_t *b,
-                                          MCUQ_DSP_ARGUMENT const runs_job *job)
+MCUQ_DSP_NAKED static int16_t *widen_pairs(MCUQ_DSP_ARGUMENT int16_t *to,
+                                           MCUQ_DSP_ARGUMENT const int8_t *a,
+                                           MCUQ_DSP_ARGUMENT int32_t pairs,
+                                           MCUQ_DSP_ARGUMENT const patch_shape *shape)
 {
     __asm volatile("push {r4-r11, lr}\n"
-                   " ldmia r3, {r10-r12, lr}\n"
+                   " sub sp, #28\n"
+                   " ldmia r3, {r3-r10}\n"
+                   " strd r2, r4, [sp]\n"
+                   " strd r6, r7, [sp, #8]\n"
+                   " strd r9, r10, [sp, #16]\n"
+                   " mov r10, r3\n"
+                   " mov r12, r5\n"
+                   " add r2, r1, r8\n"
+                   "0:\n"
+                   " ldr r3, [sp, #16]\n"
+                   " ldr r11, [sp, #4]\n"
+                   " add lr, r0, r3\n"
+                   " movw r3, #0xfe04\n"
+                   " movt r3, #0x0a04\n"
+                   " str r3, [sp, #24]\n"
                    "1:\n"
                    " lsrs r9, r10, #1\n"
                    " bcc 2f\n"
@@ -234,8 +252,9 @@ MCUQ_DSP_NAKED static int16_t *widen_runs(MCUQ_DSP_ARGUMENT int16_t *to,
                    " sxtb16 r6, r5, ror #8\n"
                    " sxtb16 r5, r5\n"
                    " stmia r0!, {r3-r6}\n"
-                   " beq 3f\n"
                    "2:\n"
+                   " beq 4f\n"
+                   "3:\n"
                    " ldr r7, [r1, #4]\n"
                    " ldr r8, [r2, #4]\n"
                    " ldr r3, [r1], #8\n"
@@ -251,26 +270,66 @@ MCUQ_DSP_NAKED static int16_t *widen_runs(MCUQ_DSP_ARGUMENT int16_t *to,
                    " sxtb16 r6, r8, ror #8\n"
                    " stmia r0!, {r3-r6}\n"
                    " subs r9, #1\n"
-                   " bne 2b\n"
-                   "3:\n"
+                   " bne 3b\n"
+                   "4:\n"
+                   " ldr r9, [sp, #8]\n"
+                   " cmp r9, #0\n"
+                   " beq 6f\n"
+                   " ldr r8, [sp, #24]\n"
+                   "5:\n"
+                   " ldrsb r3, [r1], #1\n"
+                   " ldrsb r4, [r2], #1\n"
+                   " strh r3, [lr]\n"
+                   " strh r4, [lr, #8]\n"
+                   " sxtab lr, lr, r8\n"
+                   " ror r8, r8, #8\n"
+                   " subs r9, #1\n"
+                   " bne 5b\n"
+                   " str r8, [sp, #24]\n"
+                   "6:\n"
                    " add r1, r12\n"
-                   " add r2, lr\n"
+                   " add r2, r12\n"
                    " subs r11, #1\n"
                    " bne 1b\n"
+                   " ldrd r3, r4, [sp, #12]\n"
+                   " ldr r4, [sp, #20]\n"
+                   " add r1, r3\n"
+                   " add r2, r3\n"
+                   " add r0, r4\n"
+                   " ldr r3, [sp]\n"
+                   " subs r3, #1\n"
+                   " str r3, [sp]\n"
+                   " bne 0b\n"
+                   " add sp, #28\n"
                    " pop {r4-r11, pc}\n");
 }
 #else
-static int16_t *widen_runs(int16_t *to, const int8_t *a, const int8_t *b, const runs_job *job)
+static int16_t *widen_patch(int16_t *to, const int8_t *from, const patch_shape *shape)
 {
-    for (int32_t run = 0; run < job->runs; run++) {
-        for (int32_t word = 0; word < job->words; word++, a += 4, b += 4, to += 8) {
-            mcuq_dsp_widen4(to, a);
-            mcuq_dsp_widen4(to + 4, b);
+    static const int8_t order[4] = {0, 2, 1, 3};
+    int16_t *rest = to + shape->fours / 2;
+    int32_t count = 0;
+    for (int32_t run = 0; run < shape->runs; run++) {
+        for (int32_t word = 0; word < shape->words; word++, from += 4, to += UNIT) {
+            mcuq_dsp_widen4(to, from);
         }
-        if (run + 1 < job->runs) {
-            a += job->skip_a;
-            b += job->skip_b;
+        for (int32_t i = 0; i < shape->left; i++, count++) {
+            rest[UNIT * (count / 4) + order[count & 3]] = *from++;
         }
+        if (run + 1 < shape->runs) {
+            from += shape->skip;
+        }
+    }
+    return to + shape->rests / 2;
+}
+
+static int16_t *widen_pairs(int16_t *to, const int8_t *a, int32_t pairs, const patch_shape *shape)
+{
+    const int32_t size = shape->runs * (4 * shape->words + shape->left + shape->skip);
+    for (int32_t i = 0; i < pairs; i++) {
+        const int8_t *at = a + i * (size + shape->next);
+        (void)widen_patch(to + UNIT / 2, at + shape->partner, shape);
+        to = widen_patch(to, at, shape);
     }
     return to;
 }
@@ -296,8 +355,12 @@ static inline void fill(int8_t *to, uint32_t pad_word, int32_t count)
     for (; count >= 4; count -= 4, to += 4) {
         memcpy(to, &pad_word, 4);
     }
-    for (; count > 0; count--) {
-        memcpy(to++, &pad_word, 1);
+    if (count & 2) {
+        memcpy(to, &pad_word, 2);
+        to += 2;
+    }
+    if (count & 1) {
+        memcpy(to, &pad_word, 1);
     }
 }
 
@@ -306,117 +369,105 @@ static __attribute__((noinline)) void gather(const mcuq_conv2d_dsp_params *p, co
                                              int32_t y, int32_t first_x, int8_t *patch)
 {
     const uint32_t pad_word = 0x01010101u * (uint8_t)p->pad_value;
-    const int32_t taps = p->run / p->in_c;
+    const int32_t size = p->run;
+    const int32_t taps = size / p->in_c;
     const int32_t runs_across = p->runs / p->kernel_h;
+    const int32_t row_pitch = p->row_pitch;
     for (int32_t i = 0; i < runs_across; i++) {
         const int32_t x = first_x + i * p->dilation_w;
         const int32_t left = mcuq_clamp(-x, 0, taps) * p->in_c;
         const int32_t right = mcuq_clamp(x + taps - p->in_w, 0, taps) * p->in_c;
-        const int32_t inside = p->run - left - right;
-        int8_t *to = patch + i * p->run;
+        const int32_t inside = size - left - right;
+        int8_t *to = patch + i * size;
         const int8_t *from = in + (y * p->in_w + x) * p->in_c + left;
         int32_t row = y;
-        for (int32_t ky = 0; ky < p->kernel_h; ky++) {
-            if (row >= 0 && row < p->in_h && inside > 0) {
-                fill(to, pad_word, left);
-                copy(to + left, from, inside);
-                fill(to + left + inside, pad_word, right);
-            } else {
-                fill(to, pad_word, p->run);
+        for (int32_t ky = p->kernel_h; ky > 0; ky--) {
+            const int32_t covered = row >= 0 && row < p->in_h;
+            if (!covered || inside < size) {
+                fill(to, pad_word, size);
             }
-            to += runs_across * p->run;
-            from += p->row_pitch;
+            if (covered && inside > 0) {
+                copy(to + left, from, inside);
+            }
+            to += runs_across * size;
+            from += row_pitch;
             row += p->dilation_h;
         }
     }
 }
 
-/* The next output pixel (its column, and the input row and column of its first tap), and two areas
- * of 4 * units bytes for patches that have to be gathered. */
+/* The next output pixel: its column, and the input row and column of its first tap. */
 typedef struct {
-    const int8_t *in;
     int32_t column, y, x;
-    int8_t *patches;
 } cursor;
 
-/* The first run of the next pixel's patch, gathered to `patch` if it does not lie whole in the
- * input; *skip: bytes between the whole words of its runs. */
-static __attribute__((noinline)) const int8_t *next_patch(const mcuq_conv2d_dsp_params *p,
-                                                          cursor *at, int8_t *patch, int32_t *skip)
+static void advance(const mcuq_conv2d_dsp_params *p, cursor *at, int32_t pixels)
 {
-    const int32_t y = at->y;
-    const int32_t x = at->x;
-    const int8_t *from = at->in + (y * p->in_w + x) * p->in_c;
-    *skip = p->whole_skip;
-    if (y < 0 || y > p->whole_y || x < 0 || x > p->whole_x) {
-        gather(p, at->in, y, x, patch);
-        *skip = p->run & 3;
-        from = patch;
-    }
-    at->x = x + p->stride_w;
-    at->column++;
+    at->column += pixels;
+    at->x += pixels * p->stride_w;
     if (at->column == p->out_w) {
         at->column = 0;
         at->x = -p->pad_left;
-        at->y = y + p->stride_h;
+        at->y += p->stride_h;
     }
-    return from;
 }
 
-/* What is left of every run behind its whole words, of two patches, as widen_runs does it. */
-static int16_t *widen_rests(const mcuq_conv2d_dsp_params *p, const int8_t *a, const int8_t *b,
-                            const runs_job *job, int16_t *to, int8_t *rests)
+/* How many pixels from `at` on, at most `count`, have patches that lie whole in one input row. */
+static int32_t whole_pixels(const mcuq_conv2d_dsp_params *p, const cursor *at, int32_t count)
 {
-    const runs_job rest = {p->rest_words, 1, 0, 0};
-    const int32_t left = p->run & 3;
-    int8_t *rest_b = rests + 4 * p->units;
-    int32_t count = 0;
-    for (int32_t run = 0; run < p->runs; run++) {
-        a += 4 * job->words;
-        b += 4 * job->words;
-        for (int32_t i = 0; i < left; i++, count++) {
-            rests[count] = a[i];
-            rest_b[count] = b[i];
-        }
-        a += job->skip_a;
-        b += job->skip_b;
+    const int32_t room = p->whole_x - at->x;
+    if (at->y < 0 || at->y > p->whole_y || at->x < 0 || room < 0) {
+        return 0;
     }
-    return widen_runs(to, rests, rest_b, &rest);
+    count = (count < p->out_w - at->column) ? count : p->out_w - at->column;
+    return (count * p->stride_w <= room) ? count : room / p->stride_w + 1;
 }
 
-/* The next `count` pixels at x; an odd last one is its own partner. */
-static void widen_block(const mcuq_conv2d_dsp_params *p, cursor *at, int32_t count, int16_t *x)
+/* The next `count` pixels at x; an odd last one is its own partner. patches: two of 4 * units
+ * bytes, for patches that have to be gathered. */
+static void widen_block(const mcuq_conv2d_dsp_params *p, const int8_t *in, cursor *at,
+                        int32_t count, int16_t *x, int8_t *patches)
 {
-    int8_t *rests = at->patches + 8 * p->units;
-    runs_job job = {p->run >> 2, p->runs, 0, 0};
-    for (; count > 0; count -= 2) {
-        const int8_t *a = next_patch(p, at, at->patches, &job.skip_a);
-        const int8_t *b = a;
-        job.skip_b = job.skip_a;
-        if (count > 1) {
-            b = next_patch(p, at, at->patches + 4 * p->units, &job.skip_b);
-        }
-        if (job.words > 0) {
-            x = widen_runs(x, a, b, &job);
-        }
-        if (p->rest_words > 0) {
-            x = widen_rests(p, a, b, &job, x, rests);
+    patch_shape whole = {
+        p->run >> 2, p->runs, p->whole_skip, p->run & 3, p->whole_next, p->stride_w * p->in_c,
+        0,           0};
+    patch_shape gathered = {p->run >> 2, p->runs, 0, p->run & 3, 0, 4 * p->units, 0, 0};
+    whole.fours = gathered.fours = 2 * UNIT * (p->run >> 2) * p->runs;
+    whole.rests = gathered.rests = 2 * UNIT * p->units - whole.fours;
+    while (count > 0) {
+        const int32_t pairs = whole_pixels(p, at, count) >> 1;
+        if (pairs > 0) {
+            x = widen_pairs(x, in + (at->y * p->in_w + at->x) * p->in_c, pairs, &whole);
+            advance(p, at, 2 * pairs);
+            count -= 2 * pairs;
+        } else {
+            gather(p, in, at->y, at->x, patches);
+            advance(p, at, 1);
+            if (count > 1) {
+                gather(p, in, at->y, at->x, patches + 4 * p->units);
+                advance(p, at, 1);
+            } else {
+                gathered.partner = 0;
+            }
+            x = widen_pairs(x, patches, 1, &gathered);
+            count -= 2;
         }
     }
 }
 
-/* The same where the patches are the input's pixels themselves, one after the other. */
+/* The same where the patches are the input's pixels themselves, one after the other: every other
+ * pixel is a run of one long patch, the pixels between are those of its partner. */
 static void widen_pixels(const mcuq_conv2d_dsp_params *p, const int8_t *in, int32_t count,
                          int16_t *x)
 {
-    runs_job job = {p->units, count >> 1, p->in_c, p->in_c};
-    if (job.runs > 0) {
-        x = widen_runs(x, in, in + p->in_c, &job);
+    patch_shape shape = {p->units, count >> 1, p->in_c, 0, 0, p->in_c, 0, 0};
+    if (count > 1) {
+        x = widen_pairs(x, in, 1, &shape);
     }
     if (count & 1) {
-        const int8_t *last = in + (count - 1) * p->in_c;
-        job.runs = 1;
-        (void)widen_runs(x, last, last, &job);
+        shape.runs = 1;
+        shape.partner = 0;
+        (void)widen_pairs(x, in + (count - 1) * p->in_c, 1, &shape);
     }
 }
 
@@ -428,20 +479,17 @@ void mcuq_conv2d_s8_dsp(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_
     int32_t *stream = scratch;
     int16_t *x = (int16_t *)(void *)(stream + 2 + 8 * turns + STATE_WORDS);
     int8_t *patches = (int8_t *)(void *)(x + 4 * p->units * p->block);
-    cursor at = {in, 0, -p->pad_top, -p->pad_left, patches};
+    cursor at = {0, -p->pad_top, -p->pad_left};
     block_job job = {p->weights, stream, x,        NULL,    (p->out_c + 1) >> 1, 0, turns,
                      p->out_c,   x,      2 * size, p->units};
     int32_t pixels = p->out_h * p->out_w;
-    if (!p->pixels_as_they_lie) {
-        memset(patches, 0, 16 * (uint32_t)p->units);
-    }
     while (pixels > 0) {
         const int32_t count = (pixels < p->block) ? pixels : p->block;
         if (p->pixels_as_they_lie) {
             widen_pixels(p, in, count, x);
             in += count * p->in_c;
         } else {
-            widen_block(p, &at, count, x);
+            widen_block(p, in, &at, count, x, patches);
         }
         job.out = out;
         job.tail = count & 1;

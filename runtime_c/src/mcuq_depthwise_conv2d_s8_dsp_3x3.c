@@ -124,12 +124,13 @@ static void unpack_taps(const mcuq_depthwise_conv2d_dsp_params *p, int32_t first
 {
     const int8_t *w = p->weights + LINES * LINES * first;
     for (int32_t c = first; c < first + count; c++, taps += TAPS, bias_kind += 2) {
-        const int32_t kind = p->shift[c] > 8;
-        const int32_t scale = 1 << (8 + 8 * kind - p->shift[c]);
-        for (int32_t line = 0; line < LINES; line++, w += LINES) {
+        const int32_t shift = p->shift[c];
+        const int32_t kind = shift > 8;
+        const int32_t scale = 1 << (8 + 8 * kind - shift);
+        for (uint32_t *to = taps; to < taps + 2 * LINES; to += 2, w += LINES) {
             const uint32_t middle = (uint32_t)(w[1] * scale);
-            taps[2 * line] = mcuq_dsp_low((uint32_t)(w[0] * scale), middle);
-            taps[2 * line + 1] = mcuq_dsp_low(middle, (uint32_t)(w[2] * scale));
+            to[0] = mcuq_dsp_low((uint32_t)(w[0] * scale), middle);
+            to[1] = mcuq_dsp_low(middle, (uint32_t)(w[2] * scale));
         }
         memcpy(taps + 2 * LINES, taps, 16);
         bias_kind[0] = p->bias[c] * scale;
@@ -147,8 +148,14 @@ typedef struct {
 enum { RUNS = 5 };
 
 /* The words of the runs up to one with count 0: the channels are `lane` bytes apart, the words of
- * a channel 12. 18 instructions for 8 inputs. Registers: 6 data, 4 pointers, 3 pitches, 1 count. */
+ * a channel 12. 18 instructions for 8 inputs, 6 where all are the same. Registers: 6 data, 4 pointers, 3 pitches, 1 count. */
 #if MCUQ_DSP_ASM
+#define PACK                                                                                       \
+    " ldr r4, [r10]\n ldr r5, [r11]\n"                                                             \
+    " sxtb16 r6, r4\n sxtb16 r7, r5\n sxtb16 r8, r4, ror #8\n sxtb16 r9, r5, ror #8\n"             \
+    " pkhbt r4, r6, r7, lsl #16\n pkhbt r5, r8, r9, lsl #16\n"                                     \
+    " pkhtb r6, r7, r6, asr #16\n pkhtb r7, r9, r8, asr #16\n"
+#define PUT " str r5, [r0, r3]\n str r6, [r0, r3, lsl #1]\n str r7, [r0, lr]\n str r4, [r0], #12\n"
 MCUQ_DSP_NAKED static void put_runs(MCUQ_DSP_ARGUMENT uint32_t *to,
                                     MCUQ_DSP_ARGUMENT const run *runs,
                                     MCUQ_DSP_ARGUMENT int32_t unused,
@@ -156,30 +163,21 @@ MCUQ_DSP_NAKED static void put_runs(MCUQ_DSP_ARGUMENT uint32_t *to,
 {
     __asm volatile("push {r4-r11, lr}\n"
                    " add lr, r3, r3, lsl #1\n"
-                   " b 2f\n"
-                   "1:\n"
-                   " ldr r4, [r10]\n"
-                   " ldr r5, [r11]\n"
-                   " add r10, r2\n"
-                   " add r11, r2\n"
-                   " sxtb16 r6, r4\n"
-                   " sxtb16 r7, r5\n"
-                   " sxtb16 r8, r4, ror #8\n"
-                   " sxtb16 r9, r5, ror #8\n"
-                   " pkhbt r4, r6, r7, lsl #16\n"
-                   " pkhbt r5, r8, r9, lsl #16\n"
-                   " pkhtb r6, r7, r6, asr #16\n"
-                   " pkhtb r7, r9, r8, asr #16\n"
-                   " str r5, [r0, r3]\n"
-                   " str r6, [r0, r3, lsl #1]\n"
-                   " str r7, [r0, lr]\n"
-                   " str r4, [r0], #12\n"
-                   " subs r12, #1\n"
+                   " b 3f\n"
+                   "1:\n" PACK " add r10, r2\n"
+                   " add r11, r2\n" PUT " subs r12, #1\n"
                    " bne 1b\n"
-                   "2:\n"
+                   " b 3f\n"
+                   "2:\n" PACK "4:\n" PUT " subs r12, #1\n"
+                   " bne 4b\n"
+                   "3:\n"
                    " ldmia r1!, {r2, r10-r12}\n"
                    " cmp r12, #0\n"
+                   " beq 5f\n"
+                   " cmp r2, #0\n"
                    " bne 1b\n"
+                   " b 2b\n"
+                   "5:\n"
                    " pop {r4-r11, pc}\n");
 }
 #else
