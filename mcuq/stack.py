@@ -24,7 +24,7 @@ from mcuq.run import run_watermark
 _NODE = re.compile(r'node: \{ title: "([^"]+)" label: "[^"]*?(?:(\d+) bytes \((\w[\w,]*)\))?"')
 _INDIRECT = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "__indirect_call"')
 _MOVES = re.compile(r"(push|vpush|stmdb|vstmdb|str|strd|sub|subw|addi?|mov)$")
-# objdump 2.40 shows WLSTP, which begins a tail-predicated loop, as one of these branches to nowhere.
+# objdump 2.40 shows WLSTP, which begins a tail-predicated loop, as one of these branches.
 _MISREAD = ("bf", "bfl", "bfx", "bfcsel")
 _SIZES = {"s": 4, "d": 8, "q": 16}
 
