@@ -1,0 +1,430 @@
+"""A table of small cases for every operator, and one network in which they stand side by side.
+
+Inputs and constants are exact in their fixed-point format, so what an integer operator may differ
+from its float twin is the rounding of its result, and a bound on it follows from its formula.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from mcuq.ir import Array, Graph, Node, Port, Tensor
+from mcuq.ops import spec
+from mcuq.ops.spec import IntForm
+from mcuq.passes import pipeline
+from mcuq.qir import QGraph, QTensor
+
+INF = math.inf
+NO_CLIP = (-INF, INF)
+ROUNDED = 0.5  # the one rounding of a result
+SLACK = 0.01  # what float32 sums of the float twin may differ from the exact value
+
+
+@dataclass(frozen=True)
+class Act:
+    """An activation: its shape and number format."""
+
+    shape: tuple[int, ...]
+    frac: int = 4
+    zero: int = 0
+    kind: str = "s8"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One node. ``operands``: activations and float constants; ``bound``: in LSB of the output."""
+
+    op: str
+    about: str
+    operands: tuple[Act | Array, ...]
+    attrs: dict[str, Any] = field(default_factory=dict)
+    frac: int = 4
+    zero: int = 0
+    bound: float = ROUNDED + SLACK
+
+    @property
+    def name(self) -> str:
+        return f"{self.op}: {self.about}"
+
+    @property
+    def acts(self) -> dict[str, Act]:
+        """The activations by tensor name."""
+        named = zip(self.names, self.operands, strict=True)
+        return {n: v for n, v in named if isinstance(v, Act)}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"{self.name} {index}" for index in range(len(self.operands)))
+
+
+def _integers(about: str, low: int, high: int, *shape: int) -> Array:
+    chance = np.random.default_rng(sum(about.encode()) + sum(shape))
+    return chance.integers(low, high + 1, shape).astype(np.float32)
+
+
+def _weighted(
+    op: str, about: str, x: Act, weights: tuple[int, ...], depth: int, **more: Any
+) -> Case:
+    """Weights of +-127 / 128 and biases in steps of 1 / 128 of the input's unit."""
+    channels = weights[-1] if op == "depthwise_conv2d" else weights[0]
+    # The sum of `depth` products has about this many bits more than one of them.
+    grown = max(0, round(math.log2(depth) / 2))
+    frac = more.pop("frac", x.frac - grown)
+    zero = more.pop("zero", 0)
+    w = _integers(about, -127, 127, *weights) / 128
+    b = _integers(about, -4000, 4000, channels) / 2.0 ** (7 + x.frac)
+    return Case(op, about, (x, w, b), {"clip": NO_CLIP, **more}, frac, zero)
+
+
+def _conv(about: str, size: tuple[int, int, int], out_c: int, kernel: tuple[int, int],
+          strides: tuple[int, int] = (1, 1), dilations: tuple[int, int] = (1, 1),
+          pads: tuple[int, int, int, int] = (0, 0, 0, 0), groups: int = 1,
+          x_zero: int = 0, **more: Any) -> Case:  # fmt: skip
+    x = Act((1, *size), 4, x_zero)
+    attrs = {"strides": strides, "dilations": dilations, "pads": pads, "pad_value": (0.0,), **more}
+    if groups == size[2] > 1 or "depthwise" in about:
+        depth = kernel[0] * kernel[1]
+        return _weighted("depthwise_conv2d", about, x, (*kernel, out_c), depth, **attrs)
+    weights = (out_c, *kernel, size[2] // groups)
+    depth = math.prod(weights[1:])
+    return _weighted("conv2d", about, x, weights, depth, groups=groups, **attrs)
+
+
+_RELU = {"clip": (0.0, INF), "zero": -128}
+CONVOLUTIONS = (
+    _conv("1x1 image, one channel", (1, 1, 1), 1, (1, 1)),
+    _conv("1x1 image, most taps outside", (1, 1, 2), 3, (3, 3), pads=(1, 1, 1, 1)),
+    _conv("pointwise, 5 to 7", (5, 3, 5), 7, (1, 1)),
+    _conv("pointwise, 16 to 9, relu", (3, 3, 16), 9, (1, 1), **_RELU),
+    _conv("pointwise, stride 3", (7, 7, 4), 8, (1, 1), (3, 3)),
+    _conv("3x3 same, relu", (6, 5, 3), 8, (3, 3), pads=(1, 1, 1, 1), **_RELU),
+    _conv("3x3 same, input never negative", (5, 5, 8), 4, (3, 3), pads=(1, 1, 1, 1), x_zero=-128),
+    _conv("3x3 stride 2, asymmetric", (7, 6, 4), 6, (3, 3), (2, 2), pads=(0, 0, 1, 1)),
+    _conv("stride 3 and 1, relu6", (9, 4, 2), 5, (3, 2), (3, 1), clip=(0.0, 6.0)),
+    _conv("dilation 2 and 3", (9, 11, 2), 3, (3, 3), (1, 1), (2, 3), (2, 3, 1, 0)),
+    _conv("groups 2", (4, 5, 6), 4, (3, 3), pads=(1, 0, 0, 1), groups=2),
+    _conv("groups 4", (3, 3, 8), 12, (2, 2), groups=4),
+    _conv("one-dimensional", (1, 17, 3), 5, (1, 5), (1, 2), (1, 2), (0, 4, 0, 3)),
+    _conv("5x7 kernel", (6, 8, 1), 3, (5, 7), pads=(2, 3, 2, 3)),
+    _conv("padding of 2.5", (3, 3, 2), 3, (3, 3), pads=(1, 2, 0, 1), pad_value=(2.5,)),
+    _conv("kernel as large as the image", (4, 4, 12), 10, (4, 4)),
+    _conv("3x3 same, 16 to 20", (5, 6, 16), 20, (3, 3), pads=(1, 1, 1, 1)),
+    _conv("3x3 same, 32 to 3, 1x1 image", (1, 1, 32), 3, (3, 3), pads=(1, 1, 1, 1), x_zero=-128),
+    _conv("result as fine as its sum", (3, 3, 1), 2, (1, 1), frac=11),
+    _conv("result far coarser", (3, 3, 3), 3, (3, 3), frac=-9),
+)
+DEPTHWISE = (
+    _conv("depthwise 1x1 image", (1, 1, 1), 1, (1, 1)),
+    _conv("depthwise 3x3 same", (6, 7, 5), 5, (3, 3), pads=(1, 1, 1, 1), groups=5),
+    _conv(
+        "depthwise 3x3, 16 channels, relu",
+        (5, 5, 16),
+        16,
+        (3, 3),
+        pads=(1, 1, 1, 1),
+        groups=16,
+        **_RELU,
+    ),  # fmt: skip
+    _conv(
+        "depthwise 3x3 stride 2",
+        (7, 7, 8),
+        8,
+        (3, 3),
+        (2, 2),
+        pads=(1, 1, 1, 1),
+        groups=8,
+        x_zero=-128,
+    ),  # fmt: skip
+    _conv(
+        "depthwise 3x3 stride 3, asymmetric",
+        (8, 9, 4),
+        4,
+        (3, 3),
+        (3, 3),
+        pads=(0, 1, 2, 0),
+        groups=4,
+    ),  # fmt: skip
+    _conv("depthwise multiplier 3", (4, 3, 2), 6, (3, 3), pads=(1, 1, 1, 1), groups=2),
+    _conv("depthwise of one channel, multiplier 4", (5, 5, 1), 4, (3, 3), pads=(1, 1, 1, 1)),
+    _conv("depthwise dilation 2", (7, 7, 3), 3, (3, 3), (1, 1), (2, 2), (2, 2, 2, 2), 3),
+    _conv("depthwise one-dimensional", (1, 15, 6), 6, (1, 4), (1, 2), pads=(0, 1, 0, 2), groups=6),
+    _conv(
+        "depthwise 5x5, padding of -1",
+        (5, 6, 2),
+        2,
+        (5, 5),
+        pads=(2, 2, 2, 2),
+        groups=2,
+        pad_value=(-1.0,),
+    ),  # fmt: skip
+)
+DENSE = tuple(
+    _weighted("dense", about, Act((1, rows), 4, zero), (columns, rows), rows, **more)
+    for about, rows, columns, zero, more in (
+        ("1 to 1", 1, 1, 0, {}),
+        ("3 to 2, relu", 3, 2, -128, _RELU),
+        ("16 to 10", 16, 10, 0, {}),
+        ("37 to 13, relu6", 37, 13, 0, {"clip": (0.0, 6.0)}),
+        ("64 to 1", 64, 1, -128, {}),
+        ("128 to 33", 128, 33, 0, {}),
+        ("1025 to 4", 1025, 4, -128, {}),
+    )
+)
+
+
+def _pool(op: str, about: str, x: Act, kernel: tuple[int, int], strides: tuple[int, int] = (1, 1),
+          pads: tuple[int, int, int, int] = (0, 0, 0, 0), **more: Any) -> Case:  # fmt: skip
+    if op == "max_pool2d":
+        attrs = {"kernel": kernel, "strides": strides, "pads": pads, "dilations": (1, 1), **more}
+        return Case(op, about, (x,), attrs, x.frac, x.zero, 0.0)
+    frac, zero = more.pop("frac", x.frac), more.pop("zero", x.zero)
+    attrs = {"kernel": kernel, "strides": strides, "pads": pads, "include_pad": False}
+    return Case(op, about, (x,), {**attrs, "clip": NO_CLIP, **more}, frac, zero)
+
+
+POOLS = (
+    _pool("max_pool2d", "1x1 image", Act((1, 1, 1, 1)), (1, 1)),
+    _pool("max_pool2d", "2x2", Act((1, 6, 7, 5)), (2, 2), (2, 2)),
+    _pool(
+        "max_pool2d",
+        "3x3 padded, 16 channels",
+        Act((1, 5, 5, 16), 3, -128),
+        (3, 3),
+        (2, 2),
+        (1, 1, 1, 1),
+    ),  # fmt: skip
+    _pool(
+        "max_pool2d",
+        "dilated, asymmetric",
+        Act((1, 9, 8, 3)),
+        (3, 2),
+        (1, 3),
+        (1, 0, 2, 1),
+        dilations=(2, 3),
+    ),  # fmt: skip
+    _pool("max_pool2d", "one-dimensional", Act((1, 1, 13, 2)), (1, 3), (1, 2), (0, 1, 0, 1)),
+    _pool("avg_pool2d", "1x1 image", Act((1, 1, 1, 1)), (1, 1)),
+    _pool("avg_pool2d", "2x2", Act((1, 6, 7, 5)), (2, 2), (2, 2)),
+    _pool(
+        "avg_pool2d",
+        "3x3, padding not counted",
+        Act((1, 5, 7, 4), 4, -128),
+        (3, 3),
+        (2, 2),
+        (1, 1, 1, 1),
+        frac=5,
+        zero=-128,
+    ),  # fmt: skip
+    _pool(
+        "avg_pool2d",
+        "3x3, padding counted",
+        Act((1, 5, 5, 3)),
+        (3, 3),
+        (1, 1),
+        (1, 0, 2, 1),
+        include_pad=True,
+    ),  # fmt: skip
+    _pool("avg_pool2d", "global, 7x5", Act((1, 7, 5, 18), 4, -128), (7, 5), frac=6, zero=-128),
+    _pool("avg_pool2d", "global, signed, coarser", Act((1, 3, 3, 7), 5), (3, 3), frac=3),
+    _pool("avg_pool2d", "clipped, stride 3", Act((1, 8, 8, 2)), (3, 3), (3, 3), clip=(-1.0, 1.5)),
+    _pool("avg_pool2d", "far coarser", Act((1, 4, 4, 2), 8), (2, 2), frac=-3),
+)
+
+_IMAGE, _ROW = Act((1, 5, 3, 6), 4), Act((1, 9), 4)
+
+
+def _binary(op: str, about: str, a: Act | Array, b: Act | Array, frac: int = 3, zero: int = 0,
+            clip: tuple[float, float] = NO_CLIP) -> Case:  # fmt: skip
+    return Case(op, about, (a, b), {"clip": clip}, frac, zero)
+
+
+def _constant(*shape: int) -> Array:
+    return _integers("constant", -100, 100, *shape) / 16
+
+
+BINARY = tuple(
+    _binary(op, about, a, b, frac, zero, clip)
+    for op in ("add", "sub", "mul")
+    for about, a, b, frac, zero, clip in (
+        ("equal shapes", _IMAGE, _IMAGE, 3, 0, NO_CLIP),
+        ("vectors of other scales, relu", _ROW, Act((1, 9), 6, -128), 2, -128, (0.0, INF)),
+        ("one element", Act((1, 1), 4), Act((1, 1), 3, -128), 3, 0, NO_CLIP),
+        ("per channel", _IMAGE, Act((1, 1, 1, 6), 5), 3, 0, NO_CLIP),
+        ("per channel, first", Act((1, 1, 1, 6), 5, -128), _IMAGE, 3, 0, (-2.0, 3.0)),
+        ("per position", _IMAGE, Act((1, 5, 3, 1), 4), 2, 0, NO_CLIP),
+        ("constant per channel", _IMAGE, _constant(6), 2, 0, NO_CLIP),
+        ("constant first", _constant(1, 5, 3, 6), _IMAGE, 2, 0, (0.0, 6.0)),
+        ("constant per position", _IMAGE, _constant(5, 3, 1), 2, 0, NO_CLIP),
+        ("scalar constant", _IMAGE, _constant(1), 2, 0, NO_CLIP),
+        ("much coarser result", _IMAGE, Act((1, 5, 3, 6), 7), -8, 0, NO_CLIP),
+    )
+)
+
+UNARY = tuple(
+    Case(op, f"{about}, {shape}", (Act(shape, frac, x_zero),), attrs, out, zero)
+    for shape in ((1, 1), (1, 257), (1, 5, 3, 4))
+    for op, about, frac, x_zero, attrs, out, zero in (
+        ("clip", "relu", 4, 0, {"low": 0.0, "high": INF}, 5, -128),
+        ("clip", "both sides", 4, 0, {"low": -1.25, "high": 3.0}, 4, 0),
+        ("sigmoid", "", 4, 0, {}, 8, -128),
+        ("tanh", "", 5, 0, {}, 7, 0),
+        ("hard_sigmoid", "", 4, 0, {"alpha": 0.2, "beta": 0.5}, 8, -128),
+        ("hard_swish", "", 4, 0, {}, 4, 0),
+        ("leaky_relu", "", 4, 0, {"alpha": 0.1}, 4, 0),
+        ("elu", "", 5, 0, {"alpha": 1.5}, 5, 0),
+        ("gelu", "erf", 5, 0, {"approximate": "none"}, 5, 0),
+        ("gelu", "tanh", 5, 0, {"approximate": "tanh"}, 5, 0),
+        ("silu", "", 4, -128, {}, 3, -128),
+    )
+)
+
+
+def _softmax_bound(values: int) -> float:
+    """Rounding, and entries of the table that are wrong by half of 1 / 32767 each: 256 * e / S is
+    then wrong by 256 * (1/2 + values / 2) / 32767 at most, as S is at least 32767.
+    """
+    return ROUNDED + SLACK + 128 * (values + 1) / 32767
+
+
+REDUCTIONS = (
+    *(
+        Case(
+            "softmax",
+            f"{shape}, frac {frac}",
+            (Act(shape, frac, zero),),
+            {},
+            8,
+            -128,
+            _softmax_bound(shape[-1]),
+        )  # fmt: skip
+        for shape, frac, zero in (
+            ((1, 1), 4, 0),
+            ((1, 10), 3, 0),
+            ((1, 300), 6, 0),
+            ((1, 3, 2, 5), 4, -128),
+            ((1, 4), -2, 0),
+        )  # fmt: skip
+    ),
+    *(
+        Case("argmax", str(shape), (Act(shape, 4),), {}, 0, 0, 0.0)
+        for shape in ((1, 1), (1, 10), (1, 3, 4, 5))
+    ),
+)
+
+
+def _moved(op: str, about: str, acts: Sequence[Act], **attrs: Any) -> Case:
+    return Case(op, about, tuple(acts), attrs, acts[0].frac, acts[0].zero, 0.0)
+
+
+MOVES = (
+    _moved("concat", "channels", [Act((1, 3, 2, c)) for c in (1, 4, 3)], axis=3),
+    _moved("concat", "rows", [Act((1, h, 3, 5)) for h in (2, 1)], axis=1),
+    _moved("concat", "columns", [Act((1, 2, w, 3)) for w in (1, 1, 1, 1)], axis=2),
+    _moved("concat", "vectors", [Act((1, c), 4, -128) for c in (5, 1)], axis=1),
+    _moved("concat", "of one", [_ROW], axis=1),
+    _moved(
+        "pad",
+        "both sides",
+        [Act((1, 3, 4, 2))],
+        pads=((0, 0), (1, 2), (0, 3), (0, 0)),
+        value=(0.0,),
+    ),  # fmt: skip
+    _moved(
+        "pad",
+        "channels, never negative",
+        [Act((1, 2, 2, 3), 4, -128)],
+        pads=((0, 0), (0, 0), (1, 0), (2, 1)),
+        value=(1.5,),
+    ),  # fmt: skip
+    _moved(
+        "pad",
+        "a value per channel",
+        [Act((1, 2, 3, 2))],
+        pads=((0, 0), (1, 1), (1, 1), (0, 0)),
+        value=(-1.0, 2.0),
+    ),  # fmt: skip
+    _moved("pad", "a vector", [Act((1, 3))], pads=((0, 0), (2, 1)), value=(0.25,)),
+    _moved("reshape", "flatten", [Act((1, 3, 2, 4))], shape=(1, 24)),
+    _moved("reshape", "to an image", [Act((1, 30), 3, -128)], shape=(1, 5, 3, 2)),
+    _moved("transpose", "to channels first", [Act((1, 3, 4, 5))], perm=(0, 3, 1, 2)),
+    _moved("transpose", "height and width", [Act((1, 7, 2, 3))], perm=(0, 2, 1, 3)),
+    _moved("transpose", "three axes", [Act((1, 4, 6))], perm=(0, 2, 1)),
+)
+
+OTHERS = (
+    Case("batch_norm", "folded to a depthwise layer", (
+        _IMAGE, _integers("scale", -127, 127, 6) / 64, _integers("shift", -500, 500, 6) / 256,
+    ), {}, 3),  # fmt: skip
+    Case("batch_norm", "one channel", (Act((1, 1, 1, 1), 4, -128), np.array([1.5]), np.array([-2.0])), {}, 3),
+    Case("lut", "any table", (_IMAGE, _integers("table", -128, 127, 256))),
+    Case("lut", "one element", (Act((1, 1)), _integers("entries", -128, 127, 256))),
+    *(
+        Case("from_u8", str(shape), (Act(shape, 0, 0, "u8"),), {}, 0, -128)
+        for shape in ((1, 1), (1, 5, 7, 3))
+    ),
+)  # fmt: skip
+
+CASES: tuple[Case, ...] = (
+    *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *REDUCTIONS, *MOVES, *OTHERS
+)  # fmt: skip
+
+
+def float_graph(case: Case) -> Graph:
+    """The case as a float network of one node (as the passes leave it, where they replace it)."""
+    node = Node(case.op, case.name, case.names, (case.name,), case.attrs)
+    shapes = [v.shape for v in case.operands]
+    tensors = {
+        n: Tensor(n, v.shape) if isinstance(v, Act) else Tensor(n, v.shape, v.astype(np.float32))
+        for n, v in zip(case.names, case.operands, strict=True)
+    }
+    tensors[case.name] = Tensor(case.name, spec(case.op).infer(node, shapes))
+    inputs = tuple(Port(n, n, act.shape) for n, act in case.acts.items())
+    output = Port(case.name, case.name, tensors[case.name].shape)
+    graph = Graph(case.name, inputs, (output,), (node,), tensors)
+    return pipeline.run(graph) if case.op == "batch_norm" else graph
+
+
+def integer_form(case: Case) -> tuple[IntForm, dict[str, QTensor]]:
+    """The integer node with its constants, and the activations around it."""
+    graph = float_graph(case)
+    shape = graph.shape(case.name)
+    acts = {n: QTensor(n, a.shape, a.kind, a.frac, a.zero) for n, a in case.acts.items()}
+    kind = "s32" if case.op == "argmax" else "s8"
+    acts[case.name] = QTensor(case.name, shape, kind, case.frac, case.zero)
+    to_int = spec(graph.nodes[0].op).to_int
+    if to_int is not None:
+        return to_int(graph.nodes[0], graph, acts, {}), acts
+    constants = tuple(
+        QTensor(n, v.shape, "s8", 0, 0, v.astype(np.int8))
+        for n, v in zip(case.names, case.operands, strict=True)
+        if not isinstance(v, Act)
+    )
+    return IntForm(graph.nodes[0], constants), acts
+
+
+@cache
+def network(cases: tuple[Case, ...] = CASES) -> QGraph:
+    """All cases in one integer network, each with inputs and an output of its own."""
+    nodes: list[Node] = []
+    tensors: dict[str, QTensor] = {}
+    inputs: list[Port] = []
+    outputs: list[Port] = []
+    for case in cases:
+        form, acts = integer_form(case)
+        nodes.append(form.node)
+        tensors |= {**acts, **{c.name: c for c in form.constants}}
+        inputs += [_port(acts[n]) for n in case.acts]
+        outputs.append(_port(acts[case.name]))
+    return QGraph("operators", tuple(inputs), tuple(outputs), tuple(nodes), tensors)
+
+
+def _port(act: QTensor) -> Port:
+    assert isinstance(act.frac, int)
+    port = Port(act.name, act.name, act.shape, kind=act.kind)
+    return replace(port, scale=(2.0**-act.frac,), offset=(float(act.zero),))
