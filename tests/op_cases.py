@@ -130,7 +130,7 @@ DEPTHWISE = (
         pads=(1, 1, 1, 1),
         groups=16,
         **_RELU,
-    ),  # fmt: skip
+    ),
     _conv(
         "depthwise 3x3 stride 2",
         (7, 7, 8),
@@ -140,7 +140,7 @@ DEPTHWISE = (
         pads=(1, 1, 1, 1),
         groups=8,
         x_zero=-128,
-    ),  # fmt: skip
+    ),
     _conv(
         "depthwise 3x3 stride 3, asymmetric",
         (8, 9, 4),
@@ -149,7 +149,7 @@ DEPTHWISE = (
         (3, 3),
         pads=(0, 1, 2, 0),
         groups=4,
-    ),  # fmt: skip
+    ),
     _conv("depthwise multiplier 3", (4, 3, 2), 6, (3, 3), pads=(1, 1, 1, 1), groups=2),
     _conv("depthwise of one channel, multiplier 4", (5, 5, 1), 4, (3, 3), pads=(1, 1, 1, 1)),
     _conv("depthwise dilation 2", (7, 7, 3), 3, (3, 3), (1, 1), (2, 2), (2, 2, 2, 2), 3),
@@ -162,7 +162,7 @@ DEPTHWISE = (
         pads=(2, 2, 2, 2),
         groups=2,
         pad_value=(-1.0,),
-    ),  # fmt: skip
+    ),
 )
 DENSE = tuple(
     _weighted("dense", about, Act((1, rows), 4, zero), (columns, rows), rows, **more)
@@ -198,7 +198,7 @@ POOLS = (
         (3, 3),
         (2, 2),
         (1, 1, 1, 1),
-    ),  # fmt: skip
+    ),
     _pool(
         "max_pool2d",
         "dilated, asymmetric",
@@ -207,7 +207,7 @@ POOLS = (
         (1, 3),
         (1, 0, 2, 1),
         dilations=(2, 3),
-    ),  # fmt: skip
+    ),
     _pool("max_pool2d", "one-dimensional", Act((1, 1, 13, 2)), (1, 3), (1, 2), (0, 1, 0, 1)),
     _pool("avg_pool2d", "1x1 image", Act((1, 1, 1, 1)), (1, 1)),
     _pool("avg_pool2d", "2x2", Act((1, 6, 7, 5)), (2, 2), (2, 2)),
@@ -220,7 +220,7 @@ POOLS = (
         (1, 1, 1, 1),
         frac=5,
         zero=-128,
-    ),  # fmt: skip
+    ),
     _pool(
         "avg_pool2d",
         "3x3, padding counted",
@@ -229,7 +229,7 @@ POOLS = (
         (1, 1),
         (1, 0, 2, 1),
         include_pad=True,
-    ),  # fmt: skip
+    ),
     _pool("avg_pool2d", "global, 7x5", Act((1, 7, 5, 18), 4, -128), (7, 5), frac=6, zero=-128),
     _pool("avg_pool2d", "global, signed, coarser", Act((1, 3, 3, 7), 5), (3, 3), frac=3),
     _pool("avg_pool2d", "clipped, stride 3", Act((1, 8, 8, 2)), (3, 3), (3, 3), clip=(-1.0, 1.5)),
@@ -302,14 +302,14 @@ REDUCTIONS = (
             8,
             -128,
             _softmax_bound(shape[-1]),
-        )  # fmt: skip
+        )
         for shape, frac, zero in (
             ((1, 1), 4, 0),
             ((1, 10), 3, 0),
             ((1, 300), 6, 0),
             ((1, 3, 2, 5), 4, -128),
             ((1, 4), -2, 0),
-        )  # fmt: skip
+        )
     ),
     *(
         Case("argmax", str(shape), (Act(shape, 4),), {}, 0, 0, 0.0)
@@ -334,21 +334,21 @@ MOVES = (
         [Act((1, 3, 4, 2))],
         pads=((0, 0), (1, 2), (0, 3), (0, 0)),
         value=(0.0,),
-    ),  # fmt: skip
+    ),
     _moved(
         "pad",
         "channels, never negative",
         [Act((1, 2, 2, 3), 4, -128)],
         pads=((0, 0), (0, 0), (1, 0), (2, 1)),
         value=(1.5,),
-    ),  # fmt: skip
+    ),
     _moved(
         "pad",
         "a value per channel",
         [Act((1, 2, 3, 2))],
         pads=((0, 0), (1, 1), (1, 1), (0, 0)),
         value=(-1.0, 2.0),
-    ),  # fmt: skip
+    ),
     _moved("pad", "a vector", [Act((1, 3))], pads=((0, 0), (2, 1)), value=(0.25,)),
     _moved("reshape", "flatten", [Act((1, 3, 2, 4))], shape=(1, 24)),
     _moved("reshape", "to an image", [Act((1, 30), 3, -128)], shape=(1, 5, 3, 2)),
@@ -358,17 +358,31 @@ MOVES = (
 )
 
 OTHERS = (
-    Case("batch_norm", "folded to a depthwise layer", (
-        _IMAGE, _integers("scale", -127, 127, 6) / 64, _integers("shift", -500, 500, 6) / 256,
-    ), {}, 3),  # fmt: skip
-    Case("batch_norm", "one channel", (Act((1, 1, 1, 1), 4, -128), np.array([1.5]), np.array([-2.0])), {}, 3),
+    Case(
+        "batch_norm",
+        "folded to a depthwise layer",
+        (
+            _IMAGE,
+            _integers("scale", -127, 127, 6) / 64,
+            _integers("shift", -500, 500, 6) / 256,
+        ),
+        {},
+        3,
+    ),
+    Case(
+        "batch_norm",
+        "one channel",
+        (Act((1, 1, 1, 1), 4, -128), np.array([1.5]), np.array([-2.0])),
+        {},
+        3,
+    ),
     Case("lut", "any table", (_IMAGE, _integers("table", -128, 127, 256))),
     Case("lut", "one element", (Act((1, 1)), _integers("entries", -128, 127, 256))),
     *(
         Case("from_u8", str(shape), (Act(shape, 0, 0, "u8"),), {}, 0, -128)
         for shape in ((1, 1), (1, 5, 7, 3))
     ),
-)  # fmt: skip
+)
 
 CASES: tuple[Case, ...] = (
     *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *REDUCTIONS, *MOVES, *OTHERS
