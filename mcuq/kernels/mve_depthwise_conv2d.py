@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -222,6 +223,7 @@ def _plans(s: Sizes, cell: int) -> Iterator[Plan]:
                 yield Plan(s, cell, block, (1, 1), rows, downward)
 
 
+@lru_cache(maxsize=256)
 def best_plan(s: Sizes, cell: int) -> Plan | None:
     """The cheapest plan that fits."""
     fitting = [plan for plan in _plans(s, cell) if plan.fits()]
