@@ -8,7 +8,7 @@ import numpy as np
 
 from mcuq.ir import Array, Node
 from mcuq.kernels.dsp_blocks import Window, window
-from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
+from mcuq.kernels.variant import Call, ConstArray, Field, Variant
 from mcuq.qir import QGraph
 
 

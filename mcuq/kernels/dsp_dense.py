@@ -1,0 +1,96 @@
+"""dense with the DSP extension: ``mcuq_dense_s8_dsp``, also for a conv2d with one output pixel."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mcuq.ir import Array, Node
+from mcuq.kernels.dsp_blocks import window
+from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
+from mcuq.qir import QGraph
+
+_SYMBOL = "mcuq_dense_s8_dsp"
+
+
+def _matrix(node: Node, qgraph: QGraph) -> Array:
+    """(out, in) int64."""
+    weights = qgraph.data(node.inputs[1])
+    return weights.reshape(len(weights), -1).astype(np.int64)
+
+
+def _offset_bias(node: Node, qgraph: QGraph) -> Array:
+    """The biases for results that are 128 greater."""
+    shift = np.array(node.ints("shift"), np.int64)
+    bias: Array = qgraph.data(node.inputs[2]).astype(np.int64) + (128 << shift)
+    return bias
+
+
+def _fits(node: Node, qgraph: QGraph) -> bool:
+    """Whether the sums fit 32 bits 256-fold, and pairs of weights fit 16 bits."""
+    weights = _matrix(node, qgraph)
+    bound = np.abs(_offset_bias(node, qgraph)) + 128 * np.abs(weights).sum(1)
+    shifts = max(node.ints("shift")) <= 23
+    return bool(shifts and weights.min(initial=0) >= -127 and bound.max() < 2**23)
+
+
+def pack_weights(weights: Array, bias: Array, shift: Array) -> Array:
+    """(out, in) and (out,) -> words per 4 outputs: biases, [in / 4][4] weights, shifts + 8.
+
+    A word holds four inputs of an output: 256 * w1 + w0 and 256 * w3 + w2. Both dimensions are
+    padded with zeros: the inputs to a multiple of 8, the outputs to one of 4.
+    """
+    rows, columns = -weights.shape[0] % 4, -weights.shape[1] % 8
+    padded = np.pad(weights.astype(np.int64), ((0, rows), (0, columns)))
+    even, odd = padded[:, 0::2], padded[:, 1::2]
+    halves = (256 * odd + even).astype("<i2")
+    words = np.ascontiguousarray(halves).view("<i4").reshape(len(padded) // 4, 4, -1)
+    biases = np.pad(bias, (0, rows)) * 256 - 127 * even.sum(1)
+    shifts = np.pad(shift + 8, (0, rows)).astype(np.uint8).view("<i4")
+    heads = biases.reshape(-1, 4).astype(np.int32)
+    parts = (heads, words.transpose(0, 2, 1).reshape(len(heads), -1), shifts.reshape(-1, 1))
+    return np.concatenate(parts, axis=1).astype(np.int32).view(np.uint32).ravel()
+
+
+def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    weights = _matrix(node, qgraph)
+    turns = math.ceil(weights.shape[1] / 8)
+    shift = np.array(node.ints("shift"))
+    packed = pack_weights(weights, _offset_bias(node, qgraph), shift)
+    fields = (
+        Field("weights", "weights"),
+        Field("in_len", weights.shape[1]),
+        Field("out_len", weights.shape[0]),
+        Field("turns", turns),
+        Field("out_min", node.int("out_min")),
+        Field("out_max", node.int("out_max")),
+    )
+    arrays = (ConstArray("weights", "uint32_t", packed),)
+    return (
+        Call(_SYMBOL, "mcuq_dense_dsp_params", fields, node.inputs[:1], node.output, arrays,
+             16 * turns),
+    )  # fmt: skip
+
+
+def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    out_len, in_len = _matrix(node, qgraph).shape
+    turns = math.ceil(in_len / 8)
+    return 100 + 13 * turns + math.ceil(out_len / 4) * (27 * turns + 3 * (turns // 4) + 30)
+
+
+def _is_dense(node: Node, qgraph: QGraph) -> bool:
+    """Whether a conv2d has one output pixel, which reads all inputs once."""
+    at = window(node, qgraph)
+    whole = (at.kernel_h, at.kernel_w) == (at.in_h, at.in_w) and not any(node.ints("pads"))
+    return at.pixels == 1 and whole and node.int("groups") == 1 and _fits(node, qgraph)
+
+
+def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
+    return 0 if index == 0 else None
+
+
+VARIANTS = (
+    Variant("dense", _SYMBOL, _lower, _cost, _fits, frozenset({"dsp"}), _gap),
+    Variant("conv2d", _SYMBOL, _lower, _cost, _is_dense, frozenset({"dsp"}), _gap),
+)

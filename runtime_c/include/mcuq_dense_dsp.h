@@ -1,0 +1,23 @@
+/* mcuq_dense_dsp.h: fully connected layers for cores with the DSP extension; see mcuq_dense.h for
+ * the formula. */
+#ifndef MCUQ_DENSE_DSP_H
+#define MCUQ_DENSE_DSP_H
+
+#include <stdint.h>
+
+typedef struct {
+    const uint32_t *weights; /* per 4 outputs: 4 biases, [turns][2][4] words, shifts (see below) */
+    int32_t in_len, out_len;
+    int16_t turns; /* inputs in eights, rounded up */
+    int8_t out_min, out_max;
+} mcuq_dense_dsp_params;
+
+/** out[o] = clamp((bias[o] + sum weights[o][i] * in[i]) >> shift[o], out_min, out_max).
+ *  A word of weights w0..w3 (of one output) holds 256 * w1 + w0 and 256 * w3 + w2; the sums run
+ *  256-fold, and kernels/dsp_dense proves that they fit. The last four outputs are padded with
+ *  zeros. The input is read before out is written: they may overlap. in, out: any alignment.
+ *  scratch: 16 * turns bytes. */
+void mcuq_dense_s8_dsp(const mcuq_dense_dsp_params *p, const int8_t *in, int8_t *out,
+                       void *scratch);
+
+#endif
