@@ -40,8 +40,7 @@ class Walk:
     @property
     def lines_read(self) -> int:
         """Lines of one group of channels that are brought to scratch, padding included."""
-        kernel, stride = self.kernel_lines, self.stride_lines
-        return kernel + (self.out_lines - 1) * min(stride, kernel)
+        return self.kernel_lines + (self.out_lines - 1) * self.stride_lines
 
     def in_place(self) -> bool:
         """Whether out may lie exactly at in.
@@ -121,10 +120,10 @@ def _cost_3x3(walk: Walk) -> float:
     each = 17 if walk.stride_steps == 1 else 9
     line = walk.channels * (13 + 3 * turns + each * units)
     groups = -(-walk.channels // LANES)
-    fill = 60 + 14 * words
+    fill = 56 + 14 * words
     store = 20 + 2.25 * walk.out_steps
-    group = 60 + 6 * words + walk.lines_read * fill + walk.out_lines * (store + 30)
-    return walk.channels * 80 + walk.out_lines * line + groups * group
+    group = 90 + walk.lines_read * fill + walk.out_lines * (store + 30)
+    return walk.channels * 51 + walk.out_lines * line + groups * group
 
 
 def _best_3x3(node: Node, qgraph: QGraph) -> Walk:

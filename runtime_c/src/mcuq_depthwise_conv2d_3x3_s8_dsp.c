@@ -23,17 +23,17 @@ typedef struct {
     int32_t fast; /* whether the assembly knows the kinds of all channels */
 } line_job;
 
-/* Kinds, as places in the frame of the code's address: outputs are sums >> 8 or >> 16. */
-enum { KIND_8 = 16, KIND_16 = 20 };
+/* A kind is the shift of a channel + 8: the place in the frame of the code for shifts 8 and 16. */
+enum { KIND = 8, KIND_16 = 24 };
 enum { TURN_PAIRS = 6, PAIR_BYTES = 68, TURN_SINGLES = 8, SINGLE_BYTES = 36 };
 
 #if MCUQ_DSP_ASM
-/* Frame: records, records_end, out_end, back, code for KIND_8, for KIND_16.
+/* Frame: records, records_end, out_end, back, code for shift 8, nothing, code for shift 16.
  * r0 x, r1 out, r2-r7 taps, r8 bias, r9-r11 words, r12 and lr accumulators: all 14 registers. */
 #define LINE_CODE(turn)                                                                            \
-    "push {r4-r11, lr}\n sub sp, #24\n ldmia r0, {r0, r1, r4-r7, r12}\n"                           \
+    "push {r4-r11, lr}\n sub sp, #28\n ldmia r0, {r0, r1, r4-r7, r12}\n"                           \
     " adr.w r8, 3f\n sub r8, r7\n orr r8, #1\n adr.w r9, 5f\n sub r9, r7\n orr r9, #1\n"           \
-    " add r2, sp, #4\n stmia r2, {r4-r6, r8, r9}\n"                                                \
+    " add r2, sp, #4\n stmia r2, {r4-r6, r8, r9}\n str r9, [sp, #24]\n"                            \
     "1:\n ldmia r12!, {r2-r8, lr}\n str r12, [sp]\n ldmia r0!, {r9-r11}\n ldr pc, [sp, lr]\n"      \
     ".balign 4\n"                                                                                  \
     "2:\n" turn("8") ".balign 4\n3:\n ldr r12, [sp, #8]\n cmp r1, r12\n bcc.w 2b\n b.w 6f\n"       \
@@ -42,7 +42,7 @@ enum { TURN_PAIRS = 6, PAIR_BYTES = 68, TURN_SINGLES = 8, SINGLE_BYTES = 36 };
                          "16") ".balign 4\n5:\n ldr r12, [sp, #8]\n cmp r1, r12\n bcc.w 4b\n"      \
                                "6:\n ldr r12, [sp, #12]\n add r1, r12\n ldrd r12, lr, [sp]\n cmp " \
                                "r12, lr\n bne.w 1b\n"                                              \
-                               " add sp, #24\n pop {r4-r11, pc}\n"
+                               " add sp, #28\n pop {r4-r11, pc}\n"
 /* Two outputs, stride 1: 17 instructions for 18 MAC. */
 #define PAIR(shift)                                                                                \
     " smlad r12, r9, r2, r8\n smlatb lr, r9, r2, r8\n"                                             \
@@ -80,7 +80,7 @@ static int32_t half_of(uint32_t word, int32_t half)
     return (int16_t)((half ? word >> 16 : word) & 0xffffu);
 }
 
-/* The same, slower, and records hold shifts for kinds. */
+/* The same, slower, for any kind. */
 static void run_line_any(const line_job *job, int32_t outputs, int32_t stride, int32_t words)
 {
     const uint32_t *x = job->x;
@@ -96,45 +96,81 @@ static void run_line_any(const line_job *job, int32_t outputs, int32_t stride, i
                     acc += half_of(word[line], at & 1) * half_of(taps, tap > 0);
                 }
             }
-            out[LANES * i] = mcuq_requant(acc, (int)r[7], -128, 127);
+            out[LANES * i] = mcuq_requant(acc, (int)r[7] - KIND, -128, 127);
         }
         out++;
     }
 }
 
-/* One channel's records for the three places that the oldest line may have: apart by LANES. */
-static void unpack(const int8_t *w, int32_t bias, int32_t scale, uint32_t kind, uint32_t *to)
+/* The records of `count` channels for the three places that the oldest line may have (so many
+ * channels apart), scaled to a shift of 8 or 16, or unscaled if theirs is above 16.
+ * 51 instructions a channel. Registers: 6 taps, bias, kind, 4 pointers, scale, 1 free. */
+#if MCUQ_DSP_ASM
+#define TAPS(low, high)                                                                            \
+    " ldrsb " low ", [r1], #1\n ldrsb lr, [r1], #1\n ldrsb " high ", [r1], #1\n"                   \
+    " lsl " low ", r12\n lsl lr, r12\n lsl " high ", r12\n"                                        \
+    " pkhbt " low ", " low ", lr, lsl #16\n pkhbt " high ", lr, " high ", lsl #16\n"
+MCUQ_DSP_NAKED static void unpack(MCUQ_DSP_ARGUMENT uint32_t *to, MCUQ_DSP_ARGUMENT const int8_t *w,
+                                  MCUQ_DSP_ARGUMENT const int32_t *bias,
+                                  MCUQ_DSP_ARGUMENT const int8_t *shift,
+                                  MCUQ_DSP_ARGUMENT int32_t count)
 {
-    for (int32_t line = 0; line < LINES; line++, w += LINES) {
-        const uint32_t middle = (uint32_t)(w[1] * scale);
-        const uint32_t low = mcuq_dsp_low((uint32_t)(w[0] * scale), middle);
-        const uint32_t high = mcuq_dsp_low(middle, (uint32_t)(w[2] * scale));
-        uint32_t *at = to + 2 * line;
-        for (int32_t turn = 0; turn < TURNS; turn++) {
-            at[0] = low;
-            at[1] = high;
-            at += LANES * RECORD + ((turn + line == LINES - 1) ? 2 - 2 * LINES : 2);
+    __asm volatile("push {r4-r11, lr}\n"
+                   "1:\n"
+                   " ldrsb r12, [r3], #1\n"
+                   " ldr r10, [r2], #4\n"
+                   " mov r11, #8\n"
+                   " cmp r12, #8\n"
+                   " it gt\n"
+                   " movgt r11, #16\n"
+                   " cmp r12, r11\n"
+                   " it gt\n"
+                   " movgt r11, r12\n"
+                   " sub r12, r11, r12\n"
+                   " lsl r10, r12\n"
+                   " add r11, #8\n" TAPS("r4", "r5") TAPS("r6", "r7")
+                       TAPS("r8", "r9") " stmia r0, {r4-r11}\n"
+                                        " strd r8, r9, [r0, #128]\n"
+                                        " strd r4, r5, [r0, #136]\n"
+                                        " strd r6, r7, [r0, #144]\n"
+                                        " strd r10, r11, [r0, #152]\n"
+                                        " strd r6, r7, [r0, #256]\n"
+                                        " strd r8, r9, [r0, #264]\n"
+                                        " strd r4, r5, [r0, #272]\n"
+                                        " strd r10, r11, [r0, #280]\n"
+                                        " add r0, #32\n"
+                                        " ldr lr, [sp, #36]\n"
+                                        " subs lr, #1\n"
+                                        " str lr, [sp, #36]\n"
+                                        " bne 1b\n"
+                                        " pop {r4-r11, pc}\n");
+}
+#else
+static void unpack(uint32_t *to, const int8_t *w, const int32_t *bias, const int8_t *shift,
+                   int32_t count)
+{
+    for (int32_t c = 0; c < count; c++, to += RECORD, w += 3 * LINES) {
+        const int32_t total = (shift[c] <= 8) ? 8 : (shift[c] <= 16) ? 16 : shift[c];
+        const int32_t scale = 1 << (total - shift[c]);
+        for (int32_t i = 0; i < TURNS * LINES; i++) {
+            const int8_t *taps = w + 3 * (i / TURNS);
+            uint32_t *at = to + LANES * RECORD * (i % TURNS);
+            uint32_t *pair = at + 2 * ((i / TURNS + i % TURNS) % LINES);
+            pair[0] = mcuq_dsp_low((uint32_t)(taps[0] * scale), (uint32_t)(taps[1] * scale));
+            pair[1] = mcuq_dsp_low((uint32_t)(taps[1] * scale), (uint32_t)(taps[2] * scale));
+            at[6] = (uint32_t)(bias[c] * scale);
+            at[7] = (uint32_t)(total + KIND);
         }
     }
-    for (int32_t turn = 0; turn < TURNS; turn++, to += LANES * RECORD) {
-        to[6] = (uint32_t)(bias * scale);
-        to[7] = kind;
-    }
 }
+#endif
 
-/* The records of `count` channels from c; returns whether none has a shift above 16. */
-static int32_t unpack_all(const mcuq_depthwise_lines_params *p, int32_t c, int32_t count,
-                          uint32_t *records)
+/* Whether no kind of `count` channels is beyond the assembly. */
+static int32_t is_fast(const uint32_t *records, int32_t count)
 {
     int32_t fast = MCUQ_DSP_ASM;
-    for (int32_t i = 0; i < count; i++) {
-        fast &= p->shift[c + i] <= 16;
-    }
-    for (int32_t i = 0; i < count; i++, records += RECORD, c++) {
-        const int32_t shift = p->shift[c];
-        const int32_t total = (shift <= 8) ? 8 : (shift <= 16) ? 16 : shift;
-        const uint32_t kind = fast ? ((total == 8) ? KIND_8 : KIND_16) : (uint32_t)total;
-        unpack(p->weights + LINES * 3 * c, p->bias[c], 1 << (total - shift), kind, records);
+    for (; count > 0; count--, records += RECORD) {
+        fast &= records[7] <= KIND_16;
     }
     return fast;
 }
@@ -318,20 +354,18 @@ static void run_channels(const mcuq_depthwise_lines_params *p, const filler *f, 
     const int8_t *bytes = job->out - skip;
     const uint32_t *records = job->records;
     const uint32_t *end = job->records_end;
-    int32_t next = 0;
+    int32_t next = -p->pad_lines;
+    int32_t end_line = LINES - p->pad_lines;
     int32_t slot = 0;
-    int32_t turn = 0;
-    fill_all(x, mcuq_dsp_even(f->pad), f->words);
-    for (int32_t line = 0; line < p->out_lines; line++, out += p->out_line_pitch) {
-        const int32_t first = line * p->stride_lines;
-        for (; next < first + LINES; next++) {
-            if (next >= first && (next >= LINES || next >= p->pad_lines)) {
-                fill_line(p, in, f, next - p->pad_lines, x + slot);
-            }
+    for (int32_t line = p->out_lines; line > 0; line--) {
+        for (; next < end_line; next++) {
+            fill_line(p, in, f, next, x + slot);
             slot = (slot == LINES - 1) ? 0 : slot + 1;
         }
-        job->records = records + turn * LANES * RECORD;
-        job->records_end = end + turn * LANES * RECORD;
+        end_line += p->stride_lines;
+        /* The oldest line is in the slot that comes next. */
+        job->records = records + slot * LANES * RECORD;
+        job->records_end = end + slot * LANES * RECORD;
 #if MCUQ_DSP_ASM
         if (job->fast && p->stride_steps == 1) {
             run_line_1(job);
@@ -343,7 +377,7 @@ static void run_channels(const mcuq_depthwise_lines_params *p, const filler *f, 
             run_line_any(job, p->out_steps, p->stride_steps, f->words);
         }
         store_line(out, bytes, p->out_steps, p->out_step_pitch, skip, count);
-        turn = (turn + p->stride_lines) % TURNS;
+        out += p->out_line_pitch;
     }
 }
 
@@ -362,9 +396,12 @@ void mcuq_depthwise_conv2d_3x3_s8_dsp(const mcuq_depthwise_lines_params *p, cons
         f.copy = bytes + LANES * outputs;
         f.pitch = LANES;
     }
+    fill_all(x, mcuq_dsp_even(f.pad), f.words);
     for (int32_t c = 0; c < p->channels; c += LANES) {
         const int32_t count = (p->channels - c < LANES) ? p->channels - c : LANES;
         const int32_t skip = (c > 0) ? LANES - count : 0;
+        unpack(records + skip * RECORD, p->weights + LINES * 3 * c, p->bias + c, p->shift + c,
+               count);
         line_job job = {x + skip * LINES * f.words,
                         bytes + skip,
                         records + (skip + count) * RECORD,
@@ -372,7 +409,7 @@ void mcuq_depthwise_conv2d_3x3_s8_dsp(const mcuq_depthwise_lines_params *p, cons
                         1 - LANES * outputs,
                         ((units - 1) % turn + 1) * (single ? SINGLE_BYTES : PAIR_BYTES),
                         records + skip * RECORD,
-                        unpack_all(p, c, count, records + skip * RECORD)};
+                        is_fast(records + skip * RECORD, count)};
         run_channels(p, &f, in + c - skip, &job, out + c, x, skip, count);
     }
     mcuq_dsp_clamp(out, p->out_lines * p->out_steps * p->channels, p->out_min, p->out_max);
