@@ -1,4 +1,4 @@
-"""The blocked kernels equal ``run_int``: on the host under ASan and UBSan, and on Cortex-M0 and M3."""
+"""The blocked kernels equal ``run_int``: on the host under ASan and UBSan, on M0 and on M3."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from mcuq.kernels import blocked
 from mcuq.kernels.variant import Variant
 from mcuq.ops import spec
 
+CONV2D, DEPTHWISE_3X3, DEPTHWISE, DENSE_4, DENSE_8 = blocked.VARIANTS
 BATCH = 60
 FULL = (-128, 127)
 NARROW = (-77, 90)
@@ -58,9 +59,7 @@ def case(
     node, qgraph = one_node(op, numbers, {"x": x}, {"w": w, "b": bias}, out_shape)
     label = f"{image} {weights} {kind} {numbers}"
     assert variant.accepts(node, qgraph), label
-    return Case(
-        variant, node, qgraph, {"x": x}, overlap=overlap, misalign=misalign, label=label
-    )
+    return Case(variant, node, qgraph, {"x": x}, overlap=overlap, misalign=misalign, label=label)
 
 
 def window(
@@ -76,7 +75,9 @@ def windows(
     random: np.random.Generator, kernels: tuple[int, ...] = (1, 2, 3, 4, 5)
 ) -> Iterator[tuple[tuple[int, int], tuple[int, int], dict[str, object]]]:
     """All combinations of kernels and strides: (image size, kernel, attributes)."""
-    for kernel_h, kernel_w, stride_h, stride_w in itertools.product(kernels, kernels, (1, 2), (1, 2)):
+    strides = (1, 2)
+    for combination in itertools.product(kernels, kernels, strides, strides):
+        kernel_h, kernel_w, stride_h, stride_w = combination
         pads = tuple(int(p) for p in random.integers(0, (kernel_h, kernel_w) * 2))
         least = np.maximum(1, np.array([kernel_h, kernel_w]) - pads[:2])
         size = least + random.integers(0, 7, 2)
@@ -86,7 +87,7 @@ def windows(
 
 
 def conv_cases(random: np.random.Generator) -> Iterator[Case]:
-    make = blocked.CONV2D
+    make = CONV2D
     channels = itertools.cycle(range(1, 18))
     for index, (size, kernel, attrs) in enumerate(windows(random)):
         in_c, out_c = next(channels), int(random.integers(1, 18))
@@ -115,17 +116,15 @@ def depthwise_cases(random: np.random.Generator) -> Iterator[Case]:
         in_c, multiplier = next(channels), 1 if index % 3 else 2
         overlap = 0 if index % 2 else None
         yield case(
-            blocked.DEPTHWISE, random, (1, *size, in_c), (*kernel, in_c * multiplier),
+            DEPTHWISE, random, (1, *size, in_c), (*kernel, in_c * multiplier),
             ("any", "extremes", "least")[index % 3], NARROW if index % 5 == 0 else FULL, overlap,
             0 if overlap == 0 else index % 4, **attrs,
         )  # fmt: skip
     yield case(
-        blocked.DEPTHWISE, random, (1, 40, 1, 130), (15, 1, 130), overlap=0,
+        DEPTHWISE, random, (1, 40, 1, 130), (15, 1, 130), overlap=0,
         **window((2, 1), (7, 0, 7, 0)),
     )  # fmt: skip
-    yield case(
-        blocked.DEPTHWISE, random, (1, 9, 11, 3), (3, 3, 6), **window((1, 2), (2, 3, 2, 3), (2, 3))
-    )
+    yield case(DEPTHWISE, random, (1, 9, 11, 3), (3, 3, 6), **window((1, 2), (2, 3, 2, 3), (2, 3)))
 
 
 def depthwise_3x3_cases(random: np.random.Generator) -> Iterator[Case]:
@@ -136,28 +135,28 @@ def depthwise_3x3_cases(random: np.random.Generator) -> Iterator[Case]:
         pads = (1, 1, 1, 1) if min(height, width) < 3 else tuple(random.integers(0, 3, 4).tolist())
         index, in_c = height + width + stride_h, next(channels)
         yield case(
-            blocked.DEPTHWISE_3X3, random, (1, height, width, in_c), (3, 3, in_c),
+            DEPTHWISE_3X3, random, (1, height, width, in_c), (3, 3, in_c),
             ("any", "extremes", "least")[index % 3], NARROW if index % 5 == 0 else FULL,
             0 if index % 2 else None, **window((stride_h, stride_w), pads, pad_value=index),
         )  # fmt: skip
     for overlap in (None, 0):
         yield case(
-            blocked.DEPTHWISE_3X3, random, (1, 23, 14, 33), (3, 3, 33), overlap=overlap,
+            DEPTHWISE_3X3, random, (1, 23, 14, 33), (3, 3, 33), overlap=overlap,
             **window((1, 1), (1, 1, 1, 1)),
         )  # fmt: skip
         yield case(
-            blocked.DEPTHWISE_3X3, random, (1, 23, 14, 33), (3, 3, 33), overlap=overlap,
+            DEPTHWISE_3X3, random, (1, 23, 14, 33), (3, 3, 33), overlap=overlap,
             **window((2, 2), (2, 1, 2, 1), (2, 1)),
         )  # fmt: skip
 
 
 def dense_cases(random: np.random.Generator) -> Iterator[Case]:
     for index, (in_len, out_len) in enumerate(itertools.product(range(1, 18), range(1, 18))):
-        variant = (blocked.DENSE_4, blocked.DENSE_8)[index % 2]
+        variant = (DENSE_4, DENSE_8)[index % 2]
         kind = ("any", "extremes", "least")[index % 3]
         limits = NARROW if index % 5 == 0 else FULL
         yield case(variant, random, (1, in_len), (out_len, in_len), kind, limits, None, index % 4)
-    yield case(blocked.DENSE_8, random, (1, 641), (24, 641), "extremes")
+    yield case(DENSE_8, random, (1, 641), (24, 641), "extremes")
 
 
 MAKERS = [conv_cases, depthwise_cases, depthwise_3x3_cases, dense_cases]

@@ -52,9 +52,45 @@ typedef struct {
     const int8_t *weights;   /* [channels][taps] */
 } mcuq_pair_block;
 
+/* mcuq_pair_merge: x[0], x[2], ... = the pairs of from[0][i] and from[1][i], x[1], x[3], ... those
+ * of from[2][i] and from[3][i], for 0 <= i < count (not 0); its result is the end of what was
+ * written. mcuq_pair_run: the outputs of a block. */
+
 #if defined(__thumb__) && !defined(__thumb2__)
 
 #define MCUQ_PAIR_TAPS(taps) (-(taps))
+
+/* 12 instructions for two pair words. r0-r3 ends of the inputs, r4 x, r5, r6 inputs, r7 index
+ * (saved in lr: it may be the frame pointer). */
+static inline uint32_t *mcuq_pair_merge(const int8_t *const from[4], uint32_t *x, int32_t count)
+{
+    register const int8_t *r0 __asm__("r0") = from[0] + count;
+    register const int8_t *r1 __asm__("r1") = from[1] + count;
+    register const int8_t *r2 __asm__("r2") = from[2] + count;
+    register const int8_t *r3 __asm__("r3") = from[3] + count;
+    register uint32_t *r4 __asm__("r4") = x;
+    register int32_t r5 __asm__("r5") = -count;
+    __asm__ volatile(".syntax unified\n\t"
+                     "mov lr, r7\n\t"
+                     "movs r7, r5\n"
+                     "1:\tldrsb r5, [r0, r7]\n\t"
+                     "ldrsb r6, [r1, r7]\n\t"
+                     "lsls r6, r6, #16\n\t"
+                     "adds r5, r5, r6\n\t"
+                     "stmia r4!, {r5}\n\t"
+                     "ldrsb r5, [r2, r7]\n\t"
+                     "ldrsb r6, [r3, r7]\n\t"
+                     "lsls r6, r6, #16\n\t"
+                     "adds r5, r5, r6\n\t"
+                     "stmia r4!, {r5}\n\t"
+                     "adds r7, #1\n\t"
+                     "bne 1b\n\t"
+                     "mov r7, lr"
+                     : "+r"(r4), "+r"(r5)
+                     : "r"(r0), "r"(r1), "r"(r2), "r"(r3)
+                     : "r6", "lr", "cc", "memory");
+    return r4;
+}
 
 /* Armv6-M. Per group of 4 taps, 16 products: 3 ldm, 8 for the weights (ldrsb and its index), 8
  * muls, 6 adds, 8 to take the halves apart, 1 branch: 2.1 instructions a product. 56 more for each
@@ -217,6 +253,34 @@ static inline void mcuq_pair_run(const mcuq_pair_block *block)
 
 #define MCUQ_PAIR_TAPS(taps) (taps)
 
+/* 9 instructions for two pair words. */
+static inline uint32_t *mcuq_pair_merge(const int8_t *const from[4], uint32_t *x, int32_t count)
+{
+    const int8_t *a = from[0];
+    const int8_t *b = from[1];
+    const int8_t *c = from[2];
+    const int8_t *d = from[3];
+    int32_t i0;
+    int32_t i1;
+    int32_t i2;
+    int32_t i3;
+    __asm__ volatile(
+        "1:\tldrsb %[i0], [%[a]], #1\n\t"
+        "ldrsb %[i1], [%[b]], #1\n\t"
+        "ldrsb %[i2], [%[c]], #1\n\t"
+        "ldrsb %[i3], [%[d]], #1\n\t"
+        "add %[i0], %[i0], %[i1], lsl #16\n\t"
+        "add %[i2], %[i2], %[i3], lsl #16\n\t"
+        "strd %[i0], %[i2], [%[x]], #8\n\t"
+        "subs %[count], %[count], #1\n\t"
+        "bne 1b"
+        : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [x] "+r"(x), [count] "+r"(count),
+          [i0] "=&r"(i0), [i1] "=&r"(i1), [i2] "=&r"(i2), [i3] "=&r"(i3)
+        :
+        : "cc", "memory");
+    return x;
+}
+
 /* Armv7-M and up. Per group of 4 taps, 16 products: 2 ldm, 4 ldrsb, 8 mul and mla, 6 to take the
  * halves apart, 1 for the loop (two groups a turn): 1.3 instructions a product. 38 more for each
  * channel, 14 for each extra pair. The block but for weights lies on the stack.
@@ -337,6 +401,30 @@ static inline void mcuq_pair_run(const mcuq_pair_block *block)
 #else
 
 #define MCUQ_PAIR_TAPS(taps) (taps)
+
+static inline uint32_t *mcuq_pair_merge(const int8_t *const from[4], uint32_t *x, int32_t count)
+{
+    const int8_t *a = from[0];
+    const int8_t *b = from[1];
+    const int8_t *c = from[2];
+    const int8_t *d = from[3];
+    for (; count >= 2; count -= 2) {
+        x[0] = mcuq_pair(a[0], b[0]);
+        x[1] = mcuq_pair(c[0], d[0]);
+        x[2] = mcuq_pair(a[1], b[1]);
+        x[3] = mcuq_pair(c[1], d[1]);
+        a += 2;
+        b += 2;
+        c += 2;
+        d += 2;
+        x += 4;
+    }
+    if (count > 0) {
+        *x++ = mcuq_pair(*a, *b);
+        *x++ = mcuq_pair(*c, *d);
+    }
+    return x;
+}
 
 /** R and H of one pair of pixels. */
 typedef struct {

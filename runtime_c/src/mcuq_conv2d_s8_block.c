@@ -7,21 +7,6 @@ typedef struct {
     int32_t y, x;
 } place;
 
-/* x[0], x[2], ... = the pairs of a[i] and b[i], x[1], x[3], ... = those of c[i] and d[i]. */
-static uint32_t *merge(const int8_t *const from[4], uint32_t *x, int32_t count)
-{
-    const int8_t *const a = from[0] + count;
-    const int8_t *const b = from[1] + count;
-    const int8_t *const c = from[2] + count;
-    const int8_t *const d = from[3] + count;
-    for (int32_t i = -count; i != 0; i++) {
-        x[0] = mcuq_pair(a[i], b[i]);
-        x[1] = mcuq_pair(c[i], d[i]);
-        x += 2;
-    }
-    return x;
-}
-
 /* The inputs of kernel row k for an output pixel, kernel_w * in_c in a row: where they lie, or a
  * row of pads, or `own` filled with both. */
 static const int8_t *kernel_row(const mcuq_conv2d_block_params *p, const int8_t *in, place at,
@@ -66,7 +51,7 @@ static void gather(const mcuq_conv2d_block_params *p, const int8_t *in, const pl
             from[i] = in + (at[i].y * p->in_w + at[i].x) * p->in_c;
         }
         for (int32_t k = p->kernel_h; k > 0; k--) {
-            x = merge(from, x, run);
+            x = mcuq_pair_merge(from, x, run);
             for (int32_t i = 0; i < 4; i++) {
                 from[i] += down;
             }
@@ -78,7 +63,7 @@ static void gather(const mcuq_conv2d_block_params *p, const int8_t *in, const pl
         for (int32_t i = 0; i < 4; i++) {
             from[i] = kernel_row(p, in, at[i], k, pads, own + i * run);
         }
-        x = merge(from, x, run);
+        x = mcuq_pair_merge(from, x, run);
     }
 }
 

@@ -1,0 +1,166 @@
+"""conv2d on cores without SIMD: ``mcuq_conv2d_s8_block`` (any shape of one group).
+
+Two inputs that meet the same weight share a word, so that one multiplication serves two sums;
+``mcuq_pair.h`` proves it. What that asks of the weights, at most 255 in magnitude per group of
+four, is arranged here: what a group cannot hold becomes an extra tap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mcuq.ir import Array, Node
+from mcuq.kernels import blocked_fields, weighted
+from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
+from mcuq.ops import windows
+from mcuq.ops.conv2d import window
+from mcuq.ops.windows import Window
+from mcuq.qir import QGraph
+
+GROUP = 4
+GROUP_SUM = 255
+BLOCK = 4
+_SYMBOL = "mcuq_conv2d_s8_block"
+
+Extra = tuple[int, int]
+
+
+def group_weights(rows: Array) -> tuple[Array, list[list[Extra]]]:
+    """(n, taps) s8 -> (n, taps to a multiple of 4), and per row the (tap, weight) left over.
+
+    >>> kept, extra = group_weights(np.array([[127, 127, 100, 0, 5]]))
+    >>> kept.tolist(), extra
+    ([[28, 127, 100, 0, 5, 0, 0, 0]], [[(0, 99)]])
+    """
+    kept = np.pad(rows.astype(np.int32), ((0, 0), (0, -rows.shape[1] % GROUP)))
+    extra: list[list[Extra]] = [[] for _ in range(len(kept))]
+    groups = np.abs(kept).reshape(len(kept), -1, GROUP).sum(2)
+    for row, group in np.argwhere(groups > GROUP_SUM):
+        first = int(group) * GROUP
+        for tap, weight in _surplus(kept[row, first : first + GROUP]):
+            kept[row, first + tap] -= weight
+            extra[row].append((first + tap, weight))
+    return kept.astype(np.int8), extra
+
+
+def _surplus(weights: Array) -> list[Extra]:
+    """What to take from the weights of one group, largest first, each take a signed byte."""
+    taken: list[Extra] = []
+    left = int(np.abs(weights).sum()) - GROUP_SUM
+    for tap in np.argsort(-np.abs(weights), kind="stable"):
+        size = min(left, 127, abs(int(weights[tap])))
+        if size > 0:
+            taken.append((int(tap), int(np.sign(weights[tap])) * size))
+            left -= size
+    return sorted(taken)
+
+
+def extra_pairs(extra: Sequence[Extra]) -> list[tuple[int, int]]:
+    """(tap, weight) of one channel -> (taps on from the previous, weight), each a byte."""
+    pairs: list[tuple[int, int]] = []
+    at = 0
+    for tap, weight in extra:
+        while tap - at > 255:
+            pairs.append((255, 0))
+            at += 255
+        pairs.append((tap - at, weight & 255))
+        at = tap
+    return pairs
+
+
+def _pack(node: Node, qgraph: QGraph) -> tuple[ConstArray, ...]:
+    """weights, channels and, if there are any, extra."""
+    kept, extra = group_weights(_rows(node, qgraph))
+    pairs = [extra_pairs(row) for row in extra]
+    flat = [pair for row in pairs for pair in row]
+    bias = np.asarray(qgraph.data(node.inputs[2]), np.int64)
+    second = np.asarray(node.ints("shift")) + 256 * np.array([len(row) for row in pairs])
+    channels = np.stack([bias, second], 1).astype(np.int32)
+    about = "bias with rounding constant and zeros; shift + 256 * extra pairs"
+    arrays = [
+        ConstArray("weights", "int8_t", kept, "[out_c][taps]"),
+        ConstArray("channels", "int32_t", channels, about),
+    ]
+    if flat:
+        about = "(taps on, weight) pairs that the groups could not hold"
+        arrays.append(ConstArray("extra", "uint8_t", np.array(flat, np.uint8), about))
+    return tuple(arrays)
+
+
+def _rows(node: Node, qgraph: QGraph) -> Array:
+    weights = qgraph.data(node.inputs[1])
+    return weights.reshape(len(weights), -1)
+
+
+def _window(node: Node, qgraph: QGraph) -> Window:
+    return window(node, qgraph.tensor(node.inputs[1]).shape)
+
+
+def _accepts(node: Node, qgraph: QGraph) -> bool:
+    win = _window(node, qgraph)
+    return node.int("groups") == 1 and blocked_fields.representable(node, qgraph, win)
+
+
+def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    arrays, win = _pack(node, qgraph), _window(node, qgraph)
+    taps = arrays[0].data.shape[1]
+    image, out = qgraph.tensor(node.inputs[0]).shape, qgraph.tensor(node.output).shape
+    fields = (
+        *(Field(array.suffix, array.suffix) for array in arrays),
+        Field("taps", taps, "of a channel, to a multiple of 4"),
+        *(Field(f"in_{axis}", size) for axis, size in zip("hwc", image[1:], strict=True)),
+        *(Field(f"out_{axis}", size) for axis, size in zip("hwc", out[1:], strict=True)),
+        *blocked_fields.fields(node, win),
+    )
+    scratch = 8 * taps + -(-5 * win.kernel[1] * image[3] // 4) * 4
+    params = "mcuq_conv2d_block_params"
+    return (Call(_SYMBOL, params, fields, node.inputs[:1], node.output, arrays, scratch),)
+
+
+def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
+    """A block's inputs are all read before its outputs are written; then the walk goes on."""
+    if index != 0:
+        return None
+    win = _window(node, qgraph)
+    _, _, width, depth = qgraph.tensor(node.inputs[0]).shape
+    _, rows, columns, out_c = qgraph.tensor(node.output).shape
+    top = np.maximum(np.arange(rows) * win.strides[0] - win.pads[0], 0)
+    left = np.maximum(np.arange(columns) * win.strides[1] - win.pads[1], 0)
+    first = (top[:, None] * width + left[None, :]).ravel() * depth
+    still = np.minimum.accumulate(first[::-1])[::-1]
+    ends = np.arange(BLOCK, len(first), BLOCK)
+    return max(0, int((ends * out_c - still[ends]).max(initial=0)))
+
+
+def _edge_blocks(node: Node, qgraph: QGraph) -> int:
+    """The number of blocks with a window that is not whole: gathered row by row."""
+    win = _window(node, qgraph)
+    _, height, width, _ = qgraph.tensor(node.inputs[0]).shape
+    whole = windows.counts(win, height, width) == win.area()
+    if win.dilations[1] > 1 and win.kernel[1] > 1:
+        whole[:] = False
+    padded = np.pad(whole.ravel(), (0, -whole.size % BLOCK), constant_values=True)
+    return int((~padded.reshape(-1, BLOCK).all(1)).sum())
+
+
+def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    """Per block of four pixels: itself, its taps, channels, their groups and extras; edge rows."""
+    rates = weighted.pick(
+        cpu,
+        (229.0, 12.0, 35.5, 21.1, 13.2, 255.0),
+        (323.0, 15.2, 54.0, 34.3, 18.9, 397.0),
+        (231.0, 15.9, 59.0, 37.3, 14.7, 239.0),
+    )
+    kept, extra = group_weights(_rows(node, qgraph))
+    _, out_h, out_w, out_c = qgraph.tensor(node.output).shape
+    taps = kept.shape[1]
+    extras = sum(len(extra_pairs(row)) for row in extra)
+    counts = (1, taps, out_c, out_c * taps // GROUP, extras)
+    block = sum(rate * count for rate, count in zip(rates, counts, strict=False))
+    edges = rates[5] * _edge_blocks(node, qgraph) * _window(node, qgraph).kernel[0]
+    return float(-(-out_h * out_w // BLOCK) * block + edges)
+
+
+VARIANTS = (Variant("conv2d", _SYMBOL, _lower, _cost, _accepts, gap=_gap),)
