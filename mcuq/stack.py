@@ -159,13 +159,19 @@ def _leaves(body: Sequence[Instruction]) -> list[int]:
 
 def _falls_through(body: Sequence[Instruction], targets: set[int]) -> bool:
     """Whether execution can reach the end of ``body``; what pads a return cannot be reached."""
-    ends = [i for i, instruction in enumerate(body) if _ends(instruction)]
+    inside = range(body[0].address + 1, body[-1].address + 1)
+    ends = [i for i, instruction in enumerate(body) if _ends(instruction, inside)]
     tail = body[ends[-1] + 1 :] if ends else body
     return not ends or any(instruction.address in targets for instruction in tail)
 
 
-def _ends(instruction: Instruction) -> bool:
-    """Whether execution never goes on behind ``instruction``."""
+def _ends(instruction: Instruction, inside: range) -> bool:
+    """Whether execution never goes on behind ``instruction``.
+
+    Nobody calls into the middle of a function: a bl to there is Armv6-M's far jump.
+    """
+    if instruction.name == "bl" and instruction.target in inside:
+        return True
     text = f"{instruction.name} {instruction.operands}"
     return bool(
         re.match(r"(b|bx|j|c\.j|jr|tail|ret|mret)( |$)|pop .*pc|ldm.*pc|ldr pc|mov pc", text)

@@ -53,6 +53,11 @@ def test_the_deepest_chain_decides() -> None:
     assert bound(program, "run") == stack.Bound(56, ("run", "b"))
 
 
+def test_a_far_jump_of_armv6m_is_no_call_and_does_not_return() -> None:
+    far = _program({}, run="push {lr}; beq.n 106; pop {pc}; bl 102 <run+0x2>", next="bl 100 <run>")
+    assert bound(far, "run") == stack.Bound(4, ("run",))
+
+
 def test_a_push_in_inline_assembly_counts() -> None:
     program = _program({"run": 8}, run="push {r4, lr}; push {r0, r1}; pop {r0, r1}; pop {r4, pc}")
     assert bound(program, "run").bytes == 16
