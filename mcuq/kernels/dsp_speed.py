@@ -1,0 +1,10 @@
+"""Kernel variants of cores with the DSP extension that spend flash to be faster.
+
+Their constants are wider than a byte a weight, so only ``prefer="speed"`` takes them.
+"""
+
+from __future__ import annotations
+
+from mcuq.kernels.variant import Variant
+
+VARIANTS: tuple[Variant, ...] = ()
