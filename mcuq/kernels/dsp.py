@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from mcuq.kernels import dsp_conv2d, dsp_dense, dsp_depthwise_conv2d
+from mcuq.kernels import dsp_conv2d, dsp_dense, dsp_depthwise_conv2d, dsp_winograd
 from mcuq.kernels.variant import Variant
 
 VARIANTS: tuple[Variant, ...] = (
     *dsp_conv2d.VARIANTS,
+    *dsp_winograd.VARIANTS,
     *dsp_depthwise_conv2d.VARIANTS,
     *dsp_dense.VARIANTS,
 )
