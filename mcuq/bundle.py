@@ -8,7 +8,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,11 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Bundle:
-    """``vectors``: up to 32 calibration rows by input name, as integers in internal order."""
+    """``vectors``: up to 32 calibration rows by input name, as integers in internal order.
+
+    ``rounded``: the float network whose numbers were rounded, if it is not ``graph`` itself: the
+    same function with rescaled channels. ``quantization``: what was done, as the report says it.
+    """
 
     id: str
     source: str
@@ -35,6 +39,8 @@ class Bundle:
     graph: Graph
     qgraph: QGraph
     vectors: Mapping[str, Array]
+    rounded: Graph | None = None
+    quantization: Mapping[str, Any] = field(default_factory=dict)
 
 
 class _Arrays:
@@ -63,6 +69,8 @@ def dump(bundle: Bundle) -> bytes:
         "graph": _graph(bundle.graph, arrays),
         "qgraph": _graph(bundle.qgraph, arrays),
         "vectors": {name: arrays.put(v) for name, v in sorted(bundle.vectors.items())},
+        "rounded": _graph(bundle.rounded, arrays) if bundle.rounded else None,
+        "quantization": dict(bundle.quantization),
     }
     text = np.frombuffer(json.dumps(facts, default=_scalar).encode(), np.uint8)
     stream = io.BytesIO()
@@ -122,6 +130,8 @@ def _bundle(facts: dict[str, Any], arrays: Mapping[str, Array]) -> Bundle:
         reader.graph(facts["graph"]),
         reader.qgraph(facts["qgraph"]),
         {name: arrays[f"a{number}"] for name, number in facts["vectors"].items()},
+        reader.graph(facts["rounded"]) if facts.get("rounded") else None,
+        facts.get("quantization", {}),
     )
 
 

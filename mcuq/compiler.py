@@ -18,6 +18,7 @@ from mcuq.emit import emit
 from mcuq.emit.facts import model_facts
 from mcuq.entry import Buffer, Entry, StepInfo
 from mcuq.errors import DataError
+from mcuq.fixed import DTYPES, RANGES
 from mcuq.folder import write_folder
 from mcuq.ir import Array, Graph
 from mcuq.lower import GENERIC, Program, lower
@@ -26,8 +27,9 @@ from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
 from mcuq.plan import Plan, plan
 from mcuq.progress import Progress, silent
+from mcuq.qir import QGraph
 from mcuq.reference import feeds_to_int
-from mcuq.report import Json, model_report, to_json
+from mcuq.report import Json, given_advice, model_report, quantization_facts, to_json
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +91,7 @@ def compile_model(
     feeds = _calibration(calibration, graph)
     options = quantize.Options(**settings.quantize, report=progress)
     result = quantize.quantize_report(graph, feeds, options)
-    vectors = feeds_to_int(result.qgraph, {n: v[:VECTORS] for n, v in feeds.items()})
+    facts = quantization_facts(result, options.effort, data.rows_of(feeds))
     made = Bundle(
         identity,
         Path(source).name,
@@ -98,18 +100,20 @@ def compile_model(
         prefer,
         graph,
         result.qgraph,
-        vectors,
+        _vectors(result.qgraph, feeds),
+        None if result.rounded is graph else result.rounded,
+        facts,
     )
     progress("generating C", 0.95)
     done = generate(made, target)
-    return replace(done, advice=result.warnings)
+    return replace(done, advice=(*result.warnings, *given_advice(result.given)))
 
 
 def generate(made: Bundle, board: Board | None) -> Compiled:
     """The files of a quantized network, for ``board`` (fit checked) or for any core."""
     program = lower(made.qgraph, boards.cpu(board) if board else GENERIC, made.prefer)
     placed = plan(program)
-    report = model_report(program, placed, made.id, made.digest)
+    report = model_report(program, placed, made.id, made.digest, made.quantization)
     if board:
         report["boards"] = {board.name: fit.check(program, placed, board)}
     facts = model_facts(program, placed, made.id, made.source, made.digest)
@@ -127,7 +131,7 @@ def load_compiled(folder: str | Path) -> Compiled:
         for p in sorted((*path.glob("*"), *path.glob("kernels/*")))
         if p.is_file() and p.name != bundle.FILE
     }
-    report = model_report(program, placed, made.id, made.digest)
+    report = model_report(program, placed, made.id, made.digest, made.quantization)
     return Compiled(made, program, placed, report, files)
 
 
@@ -173,7 +177,22 @@ def _digest(graph: Graph) -> str:
     return state.hexdigest()
 
 
+def _vectors(qgraph: QGraph, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """The first calibration rows as integers; seeded random ones if there is no calibration."""
+    if feeds:
+        return feeds_to_int(qgraph, {n: v[:VECTORS] for n, v in feeds.items()})
+    chance = np.random.default_rng(0)
+    found = {}
+    for port in qgraph.inputs:
+        low, high = RANGES[port.kind]
+        shape = (VECTORS, *qgraph.tensors[port.tensor].shape[1:])
+        found[port.name] = chance.integers(low, high + 1, shape).astype(DTYPES[port.kind])
+    return found
+
+
 def _calibration(given: Calibration | None, graph: Graph) -> dict[str, Array]:
+    if given is None and not quantize.needs_calibration(graph):
+        return {}
     if given is None:
         raise DataError(
             graph.name,

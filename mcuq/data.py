@@ -63,6 +63,11 @@ def read(ref: str | Path) -> tuple[dict[str, Array], str | None]:
     return arrays, picked
 
 
+def rows_of(feeds: Mapping[str, Array]) -> int:
+    """The number of rows, 0 without any input."""
+    return len(next(iter(feeds.values()))) if feeds else 0
+
+
 def check_calibration(feeds: Mapping[str, Array], network: Network) -> tuple[str, ...]:
     """Advice on thin calibration data, one sentence each; DataError if it is useless."""
     advice = []

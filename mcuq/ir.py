@@ -75,14 +75,31 @@ class Port:
 
 
 @dataclass(frozen=True)
+class Hint:
+    """The numbers that an already quantized model gives a tensor: ``real = (q - zero) * scale``.
+
+    ``scale`` holds one value, or for weights one per output channel; ``zero`` is that of signed
+    integers of ``bits`` bits.
+    """
+
+    scale: tuple[float, ...]
+    zero: int = 0
+    bits: int = 8
+
+
+@dataclass(frozen=True)
 class Graph:
-    """A float network. ``tensors`` holds every tensor named anywhere, constants with data."""
+    """A float network. ``tensors`` holds every tensor named anywhere, constants with data.
+
+    ``hints``: of a model that was quantized before, by tensor name; empty for a float model.
+    """
 
     name: str
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     nodes: tuple[Node, ...]
     tensors: Mapping[str, Tensor]
+    hints: Mapping[str, Hint] = field(default_factory=dict)
 
     def shape(self, name: str) -> Shape:
         return self.tensors[name].shape
@@ -147,7 +164,15 @@ def rebuild(graph: Graph, nodes: Sequence[Node], tensors: Mapping[str, Tensor]) 
     for node in kept:
         wanted.update(node.outputs)
     pruned = {n: t for n, t in tensors.items() if n in wanted}
-    return replace(graph, nodes=tuple(reversed(kept)), tensors=pruned)
+    hints = {n: hint for n, hint in graph.hints.items() if n in pruned}
+    return replace(graph, nodes=tuple(reversed(kept)), tensors=pruned, hints=hints)
+
+
+def with_hint_moved(graph: Graph, old: str, new: str) -> Graph:
+    """``graph`` in which ``new``, if it has no hint of its own, has that of ``old``."""
+    if old not in graph.hints or new in graph.hints:
+        return graph
+    return replace(graph, hints={**graph.hints, new: graph.hints[old]})
 
 
 def problems(graph: Graph) -> Iterator[str]:

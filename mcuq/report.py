@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from mcuq import __version__
 from mcuq.lower import Program, Step, parameters
 from mcuq.plan import Plan
 from mcuq.qir import QGraph, QTensor
+from mcuq.quantize import Given, Quantized
 
 Json = dict[str, Any]
 
 
-def model_report(program: Program, plan: Plan, model_id: str, digest: str) -> Json:
+def model_report(
+    program: Program,
+    plan: Plan,
+    model_id: str,
+    digest: str,
+    quantization: Mapping[str, Any] | None = None,
+) -> Json:
     """``macs``, ``params``, ``flash_weights``, ``arena``, ``arena_lower_bound``, ``io``, ``steps``.
 
     Bytes everywhere; ``arena`` includes scratch; ``io`` is what the caller's own input and output
-    buffers take beside it.
+    buffers take beside it. ``quantization`` is what ``quantization_facts`` returned.
     """
     graph = program.qgraph
     return {
@@ -35,7 +44,45 @@ def model_report(program: Program, plan: Plan, model_id: str, digest: str) -> Js
         "inputs": [_port(graph, p.name, p.tensor) for p in graph.inputs],
         "outputs": [_port(graph, p.name, p.tensor) for p in graph.outputs],
         "steps": [_step(step, program, plan, i) for i, step in enumerate(program.steps)],
+        **(quantization or {}),
     }
+
+
+def quantization_facts(result: Quantized, effort: str, rows: int) -> Json:
+    """``quantization``: the output's SQNR before and after each step; ``quantized_model``: which
+    numbers of an already quantized model were kept.
+    """
+    steps = [
+        {"step": n.step, "before_db": _db(n.before), "after_db": _db(n.after), "kept": n.kept}
+        for n in result.notes
+    ]
+    facts: Json = {"quantization": {"effort": effort, "calibration_rows": rows, "steps": steps}}
+    if result.given:
+        kept = sum(tensor.kept for tensor in result.given)
+        facts["quantized_model"] = {
+            "kept": kept,
+            "refitted": len(result.given) - kept,
+            "tensors": [asdict(tensor) for tensor in result.given],
+        }
+    return facts
+
+
+def given_advice(given: Sequence[Given]) -> tuple[str, ...]:
+    """One line on what became of an already quantized model; none for a float model."""
+    if not given:
+        return ()
+    kept = sum(tensor.kept for tensor in given)
+    if kept == len(given):
+        return (f"quantized model: the numbers of all {kept} tensors are kept exactly",)
+    text = (
+        f"quantized model: {len(given) - kept} of {len(given)} tensors are fitted anew: "
+        "their scale is no power of two, or their zero point neither 0 nor the lowest integer"
+    )
+    return (text,)
+
+
+def _db(value: float) -> float:
+    return round(value, 3)
 
 
 def to_json(report: Json) -> str:

@@ -27,9 +27,10 @@ REFUSED = {
     "ConvTranspose": model([node("ConvTranspose", "x w", "y")], {"w": W}),
     "LogSoftmax": model([node("LogSoftmax", "x", "y")]),
     "Gather": model([node("Gather", "x i", "y", axis=1)], {"i": np.array([0, 2])}),
-    "QuantizeLinear": model(
-        [node("QuantizeLinear", "x s", "q"), node("DequantizeLinear", "q s", "y")],
-        {"s": np.float32(0.1)},
+    "QLinearConv": model(
+        [node("QuantizeLinear", "x s", "q"), node("QLinearConv", "q s z w s z s z", "c"),
+         node("DequantizeLinear", "c s", "y")],
+        {"s": np.float32(0.1), "z": np.uint8(0), "w": np.ones((2, 4, 3, 3), np.uint8)},
     ),
     "MatMul": model([node("Transpose", "x", "t", perm=[0, 1, 3, 2]), node("MatMul", "x t", "y")]),
     "Conv": model(

@@ -15,7 +15,7 @@ import numpy as np
 
 from mcuq.importers import layout
 from mcuq.importers.layout import Map
-from mcuq.ir import Array, Node, Shape, Tensor, unique_name
+from mcuq.ir import Array, Hint, Node, Shape, Tensor, unique_name
 from mcuq.ops import spec
 
 MAX_ELEMENTS = 1 << 26
@@ -43,6 +43,14 @@ class Value:
     view: Map
 
 
+@dataclass(frozen=True)
+class Pair:
+    """The numbers of a QuantizeLinear; ``zero`` is its own zero point, signed or not."""
+
+    hint: Hint
+    zero: int
+
+
 def check_size(shape: Sequence[int]) -> None:
     """Refuse shapes that no microcontroller could hold, before anything is allocated."""
     if prod(int(size) for size in shape) > MAX_ELEMENTS:
@@ -54,7 +62,8 @@ class Builder:
     """The nodes and tensors made so far, and the operator that made each tensor.
 
     ``open``: inputs whose layout no consumer has fixed; ``order`` maps the user's order of an
-    input to memory.
+    input to memory. Of quantized models: ``hints`` by our tensor, ``pairs`` (of data) and
+    ``grids`` (of constants) by the model's own names.
     """
 
     def __init__(self) -> None:
@@ -63,6 +72,9 @@ class Builder:
         self.makers: dict[str, str] = {}
         self.order: dict[str, Map] = {}
         self.open: set[str] = set()
+        self.hints: dict[str, Hint] = {}
+        self.pairs: dict[str, Pair] = {}
+        self.grids: dict[str, Hint] = {}
         self._names: set[str] = set()
         self._made: dict[tuple[Any, ...], str] = {}
 

@@ -80,7 +80,10 @@ class Call:
         """A constant tensor named as input ``index`` is, holding ``data``."""
         name = self.names[index] if index < len(self.names) and self.names[index] else ""
         part = {1: "weight", 2: "bias"}.get(index, "constant")
-        return self.builder.constant(name or f"{self.outputs[0]}.{part}", data)
+        tensor = self.builder.constant(name or f"{self.outputs[0]}.{part}", data)
+        if index < 2 and name in self.builder.grids:
+            self.builder.hints[tensor] = self.builder.grids[name]
+        return tensor
 
     def emit(self, op: str, inputs: Sequence[str], **attrs: Any) -> str:
         """Append ``op`` under this node's name, writing this node's output."""

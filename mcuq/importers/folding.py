@@ -10,15 +10,17 @@ import numpy as np
 import onnx
 
 from mcuq.importers.builder import Refused, check_size
+from mcuq.importers.steps import PAIRS
 from mcuq.ir import Array
 
 FOLDABLE = frozenset(
     """
-    Abs Add And Cast CastLike Ceil Clip Concat ConstantOfShape Div Equal Exp Expand Flatten Floor
+    Abs Add And Cast CastLike Ceil Clip Concat ConstantOfShape DequantizeLinear Div Equal
+    Exp Expand Flatten Floor
     Gather GatherElements Greater GreaterOrEqual Identity Less LessOrEqual Log MatMul Max Min Mod
-    Mul Neg Not Or Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu
-    Reshape Round ScatterND Shape Sigmoid Sign Size Slice Split Sqrt Squeeze Sub Sum Tanh Transpose
-    Unsqueeze Where
+    Mul Neg Not Or Pow QuantizeLinear Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd
+    ReduceSum Relu Reshape Round ScatterND Shape Sigmoid Sign Size Slice Split Sqrt Squeeze Sub Sum
+    Tanh Transpose Unsqueeze Where
     """.split()
 )
 _BROADCAST = frozenset(
@@ -36,6 +38,8 @@ def fold(node: Any, inputs: Sequence[Array | None], opset: int) -> list[Array]:
             "Compute it before the export, and store the result",
         )
     _check_result(node.op_type, node, [i for i in inputs if i is not None])
+    if node.op_type in PAIRS:  # this version takes the types of all the older ones
+        node, opset = _standard(node), max(opset, 21)
     names = [n for n in node.input if n]
     given = {n: i for n, i in zip(node.input, inputs, strict=True) if n and i is not None}
     graph = onnx.helper.make_graph(
@@ -46,6 +50,14 @@ def fold(node: Any, inputs: Sequence[Array | None], opset: int) -> list[Array]:
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
     return _run(model, given)
+
+
+def _standard(node: Any) -> Any:
+    """``node`` in ONNX's own domain."""
+    copied = onnx.NodeProto()
+    copied.CopyFrom(node)
+    copied.domain = ""
+    return copied
 
 
 def _run(model: Any, given: Mapping[str, Array]) -> list[Array]:

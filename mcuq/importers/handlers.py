@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from mcuq.importers import elementwise, images, linear, reductions, views
+from mcuq.importers import elementwise, images, linear, quantized, reductions, views
 from mcuq.importers.builder import Value
 from mcuq.importers.call import Call
 from mcuq.importers.elementwise import binary, clip_to, unary
@@ -26,7 +26,7 @@ HANDLERS: dict[str, Handler] = {
     "MatMul": linear.matmul,
     "BatchNormalization": linear.batch_norm,
     "Relu": clip_to(0.0, math.inf),
-    "Clip": elementwise.clip,
+    "Clip": quantized.clip,
     "Sigmoid": unary("sigmoid"),
     "Tanh": unary("tanh"),
     "HardSigmoid": unary("hard_sigmoid", elementwise.hard_sigmoid),
@@ -55,6 +55,8 @@ HANDLERS: dict[str, Handler] = {
     "Cast": views.cast,
     "CastLike": views.same,
     "Expand": views.expand,
+    "QuantizeLinear": quantized.quantize,
+    "DequantizeLinear": quantized.dequantize,
     "Shape": views.shape_of,
     "Size": views.size_of,
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mcuq.errors import McuqError, ModelError, raise_all
-from mcuq.importers import fusion, layout
+from mcuq.importers import fusion, layout, quantized
 from mcuq.importers.builder import Builder, Refused, Value, check_size
 from mcuq.importers.call import Call, Operand
 from mcuq.importers.elementwise import plain_shape
@@ -48,6 +48,7 @@ def to_graph(model: OnnxModel) -> Graph:
         ports,
         tuple(builder.nodes),
         dict(builder.tensors),
+        dict(builder.hints),
     )
 
 
@@ -76,13 +77,15 @@ def _import(
         if constant:
             arrays = [i if isinstance(i, np.ndarray) else None for i in inputs]
             results: list[Operand] = [*fold(step.proto, arrays, model.opset)]
+            grid = quantized.grid_of(step, known, builder.grids)
+            builder.grids.update({} if grid is None else {step.outputs[0]: grid})
         else:
             call = Call(
                 builder, step.op, step.name, step.attrs, tuple(inputs), step.inputs,
                 step.outputs, model.opset,
             )  # fmt: skip
             _check_indices(call, builder)
-            results = [HANDLERS[step.op](call)]
+            results = [quantized.integers(call, HANDLERS[step.op])]
             _check(results[0])
     except Refused as error:
         return node_error(model.name, step.name, error.reason, error.remedy)
@@ -125,6 +128,10 @@ def _outputs(
             what = "an input" if isinstance(value, Value) else "a constant"
             reason = f"output '{name}' is {what}: there is nothing to compute"
             faults.append(ModelError(model.name, reason, "Remove that output"))
+            continue
+        if name in builder.pairs:
+            reason = f"output '{name}' holds integers"
+            faults.append(ModelError(model.name, reason, "Let DequantizeLinear be the last node"))
             continue
         shape = value.shape if value.shape and value.shape[0] == 1 else (1, *value.shape)
         kind = "s32" if builder.makers[value.tensor] == "argmax" else "s8"

@@ -11,8 +11,11 @@ import onnx
 
 from mcuq.errors import McuqError, ModelError
 from mcuq.importers.onnx_file import OnnxModel, to_array
-from mcuq.importers.suggestions import remedy_for
+from mcuq.importers.suggestions import SUGGESTIONS, remedy_for
 from mcuq.ir import Array
+
+PAIRS = ("QuantizeLinear", "DequantizeLinear")
+"""Operators that other domains, such as com.microsoft, define in the same way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +68,10 @@ def needed(steps: Sequence[Step], wanted: Collection[str]) -> list[Step]:
 
 def _step(node: Any, model: str) -> Step:
     name = node.name or next((o for o in node.output if o), node.op_type)
-    if node.domain not in ("", "ai.onnx"):
+    if node.domain not in ("", "ai.onnx") and node.op_type not in PAIRS:
         reason = f"operator {node.op_type} of the domain '{node.domain}' is not standard ONNX"
-        raise node_error(model, name, reason, "Export the model with standard operators only")
+        remedy = SUGGESTIONS.get(node.op_type, "Export the model with standard operators only")
+        raise node_error(model, name, reason, remedy)
     if not any(node.output):
         raise node_error(model, name, "has no outputs", "Export the model again")
     attrs: dict[str, Any] = {}

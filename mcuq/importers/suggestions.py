@@ -7,7 +7,7 @@ _RECURRENT = "Use 1-D convolutions or a window of past frames as input"
 _RESIZE = "Upsample outside the network, or use strides on the way down only"
 _INDEX = "Select data before the network, or use a convolution"
 _NORM = "Use BatchNormalization, which folds into convolutions at no cost"
-_QDQ = "Give the float model: mcuq quantizes it itself"
+_QDQ = "Export it in the QDQ format (quant_format=QuantFormat.QDQ), or give the float model"
 _LOGS = "Leave it out: the order of the classes is the same without it, or use Softmax"
 _CONTROL = "Export the model without control flow"
 
@@ -18,9 +18,10 @@ SUGGESTIONS: dict[str, str] = {
     "RMSNormalization": _NORM, "LpNormalization": _NORM, "LRN": _NORM,
     "Gather": _INDEX, "GatherElements": _INDEX, "GatherND": _INDEX, "Slice": _INDEX,
     "Split": "Use two convolutions on the same input instead of one that is split",
-    "QuantizeLinear": _QDQ, "DequantizeLinear": _QDQ, "QLinearConv": _QDQ,
-    "QLinearMatMul": _QDQ, "ConvInteger": _QDQ, "MatMulInteger": _QDQ,
-    "DynamicQuantizeLinear": _QDQ,
+    "QLinearConv": _QDQ, "QLinearMatMul": _QDQ, "ConvInteger": _QDQ, "MatMulInteger": _QDQ,
+    "DynamicQuantizeLinear": _QDQ, "QLinearAdd": _QDQ, "QLinearMul": _QDQ, "QGemm": _QDQ,
+    "QLinearGlobalAveragePool": _QDQ, "QLinearConcat": _QDQ, "QLinearLeakyRelu": _QDQ,
+    "QLinearSigmoid": _QDQ, "QLinearAveragePool": _QDQ, "QLinearSoftmax": _QDQ,
     "LogSoftmax": _LOGS, "Log": _LOGS,
     "If": _CONTROL, "Loop": _CONTROL, "Scan": _CONTROL,
     "Exp": "Use Sigmoid, Tanh or Softmax", "Softplus": "Use Relu", "Mish": "Use HardSwish",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mcuq.ir import Graph, Node, Tensor, unique_name
+from mcuq.ir import Graph, Node, Tensor, unique_name, with_hint_moved
 from mcuq.passes.rewrite import both_clips, sole_consumer, swap, until_stable
 
 FUSABLE = (
@@ -49,6 +49,7 @@ def _fuses_before(graph: Graph, node: Node) -> bool:
 
 
 def _fused(graph: Graph, maker: Node, node: Node) -> Graph:
+    graph = with_hint_moved(graph, maker.output, node.output)
     then = (node.float("low"), node.float("high"))
     if maker.op == "clip":
         low, high = both_clips((maker.float("low"), maker.float("high")), then)

@@ -11,6 +11,7 @@ from mcuq.passes.fuse_clips import fuse_clips
 from mcuq.passes.join_affine import join_affine
 from mcuq.passes.lower_batch_norm import lower_batch_norm
 from mcuq.passes.merge_pads import merge_pads
+from mcuq.passes.restore_names import restore_names
 from mcuq.passes.use_depthwise import use_depthwise
 
 Pass = Callable[[Graph], Graph]
@@ -31,6 +32,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("fuse_clips", fuse_clips),
     ("merge_pads", merge_pads),
     ("drop_remaining_identities", drop_identities),
+    ("restore_names", restore_names),
 )
 
 

@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from mcuq.ir import Array, Graph, Node, Shape, Tensor, rebuild, unique_name
+from mcuq.ir import (
+    Array,
+    Graph,
+    Node,
+    Shape,
+    Tensor,
+    rebuild,
+    unique_name,
+    with_hint_moved,
+)
 from mcuq.ops import spec
 
 NO_CLIP = (-math.inf, math.inf)
@@ -123,11 +132,11 @@ def bypass(graph: Graph, node: Node) -> Graph | None:
     others = [n for n in graph.nodes if n is not node]
     if not graph.is_output(output):
         renamed = [_reading(n, output, source) for n in others]
-        return rebuild(graph, renamed, graph.tensors)
+        return rebuild(with_hint_moved(graph, output, source), renamed, graph.tensors)
     if maker is None or graph.is_output(source) or graph.shape(source) != graph.shape(output):
         return None
     renamed = [_reading(_writing(n, source, output), source, output) for n in others]
-    return rebuild(graph, renamed, graph.tensors)
+    return rebuild(with_hint_moved(graph, source, output), renamed, graph.tensors)
 
 
 def _reading(node: Node, old: str, new: str) -> Node:

@@ -17,10 +17,22 @@ from mcuq.ir import Array, Graph
 from mcuq.qir import QGraph
 from mcuq.quantize import choice, scales
 from mcuq.quantize.assemble import assemble
+from mcuq.quantize.given import Given, complete, outcome
 from mcuq.quantize.state import EFFORTS, RANGES, Options, Progress, State, Step, StepNote
+from mcuq.quantize.structure import activations
 from mcuq.reference import feeds_to_float
 
-__all__ = ["STEPS", "Options", "Progress", "Quantized", "StepNote", "quantize", "quantize_report"]
+__all__ = [
+    "STEPS",
+    "Given",
+    "Options",
+    "Progress",
+    "Quantized",
+    "StepNote",
+    "needs_calibration",
+    "quantize",
+    "quantize_report",
+]
 
 STEPS: tuple[tuple[str, Step], ...] = (
     ("observe", scales.observe),
@@ -36,11 +48,17 @@ STEPS: tuple[tuple[str, Step], ...] = (
 
 @dataclass(frozen=True)
 class Quantized:
-    """The integer network, one-line warnings for the user, and what each guarded step did."""
+    """The integer network, one-line warnings for the user, and what each guarded step did.
+
+    ``rounded``: the float network that was rounded: the same function, its channels maybe rescaled.
+    ``given``: what became of the numbers of an already quantized model.
+    """
 
     qgraph: QGraph
     warnings: tuple[str, ...]
     notes: tuple[StepNote, ...]
+    rounded: Graph
+    given: tuple[Given, ...] = ()
 
 
 def quantize(
@@ -56,9 +74,12 @@ def quantize_report(
     """Quantize ``graph``, which must be ready (``passes.run``), with typical inputs.
 
     ``calibration``: (N, ...) per input port in internal order, as ``data.load`` returns it: reals,
-    or uint8 bytes at a u8 port. Deterministic for the same arguments on the same machine.
+    or uint8 bytes at a u8 port. It may be empty if ``needs_calibration`` says so. Deterministic for
+    the same arguments on the same machine.
     """
     options = options or Options()
+    if not calibration and not needs_calibration(graph):
+        return _finished(graph, _as_given(graph, options))
     _check(graph, calibration, options)
     state = State(
         graph,
@@ -71,7 +92,26 @@ def quantize_report(
             options.report(name, index / len(STEPS))
             state = step(state)
     options.report("integers", 1.0)
-    return Quantized(assemble(state), state.warnings, state.notes)
+    return _finished(graph, state)
+
+
+def needs_calibration(graph: Graph) -> bool:
+    """Whether typical inputs are needed: not if a quantized model gives all numbers."""
+    return not complete(graph, scales.dictated(graph))
+
+
+def _as_given(graph: Graph, options: Options) -> State:
+    """A state with all numbers as the quantized model gives them."""
+    unseen = dict.fromkeys(activations(graph), (0.0, 0.0))
+    state = State(graph, {}, options, ranges=unseen)
+    for step in (scales.split_concats, scales.choose_scales, scales.choose_weights):
+        state = step(state)
+    return state
+
+
+def _finished(graph: Graph, state: State) -> Quantized:
+    found = outcome(graph, state.graph, state.acts, state.weights)
+    return Quantized(assemble(state), state.warnings, state.notes, state.graph, found)
 
 
 @contextmanager

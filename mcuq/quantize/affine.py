@@ -15,6 +15,7 @@ import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Port, Tensor, unique_name
 from mcuq.qir import QTensor
+from mcuq.quantize import given
 from mcuq.quantize.limits import limit_fracs
 from mcuq.quantize.scales import choose_weights
 from mcuq.quantize.state import State
@@ -32,6 +33,8 @@ def affine_inputs(state: State) -> State:
 
 
 def _foldable(graph: Graph, port: Port) -> bool:
+    if port.tensor in given.kept_activations(graph):
+        return False
     readers = graph.consumers(port.tensor)
     weighted = all(n.op in WEIGHT_AXIS and n.inputs[0] == port.tensor for n in readers)
     return port.kind == "s8" and not port.scale and weighted and not graph.is_output(port.tensor)

@@ -19,8 +19,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Tensor
-from mcuq.quantize.guard import fit_rows
-from mcuq.quantize.scales import minmax_frac
+from mcuq.qir import QTensor
+from mcuq.quantize import given
+from mcuq.quantize.scales import minmax_frac, row_parts
+from mcuq.quantize.simulate import fake_quantize_array
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import WEIGHT_AXIS, activations, never_negative
 from mcuq.reference import run_float
@@ -28,6 +30,9 @@ from mcuq.reference import run_float
 _JOINS = ("add", "sub", "max_pool2d", "avg_pool2d", "clip", "leaky_relu", "pad", "reshape")
 _JOINS_WHOLE = ("concat", "transpose")
 _PASSES = ("argmax",)
+
+SAMPLES = 50_000
+"""About so many values of each tensor are looked at."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,8 @@ def components(graph: Graph, fixed_outputs: bool = False) -> tuple[Component, ..
 
 def _restricted(graph: Graph) -> tuple[set[str], set[str]]:
     """Tensors that keep their scale, and those whose channels must share one factor."""
-    fixed = {port.tensor for port in graph.inputs}
+    fixed = {port.tensor for port in graph.inputs} | given.kept_activations(graph).keys()
+    kept = given.kept_weights(graph)
     whole = {port.tensor for port in graph.outputs}
     for node in graph.nodes:
         names = [n for n in (*node.inputs, node.output) if not graph.is_constant(n)]
@@ -77,6 +83,8 @@ def _restricted(graph: Graph) -> tuple[set[str], set[str]]:
             low, high = node.float("low"), node.float("high")
         if low not in (0.0, -math.inf) or high != math.inf:
             whole.add(node.output)
+        if node.op in WEIGHT_AXIS and node.inputs[1] in kept:
+            fixed.update(names)
         if node.op in _PASSES:
             whole.add(node.inputs[0])
         elif node.op in _JOINS_WHOLE or _mixes_channels(graph, node):
@@ -97,38 +105,79 @@ def _mixes_channels(graph: Graph, node: Node) -> bool:
 
 def equalize(state: State, strength: float) -> State:
     """``state`` with a rescaled graph; scales and weights are to be chosen anew."""
-    values = _peaks(state)
-    never = never_negative(state.graph)
+    seen = survey(state)
+    return rescaled(state, choose_factors(state.graph, seen, dict.fromkeys(seen.peaks, strength)))
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Of each activation: (C,) largest magnitudes over all rows, and (n, C) sampled values."""
+
+    peaks: Mapping[str, Array]
+    samples: Mapping[str, Array]
+
+
+def survey(state: State) -> Survey:
+    """The peaks and samples of ``state.graph`` over the calibration rows."""
+    peaks: dict[str, Array] = {}
+    samples: dict[str, list[Array]] = {}
+    parts = row_parts(state)
+    for part in parts:
+        for name, values in run_float(state.graph, part).items():
+            pixels = values.reshape(-1, values.shape[-1])
+            top = np.abs(pixels).max(axis=0)
+            peaks[name] = np.maximum(peaks.get(name, top), top)
+            step = max(1, pixels.size * len(parts) // SAMPLES)
+            samples.setdefault(name, []).append(pixels[::step].copy())
+    return Survey(peaks, {n: np.concatenate(v) for n, v in samples.items()})
+
+
+def choose_factors(graph: Graph, seen: Survey, strengths: Mapping[str, float]) -> dict[str, Array]:
+    """(C,) factors by tensor; the first tensor of a component names its strength."""
+    never = never_negative(graph)
     factors: dict[str, Array] = {}
-    for part in components(state.graph):
-        found = _factors(part, values, never, strength)
+    for part in components(graph):
+        shape = _shape(part, seen, strengths[part.tensors[0]])
+        found = shape * _fill(part, seen, never, shape)
         for name in part.tensors:
-            factors[name] = np.broadcast_to(found, state.graph.shape(name)[-1:])
-    return rescaled(state, factors)
+            factors[name] = np.broadcast_to(found, graph.shape(name)[-1:])
+    return factors
 
 
-def _peaks(state: State) -> dict[str, Array]:
-    """(C,) the largest magnitude of each channel of each activation."""
-    found = run_float(state.graph, fit_rows(state))
-    return {n: np.abs(v).reshape(-1, v.shape[-1]).max(axis=0) for n, v in found.items()}
-
-
-def _factors(
-    part: Component, peaks: Mapping[str, Array], never: frozenset[str], strength: float
-) -> Array:
-    largest = [peaks[n] if part.channels > 1 else peaks[n].max(keepdims=True) for n in part.tensors]
-    peak = np.max(largest, axis=0).astype(np.float64)
+def _shape(part: Component, seen: Survey, strength: float) -> Array:
+    """How the channels change relative to each other: the widest stays."""
+    if part.channels == 1:
+        return np.ones(1)
+    peak = np.max([seen.peaks[n] for n in part.tensors], axis=0).astype(np.float64)
     top = float(peak.max())
     if top <= 0:
         return np.ones(1)
-    floor = np.maximum(peak, top * 2.0**-10)
-    shape = (top / floor) ** strength
-    top = float((peak * shape).max())
+    shape: Array = (top / np.maximum(peak, top * 2.0**-10)) ** strength
+    return shape
+
+
+def _fill(part: Component, seen: Survey, never: frozenset[str], shape: Array) -> float:
+    """The factor in 1..2 at which rounding and clipping err least, relative to the values."""
     zero = -128 if all(n in never for n in part.tensors) else 0
-    frac = minmax_frac(-top if zero == 0 else 0.0, top, zero)
-    fill = (127.0 - zero) * 2.0**-frac / top
-    filled: Array = shape * fill
-    return filled
+    values = [seen.samples[n] * shape.astype(np.float32) for n in part.tensors]
+    power = [float(np.mean(v * v, dtype=np.float64)) for v in values]
+    errors = []
+    for eighths in range(8):
+        factor = 2.0 ** (eighths / 8)
+        noise = [
+            _least_noise(v * np.float32(factor), zero) / factor**2 / p
+            for v, p in zip(values, power, strict=True)
+            if p > 0
+        ]
+        errors.append((sum(noise), factor))
+    return min(errors)[1]
+
+
+def _least_noise(values: Array, zero: int) -> float:
+    """The mean squared error at the best frac."""
+    first = minmax_frac(float(values.min()), float(values.max()), zero)
+    acts = [QTensor("", (), "s8", first + bits, zero) for bits in range(3)]
+    return min(float(np.mean((fake_quantize_array(values, a) - values) ** 2)) for a in acts)
 
 
 def rescaled(state: State, factors: Mapping[str, Array]) -> State:

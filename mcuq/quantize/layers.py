@@ -9,6 +9,7 @@ import numpy as np
 
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import spec
+from mcuq.quantize.given import kept_weights
 from mcuq.quantize.simulate import rounded_pad
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import weighted
@@ -34,11 +35,13 @@ class Moments:
 
 
 def own_layers(graph: Graph) -> tuple[Node, ...]:
-    """The weighted nodes whose weights and bias no other node reads."""
+    """The weighted nodes whose weights and bias no other node reads, and no model has given."""
+    kept = kept_weights(graph)
     return tuple(
         node
         for node in weighted(graph)
-        if all(len(graph.consumers(name)) == 1 for name in node.inputs[1:])
+        if node.inputs[1] not in kept
+        and all(len(graph.consumers(name)) == 1 for name in node.inputs[1:])
     )
 
 

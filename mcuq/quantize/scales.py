@@ -12,6 +12,7 @@ from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Tensor, unique_name
 from mcuq.ops.weights import quantize_weights
 from mcuq.qir import QTensor
+from mcuq.quantize import given
 from mcuq.quantize.limits import frac_of, limit_fracs
 from mcuq.quantize.simulate import fake_quantize_array
 from mcuq.quantize.state import State
@@ -36,7 +37,7 @@ _CLIPPED_BITS = 3
 def observe(state: State) -> State:
     """Find the range of every activation over the calibration rows."""
     found: dict[str, tuple[float, float]] = {}
-    for part in _parts(state):
+    for part in row_parts(state):
         for name, values in run_float(state.graph, part).items():
             low, high = float(values.min()), float(values.max())
             old = found.get(name, (low, high))
@@ -55,7 +56,7 @@ def split_concats(state: State) -> State:
     """Give concat inputs that need a scale of their own for other readers a requantization."""
     graph = state.graph
     never = never_negative(graph)
-    fixed = set(_fixed(graph))
+    fixed = set(dictated(graph))
     nodes: list[Node] = []
     tensors, ranges = dict(graph.tensors), dict(state.ranges)
     group = group_of(graph)
@@ -65,8 +66,11 @@ def split_concats(state: State) -> State:
             if node.op != "concat" or graph.is_constant(name):
                 continue
             shared = len(set(map(id, graph.consumers(name)))) > 1 or graph.is_output(name)
-            differs = _minmax(ranges, name, never) != _minmax(ranges, node.output, never)
-            if (shared and differs) or fixed.intersection(group[name]):
+            differs = given.differ(graph, name, node.output)
+            imposed = differs or fixed.intersection(group[name])
+            if differs is None:
+                differs = _minmax(ranges, name, never) != _minmax(ranges, node.output, never)
+            if (shared and differs) or imposed:
                 copy = unique_name(tensors, f"{name}.requant")
                 attrs = {"low": -math.inf, "high": math.inf}
                 nodes.append(Node("clip", copy, (name,), (copy,), attrs))
@@ -80,7 +84,7 @@ def split_concats(state: State) -> State:
 def choose_scales(state: State) -> State:
     """Choose frac and zero of every activation."""
     graph = state.graph
-    never, fixed = never_negative(graph), _fixed(graph)
+    never, fixed, kept = never_negative(graph), dictated(graph), given.kept_activations(graph)
     acts: dict[str, QTensor] = {}
     wanted: dict[tuple[str, ...], range] = {}
     for group in groups(graph):
@@ -89,8 +93,10 @@ def choose_scales(state: State) -> State:
         low = min(state.ranges[n][0] for n in group)
         high = max(state.ranges[n][1] for n in group)
         first = minmax_frac(low, high, zero)
-        kind, frac, zero = special if special else ("s8", first, zero)
         forced = [state.options.fracs[n] for n in group if n in state.options.fracs]
+        if not (special or forced) and group[0] in kept:
+            special = ("s8", *kept[group[0]])
+        kind, frac, zero = special if special else ("s8", first, zero)
         if forced and not special:
             frac = forced[0]
         elif not special and state.options.ranges == "mse" and (low, high) != (0.0, 0.0):
@@ -119,11 +125,11 @@ def minmax_frac(low: float, high: float, zero: int) -> int:
 def choose_weights(state: State) -> State:
     """Round every weight to the nearest integer, with the least-error frac of its channel."""
     clipped_bits = 1 if state.options.ranges == "mse" else 0
-    found = {}
+    found, kept = {}, given.kept_weights(state.graph)
     for node in weighted(state.graph):
         name = node.inputs[1]
         axis = WEIGHT_AXIS[node.op]
-        fracs = weight_fracs(state.graph.data(name), axis, clipped_bits)
+        fracs = kept.get(name) or weight_fracs(state.graph.data(name), axis, clipped_bits)
         floor = frac_of(state.acts[node.output]) - frac_of(state.acts[node.inputs[0]])
         fracs = tuple(max(floor, min(frac, floor + 31)) for frac in fracs)
         found[name] = round_weights(name, state.graph.data(name), axis, fracs)
@@ -161,7 +167,7 @@ def _least_error(
     if not wanted:
         return acts
     errors = {group: np.zeros(len(fracs)) for group, fracs in wanted.items()}
-    for part in _parts(state):
+    for part in row_parts(state):
         values = run_float(state.graph, part)
         for group, fracs in wanted.items():
             for index, frac in enumerate(fracs):
@@ -179,7 +185,7 @@ def _error(values: Array, act: QTensor) -> float:
     return float(np.mean((fake_quantize_array(values, act) - values) ** 2, dtype=np.float64))
 
 
-def _fixed(graph: Graph) -> dict[str, tuple[str, int, int]]:
+def dictated(graph: Graph) -> dict[str, tuple[str, int, int]]:
     """Tensors whose (kind, frac, zero) the operator dictates."""
     fixed = {p.tensor: ("s8", 0, -128) for p in graph.inputs if p.kind == "u8" or p.scale}
     for node in graph.nodes:
@@ -197,7 +203,7 @@ def _minmax(
     return minmax_frac(*ranges[name], zero), zero
 
 
-def _parts(state: State) -> list[dict[str, Array]]:
+def row_parts(state: State) -> list[dict[str, Array]]:
     """The calibration rows, a few at a time, so that all activations of a part fit in memory."""
     rows = len(next(iter(state.feeds.values())))
     size = max(1, chunk_rows(state.graph))

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from mcuq.ir import Graph
 from mcuq.qir import QTensor
+from mcuq.quantize import given
 from mcuq.quantize.guard import fit_rows
 from mcuq.quantize.limits import frac_of, limit_fracs
 from mcuq.quantize.scales import FRAC_MAX, FRAC_MIN
@@ -50,11 +51,12 @@ def search_scales(state: State) -> State:
 
 
 def _movable(state: State, group: tuple[str, ...]) -> bool:
-    """Not what the operator or the user dictates: softmax, bytes, argmax, a frac set by hand."""
+    """Not what is dictated: softmax, bytes, argmax, a frac set by hand, a quantized model's."""
     graph = state.graph
     dictated = {n.output for n in graph.nodes if n.op in ("softmax", "argmax")}
     dictated |= {port.tensor for port in graph.inputs if port.kind == "u8" or port.scale}
-    return not dictated.union(state.options.fracs).intersection(group)
+    dictated |= given.kept_activations(graph).keys() | state.options.fracs.keys()
+    return not dictated.intersection(group)
 
 
 def _moves(

@@ -1,0 +1,36 @@
+"""Gives the limited tensors of a quantized model the names that the user knows them by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mcuq.ir import Graph, Node
+
+SUFFIX = ".quantized"
+"""What the importer adds to the name of a tensor behind a QuantizeLinear."""
+
+
+def restore_names(graph: Graph) -> Graph:
+    """``graph`` with ``x.quantized`` called ``x`` where its clip fused and left that name free."""
+    free = {
+        name: name.removesuffix(SUFFIX)
+        for name in graph.tensors
+        if name.endswith(SUFFIX) and name.removesuffix(SUFFIX) not in graph.tensors
+    }
+    if not free:
+        return graph
+
+    def named(name: str) -> str:
+        return free.get(name, name)
+
+    def renamed(node: Node) -> Node:
+        inputs, outputs = (tuple(map(named, names)) for names in (node.inputs, node.outputs))
+        return replace(node, inputs=inputs, outputs=outputs)
+
+    return replace(
+        graph,
+        outputs=tuple(replace(p, tensor=named(p.tensor)) for p in graph.outputs),
+        nodes=tuple(renamed(node) for node in graph.nodes),
+        tensors={named(n): replace(t, name=named(n)) for n, t in graph.tensors.items()},
+        hints={named(n): hint for n, hint in graph.hints.items()},
+    )

@@ -1,0 +1,130 @@
+"""What an already quantized model gives: numbers that are kept where they are powers of two.
+
+A tensor keeps its frac and zero if its scale is a power of two and its zero point 0 or the lowest
+integer, for at most 8 bits. Weights keep their fracs if every one lies on the grid of its scale;
+their integers are then those of the model. Everything else is fitted anew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mcuq.ir import Graph, Hint
+from mcuq.ops.weights import along
+from mcuq.qir import QTensor
+from mcuq.quantize.simulate import dequantized
+from mcuq.quantize.structure import WEIGHT_AXIS, activations, groups, weighted
+
+FRAC_MIN, FRAC_MAX = -20, 24
+
+
+def power_of_two(scale: float) -> int | None:
+    """The frac of a scale that is ``2**-frac``; None for any other.
+
+    >>> power_of_two(0.125), power_of_two(0.1)
+    (3, None)
+    """
+    mantissa, exponent = math.frexp(scale)
+    frac = 1 - exponent
+    return frac if mantissa == 0.5 and FRAC_MIN <= frac <= FRAC_MAX else None
+
+
+def kept_activations(graph: Graph) -> dict[str, tuple[int, int]]:
+    """(frac, zero) of each activation that keeps what the model gives, its whole group with it."""
+    found: dict[str, tuple[int, int]] = {}
+    if graph.hints:
+        for group in groups(graph):
+            numbers = [own for own in (_own(graph.hints.get(n)) for n in group) if own]
+            found.update((name, numbers[0]) for name in group if numbers)
+    return found
+
+
+def kept_weights(graph: Graph) -> dict[str, tuple[int, ...]]:
+    """The fracs of the weights that keep what the model gives, one per output channel."""
+    found = {}
+    for node in weighted(graph):
+        name = node.inputs[1]
+        hint = graph.hints.get(name)
+        fracs = None if hint is None else _grid(graph, name, WEIGHT_AXIS[node.op], hint)
+        if fracs is not None:
+            found[name] = fracs
+    return found
+
+
+def differ(graph: Graph, name: str, output: str) -> bool | None:
+    """Whether two activations keep different numbers; None unless both keep what is given."""
+    first, second = (_own(graph.hints.get(n)) for n in (name, output))
+    return None if first is None or second is None else first != second
+
+
+def _own(hint: Hint | None) -> tuple[int, int] | None:
+    if hint is None or len(hint.scale) != 1 or hint.bits > 8:
+        return None
+    frac = power_of_two(hint.scale[0])
+    lowest = -(1 << (hint.bits - 1))
+    if frac is None or hint.zero not in (0, lowest):
+        return None
+    return frac, 0 if hint.zero == 0 else -128
+
+
+def _grid(graph: Graph, name: str, axis: int, hint: Hint) -> tuple[int, ...] | None:
+    data = graph.data(name)
+    count = data.shape[axis]
+    if len(hint.scale) not in (1, count):
+        return None
+    fracs = [power_of_two(scale) for scale in hint.scale] * (count // len(hint.scale))
+    known = tuple(frac for frac in fracs if frac is not None)
+    if len(known) != count:
+        return None
+    steps = data.astype(np.float64) * along(2.0 ** np.array(known, np.float64), axis, data.ndim)
+    exact = bool((steps == np.round(steps)).all()) and steps.min() >= -128 and steps.max() <= 127
+    return known if exact else None
+
+
+def complete(graph: Graph, dictated: Mapping[str, Any]) -> bool:
+    """Whether all numbers are given, so that no calibration data is needed."""
+    kept, weights = kept_activations(graph), kept_weights(graph)
+    return all(name in kept or name in dictated for name in activations(graph)) and all(
+        node.inputs[1] in weights for node in weighted(graph)
+    )
+
+
+@dataclass(frozen=True)
+class Given:
+    """What became of one tensor of a quantized model; ``kept``: exactly what the model gives."""
+
+    name: str
+    kind: str
+    scale: tuple[float, ...]
+    frac: int | tuple[int, ...]
+    kept: bool
+
+
+def outcome(
+    graph: Graph, rounded: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+) -> tuple[Given, ...]:
+    """Every hint of ``graph``, held against the numbers of the ``rounded`` network."""
+    return (*_activations(graph, acts), *_weights(graph, rounded, weights))
+
+
+def _activations(graph: Graph, acts: Mapping[str, QTensor]) -> Iterator[Given]:
+    for name in activations(graph):
+        hint, act = graph.hints.get(name), acts.get(name)
+        if hint is not None and act is not None:
+            kept = _own(hint) == (act.frac, act.zero)
+            yield Given(name, "activation", hint.scale, act.frac, kept)
+
+
+def _weights(graph: Graph, rounded: Graph, weights: Mapping[str, QTensor]) -> Iterator[Given]:
+    now = {node.name: node.inputs[1] for node in weighted(rounded)}
+    for node in weighted(graph):
+        name = node.inputs[1]
+        hint, found = graph.hints.get(name), weights.get(now.get(node.name, ""))
+        if hint is not None and found is not None:
+            kept = now[node.name] == name and np.array_equal(dequantized(found), graph.data(name))
+            yield Given(name, "weights", hint.scale, found.frac, kept)
