@@ -17,12 +17,23 @@
 
 #define MCUQ_MVE_CHUNK 64 /* channels whose sums are kept at a time */
 
+/** What the sums of a block are made from. One LDM loads it: in the order of r0 r1 r3 r5 r9 r11. */
+typedef struct {
+    int32_t *acc_end;
+    const void *x, *x_end; /* inputs of four pixels, [step][4][16] */
+    const int32_t *init;
+    const int8_t *weights;
+    int32_t *acc;
+} mcuq_mve_job;
+
 #if defined(__ARM_FEATURE_MVE)
 
 /** The eight accumulators: even registers, as VMLADAVA asks; STM keeps their order. */
 #define MCUQ_MVE_ACC "{r0, r2, r4, r6, r8, r10, r12, lr}"
-/** All pointers but r7, which may be the frame pointer and is saved by hand. */
-#define MCUQ_MVE_CLOBBERS "r2", "r4", "r6", "r8", "r10", "r12", "lr", "cc", "memory"
+/** r0 holds the job; r7 may be the frame pointer and is saved by hand. */
+#define MCUQ_MVE_CLOBBERS                                                                          \
+    "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory"
+#define MCUQ_MVE_LOAD_JOB "ldm r0, {r0, r1, r3, r5, r9, r11}\n"
 
 /** 16 k of 4 pixels x 2 channels: 6 loads and 8 VMLADAVA for 128 MACs (0.109 per MAC). */
 #define MCUQ_MVE_STEP                                                                              \
@@ -36,18 +47,19 @@
  *  r1 x, r3 its end, r5 init, r7 end of acc, r9 weights, r11 acc; per pair 5 instructions and
  *  2 a turn beside the steps. */
 #define MCUQ_MVE_DOT_LOOP(steps)                                                                   \
-    __asm volatile("vmov s29, r7\n mov r7, r0\n vmov s28, r1\n"                                    \
-                   "1: ldmia r5!, " MCUQ_MVE_ACC "\n vmov r1, s28\n"                               \
-                   "2:\n" steps " cmp r1, r3\n bne 2b\n"                                           \
-                   " stmia r11!, " MCUQ_MVE_ACC "\n cmp r11, r7\n bne 1b\n vmov r7, s29\n"         \
-                   : "+r"(x_at), "+r"(x_end), "+r"(init_at), "+r"(w_at), "+r"(acc_at),             \
-                     "+r"(acc_end)                                                                 \
+    __asm volatile(MCUQ_MVE_LOAD_JOB "vmov s29, r7\n mov r7, r0\n vmov s28, r1\n"                  \
+                                     "1: ldmia r5!, " MCUQ_MVE_ACC "\n vmov r1, s28\n"             \
+                                     "2:\n" steps " cmp r1, r3\n bne 2b\n"                         \
+                                     " stmia r11!, " MCUQ_MVE_ACC                                  \
+                                     "\n cmp r11, r7\n bne 1b\n vmov r7, s29\n"                    \
+                   : "+r"(at)                                                                      \
                    :                                                                               \
                    : "q0", "q1", "q2", "q3", "q4", "q5", "q7", MCUQ_MVE_CLOBBERS)
 
 /** One step: the four pixels stay in q0-q3; 14 instructions a pair of channels. */
 #define MCUQ_MVE_DOT_ONE                                                                           \
-    __asm volatile("vmov s29, r7\n mov r7, r0\n"                                                   \
+    __asm volatile(MCUQ_MVE_LOAD_JOB                                                               \
+                   "vmov s29, r7\n mov r7, r0\n"                                                   \
                    "vldrb.u8 q0, [r1]\n vldrb.u8 q1, [r1, #16]\n"                                  \
                    "vldrb.u8 q2, [r1, #32]\n vldrb.u8 q3, [r1, #48]\n"                             \
                    "1: ldmia r5!, " MCUQ_MVE_ACC "\n"                                              \
@@ -56,14 +68,14 @@
                    "vldrb.u8 q5, [r9], #16\n vmladava.s8 r8, q0, q5\n vmladava.s8 r10, q1, q5\n"   \
                    "vmladava.s8 r12, q2, q5\n vmladava.s8 lr, q3, q5\n"                            \
                    " stmia r11!, " MCUQ_MVE_ACC "\n cmp r11, r7\n bne 1b\n vmov r7, s29\n"         \
-                   : "+r"(x_at), "+r"(x_end), "+r"(init_at), "+r"(w_at), "+r"(acc_at),             \
-                     "+r"(acc_end)                                                                 \
+                   : "+r"(at)                                                                      \
                    :                                                                               \
                    : "q0", "q1", "q2", "q3", "q4", "q5", "q7", MCUQ_MVE_CLOBBERS)
 
 /** Two steps: six of the eight x vectors stay in q0-q5; 27 instructions a pair of channels. */
 #define MCUQ_MVE_DOT_TWO                                                                           \
-    __asm volatile("push {r7}\n mov r7, r0\n"                                                      \
+    __asm volatile(MCUQ_MVE_LOAD_JOB                                                               \
+                   "push {r7}\n mov r7, r0\n"                                                      \
                    "vldrb.u8 q0, [r1]\n vldrb.u8 q1, [r1, #16]\n vldrb.u8 q2, [r1, #32]\n"         \
                    "vldrb.u8 q3, [r1, #48]\n vldrb.u8 q4, [r1, #64]\n vldrb.u8 q5, [r1, #80]\n"    \
                    "1: ldmia r5!, " MCUQ_MVE_ACC "\n"                                              \
@@ -78,22 +90,14 @@
                    "vmladava.s8 lr, q7, q6\n"                                                      \
                    "vldrb.u8 q7, [r1, #96]\n vmladava.s8 r12, q7, q6\n"                            \
                    " stmia r11!, " MCUQ_MVE_ACC "\n cmp r11, r7\n bne 1b\n pop {r7}\n"             \
-                   : "+r"(x_at), "+r"(x_end), "+r"(init_at), "+r"(w_at), "+r"(acc_at),             \
-                     "+r"(acc_end)                                                                 \
+                   : "+r"(at)                                                                      \
                    :                                                                               \
                    : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", MCUQ_MVE_CLOBBERS)
 
-/** acc = init + weights . x for four pixels and an even number of channels, `steps` steps deep.
- *  Registers are fixed by name because the asm names them; 8 accumulators leave no others. */
-static inline void mcuq_mve_dot(const int8_t *weights, const int32_t *init, const int8_t *x,
-                                int32_t steps, int32_t *acc, int32_t channels)
+/** acc = init + weights . x for four pixels and an even number of channels, `steps` steps deep. */
+static inline void mcuq_mve_dot(const mcuq_mve_job *job, int32_t steps)
 {
-    register const int8_t *x_at __asm("r1") = x;
-    register const int8_t *x_end __asm("r3") = x + 64 * steps;
-    register const int32_t *init_at __asm("r5") = init;
-    register const int8_t *w_at __asm("r9") = weights;
-    register int32_t *acc_at __asm("r11") = acc;
-    register int32_t *acc_end __asm("r0") = acc + 4 * channels;
+    register const mcuq_mve_job *at __asm("r0") = job;
     if (steps == 1) {
         MCUQ_MVE_DOT_ONE;
     } else if (steps == 2) {
@@ -194,18 +198,16 @@ static inline void mcuq_mve_copy_vectors(int8_t *to, const int8_t *from, int32_t
 
 #else
 
-static inline void mcuq_mve_dot(const int8_t *weights, const int32_t *init, const int8_t *x,
-                                int32_t steps, int32_t *acc, int32_t channels)
+static inline void mcuq_mve_dot(const mcuq_mve_job *job, int32_t steps)
 {
-    for (int32_t c = 0; c < channels; c++) {
-        const int8_t *const row = weights + (c / 2 * steps * 2 + c % 2) * 16;
-        for (int32_t pixel = 0; pixel < 4; pixel++) {
-            int32_t sum = init[4 * c + pixel];
-            for (int32_t k = 0; k < 16 * steps; k++) {
-                sum += row[k / 16 * 32 + k % 16] * x[k / 16 * 64 + 16 * pixel + k % 16];
-            }
-            acc[4 * c + pixel] = sum;
+    const int8_t *const x = job->x;
+    for (int32_t i = 0; i < job->acc_end - job->acc; i++) {
+        const int8_t *const row = job->weights + (i / 8 * steps * 2 + i / 4 % 2) * 16;
+        int32_t sum = job->init[i];
+        for (int32_t k = 0; k < 16 * steps; k++) {
+            sum += row[k / 16 * 32 + k % 16] * x[k / 16 * 64 + i % 4 * 16 + k % 16];
         }
+        job->acc[i] = sum;
     }
 }
 
@@ -264,23 +266,52 @@ static inline int32_t mcuq_mve_chunk(int32_t out_c)
 static inline void mcuq_mve_store_block(const mcuq_conv2d_mve_params *p, const int32_t *acc,
                                         int32_t at, int8_t *out, int32_t valid)
 {
-    int8_t *const out0 = out + at;
-    int8_t *const out1 = out0 + ((valid > 1) ? p->out_c : 0);
-    int8_t *const out2 = out1 + ((valid > 2) ? p->out_c : 0);
-    int8_t *const out3 = out2 + ((valid > 3) ? p->out_c : 0);
-    mcuq_mve_store(acc, p->minus_shift + at, out0, out1, out2, out3, mcuq_mve_count(p->out_c, at),
-                   p->out_range);
+    int32_t step1 = p->out_c, step2 = p->out_c, step3 = p->out_c;
+    if (valid < 4) {
+        step1 = (valid > 1) ? step1 : 0;
+        step2 = (valid > 2) ? step2 : 0;
+        step3 = 0;
+    }
+    out += at;
+    mcuq_mve_store(acc, p->minus_shift + at, out, out + step1, out + step1 + step2,
+                   out + step1 + step2 + step3, mcuq_mve_count(p->out_c, at), p->out_range);
+}
+
+/** The job of the first channels: init is [out_c, to even][4] and acc follows it. */
+static inline mcuq_mve_job mcuq_mve_first_job(const mcuq_conv2d_mve_params *p, int32_t *init)
+{
+    int32_t *const acc = init + 4 * ((p->out_c + 1) & ~1);
+    const int8_t *const x = (int8_t *)(acc + 4 * mcuq_mve_chunk(p->out_c));
+    const int32_t channels = (mcuq_mve_count(p->out_c, 0) + 1) & ~1;
+    return (mcuq_mve_job){acc + 4 * channels, x, x + 64 * p->steps, init, p->weights, acc};
+}
+
+/** The job of the channels from `at` on. */
+static inline mcuq_mve_job mcuq_mve_job_at(const mcuq_conv2d_mve_params *p,
+                                           const mcuq_mve_job *first, int32_t at)
+{
+    mcuq_mve_job job = *first;
+    job.acc_end = job.acc + 4 * ((mcuq_mve_count(p->out_c, at) + 1) & ~1);
+    job.init += 4 * at;
+    job.weights += 16 * p->steps * at;
+    return job;
 }
 
 /** One block: sums and stores all output channels of the four pixels whose inputs lie in x.
- *  `valid` pixels exist. init: [out_c, to even][4]; acc: mcuq_mve_chunk(out_c) x 4 words. */
-static inline void mcuq_mve_block(const mcuq_conv2d_mve_params *p, const int32_t *init,
-                                  int32_t *acc, const int8_t *x, int8_t *out, int32_t valid)
+ *  `valid` pixels exist. */
+static inline void mcuq_mve_block(const mcuq_conv2d_mve_params *p, const mcuq_mve_job *first,
+                                  int8_t *out, int32_t valid)
 {
-    for (int32_t at = 0; at < p->out_c; at += MCUQ_MVE_CHUNK) {
-        const int32_t channels = (mcuq_mve_count(p->out_c, at) + 1) & ~1;
-        mcuq_mve_dot(p->weights + 16 * p->steps * at, init + 4 * at, x, p->steps, acc, channels);
-        mcuq_mve_store_block(p, acc, at, out, valid);
+    const mcuq_mve_job *now = first;
+    mcuq_mve_job next;
+    for (int32_t at = 0; at < p->out_c;) {
+        mcuq_mve_dot(now, p->steps);
+        mcuq_mve_store_block(p, first->acc, at, out, valid);
+        at += MCUQ_MVE_CHUNK;
+        if (at < p->out_c) {
+            next = mcuq_mve_job_at(p, first, at);
+            now = &next;
+        }
     }
 }
 

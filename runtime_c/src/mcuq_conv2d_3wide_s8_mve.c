@@ -18,19 +18,14 @@ static inline uint32_t place(const int8_t *segment, const int8_t *window)
 /** acc = init + weights . window for 4 pixels of a row and an even number of channels. Per segment
  *  (a window row of 16 channels) 6 columns and 6 weight vectors for 24 VMLADAVA: 39 instructions
  *  for 384 MACs (0.102 per MAC); 6 per pair of channels.
- *  r1 column, r3 segments, r5 init, r7 their end, r9 weights, r11 acc. */
-static inline void dot(const int8_t *weights, const int32_t *init, const int8_t *window,
-                       const uint32_t *segments, int32_t count, int32_t *acc, int32_t channels)
+ *  r1 column, r3 segments, r5 init, r7 the segments' end, r9 weights, r11 acc. */
+static inline void dot(const mcuq_mve_job *job, const int8_t *window)
 {
+    register const mcuq_mve_job *at __asm("r0") = job;
     (void)window;
-    register const uint32_t *list __asm("r3") = segments;
-    register const uint32_t *list_end __asm("r1") = segments + count;
-    register const int32_t *init_at __asm("r5") = init;
-    register const int8_t *w_at __asm("r9") = weights;
-    register int32_t *acc_at __asm("r11") = acc;
-    register int32_t *acc_end __asm("r0") = acc + 4 * channels;
     __asm volatile(
-        "push {r0, r3, r7, lr}\n mov r7, r1\n"
+        MCUQ_MVE_LOAD_JOB
+        "push {r0, r1, r7, lr}\n mov r7, r3\n"
         "1: ldmia r5!, " MCUQ_MVE_ACC "\n ldr r3, [sp, #4]\n"
         "2: ldr r1, [r3], #4\n"
         "vldrb.u8 q0, [r9], #16\n vldrb.u8 q1, [r9], #16\n" COLUMN("q6")
@@ -49,8 +44,8 @@ static inline void dot(const int8_t *weights, const int32_t *init, const int8_t 
                                                  "q5") "cmp r3, r7\n bne 2b\n"
                                                        "stmia r11!, " MCUQ_MVE_ACC
                                                        "\n ldr r0, [sp]\n cmp r11, r0\n bne 1b\n"
-                                                       "pop {r0, r3, r7, lr}\n"
-        : "+r"(list), "+r"(list_end), "+r"(init_at), "+r"(w_at), "+r"(acc_at), "+r"(acc_end)
+                                                       "pop {r0, r1, r7, lr}\n"
+        : "+r"(at)
         :
         : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", MCUQ_MVE_CLOBBERS);
 }
@@ -63,27 +58,28 @@ static inline uint32_t place(const int8_t *segment, const int8_t *window)
     return (uint32_t)(segment - window);
 }
 
-static inline void dot(const int8_t *weights, const int32_t *init, const int8_t *window,
-                       const uint32_t *segments, int32_t count, int32_t *acc, int32_t channels)
+static inline void dot(const mcuq_mve_job *job, const int8_t *window)
 {
-    for (int32_t i = 0; i < 4 * channels; i++) {
-        const int32_t c = i / 4;
-        int32_t sum = init[i];
+    const uint32_t *const segments = job->x;
+    const int32_t count = (int32_t)((const uint32_t *)job->x_end - segments);
+    for (int32_t i = 0; i < job->acc_end - job->acc; i++) {
+        int32_t sum = job->init[i];
         for (int32_t segment = 0; segment < count; segment++) {
-            const int8_t *const row = weights + ((c / 2 * count + segment) * 6 + c % 2) * 16;
+            const int8_t *const row =
+                job->weights + ((i / 8 * count + segment) * 6 + i / 4 % 2) * 16;
             const int8_t *const from = window + segments[segment] + 16 * (i % 4);
             for (int32_t k = 0; k < 48; k++) {
                 sum += row[k / 16 * 32 + k % 16] * from[k];
             }
         }
-        acc[i] = sum;
+        job->acc[i] = sum;
     }
 }
 
 #endif
 
 typedef struct {
-    int32_t *init, *acc;
+    mcuq_mve_job job; /* x and x_end: the segments */
     uint32_t *segments;
     int8_t *window;
     int32_t groups;      /* of 16 input channels */
@@ -95,9 +91,9 @@ static state split(const mcuq_conv2d_mve_params *p, int32_t *scratch)
     state s;
     s.groups = p->in_c / 16;
     s.group_bytes = 16 * p->window_w;
-    s.init = scratch;
-    s.acc = s.init + 4 * ((p->out_c + 1) & ~1);
-    s.segments = (uint32_t *)(s.acc + 4 * mcuq_mve_chunk(p->out_c));
+    s.job = mcuq_mve_first_job(p, scratch);
+    s.segments = (uint32_t *)(s.job.acc + 4 * mcuq_mve_chunk(p->out_c));
+    s.job.x_end = s.segments + p->kernel_h * s.groups;
     s.window = (int8_t *)(s.segments + p->kernel_h * s.groups);
     return s;
 }
@@ -132,13 +128,29 @@ static void aim(const mcuq_conv2d_mve_params *p, const state *s, int32_t first, 
     }
 }
 
+/** All output channels of four pixels. */
+static void run_block(const mcuq_conv2d_mve_params *p, const state *s, int8_t *out, int32_t valid)
+{
+    const mcuq_mve_job *now = &s->job;
+    mcuq_mve_job next;
+    for (int32_t at = 0; at < p->out_c;) {
+        dot(now, s->window);
+        mcuq_mve_store_block(p, s->job.acc, at, out, valid);
+        at += MCUQ_MVE_CHUNK;
+        if (at < p->out_c) {
+            next = mcuq_mve_job_at(p, &s->job, at);
+            now = &next;
+        }
+    }
+}
+
 void mcuq_conv2d_3wide_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_t *out,
                               void *scratch)
 {
     const state s = split(p, scratch);
     const int32_t row_bytes = s.groups * s.group_bytes;
     int32_t slot = 0; /* where the next input row goes: the ring holds kernel_h of them */
-    mcuq_mve_init(p->bias, p->out_c, s.init);
+    mcuq_mve_init(p->bias, p->out_c, scratch);
     mcuq_mve_fill(s.window, p->pad_value, p->kernel_h * row_bytes);
     for (int32_t y = 1 - p->kernel_h; y < p->out_h; y++) {
         load_row(p, &s, in, y + p->kernel_h - 1 - p->pad_top, s.window + slot * row_bytes);
@@ -147,12 +159,7 @@ void mcuq_conv2d_3wide_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in,
             aim(p, &s, slot, x);
             const int32_t left = p->out_w - x;
             const int32_t valid = (left < 4) ? left : 4;
-            for (int32_t at = 0; at < p->out_c; at += MCUQ_MVE_CHUNK) {
-                const int32_t count = mcuq_mve_count(p->out_c, at);
-                dot(p->weights + 16 * p->steps * at, s.init + 4 * at, s.window, s.segments,
-                    p->kernel_h * s.groups, s.acc, (count + 1) & ~1);
-                mcuq_mve_store_block(p, s.acc, at, out, valid);
-            }
+            run_block(p, &s, out, valid);
             out += valid * p->out_c;
         }
     }

@@ -145,46 +145,33 @@ static void load_pixels(const mcuq_conv2d_mve_params *p, const int8_t *from, int
     }
 }
 
-typedef struct {
-    int32_t *init, *acc;
-    int8_t *x, *window;
-} buffers;
-
-static buffers split(const mcuq_conv2d_mve_params *p, int32_t *scratch)
-{
-    buffers b;
-    b.init = scratch;
-    b.acc = b.init + 4 * ((p->out_c + 1) & ~1);
-    b.x = (int8_t *)(b.acc + 4 * mcuq_mve_chunk(p->out_c));
-    b.window = b.x + 64 * p->steps;
-    return b;
-}
-
 void mcuq_conv2d_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_t *out,
                         void *scratch)
 {
-    const buffers b = split(p, scratch);
+    const mcuq_mve_job job = mcuq_mve_first_job(p, scratch);
+    int8_t *const x = (int8_t *)scratch + ((const int8_t *)job.x - (const int8_t *)scratch);
+    int8_t *const window = x + 64 * p->steps;
     const int32_t pitch = p->window_w * p->in_c;
     const int whole = p->window_rows != p->kernel_h;
     int32_t ready = 0;
-    mcuq_mve_init(p->bias, p->out_c, b.init);
-    mcuq_mve_fill(b.window, p->pad_value, p->window_rows * pitch);
+    mcuq_mve_init(p->bias, p->out_c, scratch);
+    mcuq_mve_fill(window, p->pad_value, p->window_rows * pitch);
     for (int32_t y = 0; y < p->out_h; y++) {
-        const int8_t *from = b.window;
+        const int8_t *from = window;
         if (whole && y > 0) {
             from += y * p->stride_h * pitch;
         } else {
-            load_window(p, in, y * p->stride_h - p->pad_top, b.window);
+            load_window(p, in, y * p->stride_h - p->pad_top, window);
         }
         for (int32_t left = p->out_w; left > 0;) {
             const int four = ready == 0 && left >= 4;
             const int32_t taken = four ? 4 : 1;
-            load_pixels(p, from, four, b.x + 16 * ready);
+            load_pixels(p, from, four, x + 16 * ready);
             from += taken * p->stride_w * p->in_c;
             left -= taken;
             ready += taken;
             if (ready == 4 || (left == 0 && y == p->out_h - 1)) {
-                mcuq_mve_block(p, b.init, b.acc, b.x, out, ready);
+                mcuq_mve_block(p, &job, out, ready);
                 out += 4 * p->out_c;
                 ready = 0;
             }

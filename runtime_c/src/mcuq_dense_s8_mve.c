@@ -15,31 +15,24 @@
 /** A loop over blocks of 8 outputs whose inner loop takes `steps` a turn.
  *  r1 inputs, r3 their end, r5 bias, r7 end of acc, r9 weights, r11 acc. */
 #define BLOCKS(steps)                                                                              \
-    __asm volatile("vmov s29, r7\n mov r7, r0\n vmov s28, r1\n"                                    \
-                   "1: ldmia r5!, " MCUQ_MVE_ACC "\n vmov r1, s28\n"                               \
-                   "2:\n" steps " cmp r1, r3\n bne 2b\n"                                           \
-                   " stmia r11!, " MCUQ_MVE_ACC "\n cmp r11, r7\n bne 1b\n vmov r7, s29\n"         \
-                   : "+r"(x), "+r"(x_end), "+r"(bias_at), "+r"(w), "+r"(acc_at), "+r"(acc_end)     \
+    __asm volatile(MCUQ_MVE_LOAD_JOB "vmov s29, r7\n mov r7, r0\n vmov s28, r1\n"                  \
+                                     "1: ldmia r5!, " MCUQ_MVE_ACC "\n vmov r1, s28\n"             \
+                                     "2:\n" steps " cmp r1, r3\n bne 2b\n"                         \
+                                     " stmia r11!, " MCUQ_MVE_ACC                                  \
+                                     "\n cmp r11, r7\n bne 1b\n vmov r7, s29\n"                    \
+                   : "+r"(at)                                                                      \
                    :                                                                               \
                    : "q0", "q1", "q2", "q3", "q4", "q7", MCUQ_MVE_CLOBBERS)
 
-/** acc = bias + weights . in for a multiple of 8 outputs, not 0; the end of the weights. */
-static inline const int8_t *blocks_of_8(const int8_t *weights, const int32_t *bias,
-                                        const int8_t *in, int32_t steps, int32_t *acc,
-                                        int32_t outputs)
+/** acc = bias + weights . in for a multiple of 8 outputs, not 0. */
+static inline void blocks_of_8(const mcuq_mve_job *job, int32_t steps)
 {
-    register const int8_t *x __asm("r1") = in;
-    register const int8_t *x_end __asm("r3") = in + 16 * steps;
-    register const int32_t *bias_at __asm("r5") = bias;
-    register const int8_t *w __asm("r9") = weights;
-    register int32_t *acc_at __asm("r11") = acc;
-    register int32_t *acc_end __asm("r0") = acc + outputs;
+    register const mcuq_mve_job *at __asm("r0") = job;
     if (steps % 4 == 0) {
         BLOCKS(STEP STEP STEP STEP);
     } else {
         BLOCKS(STEP);
     }
-    return w;
 }
 
 /** As blocks_of_8, for the last 4 outputs. */
@@ -95,7 +88,9 @@ void mcuq_dense_s8_mve(const mcuq_dense_mve_params *p, const int8_t *in, int8_t 
         const int32_t count = (rest < CHUNK) ? rest : CHUNK;
         const int32_t by_8 = (count + 3) / 8 * 8;
         if (by_8 > 0) {
-            weights = blocks_of_8(weights, p->bias + at, in, steps, acc, by_8);
+            const mcuq_mve_job job = {acc + by_8, in, in + 16 * steps, p->bias + at, weights, acc};
+            blocks_of_8(&job, steps);
+            weights += 16 * steps * by_8;
         }
         if (count > by_8) {
             block_of_4(weights, p->bias + at + by_8, in, steps, acc + by_8);
