@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from mcuq.kernels import dsp_conv2d, dsp_dense, dsp_depthwise_conv2d, dsp_winograd
+from mcuq.kernels import (
+    dsp_conv2d,
+    dsp_dense,
+    dsp_depthwise_conv2d,
+    dsp_elementwise,
+    dsp_pool,
+    dsp_winograd,
+)
 from mcuq.kernels.variant import Variant
 
 VARIANTS: tuple[Variant, ...] = (
@@ -10,4 +17,6 @@ VARIANTS: tuple[Variant, ...] = (
     *dsp_winograd.VARIANTS,
     *dsp_depthwise_conv2d.VARIANTS,
     *dsp_dense.VARIANTS,
+    *dsp_elementwise.VARIANTS,
+    *dsp_pool.VARIANTS,
 )

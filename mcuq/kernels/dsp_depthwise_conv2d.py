@@ -135,7 +135,7 @@ def _scales_fit(node: Node, qgraph: QGraph) -> bool:
     """Whether weights and sums may be scaled so that shifts become 8 or, above 8, 16."""
     weights = qgraph.data(node.inputs[1]).astype(np.int64)
     bias = qgraph.data(node.inputs[2]).astype(np.int64)
-    shift = np.array(node.ints("shift"))
+    shift: Array = np.array(node.ints("shift"))
     scale = np.where(shift <= 16, np.where(shift <= 8, 8, 16) - shift, 0)
     bound: Array = (np.abs(bias) + 128 * np.abs(weights).sum((0, 1))) << scale
     return bool((bound < 2**31).all())
