@@ -393,16 +393,3 @@ def test_chains_become_one_function(nodes: Any, op: str, tmp_path: Path) -> None
 def test_other_chains_stay(tmp_path: Path) -> None:
     nodes = [node("Sigmoid", "x", "s"), node("Mul", "s s", "y")]
     assert ops(agrees(model(nodes), tmp_path)) == ["sigmoid", "mul"]
-
-
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "models"
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the models are not at hand")
-@pytest.mark.parametrize("name", ["ic", "kws", "kws_ckpt", "vww", "ad", "sww"])
-def test_benchmark_models(name: str, tmp_path: Path) -> None:
-    import onnx
-
-    graph = agrees(onnx.load(SHARED / f"{name}.onnx"), tmp_path, rows=1, tolerance=1e-4)
-    assert not {"batch_norm", "clip", "pad", "transpose"}.intersection(ops(graph))
-    assert importers.problems_of(SHARED / f"{name}.onnx") == ()

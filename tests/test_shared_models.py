@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from conftest import SHARED
+from onnx_models import agrees, ops
 
-from mcuq import boards, data, evaluate, verify
+from mcuq import boards, data, evaluate, importers, verify
 from mcuq.compiler import Compiled, compile_model, generate
 
 pytestmark = pytest.mark.emulated
@@ -70,3 +73,11 @@ def test_accuracy_with_the_default_settings(name: str, labelled: tuple, lost: fl
     assert found.float_top1 is not None
     assert found.int8_top1 is not None
     assert found.float_top1 - found.int8_top1 <= lost
+
+
+@pytest.mark.parametrize("name", ["ic", "kws", "kws_ckpt", "vww", "ad", "sww"])
+def test_import_agrees_with_onnx_and_leaves_no_layout_work(name: str, tmp_path: Path) -> None:
+    path = SHARED / "models" / f"{name}.onnx"
+    graph = agrees(onnx.load(path), tmp_path, rows=1, tolerance=1e-4)
+    assert not {"batch_norm", "clip", "pad", "transpose"}.intersection(ops(graph))
+    assert importers.problems_of(path) == ()
