@@ -20,36 +20,41 @@ def _matrix(node: Node, qgraph: QGraph) -> Array:
     return weights.reshape(len(weights), -1).astype(np.int64)
 
 
-def _offset_bias(node: Node, qgraph: QGraph) -> Array:
-    """The biases for results that are 128 greater."""
+def _centers(node: Node, qgraph: QGraph) -> Array:
+    """(out,) the results of the biases alone."""
+    bias = qgraph.data(node.inputs[2]).astype(np.int64)
+    centers: Array = np.clip(bias >> np.array(node.ints("shift"), np.int64), -128, 127)
+    return centers
+
+
+def _rest(node: Node, qgraph: QGraph) -> Array:
+    """(out,) what is left of the biases."""
     shift = np.array(node.ints("shift"), np.int64)
-    bias: Array = qgraph.data(node.inputs[2]).astype(np.int64) + (128 << shift)
-    return bias
+    rest: Array = qgraph.data(node.inputs[2]).astype(np.int64) - (_centers(node, qgraph) << shift)
+    return rest
 
 
 def _fits(node: Node, qgraph: QGraph) -> bool:
-    """Whether the sums fit 32 bits 256-fold, and pairs of weights fit 16 bits."""
-    weights = _matrix(node, qgraph)
-    bound = np.abs(_offset_bias(node, qgraph)) + 128 * np.abs(weights).sum(1)
-    shifts = max(node.ints("shift")) <= 23
-    return bool(shifts and weights.min(initial=0) >= -127 and bound.max() < 2**23)
+    """Whether the sums fit 32 bits 256-fold."""
+    bound = np.abs(_rest(node, qgraph)) + 128 * np.abs(_matrix(node, qgraph)).sum(1)
+    return max(node.ints("shift")) <= 23 and bool(bound.max() < 2**23)
 
 
-def pack_weights(weights: Array, bias: Array, shift: Array) -> Array:
-    """(out, in) and (out,) -> words per 4 outputs: biases, [in / 4][4] weights, shifts + 8.
+def pack_weights(weights: Array, bias: Array, shift: Array, centers: Array) -> Array:
+    """(out, in) and (out,) -> words per 4 outputs: biases, [in / 4][4] weights, shifts, centers.
 
-    A word holds four inputs of an output: 256 * w1 + w0 and 256 * w3 + w2. Both dimensions are
-    padded with zeros: the inputs to a multiple of 8, the outputs to one of 4.
+    A word holds four inputs of an output: 256 * w1 + w0 + 128 and 256 * w3 + w2 + 128. Both
+    dimensions are padded with zeros: the inputs to a multiple of 8, the outputs to one of 4.
     """
     rows, columns = -weights.shape[0] % 4, -weights.shape[1] % 8
     padded = np.pad(weights.astype(np.int64), ((0, rows), (0, columns)))
-    even, odd = padded[:, 0::2], padded[:, 1::2]
+    even, odd = padded[:, 0::2] + 128, padded[:, 1::2]
     halves = (256 * odd + even).astype("<i2")
     words = np.ascontiguousarray(halves).view("<i4").reshape(len(padded) // 4, 4, -1)
     biases = np.pad(bias, (0, rows)) * 256 - 127 * even.sum(1)
-    shifts = np.pad(shift + 8, (0, rows)).astype(np.uint8).view("<i4")
-    heads = biases.reshape(-1, 4).astype(np.int32)
-    parts = (heads, words.transpose(0, 2, 1).reshape(len(heads), -1), shifts.reshape(-1, 1))
+    wrapped = (biases & 0xFFFFFFFF).astype(np.uint32).view(np.int32).reshape(-1, 4)
+    ends = [np.pad(v, (0, rows)).astype(np.uint8).view("<i4") for v in (shift + 8, centers + 128)]
+    parts = (wrapped, words.transpose(0, 2, 1).reshape(len(wrapped), -1), np.column_stack(ends))
     return np.concatenate(parts, axis=1).astype(np.int32).view(np.uint32).ravel()
 
 
@@ -57,7 +62,7 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     weights = _matrix(node, qgraph)
     turns = math.ceil(weights.shape[1] / 8)
     shift = np.array(node.ints("shift"))
-    packed = pack_weights(weights, _offset_bias(node, qgraph), shift)
+    packed = pack_weights(weights, _rest(node, qgraph), shift, _centers(node, qgraph))
     fields = (
         Field("weights", "weights"),
         Field("in_len", weights.shape[1]),
@@ -76,7 +81,7 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     out_len, in_len = _matrix(node, qgraph).shape
     turns = math.ceil(in_len / 8)
-    return 100 + 13 * turns + math.ceil(out_len / 4) * (27 * turns + 3 * (turns // 4) + 30)
+    return 100 + 17 * turns + math.ceil(out_len / 4) * (27 * turns + 3 * (turns // 4) + 38)
 
 
 def _is_dense(node: Node, qgraph: QGraph) -> bool:

@@ -6,16 +6,17 @@
 #include <stdint.h>
 
 typedef struct {
-    const uint32_t *weights; /* per 4 outputs: 4 biases, [turns][2][4] words, shifts (see below) */
+    const uint32_t *weights; /* per 4 outputs: 4 biases, [turns][2][4] words, 4 shifts and 4
+                                centers as bytes (see the kernel) */
     int32_t in_len, out_len;
     int16_t turns; /* inputs in eights, rounded up */
     int8_t out_min, out_max;
 } mcuq_dense_dsp_params;
 
 /** out[o] = clamp((bias[o] + sum weights[o][i] * in[i]) >> shift[o], out_min, out_max).
- *  A word of weights w0..w3 (of one output) holds 256 * w1 + w0 and 256 * w3 + w2; the sums run
- *  256-fold, and kernels/dsp_dense proves that they fit. The last four outputs are padded with
- *  zeros. The input is read before out is written: they may overlap. in, out: any alignment.
+ *  A word of weights w0..w3 (of one output) holds 256 * w1 + w0 + 128 and 256 * w3 + w2 + 128;
+ *  the sums run 256-fold, and kernels/dsp_dense proves that they fit. The last outputs are padded
+ * with zeros. The input is read before out is written: they may overlap. in, out: any alignment.
  *  scratch: 16 * turns bytes. */
 void mcuq_dense_s8_dsp(const mcuq_dense_dsp_params *p, const int8_t *in, int8_t *out,
                        void *scratch);

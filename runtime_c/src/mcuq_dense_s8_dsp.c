@@ -1,27 +1,34 @@
 /* Fully connected: 4 outputs at a time, two weights in a halfword.
  *
- * With h = 256 * w1 + w0 the product h * x1 holds 256 * w1 * x1, and what it has too much is put
- * right by w0 * y with y = 256 * x0 - x1:
- *     h * x1 + w0 * y = 256 * (w0 * x0 + w1 * x1).
- * So one SXTB16 unpacks four weights. y + 127 always fits 16 bits; the bias takes 127 * w0 back.
- * The sums are 256 times too large, and so are the biases; the shifts are greater by 8. The biases
- * also hold 128 << shift, so that the result saturates to unsigned 8 bits, from which 128 is taken.
+ * With h = 256 * w1 + u0, where u0 = w0 + 128 is not negative, the product h * x1 holds
+ * 256 * w1 * x1, and what it has too much is put right by u0 * y with y = 256 * x0 - x1:
+ *     h * x1 + u0 * y = 256 * (w0 * x0 + w1 * x1) + 256 * 128 * x0.
+ * So one UXTB16 unpacks four weights. The last term is the same for all outputs: it is summed once
+ * and taken from the biases. y + 127 always fits 16 bits; the biases take 127 * u0 back, too.
+ * The sums are 256 times too large, and so are the biases; the shifts are greater by 8. To make
+ * the sums fit nevertheless, a bias holds what differs from a whole result, the center, which is
+ * added after the shift: out = clamp((sum >> shift) + center).
  */
 #include "mcuq_dense_dsp.h"
 #include "mcuq_dsp.h"
 
 enum { ROWS = 4 };
 
-/* Inputs in eights at `to`: x1 x3 | y0 y2 | x5 x7 | y4 y6, where y(i) = 256 x(i) - x(i+1) + 127.
- * 13 instructions for 8 inputs. from: any alignment. turns > 0. */
-static inline uint32_t *spread(uint32_t *to, const int8_t *from, int32_t turns)
+/* Inputs in eights at `to`: x1 x3 | y0 y2 | x5 x7 | y4 y6, where y(i) = 256 x(i) - x(i+1) + 127;
+ * returns even_sum plus the sum of x0, x2, ... 17 instructions for 8 inputs. turns > 0. */
+static inline int32_t spread(uint32_t *to, const int8_t *from, int32_t turns, int32_t even_sum)
 {
 #if MCUQ_DSP_ASM
     const uint32_t high = 0xff00ff00u;
     const uint32_t offset = 0x007f007fu;
+    const uint32_t ones = 0x00010001u;
     __asm volatile("1:\n"
                    " ldr r5, [%[from], #4]\n"
                    " ldr r4, [%[from]], #8\n"
+                   " sxtb16 r6, r5\n"
+                   " smlad %[sum], r6, %[ones], %[sum]\n"
+                   " sxtb16 r6, r4\n"
+                   " smlad %[sum], r6, %[ones], %[sum]\n"
                    " and r6, %[high], r5, lsl #8\n"
                    " sxtb16 r8, r5, ror #8\n"
                    " and r5, %[high], r4, lsl #8\n"
@@ -33,61 +40,72 @@ static inline uint32_t *spread(uint32_t *to, const int8_t *from, int32_t turns)
                    " stmia %[to]!, {r4, r5, r8, r9}\n"
                    " subs %[turns], #1\n"
                    " bne 1b\n"
-                   : [from] "+&r"(from), [to] "+&r"(to), [turns] "+&r"(turns)
-                   : [high] "r"(high), [offset] "r"(offset)
+                   : [from] "+&r"(from), [to] "+&r"(to), [turns] "+&r"(turns), [sum] "+&r"(even_sum)
+                   : [high] "r"(high), [offset] "r"(offset), [ones] "r"(ones)
                    : "r4", "r5", "r6", "r8", "r9", "cc", "memory");
 #else
     for (int32_t i = 0; i < 2 * turns; i++, from += 4, to += 2) {
         to[0] = mcuq_dsp_low((uint32_t)from[1], (uint32_t)from[3]);
         to[1] = mcuq_dsp_low((uint32_t)(256 * from[0] - from[1] + 127),
                              (uint32_t)(256 * from[2] - from[3] + 127));
+        even_sum += from[0] + from[2];
     }
 #endif
-    return to;
+    return even_sum;
 }
+
+/* What run_rows needs; its assembly knows this layout. base: added to all biases. */
+typedef struct {
+    const uint32_t *x;
+    int32_t base;
+    int8_t *out;
+    int32_t groups, turns;
+} rows_job;
 
 /* `groups` times ROWS outputs at out; returns the weights behind them.
  * Block: 1 input x 4 outputs, 8 inputs a turn: 27 instructions for 32 MAC (0.84), 3 more for four
- * turns, and 27 for four outputs.
+ * turns, and 35 for four outputs.
  * r0 x, r1 weights, r2-r5 accumulators, r6-r9 inputs, r10-r12 and lr weights.
- * Frame: x, its end, out, groups, where the loop is entered. */
+ * Frame: x, base, out, groups, the end of x, where the loop is entered. */
 #if MCUQ_DSP_ASM
 #define ROW(acc, x, y, w)                                                                          \
-    " smlad " acc ", " x ", " w ", " acc "\n sxtb16 " w ", " w "\n"                                \
+    " smlad " acc ", " x ", " w ", " acc "\n uxtb16 " w ", " w "\n"                                \
     " smlad " acc ", " y ", " w ", " acc "\n"
 #define FOURS(x, y)                                                                                \
     " ldmia r1!, {r10-r12, lr}\n" ROW("r2", x, y, "r10") ROW("r3", x, y, "r11")                    \
         ROW("r4", x, y, "r12") ROW("r5", x, y, "lr")
 #define TURN " ldmia r0!, {r6-r9}\n" FOURS("r6", "r7") FOURS("r8", "r9")
-MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t *x,
-                                               MCUQ_DSP_ARGUMENT const uint32_t *weights,
-                                               MCUQ_DSP_ARGUMENT int8_t *out,
-                                               MCUQ_DSP_ARGUMENT const int32_t *turns_groups)
+MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t *weights,
+                                               MCUQ_DSP_ARGUMENT const rows_job *job)
 {
     __asm volatile("push {r4-r11, lr}\n"
-                   " sub sp, #20\n"
-                   " ldmia r3, {r4, r5}\n"
-                   " add r6, r0, r4, lsl #4\n"
-                   " strd r0, r6, [sp]\n"
-                   " strd r2, r5, [sp, #8]\n"
-                   " and r4, #3\n"
+                   " sub sp, #28\n"
+                   " ldmia r1, {r2-r6}\n"
+                   " mov r1, r0\n"
+                   " add r7, r2, r6, lsl #4\n"
+                   " stmia sp, {r2-r5, r7}\n"
+                   " and r6, #3\n"
                    " mov r5, #108\n"
-                   " mul r4, r5\n"
+                   " mul r6, r5\n"
                    " adr.w r5, 3f\n"
                    " orr r5, #1\n"
-                   " sub r5, r4\n"
-                   " str r5, [sp, #16]\n"
+                   " sub r5, r6\n"
+                   " str r5, [sp, #20]\n"
                    "1:\n"
                    " ldmia r1!, {r2-r5}\n"
-                   " ldr r0, [sp]\n"
-                   " ldr pc, [sp, #16]\n"
+                   " ldrd r0, r6, [sp]\n"
+                   " add r2, r6\n"
+                   " add r3, r6\n"
+                   " add r4, r6\n"
+                   " add r5, r6\n"
+                   " ldr pc, [sp, #20]\n"
                    ".balign 4\n"
                    "2:\n" TURN TURN TURN TURN ".balign 4\n"
                    "3:\n"
-                   " ldr r6, [sp, #4]\n"
+                   " ldr r6, [sp, #16]\n"
                    " cmp r0, r6\n"
                    " bne.w 2b\n"
-                   " ldr r6, [r1], #4\n"
+                   " ldrd r6, r7, [r1], #8\n"
                    " asrs r2, r6\n"
                    " lsr r6, r6, #8\n"
                    " asrs r3, r6\n"
@@ -95,6 +113,10 @@ MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t 
                    " asrs r4, r6\n"
                    " lsr r6, r6, #8\n"
                    " asrs r5, r6\n"
+                   " uxtab r2, r2, r7\n"
+                   " uxtab r3, r3, r7, ror #8\n"
+                   " uxtab r4, r4, r7, ror #16\n"
+                   " uxtab r5, r5, r7, ror #24\n"
                    " usat r2, #8, r2\n"
                    " usat r3, #8, r3\n"
                    " usat r4, #8, r4\n"
@@ -109,32 +131,34 @@ MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t 
                    " strd r3, r4, [sp, #8]\n"
                    " bne.w 1b\n"
                    " mov r0, r1\n"
-                   " add sp, #20\n"
+                   " add sp, #28\n"
                    " pop {r4-r11, pc}\n");
 }
 #else
-static int32_t halves(uint32_t a, uint32_t b)
+/* Bytes 0 and 2 of x, not negative, as halves of one word. */
+static uint32_t low_bytes(uint32_t x)
 {
-    return mcuq_dsp_smlad(a, b, 0);
+    return x & 0x00ff00ffu;
 }
 
-static const uint32_t *run_rows(const uint32_t *x, const uint32_t *weights, int8_t *out,
-                                const int32_t *turns_groups)
+static const uint32_t *run_rows(const uint32_t *weights, const rows_job *job)
 {
-    const int32_t words = 2 * turns_groups[0];
-    for (int32_t group = 0; group < turns_groups[1]; group++) {
-        const uint32_t *shifts = weights + ROWS * (1 + words);
+    const int32_t words = 2 * job->turns;
+    int8_t *out = job->out;
+    for (int32_t group = 0; group < job->groups; group++) {
+        const uint32_t *ends = weights + ROWS * (1 + words);
         for (int32_t row = 0; row < ROWS; row++) {
-            uint32_t acc = weights[row];
+            uint32_t acc = weights[row] + (uint32_t)job->base;
             for (int32_t i = 0; i < words; i++) {
                 const uint32_t w = weights[ROWS * (1 + i) + row];
-                acc += (uint32_t)halves(w, x[2 * i]);
-                acc += (uint32_t)halves(mcuq_dsp_even(w), x[2 * i + 1]);
+                acc += (uint32_t)mcuq_dsp_smlad(w, job->x[2 * i], 0);
+                acc += (uint32_t)mcuq_dsp_smlad(low_bytes(w), job->x[2 * i + 1], 0);
             }
-            const int32_t y = (int32_t)acc >> ((*shifts >> (8 * row)) & 31u);
-            *out++ = (int8_t)(mcuq_clamp(y, 0, 255) - 128);
+            const int32_t y = (int32_t)acc >> ((ends[0] >> (8 * row)) & 31u);
+            const int32_t center = (int32_t)((ends[1] >> (8 * row)) & 255u);
+            *out++ = (int8_t)(mcuq_clamp(y + center, 0, 255) - 128);
         }
-        weights = shifts + 1;
+        weights = ends + 2;
     }
     return weights;
 }
@@ -145,25 +169,27 @@ void mcuq_dense_s8_dsp(const mcuq_dense_dsp_params *p, const int8_t *in, int8_t 
     const int32_t whole = p->in_len >> 3;
     const int32_t left = p->in_len & 7;
     const int32_t rest = p->out_len & (ROWS - 1);
-    int32_t turns_groups[2] = {p->turns, p->out_len / ROWS};
     const uint32_t *weights = p->weights;
-    uint32_t *x = scratch;
+    rows_job job = {scratch, 0, out, p->out_len / ROWS, p->turns};
+    int32_t even_sum = 0;
     if (whole > 0) {
-        x = spread(x, in, whole);
+        even_sum = spread(scratch, in, whole, 0);
     }
     if (left > 0) {
         int8_t last[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-        memcpy(last, in + 8 * whole, (uint32_t)left);
-        (void)spread(x, last, 1);
+        memcpy(last, in + 8 * whole, (size_t)left);
+        even_sum = spread((uint32_t *)scratch + 4 * whole, last, 1, even_sum);
     }
-    if (turns_groups[1] > 0) {
-        weights = run_rows(scratch, weights, out, turns_groups);
+    job.base = (int32_t)(0u - ((uint32_t)even_sum << 15));
+    if (job.groups > 0) {
+        weights = run_rows(weights, &job);
     }
     if (rest > 0) {
         int8_t last[ROWS];
-        turns_groups[1] = 1;
-        (void)run_rows(scratch, weights, last, turns_groups);
-        memcpy(out + p->out_len - rest, last, (uint32_t)rest);
+        job.out = last;
+        job.groups = 1;
+        (void)run_rows(weights, &job);
+        memcpy(out + p->out_len - rest, last, (size_t)rest);
     }
     mcuq_dsp_clamp(out, p->out_len, p->out_min, p->out_max);
 }
