@@ -8,6 +8,7 @@ from mcuq.kernels import (
     dsp_depthwise_conv2d,
     dsp_elementwise,
     dsp_pool,
+    dsp_speed,
     dsp_winograd,
 )
 from mcuq.kernels.variant import Variant
@@ -18,5 +19,7 @@ VARIANTS: tuple[Variant, ...] = (
     *dsp_depthwise_conv2d.VARIANTS,
     *dsp_dense.VARIANTS,
     *dsp_elementwise.VARIANTS,
+    *dsp_elementwise.VARIANTS,
     *dsp_pool.VARIANTS,
+    *dsp_speed.VARIANTS,
 )
