@@ -68,16 +68,16 @@ def dot_cost(steps: int, channels: int) -> float:
     """Instructions of ``mcuq_mve_dot``."""
     pairs = round_up(channels, 2) // 2
     if steps == 1:
-        return 14 * pairs + 20
+        return 14 * pairs + 16
     if steps == 2:
-        return 27 * pairs + 22
+        return 27 * pairs + 18
     turn = 4 if steps % 4 == 0 else 3 if steps % 3 == 0 else 1
     return pairs * (5 + 14 * steps + 2 * steps // turn) + 20
 
 
 def block_cost(steps: int, channels: int) -> float:
     """Instructions of ``mcuq_mve_block``: four pixels, all channels."""
-    total = 20.0
+    total = 10.0
     for at in range(0, channels, CHUNK):
         count = min(CHUNK, channels - at)
         total += dot_cost(steps, count) + 22 * round_up(count, 4) // 4 + 35

@@ -163,10 +163,18 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     s = shape_of(node, qgraph)
     rows = s.all_rows if s.whole else s.out_h * s.kernel[0]
     window = rows * (30 + 3 * s.in_w * s.in_c / 16)
-    runs = s.kernel[0] * (1 if s.dilations[1] == 1 else s.kernel[1])
-    pixel = 30 + (3 * s.steps + 14 * runs if s.in_vectors else 7 * s.steps)
     blocks = -(-s.pixels // 4)
-    return 200 + 5 * s.out_c + window + s.pixels * pixel + blocks * block_cost(s.steps, s.out_c)
+    fixed = 200 + 5 * s.out_c + window + blocks * block_cost(s.steps, s.out_c)
+    return fixed + s.out_h * _load_cost(s)
+
+
+def _load_cost(s: Shape) -> float:
+    """Instructions that bring one row's inputs into blocks: four pixels at a time, then one."""
+    fours, ones = divmod(s.out_w, 4) if s.out_w % 4 == 0 or s.out_w > 12 else (0, s.out_w)
+    if not s.in_vectors:
+        return fours * (32 + 20 * s.steps) + ones * (25 + 7 * s.steps)
+    runs = s.kernel[0] * (1 if s.dilations[1] == 1 else s.kernel[1])
+    return fours * (30 + 9 * s.steps + 18 * runs) + ones * (30 + 3 * s.steps + 14 * runs)
 
 
 def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:

@@ -171,17 +171,17 @@ class Plan:
     def cost(self) -> float:
         """Estimated instructions of the whole layer."""
         blocks, lines = self.counts
-        block = {4: 8.0, 2: 10.0}.get(self.spread, 24 + 11 * self.vectors)
+        block = {4: 8.0, 2: 10.0}.get(self.spread, 30 + 11 * self.vectors)
         line = 5 + block * round_up(blocks, 2)
         turns = -(-lines // self.lines_at_once)
-        channel = 60 + 4 * self.vectors + lines * line + 35 * turns
+        channel = 4 * self.vectors + lines * line
         rows, width = _copied(self.sizes)
         s = self.sizes
         if self.cell == 1:
-            store = lines * (35.0 + 6 * round_up(blocks, 2))
+            store = 90 + 40 * turns + lines * (35.0 + 6 * round_up(blocks, 2))
             copy = 30.0 + rows * (5 if width <= 8 else 11 + 4 * (width // 8))
         else:
-            store = 10 + lines * (45 + 20 * blocks) / 4
+            store = 24 + 8 * turns + lines * (45 + 20 * blocks) / 4
             narrow = 5 if width <= 4 else 7
             copy = (60 + rows * (narrow if width <= 8 else 11 + 4 * (width // 4))) / 4
         return 60 + 3 * self.plane_bytes / 16 + s.out_c * (channel + store) + s.in_c * copy

@@ -24,32 +24,44 @@ static inline int32_t mcuq_mve_line_bytes(const mcuq_depthwise_conv2d_mve_params
     return 32 * ((p->blocks + 1) / 2);
 }
 
-/** The vectors of channel c: weights by a gather from its taps, where lanes without a tap read the
- *  zero behind the last one. */
+/** The vectors of `channels` channels from c on: weights by a gather from the taps, where lanes
+ *  without one read the zero behind the last tap. */
 static inline void mcuq_mve_spread(const mcuq_depthwise_conv2d_mve_params *p, int32_t c,
-                                   int8_t *vectors)
+                                   int8_t *vectors, int32_t channels)
 {
-    const uint8_t *lanes = p->lanes;
-    const int8_t *const weights = p->weights + c * (p->kernel_h * p->kernel_w + 1);
-    __asm volatile("vldrb.u8 q0, [%[lanes]], #16\n vstrb.8 q0, [%[to]], #16\n dls lr, %[count]\n"
-                   "1: vldrb.u8 q0, [%[lanes]], #16\n vldrb.u8 q1, [%[weights], q0]\n"
-                   "vstrb.8 q1, [%[to]], #16\n le lr, 1b\n"
-                   "vdup.32 q0, %[bias]\n vstrw.32 q0, [%[to]]\n"
-                   : [lanes] "+r"(lanes), [to] "+r"(vectors)
-                   : [weights] "r"(weights), [count] "r"(p->vectors), [bias] "r"(p->bias[c])
-                   : "q0", "q1", "lr", "memory");
+    const int32_t taps = p->kernel_h * p->kernel_w + 1;
+    const int8_t *weights = p->weights + c * taps;
+    const int32_t *bias = p->bias + c;
+    __asm volatile(
+        "1: vldrb.u8 q0, [%[lanes]]\n vstrb.8 q0, [%[to]], #16\n"
+        "add r0, %[lanes], #16\n dls lr, %[count]\n"
+        "2: vldrb.u8 q0, [r0], #16\n vldrb.u8 q1, [%[weights], q0]\n"
+        "vstrb.8 q1, [%[to]], #16\n le lr, 2b\n"
+        "ldr r0, [%[bias]], #4\n vdup.32 q0, r0\n vstrw.32 q0, [%[to]], #16\n"
+        "add %[weights], %[taps]\n subs %[channels], #1\n bne 1b\n"
+        : [to] "+r"(vectors), [weights] "+r"(weights), [bias] "+r"(bias), [channels] "+r"(channels)
+        : [lanes] "h"(p->lanes), [count] "h"(p->vectors), [taps] "h"(taps)
+        : "q0", "q1", "r0", "lr", "cc", "memory");
 }
+
+/** Around the lines of one channel: the planes of channels lie a byte apart, their sums one after
+ *  the other. x and lines are kept on the stack. */
+#define MCUQ_MVE_FIRST_CHANNEL "sub sp, #8\n str %[x], [sp]\n str %[lines], [sp, #4]\n 0:\n"
+#define MCUQ_MVE_NEXT_CHANNEL                                                                      \
+    "ldr %[x], [sp]\n add %[x], #1\n str %[x], [sp]\n ldr %[lines], [sp, #4]\n"                    \
+    "add %[w], #32\n subs %[channels], #1\n bne 0b\n add sp, #8\n"
 
 /** Lines of blocks with one gather for four outputs: 8 instructions a block, 2 an output.
  *  delta: from the end of a line to the next one. */
 static inline void mcuq_mve_lines4(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *plane,
-                                   const int8_t *vectors, int32_t *acc, int32_t lines)
+                                   const int8_t *vectors, int32_t *acc, int32_t lines,
+                                   int32_t channels)
 {
     const int32_t pairs = (p->blocks + 1) / 2;
     const int32_t delta = p->in_across - 2 * pairs * p->in_step;
-    __asm volatile("vldrb.u8 q5, [%[w]]\n vldrb.u8 q0, [%[w], #16]\n vldrb.u8 q1, [%[w], #32]\n"
-                   "vldrb.u8 q2, [%[w], #48]\n vldrb.u8 q3, [%[w], #64]\n add %[w], #80\n"
-                   "vadd.i8 q6, q5, %[step]\n"
+    __asm volatile("vldrb.u8 q5, [%[w]], #16\n vadd.i8 q6, q5, %[step]\n" MCUQ_MVE_FIRST_CHANNEL
+                   "vldrb.u8 q0, [%[w]], #16\n vldrb.u8 q1, [%[w]], #16\n"
+                   "vldrb.u8 q2, [%[w]], #16\n vldrb.u8 q3, [%[w]], #16\n"
                    "1: dls lr, %[pairs]\n"
                    "2: ldm %[w], {r0, r2, r4, r6}\n vldrb.u8 q4, [%[x], q5]\n"
                    "vmladava.s8 r0, q4, q0\n vmladava.s8 r2, q4, q1\n"
@@ -59,31 +71,34 @@ static inline void mcuq_mve_lines4(const mcuq_depthwise_conv2d_mve_params *p, co
                    "vmladava.s8 r0, q7, q0\n vmladava.s8 r2, q7, q1\n"
                    "vmladava.s8 r4, q7, q2\n vmladava.s8 r6, q7, q3\n"
                    "stmia %[acc]!, {r0, r2, r4, r6}\n add %[x], %[x], %[step], lsl #1\n le lr, 2b\n"
-                   "add %[x], %[delta]\n subs %[lines], #1\n bne 1b\n"
-                   : [x] "+h"(plane), [acc] "+h"(acc), [w] "+h"(vectors), [lines] "+r"(lines)
-                   : [step] "r"(p->in_step), [pairs] "h"(pairs), [delta] "r"(delta)
+                   "add %[x], %[delta]\n subs %[lines], #1\n bne 1b\n" MCUQ_MVE_NEXT_CHANNEL
+                   : [x] "+h"(plane), [acc] "+h"(acc), [w] "+h"(vectors), [lines] "+r"(lines),
+                     [channels] "+r"(channels)
+                   : [step] "h"(p->in_step), [pairs] "h"(pairs), [delta] "r"(delta)
                    : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "r0", "r2", "r4", "r6", "lr",
                      "cc", "memory");
 }
 
 /** Lines of blocks with two gathers for four outputs: 10 instructions a block, 2.5 an output. */
 static inline void mcuq_mve_lines2(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *plane,
-                                   const int8_t *vectors, int32_t *acc, int32_t lines)
+                                   const int8_t *vectors, int32_t *acc, int32_t lines,
+                                   int32_t channels)
 {
     const int32_t blocks = (p->blocks + 1) / 2 * 2;
+    register int32_t sub_step __asm("r0") = p->sub_step;
     const int32_t delta = p->in_across - blocks * p->in_step;
-    __asm volatile(
-        "vldrb.u8 q5, [%[w]]\n vldrb.u8 q0, [%[w], #16]\n vldrb.u8 q1, [%[w], #32]\n"
-        "add %[w], #48\n vadd.i8 q6, q5, %[sub]\n"
-        "1: dls lr, %[blocks]\n"
-        "2: ldm %[w], {r0, r2, r4, r6}\n"
-        "vldrb.u8 q4, [%[x], q5]\n vmladava.s8 r0, q4, q0\n vmladava.s8 r2, q4, q1\n"
-        "vldrb.u8 q7, [%[x], q6]\n vmladava.s8 r4, q7, q0\n vmladava.s8 r6, q7, q1\n"
-        "stmia %[acc]!, {r0, r2, r4, r6}\n add %[x], %[step]\n le lr, 2b\n"
-        "add %[x], %[delta]\n subs %[lines], #1\n bne 1b\n"
-        : [x] "+h"(plane), [acc] "+h"(acc), [w] "+h"(vectors), [lines] "+r"(lines)
-        : [step] "r"(p->in_step), [blocks] "h"(blocks), [delta] "r"(delta), [sub] "h"(p->sub_step)
-        : "q0", "q1", "q4", "q5", "q6", "q7", "r0", "r2", "r4", "r6", "lr", "cc", "memory");
+    __asm volatile("vldrb.u8 q5, [%[w]], #16\n vadd.i8 q6, q5, r0\n" MCUQ_MVE_FIRST_CHANNEL
+                   "vldrb.u8 q0, [%[w]], #16\n vldrb.u8 q1, [%[w]], #16\n"
+                   "1: dls lr, %[blocks]\n"
+                   "2: ldm %[w], {r0, r2, r4, r6}\n"
+                   "vldrb.u8 q4, [%[x], q5]\n vmladava.s8 r0, q4, q0\n vmladava.s8 r2, q4, q1\n"
+                   "vldrb.u8 q7, [%[x], q6]\n vmladava.s8 r4, q7, q0\n vmladava.s8 r6, q7, q1\n"
+                   "stmia %[acc]!, {r0, r2, r4, r6}\n add %[x], %[step]\n le lr, 2b\n"
+                   "add %[x], %[delta]\n subs %[lines], #1\n bne 1b\n" MCUQ_MVE_NEXT_CHANNEL
+                   : [x] "+h"(plane), [acc] "+h"(acc), [w] "+h"(vectors), [lines] "+r"(lines),
+                     [channels] "+r"(channels), "+r"(sub_step)
+                   : [step] "h"(p->in_step), [blocks] "h"(blocks), [delta] "r"(delta)
+                   : "q0", "q1", "q4", "q5", "q6", "q7", "r2", "r4", "r6", "lr", "cc", "memory");
 }
 
 /** One block of four outputs whose taps take several vectors: 11 instructions a vector. */
@@ -107,24 +122,27 @@ static inline void mcuq_mve_block1(const mcuq_depthwise_conv2d_mve_params *p, co
                      "memory");
 }
 
-/** acc = the sums of `lines` lines of blocks from `plane` on. */
+/** acc = the sums of `lines` lines of blocks from `plane` on, for each of `channels` channels. */
 static inline void mcuq_mve_lines(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *plane,
-                                  const int8_t *vectors, int32_t *acc, int32_t lines)
+                                  const int8_t *vectors, int32_t *acc, int32_t lines,
+                                  int32_t channels)
 {
     if (p->spread == 4) {
-        mcuq_mve_lines4(p, plane, vectors, acc, lines);
+        mcuq_mve_lines4(p, plane, vectors, acc, lines, channels);
         return;
     }
     if (p->spread == 2) {
-        mcuq_mve_lines2(p, plane, vectors, acc, lines);
+        mcuq_mve_lines2(p, plane, vectors, acc, lines, channels);
         return;
     }
-    for (; lines > 0; lines--) {
-        for (int32_t i = 0; i < (p->blocks + 1) / 2 * 2; i++) {
-            mcuq_mve_block1(p, plane + i * p->in_step, vectors, acc);
-            acc += 4;
+    for (int32_t c = 0; c < channels; c++) {
+        for (int32_t line = 0; line < lines; line++) {
+            const int8_t *const from = plane + c + line * p->in_across;
+            for (int32_t i = 0; i < (p->blocks + 1) / 2 * 2; i++, acc += 4) {
+                mcuq_mve_block1(p, from + i * p->in_step, vectors, acc);
+            }
         }
-        plane += p->in_across;
+        vectors += mcuq_mve_vector_bytes(p);
     }
 }
 

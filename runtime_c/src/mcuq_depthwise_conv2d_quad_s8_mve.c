@@ -100,10 +100,7 @@ static void run_quad(const mcuq_depthwise_conv2d_mve_params *p, int32_t shifts, 
     for (int32_t line = 0; line < p->lines; line += p->lines_at_once) {
         const int32_t rest = p->lines - line;
         const int32_t count = (rest < p->lines_at_once) ? rest : p->lines_at_once;
-        for (int32_t i = 0; i < 4; i++) {
-            mcuq_mve_lines(p, plane + i, vectors + i * mcuq_mve_vector_bytes(p), acc + i * acc_step,
-                           count);
-        }
+        mcuq_mve_lines(p, plane, vectors, acc, count, 4);
         for (int32_t i = 0; i < count; i++) {
             const uint16_t *const masks = p->store_masks + ((i + 1 == rest) ? 2 : 0);
             store_line(p, acc + i * line_words, acc_step, shifts,
@@ -122,13 +119,11 @@ void mcuq_depthwise_conv2d_quad_s8_mve(const mcuq_depthwise_conv2d_mve_params *p
     int8_t *const plane = acc + 4 * p->lines_at_once * mcuq_mve_line_bytes(p);
     mcuq_mve_fill(plane, p->pad_value, p->plane_bytes);
     for (int32_t c = 0; c < p->out_c; c += 4) {
-        uint32_t shifts = 0;
+        int32_t shifts;
+        memcpy(&shifts, p->minus_shift + c, sizeof shifts);
         load_plane(p, in + c, plane);
-        for (int32_t i = 0; i < 4; i++) {
-            mcuq_mve_spread(p, c + i, vectors + i * mcuq_mve_vector_bytes(p));
-            shifts |= (uint32_t)(uint8_t)p->minus_shift[c + i] << 8 * i;
-        }
-        run_quad(p, (int32_t)shifts, plane, vectors, (int32_t *)(void *)acc, out + c);
+        mcuq_mve_spread(p, c, vectors, 4);
+        run_quad(p, shifts, plane, vectors, (int32_t *)(void *)acc, out + c);
     }
 }
 

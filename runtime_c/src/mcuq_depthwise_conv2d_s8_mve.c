@@ -71,7 +71,7 @@ static void run_channel(const mcuq_depthwise_conv2d_mve_params *p, int32_t minus
         const int32_t rest = p->lines - line;
         const int32_t count = (rest < p->lines_at_once) ? rest : p->lines_at_once;
         const int32_t *from = acc;
-        mcuq_mve_lines(p, plane, vectors, acc, count);
+        mcuq_mve_lines(p, plane, vectors, acc, count, 1);
         for (int32_t i = 0; i < count; i++) {
             store_line(p, from, minus_shift, p->store_masks + ((i + 1 == rest) ? 2 : 0), out);
             from += mcuq_mve_line_bytes(p) / 4;
@@ -95,7 +95,7 @@ void mcuq_depthwise_conv2d_s8_mve(const mcuq_depthwise_conv2d_mve_params *p, con
             load_plane(p, in++, plane);
         }
         made = (made + 1 == multiplier) ? 0 : made + 1;
-        mcuq_mve_spread(p, c, vectors);
+        mcuq_mve_spread(p, c, vectors, 1);
         run_channel(p, p->minus_shift[c], plane, vectors, (int32_t *)(void *)acc, out++);
     }
 }
