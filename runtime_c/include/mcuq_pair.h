@@ -281,6 +281,21 @@ static inline uint32_t *mcuq_pair_merge(const int8_t *const from[4], uint32_t *x
     return x;
 }
 
+/* clang-format off */
+#define MCUQ_PAIR_TAP(low, high, weight)                                                           \
+    "mla r4, " low ", " weight ", r4\n\tmla r5, " high ", " weight ", r5\n\t"
+#define MCUQ_PAIR_GROUP                                                                            \
+    "ldmia r0!, {r4, r5, r6, r8}\n\t"                                                              \
+    "ldrsb r3, [r1], #1\n\tldrsb r9, [r1], #1\n\t"                                                \
+    "mul r4, r4, r3\n\tmul r5, r5, r3\n\t"                                                        \
+    MCUQ_PAIR_TAP("r6", "r8", "r9")                                                                \
+    "ldmia r0!, {r6, r8, r9, r10}\n\t"                                                             \
+    "ldrsb r3, [r1], #1\n\t" MCUQ_PAIR_TAP("r6", "r8", "r3")                                       \
+    "ldrsb r3, [r1], #1\n\t" MCUQ_PAIR_TAP("r9", "r10", "r3")                                      \
+    "add r11, r11, r4\n\tadd r4, r4, #0x8000\n\tadd r12, r12, r4, asr #16\n\t"                     \
+    "add r7, r7, r5\n\tadd r5, r5, #0x8000\n\tadd lr, lr, r5, asr #16\n\t"
+/* clang-format on */
+
 /* Armv7-M and up. Per group of 4 taps, 16 products: 2 ldm, 4 ldrsb, 8 mul and mla, 6 to take the
  * halves apart, 1 for the loop (two groups a turn): 1.3 instructions a product. 38 more for each
  * channel, 14 for each extra pair. The block but for weights lies on the stack.
@@ -305,47 +320,7 @@ static inline void mcuq_pair_run(const mcuq_pair_block *block)
                      "it ne\n\t"
                      "addne r2, r2, #4\n\t"
                      "bne 3f\n\t"
-                     "2:\tldmia r0!, {r4, r5, r6, r8}\n\t"
-                     "ldrsb r3, [r1], #1\n\t"
-                     "mul r4, r4, r3\n\t"
-                     "mul r5, r5, r3\n\t"
-                     "ldrsb r3, [r1], #1\n\t"
-                     "mla r4, r6, r3, r4\n\t"
-                     "mla r5, r8, r3, r5\n\t"
-                     "ldmia r0!, {r6, r8, r9, r10}\n\t"
-                     "ldrsb r3, [r1], #1\n\t"
-                     "mla r4, r6, r3, r4\n\t"
-                     "mla r5, r8, r3, r5\n\t"
-                     "ldrsb r3, [r1], #1\n\t"
-                     "mla r4, r9, r3, r4\n\t"
-                     "mla r5, r10, r3, r5\n\t"
-                     "add r11, r11, r4\n\t"
-                     "add r4, r4, #0x8000\n\t"
-                     "add r12, r12, r4, asr #16\n\t"
-                     "add r7, r7, r5\n\t"
-                     "add r5, r5, #0x8000\n\t"
-                     "add lr, lr, r5, asr #16\n\t"
-                     "3:\tldmia r0!, {r4, r5, r6, r8}\n\t"
-                     "ldrsb r3, [r1], #1\n\t"
-                     "mul r4, r4, r3\n\t"
-                     "mul r5, r5, r3\n\t"
-                     "ldrsb r3, [r1], #1\n\t"
-                     "mla r4, r6, r3, r4\n\t"
-                     "mla r5, r8, r3, r5\n\t"
-                     "ldmia r0!, {r6, r8, r9, r10}\n\t"
-                     "ldrsb r3, [r1], #1\n\t"
-                     "mla r4, r6, r3, r4\n\t"
-                     "mla r5, r8, r3, r5\n\t"
-                     "ldrsb r3, [r1], #1\n\t"
-                     "mla r4, r9, r3, r4\n\t"
-                     "mla r5, r10, r3, r5\n\t"
-                     "add r11, r11, r4\n\t"
-                     "add r4, r4, #0x8000\n\t"
-                     "add r12, r12, r4, asr #16\n\t"
-                     "add r7, r7, r5\n\t"
-                     "add r5, r5, #0x8000\n\t"
-                     "add lr, lr, r5, asr #16\n\t"
-                     "subs r2, r2, #8\n\t"
+                     "2:\t" MCUQ_PAIR_GROUP "3:\t" MCUQ_PAIR_GROUP "subs r2, r2, #8\n\t"
                      "bne 2b\n\t"
                      "ldr r3, [sp, #28]\n\t"
                      "ldr r2, [r3, #-4]\n\t"

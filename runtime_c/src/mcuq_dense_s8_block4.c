@@ -1,5 +1,4 @@
-#include "mcuq_dense_block.h"
-#include "mcuq_requant.h"
+#include "mcuq_dense_block_loop.h"
 
 enum { BLOCK = 4 };
 
@@ -29,13 +28,13 @@ static inline void block(const uint8_t *weights, const int8_t *in, int32_t count
                      "mov r9, r3\n\t"
                      "mov r10, r3\n\t"
                      "mov r11, r3\n\t"
+                     /* clang-format off */
                      "1:\t"
-                     // clang-format off
                      INPUT MAC(0, r8) MAC(1, r9) MAC(2, r10) MAC(3, r11)
                      INPUT MAC(4, r8) MAC(5, r9) MAC(6, r10) MAC(7, r11)
                      INPUT MAC(8, r8) MAC(9, r9) MAC(10, r10) MAC(11, r11)
                      INPUT MAC(12, r8) MAC(13, r9) MAC(14, r10) MAC(15, r11)
-                     // clang-format on
+                     /* clang-format on */
                      "adds r0, #16\n\t"
                      "cmp r7, #0\n\t"
                      "bne 1b\n\t"
@@ -68,13 +67,13 @@ static inline void block(const uint8_t *weights, const int8_t *in, int32_t count
                      "mov r5, #0\n\t"
                      "mov r6, #0\n\t"
                      "mov r8, #0\n\t"
+                     /* clang-format off */
                      "1:\t"
-                     // clang-format off
                      INPUT MAC(r4) MAC(r5) MAC(r6) MAC(r8)
                      INPUT MAC(r4) MAC(r5) MAC(r6) MAC(r8)
                      INPUT MAC(r4) MAC(r5) MAC(r6) MAC(r8)
                      INPUT MAC(r4) MAC(r5) MAC(r6) MAC(r8)
-                     // clang-format on
+                     /* clang-format on */
                      "subs r2, r2, #4\n\t"
                      "bne 1b\n\t"
                      "pop {r3}\n\t"
@@ -108,34 +107,7 @@ static inline void block(const uint8_t *weights, const int8_t *in, int32_t count
 
 #endif
 
-static uint32_t sum_of(const int8_t *in, int32_t count)
-{
-    int32_t sum = 0;
-    for (; count > 0; count--) {
-        sum += *in++;
-    }
-    return (uint32_t)sum;
-}
-
 void mcuq_dense_s8_block4(const mcuq_dense_block_params *p, const int8_t *in, int8_t *out)
 {
-    const uint8_t *weights = p->weights;
-    const int32_t whole = p->in_len & ~3;
-    const uint32_t offset = sum_of(in, p->in_len) << 7;
-    for (int32_t first = 0; first < p->out_len; first += BLOCK) {
-        uint32_t acc[BLOCK] = {0};
-        if (whole > 0) {
-            block(weights, in, whole, acc);
-            weights += whole * BLOCK;
-        }
-        for (int32_t i = whole; i < p->in_len; i++) {
-            for (int32_t o = 0; o < BLOCK; o++) {
-                acc[o] += *weights++ * (uint32_t)in[i];
-            }
-        }
-        for (int32_t o = 0; o < BLOCK && first + o < p->out_len; o++) {
-            const int32_t sum = (int32_t)(acc[o] - offset) + p->bias[first + o];
-            *out++ = mcuq_requant(sum, p->shift[first + o], p->out_min, p->out_max);
-        }
-    }
+    mcuq_dense_block_loop(p, in, out, BLOCK, block);
 }

@@ -1,5 +1,4 @@
-#include "mcuq_dense_block.h"
-#include "mcuq_requant.h"
+#include "mcuq_dense_block_loop.h"
 
 enum { BLOCK = 8 };
 
@@ -33,13 +32,17 @@ static inline void block(const uint8_t *weights, const int8_t *in, int32_t count
                      "mov lr, r3\n\t"
                      "mov r5, r3\n\t"
                      "mov r6, r3\n\t"
+                     /* clang-format off */
                      "1:\t"
-                     // clang-format off
-                     INPUT MAC(0, r8) MAC(1, r9) MAC(2, r10) MAC(3, r11) MAC(4, r12) MAC(5, lr) MAC(6, r5) MAC(7, r6)
-                     INPUT MAC(8, r8) MAC(9, r9) MAC(10, r10) MAC(11, r11) MAC(12, r12) MAC(13, lr) MAC(14, r5) MAC(15, r6)
-                     INPUT MAC(16, r8) MAC(17, r9) MAC(18, r10) MAC(19, r11) MAC(20, r12) MAC(21, lr) MAC(22, r5) MAC(23, r6)
-                     INPUT MAC(24, r8) MAC(25, r9) MAC(26, r10) MAC(27, r11) MAC(28, r12) MAC(29, lr) MAC(30, r5) MAC(31, r6)
-                     // clang-format on
+                     INPUT MAC(0, r8) MAC(1, r9) MAC(2, r10) MAC(3, r11)
+                           MAC(4, r12) MAC(5, lr) MAC(6, r5) MAC(7, r6)
+                     INPUT MAC(8, r8) MAC(9, r9) MAC(10, r10) MAC(11, r11)
+                           MAC(12, r12) MAC(13, lr) MAC(14, r5) MAC(15, r6)
+                     INPUT MAC(16, r8) MAC(17, r9) MAC(18, r10) MAC(19, r11)
+                           MAC(20, r12) MAC(21, lr) MAC(22, r5) MAC(23, r6)
+                     INPUT MAC(24, r8) MAC(25, r9) MAC(26, r10) MAC(27, r11)
+                           MAC(28, r12) MAC(29, lr) MAC(30, r5) MAC(31, r6)
+                     /* clang-format on */
                      "adds r0, #32\n\t"
                      "cmp r7, #0\n\t"
                      "bne 1b\n\t"
@@ -79,13 +82,17 @@ static inline void block(const uint8_t *weights, const int8_t *in, int32_t count
                      "mov r10, #0\n\t"
                      "mov r11, #0\n\t"
                      "mov lr, #0\n\t"
+                     /* clang-format off */
                      "1:\t"
-                     // clang-format off
-                     INPUT MAC(r4) MAC(r5) MAC(r6) MAC(r8) MAC(r9) MAC(r10) MAC(r11) MAC(lr)
-                     INPUT MAC(r4) MAC(r5) MAC(r6) MAC(r8) MAC(r9) MAC(r10) MAC(r11) MAC(lr)
-                     INPUT MAC(r4) MAC(r5) MAC(r6) MAC(r8) MAC(r9) MAC(r10) MAC(r11) MAC(lr)
-                     INPUT MAC(r4) MAC(r5) MAC(r6) MAC(r8) MAC(r9) MAC(r10) MAC(r11) MAC(lr)
-                     // clang-format on
+                     INPUT MAC(r4) MAC(r5) MAC(r6) MAC(r8)
+                           MAC(r9) MAC(r10) MAC(r11) MAC(lr)
+                     INPUT MAC(r4) MAC(r5) MAC(r6) MAC(r8)
+                           MAC(r9) MAC(r10) MAC(r11) MAC(lr)
+                     INPUT MAC(r4) MAC(r5) MAC(r6) MAC(r8)
+                           MAC(r9) MAC(r10) MAC(r11) MAC(lr)
+                     INPUT MAC(r4) MAC(r5) MAC(r6) MAC(r8)
+                           MAC(r9) MAC(r10) MAC(r11) MAC(lr)
+                     /* clang-format on */
                      "subs r2, r2, #4\n\t"
                      "bne 1b\n\t"
                      "pop {r3}\n\t"
@@ -131,34 +138,7 @@ static inline void block(const uint8_t *weights, const int8_t *in, int32_t count
 
 #endif
 
-static uint32_t sum_of(const int8_t *in, int32_t count)
-{
-    int32_t sum = 0;
-    for (; count > 0; count--) {
-        sum += *in++;
-    }
-    return (uint32_t)sum;
-}
-
 void mcuq_dense_s8_block8(const mcuq_dense_block_params *p, const int8_t *in, int8_t *out)
 {
-    const uint8_t *weights = p->weights;
-    const int32_t whole = p->in_len & ~3;
-    const uint32_t offset = sum_of(in, p->in_len) << 7;
-    for (int32_t first = 0; first < p->out_len; first += BLOCK) {
-        uint32_t acc[BLOCK] = {0};
-        if (whole > 0) {
-            block(weights, in, whole, acc);
-            weights += whole * BLOCK;
-        }
-        for (int32_t i = whole; i < p->in_len; i++) {
-            for (int32_t o = 0; o < BLOCK; o++) {
-                acc[o] += *weights++ * (uint32_t)in[i];
-            }
-        }
-        for (int32_t o = 0; o < BLOCK && first + o < p->out_len; o++) {
-            const int32_t sum = (int32_t)(acc[o] - offset) + p->bias[first + o];
-            *out++ = mcuq_requant(sum, p->shift[first + o], p->out_min, p->out_max);
-        }
-    }
+    mcuq_dense_block_loop(p, in, out, BLOCK, block);
 }

@@ -24,50 +24,74 @@ typedef struct {
  * the sweep lie on the stack, where a weight takes one instruction. r0 input row, then output;
  * r1-r3 1, 2, 3 pixels, r4 0 or 4; r5, r6 inputs; r7 weight (saved: it may be the frame pointer);
  * r8-r10 kernel rows; r11, r12 sums of the two outputs; lr bytes to the next pair. */
+/* clang-format off */
 #define LOAD(x, offset) "ldrsb " x ", [r0, " offset "]\n\t"
 #define WEIGHT(place) "ldr r7, [sp, #" place "]\n\t"
 #define FIRST(x) "muls " x ", r7\n\tadd r11, " x "\n\t"
 #define SECOND(x) "muls r7, " x "\n\tadd r12, r7\n\t"
-
-#define ROW_STRIDE_1(row, w0, w1, w2)                                                              \
-    "mov r0, " row "\n\t" LOAD("r5", "r4") LOAD("r6", "r1") WEIGHT(w0) FIRST("r5") SECOND("r6")    \
-        WEIGHT(w1) LOAD("r5", "r2") FIRST("r6") SECOND("r5") WEIGHT(w2) LOAD("r6", "r3")           \
-            FIRST("r5") SECOND("r6")
-
-#define ROW_STRIDE_2(row, w0, w1, w2)                                                              \
-    "mov r0, " row "\n\tldrb r5, [r0]\n\tsxtb r5, r5\n\t" LOAD("r6", "r2") WEIGHT(w0) FIRST("r5")  \
-        SECOND("r6") WEIGHT(w1) LOAD("r5", "r1") FIRST("r5") LOAD("r5", "r3") SECOND("r5")         \
-            WEIGHT(w2) FIRST("r6") LOAD("r6", "r4") SECOND("r6")
-
 #define SATURATE(x, label)                                                                         \
     "sxtb r0, " x "\n\tcmp r0, " x "\n\tbeq " label "f\n\t"                                        \
     "asrs " x ", " x ", #31\n\tmovs r0, #127\n\teors " x ", r0\n" label ":\t"
 
+#define ROW_STRIDE_1(row, w0, w1, w2)                                                              \
+    "mov r0, " row "\n\t"                                                                          \
+    LOAD("r5", "r4") LOAD("r6", "r1")                                                              \
+    WEIGHT(w0) FIRST("r5") SECOND("r6")                                                            \
+    LOAD("r5", "r2")                                                                               \
+    WEIGHT(w1) FIRST("r6") SECOND("r5")                                                            \
+    LOAD("r6", "r3")                                                                               \
+    WEIGHT(w2) FIRST("r5") SECOND("r6")
+
+#define ROW_STRIDE_2(row, w0, w1, w2)                                                              \
+    "mov r0, " row "\n\t"                                                                          \
+    "ldrb r5, [r0]\n\t"                                                                            \
+    "sxtb r5, r5\n\t"                                                                              \
+    LOAD("r6", "r2")                                                                               \
+    WEIGHT(w0) FIRST("r5") SECOND("r6")                                                            \
+    LOAD("r5", "r1")                                                                               \
+    WEIGHT(w1) FIRST("r5") LOAD("r5", "r3") SECOND("r5")                                           \
+    WEIGHT(w2) FIRST("r6") LOAD("r6", "r4") SECOND("r6")
+
+/* Pixel and pair (words 17, 18) and the kernel rows to registers, words 0-16 to the stack. */
 #define SWEEP_BEGIN                                                                                \
-    ".syntax unified\n\tpush {r7}\n\tadds r0, #68\n\tldmia r0!, {r1, r2, r3, r4, r5}\n\t"          \
+    ".syntax unified\n\t"                                                                          \
+    "push {r7}\n\t"                                                                                \
+    "adds r0, #68\n\t"                                                                             \
+    "ldmia r0!, {r1, r2, r3, r4, r5}\n\t"                                                          \
     "mov lr, r2\n\tmov r8, r3\n\tmov r9, r4\n\tmov r10, r5\n\t"                                    \
     "subs r0, #44\n\tldmia r0!, {r2, r3, r4, r5, r6, r7}\n\tpush {r2, r3, r4, r5, r6, r7}\n\t"     \
     "subs r0, #44\n\tldmia r0!, {r3, r4, r5, r6, r7}\n\tpush {r3, r4, r5, r6, r7}\n\t"             \
     "subs r0, #44\n\tldmia r0!, {r2, r3, r4, r5, r6, r7}\n\tpush {r2, r3, r4, r5, r6, r7}\n\t"     \
-    "lsls r2, r1, #1\n\tadds r3, r2, r1\n\t"
+    "lsls r2, r1, #1\n\t"                                                                          \
+    "adds r3, r2, r1\n\t"
 
-#define PAIR_BEGIN "1:\tldr r7, [sp, #36]\n\tmov r11, r7\n\tmov r12, r7\n\t"
+/* bias; three rows; shift, saturate, out; end. */
+#define PAIR(ROW)                                                                                  \
+    "1:\tldr r7, [sp, #36]\n\t"                                                                    \
+    "mov r11, r7\n\t"                                                                              \
+    "mov r12, r7\n\t"                                                                              \
+    ROW("r8", "0", "4", "8")                                                                       \
+    ROW("r9", "12", "16", "20")                                                                    \
+    ROW("r10", "24", "28", "32")                                                                   \
+    "ldr r7, [sp, #40]\n\t"                                                                        \
+    "mov r5, r11\n\tasrs r5, r7\n\t"                                                              \
+    "mov r6, r12\n\tasrs r6, r7\n\t"                                                              \
+    SATURATE("r5", "2")                                                                            \
+    SATURATE("r6", "3")                                                                            \
+    "ldr r0, [sp, #44]\n\t"                                                                        \
+    "strb r5, [r0]\n\tstrb r6, [r0, r1]\n\t"                                                      \
+    "adds r0, r0, r2\n\tstr r0, [sp, #44]\n\t"                                                    \
+    "add r8, lr\n\tadd r9, lr\n\tadd r10, lr\n\t"                                                 \
+    "ldr r7, [sp, #48]\n\tcmp r0, r7\n\tbne 1b\n\t"
 
-#define PAIR_END                                                                                   \
-    "ldr r7, [sp, #40]\n\tmov r5, r11\n\tasrs r5, r7\n\tmov r6, r12\n\tasrs r6, r7\n\t" SATURATE(  \
-        "r5", "2")                                                                                 \
-        SATURATE(                                                                                  \
-            "r6",                                                                                  \
-            "3") "ldr r0, [sp, #44]\n\tstrb r5, [r0]\n\tstrb r6, [r0, r1]\n\tadds r0, r0, r2\n\t"  \
-                 "str r0, [sp, #44]\n\tadd r8, lr\n\tadd r9, lr\n\tadd r10, lr\n\t"                \
-                 "ldr r7, [sp, #48]\n\tcmp r0, r7\n\tbne 1b\n\t"
-
+/* out_skip, row_bytes, in_skip, rows. */
 #define SWEEP_END                                                                                  \
     "ldr r5, [sp, #56]\n\tadds r0, r0, r5\n\tstr r0, [sp, #44]\n\t"                                \
     "ldr r5, [sp, #52]\n\tadds r0, r0, r5\n\tstr r0, [sp, #48]\n\t"                                \
-    "ldr r5, [sp, #60]\n\tadd r8, r5\n\tadd r9, r5\n\tadd r10, r5\n\t"                             \
-    "ldr r5, [sp, #64]\n\tsubs r5, #1\n\tstr r5, [sp, #64]\n\tbne 1b\n\t"                          \
+    "ldr r5, [sp, #60]\n\tadd r8, r5\n\tadd r9, r5\n\tadd r10, r5\n\t"                            \
+    "ldr r5, [sp, #64]\n\tsubs r5, #1\n\tstr r5, [sp, #64]\n\tbne 1b\n\t"                         \
     "add sp, #68\n\tpop {r7}"
+/* clang-format on */
 
 #define SWEEP_CLOBBERS                                                                             \
     "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory"
@@ -75,9 +99,7 @@ typedef struct {
 static void sweep_stride_1(sweep *s)
 {
     register sweep *r0 __asm__("r0") = s;
-    __asm__ volatile(SWEEP_BEGIN "movs r4, #0\n" PAIR_BEGIN ROW_STRIDE_1("r8", "0", "4", "8")
-                         ROW_STRIDE_1("r9", "12", "16", "20") ROW_STRIDE_1("r10", "24", "28", "32")
-                             PAIR_END SWEEP_END
+    __asm__ volatile(SWEEP_BEGIN "movs r4, #0\n" PAIR(ROW_STRIDE_1) SWEEP_END
                      : "+r"(r0)
                      :
                      : SWEEP_CLOBBERS);
@@ -86,9 +108,7 @@ static void sweep_stride_1(sweep *s)
 static void sweep_stride_2(sweep *s)
 {
     register sweep *r0 __asm__("r0") = s;
-    __asm__ volatile(SWEEP_BEGIN "lsls r4, r1, #2\n" PAIR_BEGIN ROW_STRIDE_2("r8", "0", "4", "8")
-                         ROW_STRIDE_2("r9", "12", "16", "20") ROW_STRIDE_2("r10", "24", "28", "32")
-                             PAIR_END SWEEP_END
+    __asm__ volatile(SWEEP_BEGIN "lsls r4, r1, #2\n" PAIR(ROW_STRIDE_2) SWEEP_END
                      : "+r"(r0)
                      :
                      : SWEEP_CLOBBERS);
@@ -99,46 +119,58 @@ static void sweep_stride_2(sweep *s)
 /* Armv7-M and up, stride 1: 53 instructions for a pair, 18 products; stride 2: 56. r0 the sweep;
  * r1-r3 kernel rows; r4, r5 1 and 3 pixels; r6, r8 sums of the two outputs; r9, r10 weights;
  * r11, r12, lr inputs. */
+/* clang-format off */
 #define LOAD(x, offset) "ldrsb " x ", [" offset "]\n\t"
 #define BOTH(x, y, weight) "mla r6, " x ", " weight ", r6\n\tmla r8, " y ", " weight ", r8\n\t"
-
-#define ROW_STRIDE_1(row, w0, load1, w1, load2, w2)                                                \
-    LOAD("r11", row)                                                                               \
-    LOAD("r12", row ", r4")                                                                        \
-    LOAD("lr", row ", r4, lsl #1")                                                                 \
-    BOTH("r11", "r12", w0) LOAD("r11", row ", r5") load1 BOTH("r12", "lr", w1)                     \
-    load2 BOTH("lr", "r11", w2)
-
-#define ROW_STRIDE_2(row, w0, load1, w1, load2, w2)                                                \
-    LOAD("r11", row)                                                                               \
-    LOAD("lr", row ", r4, lsl #1")                                                                 \
-    BOTH("r11", "lr", w0)                                                                          \
-    LOAD("r11", row ", r4")                                                                        \
-    LOAD("r12", row ", r5") load1 BOTH("r11", "r12", w1) LOAD("r11", row ", r4, lsl #2")           \
-        load2 BOTH("lr", "r11", w2)
-
 #define WEIGHTS(place) "ldrd r9, r10, [r0, #" place "]\n\t"
+#define LAST_WEIGHT "ldr r9, [r0, #32]\n\t"
 
+/* next1, next2: load weights before the second and before the third tap. */
+#define ROW_STRIDE_1(row, w0, next1, w1, next2, w2)                                                \
+    LOAD("r11", row) LOAD("r12", row ", r4") LOAD("lr", row ", r4, lsl #1")                        \
+    BOTH("r11", "r12", w0)                                                                         \
+    LOAD("r11", row ", r5")                                                                        \
+    next1 BOTH("r12", "lr", w1)                                                                    \
+    next2 BOTH("lr", "r11", w2)
+
+#define ROW_STRIDE_2(row, w0, next1, w1, next2, w2)                                                \
+    LOAD("r11", row) LOAD("lr", row ", r4, lsl #1")                                                \
+    BOTH("r11", "lr", w0)                                                                          \
+    LOAD("r11", row ", r4") LOAD("r12", row ", r5")                                                \
+    next1 BOTH("r11", "r12", w1)                                                                   \
+    LOAD("r11", row ", r4, lsl #2")                                                                \
+    next2 BOTH("lr", "r11", w2)
+
+/* bias; three rows; shift, saturate, out; end. */
 #define PAIR(ROW, advance)                                                                         \
-    "1:\tldr r6, [r0, #36]\n\tmov r8, r6\n\t" WEIGHTS("0") ROW("r1", "r9", "", "r10",              \
-                                                               WEIGHTS("8"), "r9")                 \
-        ROW("r2", "r10", WEIGHTS("16"), "r9", "", "r10") WEIGHTS("24") ROW(                        \
-            "r3", "r9", "", "r10", "ldr r9, [r0, #32]\n\t",                                        \
-            "r9") "ldrd r9, r10, [r0, #40]\n\tasr r6, r6, r9\n\tasr r8, r8, r9\n\t"                \
-                  "ssat r6, #8, r6\n\tssat r8, #8, r8\n\tstrb r6, [r10]\n\tstrb r8, [r10, r4]\n\t" \
-                  "add r10, r10, r4, lsl #1\n\tstr r10, [r0, #44]\n\t"                             \
-                  "add r1, r1, r4, lsl #" advance "\n\tadd r2, r2, r4, lsl #" advance "\n\t"       \
-                  "add r3, r3, r4, lsl #" advance                                                  \
-                  "\n\tldr r9, [r0, #48]\n\tcmp r10, r9\n\tbne 1b\n\t"
+    "1:\tldr r6, [r0, #36]\n\t"                                                                    \
+    "mov r8, r6\n\t"                                                                               \
+    WEIGHTS("0") ROW("r1", "r9", "", "r10", WEIGHTS("8"), "r9")                                    \
+    ROW("r2", "r10", WEIGHTS("16"), "r9", "", "r10")                                               \
+    WEIGHTS("24") ROW("r3", "r9", "", "r10", LAST_WEIGHT, "r9")                                    \
+    "ldrd r9, r10, [r0, #40]\n\t"                                                                  \
+    "asr r6, r6, r9\n\tssat r6, #8, r6\n\tstrb r6, [r10]\n\t"                                     \
+    "asr r8, r8, r9\n\tssat r8, #8, r8\n\tstrb r8, [r10, r4]\n\t"                                 \
+    "add r10, r10, r4, lsl #1\n\tstr r10, [r0, #44]\n\t"                                          \
+    "add r1, r1, r4, lsl #" advance "\n\t"                                                         \
+    "add r2, r2, r4, lsl #" advance "\n\t"                                                         \
+    "add r3, r3, r4, lsl #" advance "\n\t"                                                         \
+    "ldr r9, [r0, #48]\n\tcmp r10, r9\n\tbne 1b\n\t"
 
 #define SWEEP_BEGIN                                                                                \
-    "ldr r4, [r0, #68]\n\tadd r5, r4, r4, lsl #1\n\tadd r3, r0, #76\n\tldmia r3, {r1, r2, r3}\n"
+    "ldr r4, [r0, #68]\n\t"                                                                        \
+    "add r5, r4, r4, lsl #1\n\t"                                                                   \
+    "add r3, r0, #76\n\t"                                                                          \
+    "ldmia r3, {r1, r2, r3}\n"
 
+/* row_bytes and out_skip; in_skip and rows. */
 #define SWEEP_END                                                                                  \
-    "ldrd r9, r11, [r0, #52]\n\tadd r10, r10, r11\n\tadd r9, r9, r10\n\tstrd r10, r9, [r0, "       \
-    "#44]\n\t"                                                                                     \
-    "ldrd r9, r11, [r0, #60]\n\tadd r1, r1, r9\n\tadd r2, r2, r9\n\tadd r3, r3, r9\n\t"            \
+    "ldrd r9, r11, [r0, #52]\n\t"                                                                  \
+    "add r10, r10, r11\n\tadd r9, r9, r10\n\tstrd r10, r9, [r0, #44]\n\t"                         \
+    "ldrd r9, r11, [r0, #60]\n\t"                                                                  \
+    "add r1, r1, r9\n\tadd r2, r2, r9\n\tadd r3, r3, r9\n\t"                                      \
     "subs r11, r11, #1\n\tstr r11, [r0, #64]\n\tbne 1b"
+/* clang-format on */
 
 #define SWEEP_CLOBBERS                                                                             \
     "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory"
