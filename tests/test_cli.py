@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from sklearn.datasets import load_digits
 
 ROOT = Path(__file__).parents[1]
 
@@ -209,3 +211,56 @@ def test_inspect_lists_every_unsupported_node(tmp_path: Path) -> None:
 
 def test_usage_error_is_2(tmp_path: Path) -> None:
     assert mcuq("compile", cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.emulated
+def test_check_names_the_first_step_that_differs(tmp_path: Path, data: Path) -> None:
+    assert compile_it(tmp_path, network(tmp_path / "net.onnx"), data).returncode == 0
+    good = mcuq("check", "out", "--board", "mps2_an386", "--json", "good.json", cwd=tmp_path)
+    assert good.returncode == 0, good.stderr
+    verdict = json.loads((tmp_path / "good.json").read_text())["boards"]["mps2_an386"]
+    assert verdict["mismatches"] == 0
+    assert verdict["tensors"] == 20
+    wanted = {"vectors", "tensors", "mismatches", "instructions", "flash", "ram", "stack"}
+    assert wanted <= set(verdict)
+    source = tmp_path / "out" / "net_weights.h"
+    source.write_text(
+        re.sub(r"(conv_weights\[\d+\] = \{\n +)-?\d+,", r"\g<1>127,", source.read_text())
+    )
+    bad = mcuq("check", "out", "--board", "mps2_an386", cwd=tmp_path)
+    assert bad.returncode == 1
+    assert "step '/conv' differs first" in bad.stdout
+    assert re.search(r"expected -?\d+, got -?\d+", bad.stdout)
+
+
+@pytest.mark.emulated
+def test_bench_and_run(tmp_path: Path, data: Path) -> None:
+    model = network(tmp_path / "net.onnx")
+    assert compile_it(tmp_path, model, data, "--board", "mps2_an386").returncode == 0
+    done = mcuq("bench", "out", "--why", "--json", "bench.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads((tmp_path / "bench.json").read_text())
+    assert sum(step["instructions"] for step in facts["steps"]) == facts["instructions"] > 0
+    assert {"name", "op", "kernel", "macs", "instructions"} <= set(facts["steps"][0])
+    assert "chosen" in done.stdout
+    again = mcuq("bench", "out", "--json", "again.json", cwd=tmp_path)
+    assert again.returncode == 0
+    assert json.loads((tmp_path / "again.json").read_text()) == facts
+    done = mcuq("run", "out", "--input", f"{data}:x", "-o", "y.npy", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "y.npy").shape == (16, 4, 4, 4)
+
+
+def test_eval_of_the_digits_network(tmp_path: Path) -> None:
+    digits = load_digits()
+    images = (digits.images[:300, None] / 16).astype(np.float32)
+    np.savez(tmp_path / "digits.npz", x=images, y=digits.target[:300])
+    done = compile_it(tmp_path, ROOT / "examples" / "digits.onnx", "digits.npz")
+    assert done.returncode == 0, done.stderr
+    done = mcuq("eval", "out", "--data", "digits.npz", "--json", "eval.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "eval.json").read_text())
+    assert set(found) == {"samples", "float_top1", "int8_top1", "agreement", "sqnr_db"}
+    assert found["samples"] == 300
+    assert found["float_top1"] - found["int8_top1"] <= 0.01
+    assert found["sqnr_db"] > 25

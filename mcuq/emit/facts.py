@@ -123,7 +123,13 @@ class _Writer:
         self.outputs = _ports(graph.outputs, "out", model_id, graph.tensors)
         taken = {p.c_name for p in (*self.inputs, *self.outputs)}
         self.steps = identifiers((s.node.name for s in program.steps), taken)
-        self.tensors = identifiers(plan.tensors)
+        self.tensors = identifiers(
+            plan.tensors, (f"{step}_scratch" for step in self.steps.values())
+        )
+        self.scratch = {
+            index: f"AT_{self.steps[program.steps[index].node.name].upper()}_SCRATCH"
+            for index in plan.scratch
+        }
         self.pointers = self._pointers()
         self.arrays: dict[str, ArrayFacts] = {}
 
@@ -167,7 +173,7 @@ class _Writer:
         out = self.pointers[self.program.root(call.output)]
         arguments.append(f"{out} + {call.out_offset}" if call.out_offset else out)
         if call.scratch:
-            arguments.append(f"arena + {self.plan.scratch[index].offset}")
+            arguments.append(f"arena + {self.scratch[index]}")
         return CallFacts(
             call.params_type,
             params,
@@ -189,6 +195,12 @@ class _Writer:
             f"MCUQ_TRACE_STEP({index}, {pointer}, {out.bytes});",
         )
 
+    def offsets(self) -> tuple[tuple[str, int], ...]:
+        """The arena's constants: one per tensor and scratch buffer."""
+        tensors = ((f"AT_{c.upper()}", self.plan.tensors[n]) for n, c in self.tensors.items())
+        scratch = ((name, self.plan.scratch[index]) for index, name in self.scratch.items())
+        return tuple((name, placed.offset) for name, placed in (*tensors, *scratch))
+
     def rows(self) -> tuple[ArenaRow, ...]:
         tensors = self.program.qgraph.tensors
         placed = [(p, n, _text(tensors[n])) for n, p in self.plan.tensors.items()]
@@ -206,7 +218,6 @@ def model_facts(
     """The facts of one model. ``source`` is the model's file name, ``digest`` its SHA-256."""
     writer = _Writer(program, plan, model_id)
     steps = tuple(writer.step(i, s) for i, s in enumerate(program.steps))
-    offsets = tuple((f"AT_{c.upper()}", plan.tensors[n].offset) for n, c in writer.tensors.items())
     return ModelFacts(
         id=model_id,
         source=comment(source),
@@ -215,7 +226,7 @@ def model_facts(
         outputs=writer.outputs,
         arrays=tuple(writer.arrays.values()),
         arena_rows=writer.rows(),
-        offsets=offsets,
+        offsets=writer.offsets(),
         steps=steps,
         arena=max(plan.size, 1),
         arena_lower_bound=plan.lower_bound,
