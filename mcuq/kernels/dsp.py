@@ -19,7 +19,6 @@ VARIANTS: tuple[Variant, ...] = (
     *dsp_depthwise_conv2d.VARIANTS,
     *dsp_dense.VARIANTS,
     *dsp_elementwise.VARIANTS,
-    *dsp_elementwise.VARIANTS,
     *dsp_pool.VARIANTS,
     *dsp_speed.VARIANTS,
 )

@@ -102,55 +102,6 @@ static inline uint32_t mcuq_dsp_load4(const int8_t *from)
 #endif
 }
 
-/** The halves of sums plus bytes 0 and 2 of x, and plus bytes 1 and 3; without overflow. */
-static inline uint32_t mcuq_dsp_add_even(uint32_t sums, uint32_t x)
-{
-#if MCUQ_DSP_ASM
-    __asm("sxtab16 %0, %0, %1" : "+r"(sums) : "r"(x));
-    return sums;
-#else
-    const uint32_t words = mcuq_dsp_even(x);
-    return ((sums + words) & 0xffffu) | ((sums & 0xffff0000u) + (words & 0xffff0000u));
-#endif
-}
-
-static inline uint32_t mcuq_dsp_add_odd(uint32_t sums, uint32_t x)
-{
-#if MCUQ_DSP_ASM
-    __asm("sxtab16 %0, %0, %1, ror #8" : "+r"(sums) : "r"(x));
-    return sums;
-#else
-    return mcuq_dsp_add_even(sums, x >> 8);
-#endif
-}
-
-/** Both halves limited to 8 bits. */
-static inline uint32_t mcuq_dsp_saturate(uint32_t halves)
-{
-#if MCUQ_DSP_ASM
-    uint32_t y;
-    __asm("ssat16 %0, #8, %1" : "=r"(y) : "r"(halves));
-    return y;
-#else
-    const int32_t low = mcuq_clamp((int16_t)(halves & 0xffffu), -128, 127);
-    const int32_t high = mcuq_clamp((int16_t)(halves >> 16), -128, 127);
-    return ((uint32_t)low & 0xffffu) | ((uint32_t)high << 16);
-#endif
-}
-
-/** The low bytes of the halves of even to to[0] and to[2], of odd to to[1] and to[3]. */
-static inline void mcuq_dsp_store4(int8_t *to, uint32_t even, uint32_t odd)
-{
-    const uint32_t word = (even & 0x00ff00ffu) | ((odd & 0x00ff00ffu) << 8);
-#if MCUQ_DSP_ASM
-    memcpy(to, &word, 4);
-#else
-    for (int i = 0; i < 4; i++) {
-        to[i] = (int8_t)(word >> (8 * i));
-    }
-#endif
-}
-
 /** values[i] limited to [low, high]. 1.75 instructions a value; nothing for [-128, 127]. */
 static inline void mcuq_dsp_clamp(int8_t *values, int32_t count, int32_t low, int32_t high)
 {
