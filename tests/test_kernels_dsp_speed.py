@@ -1,0 +1,82 @@
+"""The kernels that ``prefer="speed"`` may take equal ``run_int``, whatever they spend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kernel_harness import TARGETS, Case, check, one_node
+
+from mcuq.ir import Array, Node
+from mcuq.kernels import dsp_winograd_2x2
+from mcuq.kernels.variant import Variant
+from mcuq.ops import spec
+
+FULL, NARROW = (-128, 127), (-77, 90)
+KINDS = ("any", "extremes", "least")
+WINOGRAD = dsp_winograd_2x2.VARIANTS[0]
+Pads = tuple[int, int, int, int]
+SAME = (1, 1, 1, 1)
+
+
+def values(random: np.random.Generator, shape: tuple[int, ...], kind: str) -> Array:
+    """s8 values: any, or only the extremes, or -128 alone."""
+    if kind == "least":
+        return np.full(shape, -128, np.int8)
+    choices = [-128, 127] if kind == "extremes" else np.arange(-128, 128)
+    return random.choice(np.array(choices, np.int8), shape)
+
+
+def convolution(
+    variant: Variant,
+    index: int,
+    image: tuple[int, int, int],
+    out_c: int,
+    kernel: tuple[int, int] = (3, 3),
+    pads: Pads = SAME,
+    strides: tuple[int, int] = (1, 1),
+    dilations: tuple[int, int] = (1, 1),
+) -> Case:
+    """Random numbers; their kinds, the limits and the overlap by ``index``."""
+    random = np.random.default_rng(index)
+    x = values(random, (1, *image), KINDS[index % 3])
+    w = values(random, (out_c, *kernel, image[2]), KINDS[index % 3])
+    b = random.integers(-20000, 20000, out_c, dtype=np.int32)
+    low, high = NARROW if index % 5 == 0 else FULL
+    attrs = {
+        "strides": strides, "pads": pads, "dilations": dilations, "groups": 1,
+        "pad_value": index % 256 - 128, "shift": tuple(random.integers(5, 16, out_c).tolist()),
+        "out_min": low, "out_max": high,
+    }  # fmt: skip
+    probe = Node("conv2d", "conv2d", ("x", "w", "b"), ("y",), attrs)
+    shape = spec("conv2d").infer(probe, [x.shape, w.shape, b.shape])
+    node, qgraph = one_node("conv2d", attrs, {"x": x}, {"w": w, "b": b}, shape)
+    assert variant.accepts(node, qgraph), attrs
+    over = 0 if index % 2 else None
+    return Case(variant, node, qgraph, {"x": x}, overlap=over,
+                misalign=0 if over is not None else index % 4,
+                label=f"{image} {out_c} {attrs}")  # fmt: skip
+
+
+def winograd_cases() -> Iterator[Case]:
+    """Sizes 1-9 x 1-9, pads 0-2, with 16 to 80 input channels and 4 to 12 outputs."""
+    random = np.random.default_rng(1)
+    index = 0
+    for height in range(1, 10):
+        for width in range(1, 10):
+            pads = tuple(random.integers(0, 3, 4).tolist())
+            if height + pads[0] + pads[2] < 3 or width + pads[1] + pads[3] < 3:
+                pads = SAME
+            channels = 16 * (1 + index % 5)
+            if pads[1] < width + pads[1] + pads[3] - 2:
+                yield convolution(WINOGRAD, index, (height, width, channels), 4 * (1 + index % 3),
+                                  pads=pads)  # fmt: skip
+            index += 1
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
+def test_winograd_2x2(target: str, tmp_path: Path) -> None:
+    check(list(winograd_cases()), TARGETS[target], tmp_path)
