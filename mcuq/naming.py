@@ -22,6 +22,16 @@ RESERVED = frozenset(
     """.split()
 )
 
+# Headers that <stdint.h>, <string.h> or a core's intrinsics may include: the header of a model
+# called like one of them would be found in its place.
+HEADERS = frozenset(
+    """
+    assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign
+    stdarg stdatomic stdbit stdbool stdckdint stddef stdint stdio stdlib stdnoreturn string strings
+    tgmath threads time uchar unistd wchar wctype alloca features ieeefp newlib picolibc reent
+    """.split()
+)
+
 
 def identifier(name: str, fallback: str = "x") -> str:
     """A C identifier that resembles ``name``: lower case, letters, digits and single underscores.
@@ -70,20 +80,26 @@ def comment(text: str) -> str:
 
 
 def model_id(name: str) -> str:
-    """The identifier of a model made from a file name."""
-    return identifier(name, "model")
+    """The identifier of a model made from a file name.
+
+    >>> model_id("KWS v2"), model_id("string"), model_id("mcuq_conv2d")
+    ('kws_v2', 'model_string', 'model_mcuq_conv2d')
+    """
+    word = identifier(name, "model")
+    return word if _is_free(word) else f"model_{word}"
+
+
+def _is_free(name: str) -> bool:
+    """Whether files and symbols that begin with ``name`` collide with nothing."""
+    return name not in RESERVED and name not in HEADERS and not name.startswith("mcuq")
 
 
 def check_id(name: str) -> str:
     """``name`` if it can prefix C symbols, else ``McuqError``."""
-    if (
-        not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", name)
-        or name in RESERVED
-        or name.startswith("mcuq")
-    ):
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", name) or not _is_free(name):
         raise McuqError(
             f"--name {name}",
             "not usable as a prefix of C names",
-            "Use a lower-case letter, then up to 30 letters, digits or underscores, no C keyword",
+            "Use a lower-case letter, then up to 30 letters, digits or underscores, no C word",
         )
     return name

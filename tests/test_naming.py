@@ -45,7 +45,7 @@ def test_comment_is_one_printable_line_that_ends_no_comment(text: str) -> None:
     assert "??" not in shown
 
 
-@pytest.mark.parametrize("name", ["", "1a", "A", "a-b", "int", "mcuq_x", "a" * 32, "a\n"])
+@pytest.mark.parametrize("name", ["", "1a", "A", "a-b", "int", "stdint", "mcuq_x", "a" * 32, "a\n"])
 def test_bad_prefix_is_refused(name: str) -> None:
     with pytest.raises(McuqError, match="not usable as a prefix"):
         check_id(name)
