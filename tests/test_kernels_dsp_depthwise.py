@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,9 @@ from mcuq.ops import spec
 BATCH = 200
 FULL, NARROW = (-128, 127), (-77, 90)
 KINDS = ("any", "extremes", "least")
-KERNEL_3X3 = dsp_depthwise_conv2d.VARIANTS[0]
+KERNEL_3X3, ANY_KERNEL = dsp_depthwise_conv2d.VARIANTS
 Pads = tuple[int, int, int, int]
+Maker = Callable[[np.random.Generator], Iterator[Case]]
 
 
 def values(random: np.random.Generator, shape: tuple[int, ...], kind: str) -> Array:
@@ -88,6 +89,25 @@ def cases_3x3(random: np.random.Generator) -> Iterator[Case]:
         )
 
 
+def cases_any(random: np.random.Generator) -> Iterator[Case]:
+    """Kernels 1-5 x 1-5, all strides, pads below the kernel; and long ones."""
+    channels = itertools.cycle(range(1, 18))
+    shapes = itertools.product(range(1, 6), range(1, 6), (1, 2), (1, 2))
+    for index, (kernel_h, kernel_w, stride_h, stride_w) in enumerate(shapes):
+        kernel, strides = (kernel_h, kernel_w), (stride_h, stride_w)
+        pads = tuple(random.integers(0, kernel * 2).tolist())
+        least = np.maximum(np.array(kernel) - pads[:2], 1)
+        image = (*(least + random.integers(0, 7, 2)).tolist(), next(channels))
+        yield case(ANY_KERNEL, random, image, kernel, strides, pads, index, in_place=index % 2 > 0)
+    for index, length in enumerate((1, 2, 3, 4, 5, 6, 7, 8, 10, 15)):
+        for size, strides in ((length, (1, 1)), (length + 9, (1, 1)), (length + 6, (3, 2))):
+            image = (size, 1 + index % 3, next(channels))
+            yield case(ANY_KERNEL, random, image, (length, 1), strides, index=index, in_place=True)
+    for side in (5, 7):
+        image, pads = (8, 9, 6), (side // 2,) * 4
+        yield case(ANY_KERNEL, random, image, (side, side), (1, 1), pads, side, in_place=True)
+
+
 def test_images_that_may_lie_in_place() -> None:
     random = np.random.default_rng(0)
     rows = (
@@ -95,6 +115,7 @@ def test_images_that_may_lie_in_place() -> None:
         ((96, 96, 8), (2, 2), (0, 0, 1, 1), 0),
         ((6, 6, 8), (1, 1), (2, 2, 2, 2), None),  # more pixels than before
         ((5, 9, 8), (1, 1), (0, 0, 0, 0), 0),
+        ((9, 5, 8), (1, 1), (0, 0, 0, 0), 0),
     )
     for image, strides, pads, gap in rows:
         made = case(KERNEL_3X3, random, image, (3, 3), strides, pads)
@@ -103,7 +124,8 @@ def test_images_that_may_lie_in_place() -> None:
 
 @pytest.mark.emulated
 @pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
-def test_3x3(target: str, tmp_path: Path) -> None:
-    made = list(cases_3x3(np.random.default_rng(5)))
+@pytest.mark.parametrize("make", [cases_3x3, cases_any])
+def test_exact(make: Maker, target: str, tmp_path: Path) -> None:
+    made = list(make(np.random.default_rng(5)))
     for first in range(0, len(made), BATCH):
         check(made[first : first + BATCH], TARGETS[target], tmp_path / str(first))

@@ -14,6 +14,7 @@ from mcuq.qir import QGraph
 LANES = 4  # channels at a time
 _TURN_PAIRS, _TURN_SINGLES = 6, 8
 _SYMBOL_3X3 = "mcuq_depthwise_conv2d_3x3_s8_dsp"
+_SYMBOL_ANY = "mcuq_depthwise_conv2d_s8_dsp"
 
 
 @dataclass(frozen=True)
@@ -45,22 +46,21 @@ class Walk:
     def in_place(self) -> bool:
         """Whether out may lie exactly at in.
 
-        A pixel of the output then lies on one of the input with the same channels, and other
+        Pixel i of the output then lies on pixel i of the input, with the same channels; other
         channels do not matter. A line of outputs is written when all input lines before ``loaded``
-        have been read. Along columns this needs images of one shape; along rows it is enough that
-        the pixels written so far, of all lines, lie on lines that have been read.
+        have been read: its pixels must lie on these, or behind the input.
         """
-        loaded = [
-            line * self.stride_lines - self.pad_lines + self.kernel_lines
-            for line in range(self.out_lines)
-        ]
-        if self.turned:
-            same = (self.in_lines, self.in_steps) == (self.out_lines, self.out_steps)
-            return same and all(end > line for line, end in enumerate(loaded))
-        return all(
-            (line + 1) * self.out_steps <= max(0, min(end, self.in_lines)) * self.in_steps
-            for line, end in enumerate(loaded)
-        )
+        width = self.in_lines if self.turned else self.in_steps
+        for line in range(self.out_lines):
+            steps = np.arange(self.out_steps)
+            rows, columns = (steps, line) if self.turned else (line, steps)
+            pixels = rows * (self.out_lines if self.turned else self.out_steps) + columns
+            pixels = pixels[pixels < self.in_lines * self.in_steps]
+            lines = pixels % width if self.turned else pixels // width
+            loaded = line * self.stride_lines - self.pad_lines + self.kernel_lines
+            if (lines >= loaded).any():
+                return False
+        return True
 
 
 _FIELDS = tuple(Walk.__dataclass_fields__)[1:]
@@ -89,7 +89,7 @@ def _call(node: Node, qgraph: QGraph, symbol: str, walk: Walk, scratch: int) -> 
     weights = qgraph.data(node.inputs[1])
     order = (2, 1, 0) if walk.turned else (2, 0, 1)
     arrays = (
-        ConstArray("weights", "int8_t", np.ascontiguousarray(weights.transpose(order))),
+        ConstArray("weights", "int8_t", np.append(weights.transpose(order), np.zeros(3, np.int8))),
         ConstArray("bias", "int32_t", qgraph.data(node.inputs[2])),
         ConstArray("shift", "int8_t", np.array(node.ints("shift"), np.int8)),
     )
@@ -164,6 +164,67 @@ def _gap_3x3(node: Node, qgraph: QGraph, index: int) -> int | None:
     return _gap(_best_3x3(node, qgraph), index)
 
 
+# ---- any kernel ----
+
+
+def _quads(walk: Walk) -> int:
+    """Groups of four taps of a line of the kernel, from an even or odd step on."""
+    return (walk.kernel_steps + 5) // 4
+
+
+def _words(walk: Walk) -> int:
+    """Words of two neighbours of a line in scratch."""
+    last = (walk.out_steps - 1) * walk.stride_steps // 2
+    if walk.stride_steps == 1:
+        last = 2 * -(-walk.out_steps // 4) - 2
+    return last + 1 + 2 * _quads(walk)
+
+
+def _cost_any(walk: Walk) -> float:
+    quads, lines = _quads(walk), walk.kernel_lines
+    if walk.stride_steps == 1:
+        line = 70 + -(-walk.out_steps // 4) * (29 + lines * (6 + 13 * quads))
+    else:
+        line = 70 + walk.out_steps * (18 + lines * (8 + 6 * quads))
+    unpack = 10 + lines * (15 + 24 * quads)
+    groups = -(-walk.channels // LANES)
+    fill = walk.lines_read * (56 + 14 * _words(walk))
+    store = walk.out_lines * (60 + 2.25 * walk.out_steps)
+    return walk.channels * (unpack + walk.out_lines * line) + groups * (90 + fill + store)
+
+
+def _best_any(node: Node, qgraph: QGraph) -> Walk:
+    return min(walks(window(node, qgraph)), key=lambda w: (not w.in_place(), _cost_any(w)))
+
+
+def _scratch_any(walk: Walk) -> int:
+    taps = 64 * _quads(walk) * (2 * walk.kernel_lines - 1)
+    copy = LANES * walk.in_steps if walk.channels < LANES else 0
+    return taps + 16 * walk.kernel_lines * _words(walk) + 16 * -(-walk.out_steps // 4) + copy
+
+
+def _accepts_any(node: Node, qgraph: QGraph) -> bool:
+    at = window(node, qgraph)
+    dense = all(
+        kernel == 1 or dilation == 1
+        for kernel, dilation in ((at.kernel_h, at.dilation_h), (at.kernel_w, at.dilation_w))
+    )
+    return at.in_c == at.out_c and dense
+
+
+def _lower_any(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    walk = _best_any(node, qgraph)
+    return _call(node, qgraph, _SYMBOL_ANY, walk, _scratch_any(walk))
+
+
+def _cost_of_any(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    return _cost_any(_best_any(node, qgraph))
+
+
+def _gap_any(node: Node, qgraph: QGraph, index: int) -> int | None:
+    return _gap(_best_any(node, qgraph), index)
+
+
 VARIANTS: tuple[Variant, ...] = (
     Variant(
         "depthwise_conv2d",
@@ -173,6 +234,16 @@ VARIANTS: tuple[Variant, ...] = (
         _accepts_3x3,
         frozenset({"dsp"}),
         _gap_3x3,
+        gap_exact=True,
+    ),
+    Variant(
+        "depthwise_conv2d",
+        _SYMBOL_ANY,
+        _lower_any,
+        _cost_of_any,
+        _accepts_any,
+        frozenset({"dsp"}),
+        _gap_any,
         gap_exact=True,
     ),
 )

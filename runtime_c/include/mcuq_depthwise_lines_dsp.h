@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 typedef struct {
-    const int8_t *weights; /* [channels][kernel_lines][kernel_steps] */
+    const int8_t *weights; /* [channels][kernel_lines][kernel_steps], 3 more bytes to be read */
     const int32_t *bias;   /* [channels] */
     const int8_t *shift;   /* [channels] */
     int32_t in_line_pitch, in_step_pitch, out_line_pitch, out_step_pitch;
@@ -31,5 +31,12 @@ typedef struct {
  * + 1; and 4 * in_steps bytes more for fewer than four channels. */
 void mcuq_depthwise_conv2d_3x3_s8_dsp(const mcuq_depthwise_lines_params *p, const int8_t *in,
                                       int8_t *out, void *scratch);
+
+/** Any kernel, strides and pads. With quads = (kernel_steps + 5) / 4, blocks = (out_steps + 3) / 4
+ *  and words = 2 * blocks - 1 + 2 * quads for stride_steps 1, else (out_steps - 1) * stride_steps /
+ *  2 + 1 + 2 * quads, scratch: 64 * quads * (2 * kernel_lines - 1) + 16 * kernel_lines * words + 16
+ *  * blocks bytes; and 4 * in_steps bytes more for fewer than four channels. */
+void mcuq_depthwise_conv2d_s8_dsp(const mcuq_depthwise_lines_params *p, const int8_t *in,
+                                  int8_t *out, void *scratch);
 
 #endif

@@ -4,10 +4,11 @@
  * included: word t = (step 2t, step 2t + 1), as int16. New lines replace the oldest, and the taps
  * turn with them. One LDM loads a word of each of the three lines.
  */
-#include "mcuq_depthwise_lines_dsp.h"
-#include "mcuq_dsp.h"
+#define MCUQ_DSP_LINES 3
+#define MCUQ_DSP_WORD_PITCH "12"
+#include "mcuq_dsp_lines.h"
 
-enum { LINES = 3, LANES = 4, RECORD = 8, TURNS = 3 };
+enum { LINES = MCUQ_DSP_LINES, LANES = MCUQ_DSP_LANES, RECORD = 8, TURNS = 3 };
 
 /* One line of outputs of some channels; the assembly knows this layout.
  * x: [channel][word][line]. out: [step][LANES], at the first channel. records: of each channel, in
@@ -175,92 +176,6 @@ static int32_t is_fast(const uint32_t *records, int32_t count)
     return fast;
 }
 
-/* How a line is brought to scratch; the assembly knows this layout. first: whether the first word
- * is padding and a step; last: whether the last is a step and padding. lane: bytes of a channel.
- * copy: where lines of fewer than LANES channels are spread to LANES bytes a step, or NULL. */
-typedef struct {
-    int32_t pairs;
-    uint32_t pad;
-    int32_t last, lane, first;
-    int32_t before, words, pitch;
-    int8_t *copy;
-} filler;
-
-/* Words of two neighbours of four channels, from the steps at `from` on.
- * 14 instructions for 8 inputs. Registers: 4 data, 5 pointers, 2 pitches, count, pad, flag. */
-#if MCUQ_DSP_ASM
-#define PUT                                                                                        \
-    " pkhbt r6, r4, r5, lsl #16\n pkhtb r7, r5, r4, asr #16\n"                                     \
-    " sxtb16 r4, r6\n sxtb16 r5, r6, ror #8\n sxtb16 r6, r7\n sxtb16 r7, r7, ror #8\n"             \
-    " str r4, [r0], #12\n str r5, [r10], #12\n str r6, [r11], #12\n str r7, [r12], #12\n"
-#define LOAD " ldr r4, [r1]\n ldr r5, [r1, r2]\n add.w r1, r1, r2, lsl #1\n"
-MCUQ_DSP_NAKED static void put_words(MCUQ_DSP_ARGUMENT uint32_t *to,
-                                     MCUQ_DSP_ARGUMENT const int8_t *from,
-                                     MCUQ_DSP_ARGUMENT int32_t pitch,
-                                     MCUQ_DSP_ARGUMENT const filler *job)
-{
-    __asm volatile("push {r4-r11, lr}\n"
-                   " ldmia r3, {r3, r8-r10, lr}\n"
-                   " add r11, r0, r10, lsl #1\n"
-                   " add r12, r11, r10\n"
-                   " add r10, r0\n"
-                   " cmp lr, #0\n"
-                   " beq 1f\n"
-                   " mov r4, r8\n"
-                   " ldr r5, [r1]\n"
-                   " add r1, r2\n" PUT "1:\n"
-                   " lsrs r3, r3, #1\n"
-                   " bcc 2f\n" LOAD PUT "2:\n"
-                   " beq 4f\n"
-                   "3:\n" LOAD PUT LOAD PUT " subs r3, #1\n"
-                   " bne 3b\n"
-                   "4:\n"
-                   " cmp r9, #0\n"
-                   " beq 5f\n"
-                   " ldr r4, [r1]\n"
-                   " mov r5, r8\n" PUT "5:\n"
-                   " pop {r4-r11, pc}\n");
-}
-#else
-static void put_words(uint32_t *to, const int8_t *from, int32_t pitch, const filler *job)
-{
-    const int32_t lane = job->lane / 4;
-    for (int32_t i = -job->first; i < job->pairs + job->last; i++, to += LINES) {
-        const uint32_t a = (i < 0) ? job->pad : mcuq_dsp_load4(from);
-        const int8_t *next = (i < 0) ? from : from + pitch;
-        const uint32_t b = (i == job->pairs) ? job->pad : mcuq_dsp_load4(next);
-        const uint32_t low = mcuq_dsp_low(a, b);
-        const uint32_t high = mcuq_dsp_high(a, b);
-        to[0] = mcuq_dsp_even(low);
-        to[lane] = mcuq_dsp_odd(low);
-        to[2 * lane] = mcuq_dsp_even(high);
-        to[3 * lane] = mcuq_dsp_odd(high);
-        from = next + pitch;
-    }
-}
-#endif
-
-/* The words of a line that begins with `pad_steps` of padding before `steps` steps. */
-static filler make_filler(const mcuq_depthwise_lines_params *p, int32_t words)
-{
-    filler f = {0,     0x01010101u * (uint8_t)p->pad_value,
-                0,     4 * LINES * words,
-                0,     0,
-                words, p->in_step_pitch,
-                NULL};
-    int32_t left = words;
-    int32_t steps = p->in_steps;
-    f.before = (p->pad_steps >> 1 < left) ? p->pad_steps >> 1 : left;
-    left -= f.before;
-    f.first = (p->pad_steps & 1) && left > 0;
-    left -= f.first;
-    steps -= f.first;
-    f.pairs = (steps >> 1 < left) ? steps >> 1 : left;
-    left -= f.pairs;
-    f.last = (steps & 1) && left > 0;
-    return f;
-}
-
 /* Padding in `count` * 12 words. */
 static void fill_all(uint32_t *x, uint32_t word, int32_t count)
 {
@@ -281,75 +196,10 @@ static void fill_all(uint32_t *x, uint32_t word, int32_t count)
     }
 }
 
-static void fill_padding(uint32_t *to, const filler *f, uint32_t word)
-{
-    uint32_t *end = to + LINES * LANES * f->words;
-    for (; to != end; to += LANES * LINES) {
-        to[0] = word;
-        to[LINES] = word;
-        to[2 * LINES] = word;
-        to[3 * LINES] = word;
-    }
-}
-
-/* The steps of a line of fewer than LANES channels, LANES bytes each. */
-static const int8_t *spread(const mcuq_depthwise_lines_params *p, int8_t *to, const int8_t *in)
-{
-    for (int32_t step = 0; step < p->in_steps; step++, in += p->in_step_pitch) {
-        for (int32_t i = 0; i < p->channels; i++) {
-            to[LANES * step + i] = in[i];
-        }
-    }
-    return to;
-}
-
-/* The words of line `line` at `to`, its place among three. */
-static void fill_line(const mcuq_depthwise_lines_params *p, const int8_t *in, const filler *f,
-                      int32_t line, uint32_t *to)
-{
-    if (line < 0 || line >= p->in_lines) {
-        fill_padding(to, f, mcuq_dsp_even(f->pad));
-    } else {
-        const int8_t *from = in + line * p->in_line_pitch;
-        if (f->copy != NULL) {
-            from = spread(p, f->copy, from);
-        }
-        put_words(to + LINES * f->before, from, f->pitch, f);
-    }
-}
-
-/* Lanes skip .. skip + count - 1 of `steps` words to out. 2.25 instructions a word for all four. */
-static inline void store_line(int8_t *out, const int8_t *from, int32_t steps, int32_t pitch,
-                              int32_t skip, int32_t count)
-{
-    if (count == LANES) {
-#if MCUQ_DSP_ASM
-        for (; steps >= 4; steps -= 4) {
-            __asm volatile("ldmia %[from]!, {r4, r5, r6, r8}\n"
-                           " str r4, [%[out]]\n str r5, [%[out], %[pitch]]\n"
-                           " add %[out], %[out], %[pitch], lsl #1\n"
-                           " str r6, [%[out]]\n str r8, [%[out], %[pitch]]\n"
-                           " add %[out], %[out], %[pitch], lsl #1\n"
-                           : [out] "+&r"(out), [from] "+&r"(from)
-                           : [pitch] "r"(pitch)
-                           : "r4", "r5", "r6", "r8", "memory");
-        }
-#endif
-        for (; steps > 0; steps--, from += LANES, out += pitch) {
-            memcpy(out, from, LANES);
-        }
-        return;
-    }
-    for (from += skip; steps > 0; steps--, from += LANES, out += pitch) {
-        for (int32_t i = 0; i < count; i++) {
-            out[i] = from[i];
-        }
-    }
-}
-
 /* All lines of `count` channels, lanes skip .. of those at in; out: of the first of them. */
-static void run_channels(const mcuq_depthwise_lines_params *p, const filler *f, const int8_t *in,
-                         line_job *job, int8_t *out, uint32_t *x, int32_t skip, int32_t count)
+static void run_channels(const mcuq_depthwise_lines_params *p, const mcuq_dsp_filler *f,
+                         const int8_t *in, line_job *job, int8_t *out, uint32_t *x, int32_t skip,
+                         int32_t count)
 {
     const int8_t *bytes = job->out - skip;
     const uint32_t *records = job->records;
@@ -359,7 +209,7 @@ static void run_channels(const mcuq_depthwise_lines_params *p, const filler *f, 
     int32_t slot = 0;
     for (int32_t line = p->out_lines; line > 0; line--) {
         for (; next < end_line; next++) {
-            fill_line(p, in, f, next, x + slot);
+            mcuq_dsp_fill_line(p, in, f, next, x + slot);
             slot = (slot == LINES - 1) ? 0 : slot + 1;
         }
         end_line += p->stride_lines;
@@ -376,7 +226,7 @@ static void run_channels(const mcuq_depthwise_lines_params *p, const filler *f, 
         {
             run_line_any(job, p->out_steps, p->stride_steps, f->words);
         }
-        store_line(out, bytes, p->out_steps, p->out_step_pitch, skip, count);
+        mcuq_dsp_store_line(out, bytes, p->out_steps, p->out_step_pitch, skip, count);
         out += p->out_line_pitch;
     }
 }
@@ -390,7 +240,7 @@ void mcuq_depthwise_conv2d_3x3_s8_dsp(const mcuq_depthwise_lines_params *p, cons
     const int32_t units = single ? p->out_steps : (p->out_steps + 1) >> 1; /* of code */
     const int32_t outputs = single ? units : 2 * units;
     const int32_t turn = single ? TURN_SINGLES : TURN_PAIRS;
-    filler f = make_filler(p, units + 1);
+    mcuq_dsp_filler f = mcuq_dsp_make_filler(p, units + 1, 4 * LINES * (units + 1));
     int8_t *bytes = (int8_t *)(void *)(x + LANES * LINES * f.words);
     if (p->channels < LANES) {
         f.copy = bytes + LANES * outputs;
