@@ -28,7 +28,7 @@ static inline int8_t mcuq_requant_s8(int32_t acc, int32_t shift)
     __asm__("ssat %0, #8, %0" : "+r"(y));
 #else
     if (y != (int8_t)y) {
-        y = (y >> 31) ^ 127;
+        y = (y < 0) ? -128 : 127;
     }
 #endif
     return (int8_t)y;

@@ -107,8 +107,10 @@ void mcuq_conv2d_s8_block(const mcuq_conv2d_block_params *p, const int8_t *in, i
     for (int32_t pixels = p->out_h * p->out_w; pixels > 0; pixels -= 4) {
         const int32_t count = (pixels < 4) ? pixels : 4;
         place at[4];
+        place last = next;
         for (int32_t i = 0; i < 4; i++) {
-            at[i] = (i < count) ? next : at[count - 1];
+            last = (i < count) ? next : last;
+            at[i] = last;
             next.x += p->stride_w;
             if (next.x == end) {
                 next.x = left;
