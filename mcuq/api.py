@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcuq import benchmark, boards, data, emulate, evaluate, preflight, selftest, verify
+from mcuq import benchmark, boards, data, emulate, evaluate, explain, preflight, selftest, verify
 from mcuq.boards import Board
 from mcuq.compiler import Calibration, Compiled, compile_model, load_compiled
 from mcuq.config import Config
@@ -74,6 +74,14 @@ class Model:
         return evaluate.evaluate(
             made.graph, made.qgraph, data.from_arrays(inputs, made.graph), labels
         )
+
+    def explain(
+        self, inputs: Inputs | None = None, progress: Progress = silent
+    ) -> explain.Explanation:
+        """Where accuracy is lost, by layer and cause; on the calibration rows by default."""
+        made = self.compiled.bundle
+        feeds = None if inputs is None else data.from_arrays(inputs, made.graph)
+        return explain.explain(made, feeds, progress)
 
     def run(self, board: AnyBoard, inputs: Inputs, progress: Progress = silent) -> dict[str, Array]:
         """The outputs by name, as reals in the model's own layout, that an emulated board gives."""

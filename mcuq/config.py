@@ -2,6 +2,7 @@
 
 [quantize]
 ranges = "mse"
+fracs = { "conv1_out" = 4 }  # set by hand, by tensor name
 
 [input.image]
 kind = "u8"                  # the firmware passes raw sensor bytes
@@ -41,7 +42,7 @@ class Config:
 
 
 _INPUT_KEYS = ("kind", "mean", "std", "layout")
-_QUANTIZE_KEYS = ("ranges", "effort", "seed")
+_QUANTIZE_KEYS = ("ranges", "effort", "seed", "fracs")
 _CHOICES = {
     "kind": ("u8", "s8"),
     "layout": ("nhwc", "nchw"),
@@ -71,6 +72,9 @@ def parse(table: Mapping[str, Any], thing: str) -> Config:
     seed = quantize.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         faults.append(McuqError(thing, "quantize.seed is not a whole number >= 0"))
+    for name, frac in _table(thing, "quantize.fracs", quantize.get("fracs", {}), faults).items():
+        if not isinstance(frac, int) or isinstance(frac, bool):
+            faults.append(McuqError(thing, f"quantize.fracs.{name} is not a whole number"))
     described = {name: _input(thing, name, value, faults) for name, value in inputs.items()}
     raise_all(faults)
     return Config(described, quantize)

@@ -1,0 +1,90 @@
+"""The command explain: where the integer network loses accuracy, and what to do about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("folder", type=click.Path())
+@click.option("--data", help="Inputs: FILE.npz or FILE.npy; default: the calibration rows.")
+@click.option("--json", "json_path", type=click.Path(), help="Write the result as JSON.")
+def explain(folder: str, data: str | None, json_path: str | None) -> None:
+    """Show where a compiled model loses accuracy, by layer and cause, with the cheapest fix.
+
+    Also written into report.json of the folder, as "explain".
+    """
+    from mcuq import bundle
+    from mcuq.cli.show import progress, write_json
+    from mcuq.data import load
+    from mcuq.explain import explain as run_explain
+
+    made = bundle.load(Path(folder))
+    feeds = load(data, made.graph) if data else None
+    with progress(f"explain {folder}") as report:
+        result = run_explain(made, feeds, report)
+    _show_layers(result)
+    _show_steps(result)
+    _show_fixes(result)
+    facts = result.to_json()
+    _add_to_report(Path(folder) / "report.json", facts)
+    write_json(json_path, facts)
+
+
+def _show_layers(result: Any) -> None:
+    from mcuq.cli.show import say, table
+    from mcuq.explain import CAUSES
+
+    rows = [
+        (
+            *(x.name, x.op, x.frac, f"{x.sqnr_db:.1f}", f"{x.cosine:.5f}"),
+            *(_percent(x.clipped), _percent(x.used)),
+            *(_percent(result.share(x, cause)) for cause in CAUSES),
+        )
+        for x in result.layers
+    ]
+    columns = (
+        *("layer", "op", "#frac", "#SQNR dB", "#cosine", "#clipped", "#range used"),
+        *(f"#noise: {cause}" for cause in CAUSES),
+    )
+    table("", columns, rows)
+    say(f"output: {result.output_sqnr_db:.2f} dB SQNR over {result.rows} rows")
+
+
+def _show_steps(result: Any) -> None:
+    from mcuq.cli.show import table
+
+    rows = [
+        (s["step"], s["before_db"], s["after_db"], "kept" if s["kept"] else "not kept")
+        for s in result.steps
+    ]
+    if rows:
+        table("", ("step of the quantization", "#dB before", "#dB after", ""), rows)
+
+
+def _show_fixes(result: Any) -> None:
+    from mcuq.cli.show import say
+
+    for line in result.advice:
+        say(f"note: {line}")
+    for fix in result.fixes:
+        gain = "" if fix.gain_db is None else f", +{fix.gain_db:.2f} dB"
+        price = f" ({fix.price})" if fix.price else ""
+        say(f"{fix.layer} ({fix.cause}): {fix.text}{gain}{price}")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _add_to_report(path: Path, facts: dict[str, Any]) -> None:
+    import json
+
+    from mcuq.folder import write_file
+
+    if path.is_file():
+        report = json.loads(path.read_text())
+        write_file(path, (json.dumps({**report, "explain": facts}, indent=2) + "\n").encode())
