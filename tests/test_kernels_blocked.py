@@ -104,11 +104,12 @@ def conv_cases(random: np.random.Generator) -> Iterator[Case]:
             NARROW if index % 5 == 0 else FULL, overlap, 0 if overlap == 0 else index % 4,
             groups=1, **attrs,
         )  # fmt: skip
-    for in_c in range(1, 18):
-        yield case(make, random, (1, 5, 3, in_c), (3, 1, 1, in_c), groups=1, **window())
+    for in_c, kernel, stride in itertools.product(range(1, 18), range(1, 6), (1, 2)):
+        pads = tuple(int(p) for p in random.integers(0, kernel, 4))
+        size = tuple(int(n) for n in random.integers(kernel, kernel + 3, 2))
         yield case(
-            make, random, (1, 6, 7, in_c), (5, 3, 3, in_c), overlap=0, groups=1,
-            **window((1, 1), (1, 1, 1, 1)),
+            CONV2D, random, (1, *size, in_c), (int(random.integers(1, 7)), kernel, kernel, in_c),
+            overlap=(None, 0)[in_c % 2], groups=1, **window((stride, stride), pads),
         )  # fmt: skip
     dilated = window((1, 2), (2, 3, 2, 3), (2, 3), 7)
     yield case(make, random, (1, 9, 11, 3), (4, 3, 3, 3), groups=1, **dilated)
