@@ -24,8 +24,8 @@ enum { BLOCK = 8 };
     LOAD " sxtb16 r6, r4\n sxtb16 r8, r4, ror #8\n sxtab16 r6, r6, r5\n"                           \
          " sxtab16 r8, r8, r5, ror #8\n mul r6, r6, %[scale]\n mul r8, r8, %[scale]\n"             \
          " qadd16 r6, r6, %[bias]\n qadd16 r8, r8, %[bias]\n" STORE
-static void add_equal(const int8_t *a, const int8_t *b, int8_t *out, const int8_t *end,
-                      int32_t scale, uint32_t bias)
+static __attribute__((noinline)) void add_equal(const int8_t *a, const int8_t *b, int8_t *out,
+                                                const int8_t *end, int32_t scale, uint32_t bias)
 {
     __asm volatile(BEGIN EQUAL EQUAL END
                    : [a] "+&r"(a), [b] "+&r"(b), [out] "+&r"(out)
@@ -52,14 +52,14 @@ static void add_equal(const int8_t *a, const int8_t *b, int8_t *out, const int8_
                      [bias_a] "r"(p->bias_a), [bias_b] "r"(p->bias_b)                              \
                    : "r4", "r5", "r6", "r8", "r9", "cc", "memory")
 
-static void add_apart(const mcuq_add_dsp_params *p, const int8_t *a, const int8_t *b, int8_t *out,
-                      const int8_t *end)
+static __attribute__((noinline)) void add_apart(const mcuq_add_dsp_params *p, const int8_t *a,
+                                                const int8_t *b, int8_t *out, const int8_t *end)
 {
     ADD_APART("");
 }
 
-static void add_quarter(const mcuq_add_dsp_params *p, const int8_t *a, const int8_t *b, int8_t *out,
-                        const int8_t *end)
+static __attribute__((noinline)) void add_quarter(const mcuq_add_dsp_params *p, const int8_t *a,
+                                                  const int8_t *b, int8_t *out, const int8_t *end)
 {
     ADD_APART(DOUBLE DOUBLE);
 }
