@@ -13,6 +13,7 @@ from kernel_harness import ROOT, TARGETS, Case, check, one_node, render
 
 from mcuq.ir import Array, Node
 from mcuq.kernels import blocked
+from mcuq.kernels.blocked_conv2d import extra_pairs, group_weights
 from mcuq.kernels.variant import Variant
 from mcuq.ops import spec
 
@@ -164,6 +165,26 @@ def dense_cases(random: np.random.Generator) -> Iterator[Case]:
         limits = NARROW if index % 5 == 0 else FULL
         yield case(variant, random, (1, in_len), (out_len, in_len), kind, limits, None, index % 4)
     yield case(DENSE_8, random, (1, 641), (24, 641), "extremes")
+
+
+@pytest.mark.parametrize("kind", ["any", "extremes", "least"])
+def test_groups_and_extras_add_up_to_the_weights(kind: str, random: np.random.Generator) -> None:
+    rows = signed(random, (5, 1003), kind)
+    kept, extra = group_weights(rows)
+    assert kept.shape == (5, 1004)
+    assert np.abs(kept.astype(np.int32)).reshape(-1, 4).sum(1).max() <= 255
+    whole = kept.astype(np.int32)
+    for row, pairs in enumerate(map(extra_pairs, extra)):
+        tap = 0
+        for on, weight in pairs:
+            tap += on
+            whole[row, tap] += np.array(weight).astype(np.uint8).view(np.int8)
+    np.testing.assert_array_equal(whole[:, :1003], rows)
+    assert not whole[:, 1003:].any()
+
+
+def test_extras_far_apart_are_reached_by_steps_of_a_byte() -> None:
+    assert extra_pairs([(3, -1), (600, 9)]) == [(3, 255), (255, 0), (255, 0), (87, 9)]
 
 
 MAKERS = [conv_cases, depthwise_cases, depthwise_3x3_cases, dense_cases]
