@@ -345,6 +345,12 @@ def _accepts_quad(node: Node, qgraph: QGraph) -> bool:
     return aligned and s.in_c == s.out_c and s.in_c % 4 == 0 and _fits(node, qgraph, 4)
 
 
+def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
+    """Exactly in place: a channel is written when all of it was copied."""
+    s = sizes_of(node, qgraph)
+    return 0 if s.in_c == s.out_c else None
+
+
 VARIANTS = (
     Variant(
         "depthwise_conv2d",
@@ -353,6 +359,8 @@ VARIANTS = (
         lambda node, qgraph, cpu: _best(node, qgraph, 4).cost(),
         _accepts_quad,
         NEEDS,
+        _gap,
+        gap_exact=True,
     ),
     Variant(
         "depthwise_conv2d",
@@ -361,5 +369,7 @@ VARIANTS = (
         lambda node, qgraph, cpu: _best(node, qgraph, 1).cost(),
         lambda node, qgraph: _fits(node, qgraph, 1),
         NEEDS,
+        _gap,
+        gap_exact=True,
     ),
 )

@@ -28,7 +28,7 @@ typedef struct {
     int16_t out_h, out_w, out_c;
     int16_t pad_top, pad_left;
     int16_t plane_w, plane_bytes; /* pixels of a row, bytes of the plane */
-    int16_t copy_h, copy_w; /* what is read of the input; one long row where rows join */
+    int16_t copy_h, copy_w;       /* what is read of the input; one long row where rows join */
     int16_t spread, vectors, vector_step, sub_step;
     int16_t blocks, lines;      /* blocks of a line that hold outputs; lines */
     int16_t lines_at_once;      /* whose sums are kept */
@@ -40,12 +40,13 @@ typedef struct {
     int8_t out_range[2]; /* the least and the greatest output */
 } mcuq_depthwise_conv2d_mve_params;
 
-/** Any channels. scratch: weight vectors, sums, plane. */
+/** Any channels. scratch: weight vectors, sums, plane. If in_c = out_c, out may be in: a channel is
+ *  written when all of it was copied. */
 void mcuq_depthwise_conv2d_s8_mve(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *in,
                                   int8_t *out, void *scratch);
 
 /** in_c = out_c, a multiple of 4; in and out are word-aligned. scratch: weight vectors and sums of
- *  four channels, and their plane, [row][pixel][4]. */
+ *  four channels, and their plane, [row][pixel][4]. Out may be in. */
 void mcuq_depthwise_conv2d_quad_s8_mve(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *in,
                                        int8_t *out, void *scratch);
 

@@ -1,4 +1,4 @@
-/* mcuq_mve_plane.h: what the Helium depthwise kernels share; on other cores, plain C.
+/* mcuq_mve_plane.h: what the Helium depthwise kernels share, and its twin in C.
  *
  * A channel's vectors lie in scratch: [16] tap offsets, [vectors][16] weights, [4] bias words.
  */
@@ -6,11 +6,10 @@
 #define MCUQ_MVE_PLANE_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "mcuq_depthwise_conv2d_mve.h"
 #include "mcuq_requant.h"
-
-#if defined(__ARM_FEATURE_MVE)
 
 /** Bytes of a channel's vectors. */
 static inline int32_t mcuq_mve_vector_bytes(const mcuq_depthwise_conv2d_mve_params *p)
@@ -23,6 +22,8 @@ static inline int32_t mcuq_mve_line_bytes(const mcuq_depthwise_conv2d_mve_params
 {
     return 32 * ((p->blocks + 1) / 2);
 }
+
+#if defined(__ARM_FEATURE_MVE)
 
 /** The vectors of `channels` channels from c on: weights by a gather from the taps, where lanes
  *  without one read the zero behind the last tap. */
@@ -148,33 +149,63 @@ static inline void mcuq_mve_lines(const mcuq_depthwise_conv2d_mve_params *p, con
 
 #else
 
-/** One output: the sum over the taps of output channel c, with its first tap at (row, column). */
-static inline int32_t mcuq_mve_plain_taps(const mcuq_depthwise_conv2d_mve_params *p,
-                                          const int8_t *in, int32_t row, int32_t column, int32_t c)
+static inline void mcuq_mve_spread(const mcuq_depthwise_conv2d_mve_params *p, int32_t c,
+                                   int8_t *vectors, int32_t channels)
 {
-    const int32_t taps = p->kernel_h * p->kernel_w;
-    const int32_t from = c / (p->out_c / p->in_c);
-    int32_t acc = p->bias[c];
-    for (int32_t i = 0; i < taps; i++) {
-        const int32_t y = row + i / p->kernel_w * p->dilation_h;
-        const int32_t x = column + i % p->kernel_w * p->dilation_w;
-        const int inside = y >= 0 && y < p->in_h && x >= 0 && x < p->in_w;
-        const int32_t value = inside ? in[(y * p->in_w + x) * p->in_c + from] : p->pad_value;
-        acc += p->weights[c * (taps + 1) + i] * value;
+    for (const int32_t end = c + channels; c < end; c++) {
+        const int8_t *const weights = p->weights + c * (p->kernel_h * p->kernel_w + 1);
+        memcpy(vectors, p->lanes, 16);
+        vectors += 16;
+        for (int32_t lane = 16; lane < 16 + 16 * p->vectors; lane++) {
+            *vectors++ = weights[p->lanes[lane]];
+        }
+        for (int32_t i = 0; i < 4; i++, vectors += 4) {
+            memcpy(vectors, p->bias + c, 4);
+        }
+    }
+}
+
+/** The products of one gather and one weight vector. */
+static inline int32_t mcuq_mve_gathered(const mcuq_depthwise_conv2d_mve_params *p,
+                                        const int8_t *plane, const int8_t *weights)
+{
+    int32_t sum = 0;
+    for (int32_t lane = 0; lane < 16; lane++) {
+        sum += plane[p->lanes[lane]] * weights[lane];
+    }
+    return sum;
+}
+
+/** Output `index` of a block. */
+static inline int32_t mcuq_mve_output(const mcuq_depthwise_conv2d_mve_params *p,
+                                      const int8_t *plane, const int8_t *vectors, int32_t index)
+{
+    const int8_t *const weights = vectors + 16;
+    int32_t acc;
+    memcpy(&acc, weights + 16 * p->vectors, 4);
+    if (p->spread > 1) {
+        plane += index / p->spread * p->sub_step;
+        return acc + mcuq_mve_gathered(p, plane, weights + index % p->spread * 16);
+    }
+    for (int32_t v = 0; v < p->vectors; v++) {
+        const int8_t *const from = plane + index * p->sub_step + v * p->vector_step;
+        acc += mcuq_mve_gathered(p, from, weights + 16 * v);
     }
     return acc;
 }
 
-/** The whole depthwise convolution from weights as the MVE kernels take them. */
-static inline void mcuq_mve_plain_depthwise(const mcuq_depthwise_conv2d_mve_params *p,
-                                            const int8_t *in, int8_t *out)
+static inline void mcuq_mve_lines(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *plane,
+                                  const int8_t *vectors, int32_t *acc, int32_t lines,
+                                  int32_t channels)
 {
-    for (int32_t i = 0; i < p->out_h * p->out_w; i++) {
-        const int32_t row = i / p->out_w * p->stride_h - p->pad_top;
-        const int32_t column = i % p->out_w * p->stride_w - p->pad_left;
-        for (int32_t c = 0; c < p->out_c; c++) {
-            const int32_t acc = mcuq_mve_plain_taps(p, in, row, column, c);
-            *out++ = mcuq_requant(acc, -p->minus_shift[c], p->out_range[0], p->out_range[1]);
+    const int32_t blocks = (p->blocks + 1) / 2 * 2;
+    for (int32_t c = 0; c < channels; c++, vectors += mcuq_mve_vector_bytes(p)) {
+        for (int32_t block = 0; block < lines * blocks; block++) {
+            const int8_t *const from =
+                plane + c + block / blocks * p->in_across + block % blocks * p->in_step;
+            for (int32_t index = 0; index < 4; index++) {
+                *acc++ = mcuq_mve_output(p, from, vectors, index);
+            }
         }
     }
 }

@@ -91,6 +91,38 @@ static void store_line(const mcuq_depthwise_conv2d_mve_params *p, const int32_t 
                    : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "r4", "lr", "cc", "memory");
 }
 
+#else
+
+static void load_plane(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *in, int8_t *plane)
+{
+    plane += 4 * (p->pad_top * p->plane_w + p->pad_left);
+    for (int32_t y = 0; y < p->copy_h; y++) {
+        for (int32_t x = 0; x < p->copy_w; x++) {
+            memcpy(plane + 4 * (y * p->plane_w + x), in + (y * p->in_w + x) * p->in_c, 4);
+        }
+    }
+}
+
+static void store_line(const mcuq_depthwise_conv2d_mve_params *p, const int32_t *acc,
+                       int32_t acc_step, int32_t shifts, uint32_t masks, int8_t *out)
+{
+    const uint32_t *const lanes = p->out_lanes;
+    int8_t minus_shift[4];
+    memcpy(minus_shift, &shifts, 4);
+    for (int32_t block = 0; block < p->blocks; block++, acc += 4, out += p->out_step) {
+        const uint32_t mask = (block == p->blocks - 1) ? masks >> 16 : masks;
+        for (int32_t i = 0; i < 16; i++) {
+            if ((mask >> (i & ~3) & 1) != 0) {
+                const int32_t sum = acc[i % 4 * acc_step + i / 4];
+                out[lanes[i / 4] + (uint32_t)i % 4] =
+                    mcuq_requant(sum, -minus_shift[i % 4], p->out_range[0], p->out_range[1]);
+            }
+        }
+    }
+}
+
+#endif
+
 /** Four channels from their plane. */
 static void run_quad(const mcuq_depthwise_conv2d_mve_params *p, int32_t shifts, const int8_t *plane,
                      const int8_t *vectors, int32_t *acc, int8_t *out)
@@ -126,14 +158,3 @@ void mcuq_depthwise_conv2d_quad_s8_mve(const mcuq_depthwise_conv2d_mve_params *p
         run_quad(p, shifts, plane, vectors, (int32_t *)(void *)acc, out + c);
     }
 }
-
-#else
-
-void mcuq_depthwise_conv2d_quad_s8_mve(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *in,
-                                       int8_t *out, void *scratch)
-{
-    (void)scratch;
-    mcuq_mve_plain_depthwise(p, in, out);
-}
-
-#endif

@@ -63,6 +63,36 @@ static void store_line(const mcuq_depthwise_conv2d_mve_params *p, const int32_t 
         : "q0", "q1", "q4", "q5", "q6", "lr", "cc", "memory");
 }
 
+#else
+
+static void load_plane(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *in, int8_t *plane)
+{
+    plane += p->pad_top * p->plane_w + p->pad_left;
+    for (int32_t y = 0; y < p->copy_h; y++) {
+        for (int32_t x = 0; x < p->copy_w; x++) {
+            plane[y * p->plane_w + x] = in[(y * p->in_w + x) * p->in_c];
+        }
+    }
+}
+
+static void store_line(const mcuq_depthwise_conv2d_mve_params *p, const int32_t *acc,
+                       int32_t minus_shift, const uint16_t *masks, int8_t *out)
+{
+    const uint16_t *const lanes = p->out_lanes;
+    const int32_t pairs = (p->blocks + 1) / 2;
+    for (int32_t pair = 0; pair < pairs; pair++, acc += 8, out += p->out_step) {
+        const int32_t mask = masks[pair == pairs - 1];
+        for (int32_t lane = 0; lane < 8; lane++) {
+            if ((mask >> 2 * lane & 1) != 0) {
+                out[lanes[lane]] = mcuq_requant(acc[lane % 2 * 4 + lane / 2], -minus_shift,
+                                                p->out_range[0], p->out_range[1]);
+            }
+        }
+    }
+}
+
+#endif
+
 /** One output channel from its plane. */
 static void run_channel(const mcuq_depthwise_conv2d_mve_params *p, int32_t minus_shift,
                         const int8_t *plane, const int8_t *vectors, int32_t *acc, int8_t *out)
@@ -99,14 +129,3 @@ void mcuq_depthwise_conv2d_s8_mve(const mcuq_depthwise_conv2d_mve_params *p, con
         run_channel(p, p->minus_shift[c], plane, vectors, (int32_t *)(void *)acc, out++);
     }
 }
-
-#else
-
-void mcuq_depthwise_conv2d_s8_mve(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *in,
-                                  int8_t *out, void *scratch)
-{
-    (void)scratch;
-    mcuq_mve_plain_depthwise(p, in, out);
-}
-
-#endif
