@@ -10,12 +10,13 @@ import pytest
 from kernel_harness import TARGETS, Case, check, one_node
 
 from mcuq.ir import Array, Node
-from mcuq.kernels import dsp_winograd_2x2
+from mcuq.kernels import dsp_wide, dsp_winograd_2x2
 from mcuq.kernels.variant import Variant
 from mcuq.ops import spec
 
 FULL, NARROW = (-128, 127), (-77, 90)
 KINDS = ("any", "extremes", "least")
+WIDE = dsp_wide.VARIANTS[0]
 WINOGRAD = dsp_winograd_2x2.VARIANTS[0]
 Pads = tuple[int, int, int, int]
 SAME = (1, 1, 1, 1)
@@ -74,6 +75,41 @@ def winograd_cases() -> Iterator[Case]:
                 yield convolution(WINOGRAD, index, (height, width, channels), 4 * (1 + index % 3),
                                   pads=pads)  # fmt: skip
             index += 1
+
+
+def wide_cases() -> Iterator[Case]:
+    """Kernels 1-4 x 1-3, channels 1-17, strides and dilations 1-2, pads 0-2; long sums."""
+    random = np.random.default_rng(2)
+    index = 0
+    for kernel_h in range(1, 5):
+        for kernel_w in range(1, 4):
+            for channels in range(1, 18):
+                index += 1
+                pads = tuple(random.integers(0, 3, 4).tolist())
+                strides = (1 + index % 2, 1 + index // 2 % 2)
+                dilations = (1 + index // 3 % 2, 1 + index // 5 % 2)
+                size = tuple(
+                    (1 + d * (k - 1) + random.integers(0, 4))
+                    for k, d in zip((kernel_h, kernel_w), dilations, strict=True)
+                )
+                yield convolution(
+                    WIDE,
+                    index,
+                    (*map(int, size), channels),
+                    4 * (1 + index % 3),
+                    (kernel_h, kernel_w),
+                    pads,
+                    strides,
+                    dilations,
+                )
+    for index, channels in enumerate((31, 63, 64, 65, 128, 129, 192, 260)):
+        yield convolution(WIDE, index, (3, 3, channels), 4, (1, 1), (0, 0, 0, 0))
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
+def test_wide(target: str, tmp_path: Path) -> None:
+    check(list(wide_cases()), TARGETS[target], tmp_path)
 
 
 @pytest.mark.emulated
