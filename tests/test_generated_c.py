@@ -165,6 +165,17 @@ def test_the_makefile_builds_with_a_cross_compiler(tmp_path: Path) -> None:
     assert re.search(r" T digits_run$", symbols, re.MULTILINE)
 
 
+@pytest.mark.emulated
+@pytest.mark.parametrize("level", ["-O0", "-Og", "-Os"])
+@pytest.mark.parametrize("name", ["mps2_an385_m0", "mps2_an386", "mps3_an547"])
+def test_every_kernel_builds_at_every_level(name: str, level: str, tmp_path: Path) -> None:
+    """Assembly needs registers, of which less optimization leaves fewer."""
+    folder = ROOT / "runtime_c"
+    command = ["arm-none-eabi-gcc", *boards.load(name).flags, "-std=c99", level]
+    files = sorted((folder / "src").glob("*.c"))
+    c_programs.run([*command, f"-I{folder / 'include'}", "-c", *files], tmp_path)
+
+
 def test_the_cmake_file_builds_the_library(tmp_path: Path) -> None:
     """It names the Makefile's sources, all of them; where CMake is installed, it builds them."""
     files = digits().files
