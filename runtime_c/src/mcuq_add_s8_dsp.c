@@ -11,57 +11,60 @@
 #if MCUQ_DSP_ASM
 enum { BLOCK = 8 };
 
-/* GE = 1010, for the stores. */
-#define BEGIN " mov r4, #0xff00ff00\n uadd8 r4, r4, r4\n1:\n"
-#define LOAD " ldr r4, [%[a]], #4\n ldr r5, [%[b]], #4\n"
-/* Bits 8-15 of both lanes of r6 (elements 0, 2) and r8 (1, 3). */
-#define STORE " lsr r6, r6, #8\n sel r6, r8, r6\n str r6, [%[out]], #4\n"
-#define END " cmp %[out], %[end]\n bne 1b\n"
+/* The assembly knows this layout. */
+typedef struct {
+    const int8_t *end; /* of out */
+    int32_t scale_a, scale_b;
+    uint32_t bias_a, bias_b;
+} add_job;
 
-/* Both scales equal: lanes (a + b) * scale, then bias. A high lane is up to scale - 1 too large.
- * 13 instructions for 4 elements. Registers: 4 data, 3 pointers, end, 2 constants. */
+/* r0 a, r1 b, r2 out, r3 its end, r4-r7 scales and biases, r8-r12 data. GE = 1010, for the stores.
+ */
+#define ADD(four)                                                                                  \
+    "push {r4-r11, lr}\n ldmia r3, {r3-r7}\n mov r8, #0xff00ff00\n uadd8 r8, r8, r8\n"             \
+    "1:\n" four four " cmp r2, r3\n bne 1b\n pop {r4-r11, pc}\n"
+#define LOAD " ldr r8, [r0], #4\n ldr r9, [r1], #4\n"
+/* Bits 8-15 of both lanes of r10 (elements 0, 2) and r11 (1, 3). */
+#define STORE " lsr r10, r10, #8\n sel r10, r11, r10\n str r10, [r2], #4\n"
+
+/* Both scales equal: lanes (a + b) * scale_a, then bias_a. A high lane is up to scale_a - 1 too
+ * large. 13 instructions for 4 elements. */
 #define EQUAL                                                                                      \
-    LOAD " sxtb16 r6, r4\n sxtb16 r8, r4, ror #8\n sxtab16 r6, r6, r5\n"                           \
-         " sxtab16 r8, r8, r5, ror #8\n mul r6, r6, %[scale]\n mul r8, r8, %[scale]\n"             \
-         " qadd16 r6, r6, %[bias]\n qadd16 r8, r8, %[bias]\n" STORE
-static __attribute__((noinline)) void add_equal(const int8_t *a, const int8_t *b, int8_t *out,
-                                                const int8_t *end, int32_t scale, uint32_t bias)
+    LOAD " sxtb16 r10, r8\n sxtb16 r11, r8, ror #8\n sxtab16 r10, r10, r9\n"                       \
+         " sxtab16 r11, r11, r9, ror #8\n mul r10, r10, r4\n mul r11, r11, r4\n"                   \
+         " qadd16 r10, r10, r6\n qadd16 r11, r11, r6\n" STORE
+MCUQ_DSP_NAKED static void add_equal(MCUQ_DSP_ARGUMENT const int8_t *a,
+                                     MCUQ_DSP_ARGUMENT const int8_t *b,
+                                     MCUQ_DSP_ARGUMENT int8_t *out,
+                                     MCUQ_DSP_ARGUMENT const add_job *job)
 {
-    __asm volatile(BEGIN EQUAL EQUAL END
-                   : [a] "+&r"(a), [b] "+&r"(b), [out] "+&r"(out)
-                   : [end] "r"(end), [scale] "r"(scale), [bias] "r"(bias)
-                   : "r4", "r5", "r6", "r8", "cc", "memory");
+    __asm volatile(ADD(EQUAL));
 }
 
 /* Lanes (a + 128) * scale_a + bias_a, the same of b, and their sum. bias_a and bias_b are words of
  * a low and 2^16 times a high number. Then the high lane lacks 1 where the low one is negative;
  * with 1 more in both high numbers, the sum is up to 2 too large.
- * 17 instructions for 4 elements, 21 if the sums are doubled twice. Registers: 5 data, 3 pointers,
- * end, 4 constants. */
+ * 17 instructions for 4 elements, 21 if the sums are doubled twice. */
 #define APART(after)                                                                               \
-    LOAD " eor r4, r4, #0x80808080\n eor r5, r5, #0x80808080\n"                                    \
-         " uxtb16 r6, r4\n uxtb16 r9, r5\n mla r6, r6, %[scale_a], %[bias_a]\n"                    \
-         " mla r9, r9, %[scale_b], %[bias_b]\n uxtb16 r8, r4, ror #8\n uxtb16 r5, r5, ror #8\n"    \
-         " qadd16 r6, r6, r9\n mla r8, r8, %[scale_a], %[bias_a]\n"                                \
-         " mla r5, r5, %[scale_b], %[bias_b]\n qadd16 r8, r8, r5\n" after STORE
-#define DOUBLE " qadd16 r6, r6, r6\n qadd16 r8, r8, r8\n"
-#define ADD_APART(after)                                                                           \
-    __asm volatile(BEGIN APART(after) APART(after) END                                             \
-                   : [a] "+&r"(a), [b] "+&r"(b), [out] "+&r"(out)                                  \
-                   : [end] "r"(end), [scale_a] "r"(p->scale_a), [scale_b] "r"(p->scale_b),         \
-                     [bias_a] "r"(p->bias_a), [bias_b] "r"(p->bias_b)                              \
-                   : "r4", "r5", "r6", "r8", "r9", "cc", "memory")
-
-static __attribute__((noinline)) void add_apart(const mcuq_add_dsp_params *p, const int8_t *a,
-                                                const int8_t *b, int8_t *out, const int8_t *end)
+    LOAD " eor r8, r8, #0x80808080\n eor r9, r9, #0x80808080\n uxtb16 r10, r8\n uxtb16 r12, r9\n"  \
+         " mla r10, r10, r4, r6\n mla r12, r12, r5, r7\n uxtb16 r11, r8, ror #8\n"                 \
+         " uxtb16 r9, r9, ror #8\n qadd16 r10, r10, r12\n mla r11, r11, r4, r6\n"                  \
+         " mla r9, r9, r5, r7\n qadd16 r11, r11, r9\n" after STORE
+#define DOUBLE " qadd16 r10, r10, r10\n qadd16 r11, r11, r11\n"
+MCUQ_DSP_NAKED static void add_apart(MCUQ_DSP_ARGUMENT const int8_t *a,
+                                     MCUQ_DSP_ARGUMENT const int8_t *b,
+                                     MCUQ_DSP_ARGUMENT int8_t *out,
+                                     MCUQ_DSP_ARGUMENT const add_job *job)
 {
-    ADD_APART("");
+    __asm volatile(ADD(APART("")));
 }
 
-static __attribute__((noinline)) void add_quarter(const mcuq_add_dsp_params *p, const int8_t *a,
-                                                  const int8_t *b, int8_t *out, const int8_t *end)
+MCUQ_DSP_NAKED static void add_quarter(MCUQ_DSP_ARGUMENT const int8_t *a,
+                                       MCUQ_DSP_ARGUMENT const int8_t *b,
+                                       MCUQ_DSP_ARGUMENT int8_t *out,
+                                       MCUQ_DSP_ARGUMENT const add_job *job)
 {
-    ADD_APART(DOUBLE DOUBLE);
+    __asm volatile(ADD(APART(DOUBLE DOUBLE)));
 }
 
 /* All whole blocks of elements; returns how many elements that is. */
@@ -69,15 +72,16 @@ static int32_t add_blocks(const mcuq_add_dsp_params *p, const int8_t *a, const i
                           int8_t *out)
 {
     const int32_t count = p->count / BLOCK * BLOCK;
+    const add_job job = {out + count, p->scale_a, p->scale_b, p->bias_a, p->bias_b};
     if (count == 0) {
         return 0;
     }
     if (p->kind == MCUQ_ADD_EQUAL) {
-        add_equal(a, b, out, out + count, p->scale_a, p->bias_a);
+        add_equal(a, b, out, &job);
     } else if (p->kind == MCUQ_ADD_APART) {
-        add_apart(p, a, b, out, out + count);
+        add_apart(a, b, out, &job);
     } else {
-        add_quarter(p, a, b, out, out + count);
+        add_quarter(a, b, out, &job);
     }
     return count;
 }
