@@ -3,12 +3,15 @@
     python -m benchmarks.kernel_sizes
 
 Each kernel is linked alone with the library functions that it calls. ``--board`` decides from this
-table whether a model fits, before anything is built. Takes a few minutes.
+table whether a model fits, before anything is built. Only kernels whose C has changed are measured
+(``--all``: all of them, after a change of compiler); a kernel takes a few seconds.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,10 +58,9 @@ def measure(symbol: str | None, board: Board, folder: Path) -> tuple[int, int]:
     return image.sizes.flash, stack.worst_case(image).bytes
 
 
-def core_sizes(board: Board, folder: Path) -> dict[str, dict[str, int]]:
-    """``flash`` and ``stack`` of every kernel on the core of ``board``."""
+def core_sizes(symbols: list[str], board: Board, folder: Path) -> dict[str, dict[str, int]]:
+    """``flash`` and ``stack`` of ``symbols`` on the core of ``board``."""
     base_flash, base_stack = measure(None, board, folder)
-    symbols = sorted({variant.symbol for variant in VARIANTS})
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda symbol: measure(symbol, board, folder), symbols))
     return {
@@ -67,16 +69,32 @@ def core_sizes(board: Board, folder: Path) -> dict[str, dict[str, int]]:
     }
 
 
+def sources() -> dict[str, str]:
+    """A digest of the C of every kernel, headers included."""
+    return {symbol: _digest(symbol) for symbol in sorted({v.symbol for v in VARIANTS})}
+
+
+def _digest(symbol: str) -> str:
+    text = "".join(kernel_files({symbol}).values())
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def main() -> None:
-    """Measure all, write the table."""
-    table = {}
-    for core, name in CORES.items():
+    """Measure what has changed, write the table."""
+    known = json.loads(sizes.FILE.read_text()) if "--all" not in sys.argv else {}
+    current, before = sources(), known.get("sources", {})
+    changed = [symbol for symbol in current if current[symbol] != before.get(symbol)]
+    print(f"{len(changed)} of {len(current)} kernels: {', '.join(changed)}")
+    table = {
+        core: {symbol: size for symbol, size in known.get(core, {}).items() if symbol in current}
+        for core in CORES
+    }
+    for core, name in CORES.items() if changed else ():
         with tempfile.TemporaryDirectory() as work:
-            table[core] = core_sizes(boards.load(name), Path(work))
-        print(
-            f"{core}: {len(table[core])} kernels, {sum(s['flash'] for s in table[core].values())} B"
-        )
-    sizes.FILE.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
+            table[core] |= core_sizes(changed, boards.load(name), Path(work))
+        print(core, flush=True)
+    text = json.dumps({"sources": current, **table}, indent=1, sort_keys=True)
+    sizes.FILE.write_text(text + "\n")
 
 
 if __name__ == "__main__":
