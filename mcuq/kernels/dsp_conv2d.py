@@ -10,23 +10,41 @@ from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
 _STATE_BYTES = 4 * (2 + 8)
+_SORTED = 512
+
+
+def channel_pairs(shift: Array) -> Array:
+    """(pairs, 2) channels that are made together, an odd last one with itself.
+
+    Channels of one shift are made with the least instructions, so they are sorted by it, in
+    groups so small that the distances fit 11 bits.
+    """
+    order: list[int] = []
+    for first in range(0, len(shift), _SORTED):
+        group = shift[first : first + _SORTED]
+        order += (first + np.argsort(group, kind="stable")).tolist()
+    order += order[-1:] * (len(order) % 2)
+    return np.array(order).reshape(-1, 2)
 
 
 def pack_weights(weights: Array, bias: Array, shift: Array, run: int) -> Array:
     """(out_c, kh, kw, in_c) int8 -> words: per pair of channels a head and interleaved weights.
 
-    Head: both biases, then shift 0, shift 1 and the distance of the outputs (0 for an odd last
-    channel, which is its own partner). Order of a channel's inputs: of all runs the whole fours,
-    then of all runs what is left, then zeros up to a multiple of 8.
+    Head: both biases, then from bit 0 on both shifts (5 bits each), the step from channel 0 of
+    the pair before and the distance from channel 0 to channel 1 (11 bits each). Order of a
+    channel's inputs: of all runs the whole fours, then of all runs what is left, then zeros up to
+    a multiple of 8.
     """
     runs = weights.reshape(len(weights), -1, run)
     fours = run // 4 * 4
     flat = np.concatenate([v.reshape(len(runs), -1) for v in np.split(runs, [fours], axis=2)], 1)
     flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8)))
-    pairs = np.minimum(np.arange(len(flat) + len(flat) % 2), len(flat) - 1).reshape(-1, 2)
+    pairs = channel_pairs(shift)
     units = flat[pairs].reshape(len(pairs), 2, -1, 4).transpose(0, 2, 1, 3)
     body = np.ascontiguousarray(units).reshape(len(pairs), -1).view("<i4")
-    info = shift[pairs[:, 0]] | shift[pairs[:, 1]] << 8 | (pairs[:, 1] - pairs[:, 0]) << 16
+    first, second = pairs.T
+    step = np.diff(first, prepend=0)
+    info = shift[first] | shift[second] << 5 | (step & 0x7FF) << 10 | (second - first) << 21
     head = np.column_stack([bias[pairs], info]).astype(np.int32)
     return np.concatenate([head, body], axis=1).ravel().astype(np.int32)
 
@@ -119,9 +137,12 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     at, block, units = window(node, qgraph), _block(node, qgraph), _units(window(node, qgraph))
     pairs = sum(-(-count // 2) for count in blocks(at.pixels, block))
-    channel_pairs = -(-at.out_c // 2)
-    products = pairs * channel_pairs * (10 * units + 20 + 3 * ((units - 1) // 16))
-    widen_weights = -(-at.pixels // block) * channel_pairs * (38 + 6 * (units + units % 2))
+    shift = np.array(node.ints("shift"))[channel_pairs(np.array(node.ints("shift")))]
+    fast = (shift[:, 0] == shift[:, 1]) & (shift[:, 0] >= 4) & (shift[:, 0] < 12)
+    turns = (units - 1) // 16
+    each = 10 * units + np.where(fast, 16, 20) + (3 * turns + 1 if turns else 0)
+    products = pairs * float(each.sum())
+    widen_weights = -(-at.pixels // block) * len(shift) * (50 + 6 * (units + units % 2))
     return products + widen_weights + pairs * _patch_cost(at)
 
 

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 typedef struct {
-    const int32_t *weights; /* per pair of channels: bias_0, bias_1, shift_0 | shift_1 << 8 |
-                               distance of their outputs << 16, int8 [even units][2][4].
+    const int32_t *weights; /* per pair of channels, not always neighbours: bias_0, bias_1, where
+                               they go (see the kernel), int8 [even units][2][4].
                                Order of the inputs: the fours of every run, then the rests */
     int16_t in_h, in_w, in_c;
     int16_t out_h, out_w, out_c;

@@ -8,9 +8,8 @@
 #include "mcuq_dsp.h"
 
 /* All channels of a block of pixels; the assembly knows this layout.
- * weights: per pair of channels bias_0, bias_1, shift_0 | shift_1 << 8 | distance << 16, then units
- * of 8 bytes (channel 0: 4, channel 1: 4), padded to an even count. distance: from channel 0 to
- * channel 1 of the output, 0 for an odd last channel.
+ * weights: per pair of channels bias_0, bias_1, where they go (see pair_info), then units of
+ * 8 bytes (channel 0: 4, channel 1: 4), padded to an even count.
  * stream: 2 + 4 * units + STATE_WORDS words (units made even). x: per pair of pixels `size` bytes
  * of int16 (pixel 0: 4, pixel 1: 4); x_end: behind the whole pairs. An odd last pixel (tail) is
  * its own partner there. */
@@ -24,15 +23,17 @@ typedef struct {
     int32_t size, units;
 } block_job;
 
-enum { STATE_WORDS = 8, UNIT = 8 };
+/* Of a pair of channels, from bit 0 on: both shifts (5 bits each), from channel 0 of the pair
+ * before to this one (11, signed), and from channel 0 to channel 1 (11, signed). */
+enum { STATE_WORDS = 8, UNIT = 8, STEP_BIT = 10, DISTANCE_BIT = 21 };
 
 /* Per pair of channels the weights are widened to `stream`: 0.75 instructions a byte; then
  * 2 pixels x 2 channels per turn: 4 accumulators, 4 + 4 operands, 2 pointers: all 14 registers.
- * Cost: 10 instructions per 16 MAC (0.625), 20 per 4 outputs and 3 more per 64 inputs beyond the
- * first 68, and about 35 per pair of channels.
- * Frame: 0 where the loop is entered, 4 where it ends, then block_job from 8 on (units: the state).
- * State behind the widened weights: shift_0, shift_1, out, pitch, distance, their sum, stream,
- * x_end. */
+ * Cost: 10 instructions per 16 MAC (0.625), 16 per 4 outputs (20 if the shifts are not the same,
+ * or beyond 4 to 11), 4 more for each 64 inputs beyond the first 68, and 50 per pair of channels.
+ * Frame: 0 where the loop is entered, 4 where it ends, then block_job from 8 on (units: the state),
+ * 52 where the outputs are made if the loop has several turns, 56 the place for that: 4 or 52.
+ * State behind the widened weights: out, pitch, distance, their sum, stream, x_end, shifts. */
 #if MCUQ_DSP_ASM
 #define PRODUCTS                                                                                   \
     " ldmia r0!, {r6-r9}\n ldmia r1!, {r10-r12, lr}\n"                                             \
@@ -41,10 +42,19 @@ enum { STATE_WORDS = 8, UNIT = 8 };
     " smlad r2, r7, r11, r2\n smlad r3, r7, lr, r3\n"                                              \
     " smlad r4, r9, r11, r4\n smlad r5, r9, lr, r5\n"
 #define PRODUCTS_4 PRODUCTS PRODUCTS PRODUCTS PRODUCTS
+/* Stores 2 x 2 outputs and goes on, to the next pair of pixels or to 6. */
+#define STORE                                                                                      \
+    " strb r2, [r6]\n strb r3, [r6, r8]\n strb r4, [r6, r7]\n strb r5, [r6, r9]\n"                 \
+    " add r6, r6, r7, lsl #1\n str r6, [r1]\n mov r1, r10\n cmp r0, r11\n bne.w 7b\n b.w 6f\n"
+/* The outputs for one shift, in 64 bytes of code. */
+#define OUTPUTS(shift)                                                                             \
+    ".balign 64\n ldmia r1, {r6-r11}\n ssat r2, #8, r2, asr #" shift                              \
+    "\n ssat r3, #8, r3, asr #" shift "\n ssat r4, #8, r4, asr #" shift                            \
+    "\n ssat r5, #8, r5, asr #" shift "\n" STORE
 MCUQ_DSP_NAKED static void run_channels(MCUQ_DSP_ARGUMENT const block_job *job)
 {
     __asm volatile("push {r4-r11, lr}\n"
-                   " sub sp, #52\n"
+                   " sub sp, #60\n"
                    " add r1, sp, #8\n"
                    " ldmia r0!, {r4-r9}\n"
                    " stmia r1!, {r4-r9}\n"
@@ -58,12 +68,14 @@ MCUQ_DSP_NAKED static void run_channels(MCUQ_DSP_ARGUMENT const block_job *job)
                    " adr.w r4, 3f\n"
                    " orr r4, #1\n"
                    " sub r3, r4, r3\n"
-                   " adr.w r11, 5f\n"
-                   " cmp r2, #16\n"
-                   " it hs\n"
-                   " adrhs.w r11, 4f\n"
+                   " adr.w r11, 4f\n"
                    " orr r11, #1\n"
                    " strd r3, r11, [sp]\n"
+                   " add r3, sp, #52\n"
+                   " cmp r2, #16\n"
+                   " it lo\n"
+                   " addlo r3, sp, #4\n"
+                   " str r3, [sp, #56]\n"
                    /* the state lies behind bias and weights */
                    " add r10, r5, r10, lsl #4\n"
                    " add r10, #8\n"
@@ -89,19 +101,34 @@ MCUQ_DSP_NAKED static void run_channels(MCUQ_DSP_ARGUMENT const block_job *job)
                    " subs r3, #1\n"
                    " bne 1b\n"
                    " str r1, [sp, #8]\n"
-                   " uxtb r6, r0\n"
-                   " ubfx r7, r0, #8, #8\n"
-                   " lsr r10, r0, #16\n"
-                   " ldrd r0, r8, [sp, #16]\n"
-                   " ldrd r9, lr, [sp, #36]\n"
-                   " add r11, r9, r10\n"
-                   " ldr r12, [sp, #12]\n"
+                   /* the code for the shifts of this pair */
+                   " and r12, r0, #31\n"
+                   " ubfx lr, r0, #5, #5\n"
+                   " adr.w r2, 5f\n"
+                   " cmp r12, lr\n"
+                   " bne 9f\n"
+                   " sub r3, r12, #4\n"
+                   " cmp r3, #8\n"
+                   " bhs 9f\n"
+                   " adr.w r2, 50f\n"
+                   " add r2, r2, r3, lsl #6\n"
+                   "9:\n"
+                   " orr r2, #1\n"
+                   " ldr r3, [sp, #56]\n"
+                   " str r2, [r3]\n"
+                   /* the state */
+                   " sbfx r6, r0, #10, #11\n"
+                   " asr r8, r0, #21\n"
+                   " ldrd r0, r2, [sp, #16]\n"
+                   " add r6, r2\n"
+                   " str r6, [sp, #20]\n"
+                   " ldrd r7, r11, [sp, #36]\n"
+                   " add r9, r7, r8\n"
+                   " ldr r10, [sp, #12]\n"
                    " ldr r1, [sp, #48]\n"
                    " stmia r1, {r6-r12, lr}\n"
-                   " add r2, r8, #2\n"
-                   " str r2, [sp, #20]\n"
-                   " mov r1, r12\n"
-                   " cmp r0, lr\n"
+                   " mov r1, r10\n"
+                   " cmp r0, r11\n"
                    " beq.w 6f\n"
                    "7:\n"
                    " ldmia r1!, {r2, r3, r10-r12, lr}\n"
@@ -124,45 +151,38 @@ MCUQ_DSP_NAKED static void run_channels(MCUQ_DSP_ARGUMENT const block_job *job)
                    " ldr r6, [sp, #48]\n"
                    " cmp r1, r6\n"
                    " bne.w 2b\n"
+                   " ldr pc, [sp, #52]\n"
                    ".balign 4\n"
                    "5:\n"
                    " ldmia r1, {r6-r12, lr}\n"
-                   " asrs r2, r6\n"
-                   " asrs r4, r6\n"
-                   " asrs r3, r7\n"
-                   " asrs r5, r7\n"
+                   " asrs r2, r2, r12\n"
+                   " asrs r4, r4, r12\n"
+                   " asrs r3, r3, lr\n"
+                   " asrs r5, r5, lr\n"
                    " ssat r2, #8, r2\n"
                    " ssat r3, #8, r3\n"
                    " ssat r4, #8, r4\n"
-                   " ssat r5, #8, r5\n"
-                   " strb r2, [r8]\n"
-                   " strb r3, [r8, r10]\n"
-                   " strb r4, [r8, r9]\n"
-                   " strb r5, [r8, r11]\n"
-                   " add r8, r8, r9, lsl #1\n"
-                   " str r8, [r1, #8]\n"
-                   " mov r1, r12\n"
-                   " cmp r0, lr\n"
-                   " bne.w 7b\n"
+                   " ssat r5, #8, r5\n" STORE ".balign 64\n50:\n" OUTPUTS("4") OUTPUTS("5") OUTPUTS("6") OUTPUTS("7")
+                       OUTPUTS("8") OUTPUTS("9") OUTPUTS("10") OUTPUTS("11")
                    /* whole pairs done: an odd pixel once more, with a pitch of 0 */
                    "6:\n"
-                   " cmp r9, #0\n"
+                   " cmp r7, #0\n"
                    " beq 8f\n"
                    " ldr r2, [sp, #28]\n"
                    " cmp r2, #0\n"
                    " beq 8f\n"
-                   " mov r9, #0\n"
-                   " mov r11, r10\n"
+                   " mov r7, #0\n"
+                   " mov r9, r8\n"
                    " ldrd r2, r3, [sp, #44]\n"
-                   " add lr, r0, r2\n"
-                   " stmia r3, {r6-r12, lr}\n"
+                   " add r11, r0, r2\n"
+                   " stmia r3, {r6-r11}\n"
                    " b.w 7b\n"
                    "8:\n"
                    " ldr r2, [sp, #24]\n"
                    " subs r2, #1\n"
                    " str r2, [sp, #24]\n"
                    " bne.w 0b\n"
-                   " add sp, #52\n"
+                   " add sp, #60\n"
                    " pop {r4-r11, pc}\n");
 }
 #else
@@ -178,20 +198,22 @@ static void run_pixels(const block_job *job, int8_t *out, const int16_t *x, int3
             const int32_t at = UNIT * (k / 4) + k % 4;
             acc += x[at + 4 * pixel] * w[at];
         }
-        out[pixel * pitch + channel * (info >> 16)] =
-            mcuq_requant(acc, (info >> (8 * channel)) & 31, -128, 127);
+        out[pixel * pitch + channel * (info >> DISTANCE_BIT)] =
+            mcuq_requant(acc, (info >> (5 * channel)) & 31, -128, 127);
     }
 }
 
 static void run_channels(const block_job *job)
 {
     const int32_t *weights = job->weights;
+    int8_t *first = job->out;
     for (int32_t c = 0; c < job->channel_pairs; c++) {
         int16_t *to = (int16_t *)(void *)(job->stream + 2);
         const int32_t info = weights[2];
         const int8_t *from = (const int8_t *)(const void *)(weights + 3);
         const int16_t *x = job->x;
-        int8_t *out = job->out + 2 * c;
+        const int32_t step = (int32_t)((uint32_t)info << (DISTANCE_BIT - STEP_BIT)) >> DISTANCE_BIT;
+        int8_t *out = first += step;
         memcpy(job->stream, weights, 8);
         for (int32_t i = 0; i < 4 * job->turns; i++) {
             mcuq_dsp_widen4(to + 4 * i, from + 4 * i);
