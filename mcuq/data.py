@@ -19,6 +19,8 @@ from mcuq.ir import Array, Graph, Port, to_memory
 from mcuq.qir import QGraph
 
 FEW_ROWS = 8
+FAR = 8.0
+"""Data this many times larger or smaller than a quantized model expects is another kind."""
 LABEL_NAMES = ("y", "label", "labels", "target", "targets")
 Network = Graph | QGraph
 
@@ -84,7 +86,29 @@ def check_calibration(feeds: Mapping[str, Array], network: Network) -> tuple[str
         values = feeds[port.name]
         if count > 1 and bool((values == values[:1]).all()):
             advice.append(f"calibration: all rows of input '{port.name}' are the same")
+        advice += _range_advice(values, port, network)
     return tuple(advice)
+
+
+def _range_advice(values: Array, port: Port, network: Network) -> list[str]:
+    """A line on values far from what the network expects, as far as it says so."""
+    low, high = float(values.min()), float(values.max())
+    if port.kind == "u8" and high <= 1:
+        return [
+            f"calibration: input '{port.name}' holds only 0 and 1: are these bytes, 0..255?"
+        ]
+    hint = network.hints.get(port.tensor) if isinstance(network, Graph) else None
+    if hint is None or port.kind == "u8":
+        return []
+    top = 1 << (hint.bits - 1)
+    floor, ceiling = (-top - hint.zero) * hint.scale[0], (top - 1 - hint.zero) * hint.scale[0]
+    peak, expected = max(-low, high), max(-floor, ceiling)
+    if FAR * peak >= expected and peak <= FAR * expected:
+        return []
+    return [
+        f"calibration: input '{port.name}' spans {low:g} to {high:g}, the quantized model was made "
+        f"for {floor:g} to {ceiling:g}: is it prepared as for training?"
+    ]
 
 
 def _check_varied(feeds: Mapping[str, Array], port: Port) -> int:
@@ -223,7 +247,7 @@ def _with_rows(ref: str, array: Array, port: Port) -> Array:
 
 def _shape_remedy(array: Array, port: Port) -> str:
     wanted = tuple(port.shape[1:])
-    if array.ndim == 1 and array.dtype.kind in "iu" and array.size and len(wanted) >= 1:
+    if array.ndim == 1 and array.size and len(wanted) >= 1 and _whole(array):
         return "This looks like labels; give the inputs"
     if array.ndim == 4 and len(wanted) == 3:
         if tuple(array.shape[i] for i in (3, 1, 2)) == wanted:
@@ -233,6 +257,12 @@ def _shape_remedy(array: Array, port: Port) -> str:
     if array.ndim and int(np.prod(array.shape[1:])) == int(np.prod(wanted)):
         return f"The size fits: reshape it to (N, {', '.join(map(str, wanted))})"
     return "Give data in the layout of the model's own input"
+
+
+def _whole(array: Array) -> bool:
+    """Whether all values are whole numbers."""
+    with np.errstate(invalid="ignore"):
+        return bool((array == np.floor(array)).all())
 
 
 def _bytes(ref: str, array: Array, port: Port) -> Array:
@@ -252,6 +282,12 @@ def _bytes(ref: str, array: Array, port: Port) -> Array:
             ref,
             f"input '{port.name}' takes bytes; these reals become {low:g} to {high:g}",
             "Give uint8 data, or reals normalised with the stated mean and scale",
+        )
+    if high - low <= 1 and float(np.abs(steps - whole).max()) > 0.01:
+        raise DataError(
+            ref,
+            f"input '{port.name}' takes bytes; these reals become only {low:g} to {high:g}",
+            "Give uint8 data from 0 to 255, or state mean and std of the reals in the config",
         )
     return whole.astype(np.uint8)
 

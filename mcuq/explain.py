@@ -19,12 +19,14 @@ from mcuq.data import rows_of
 from mcuq.evaluate import sqnr
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import spec
+from mcuq.ops.clip import clamp
 from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph, QTensor
+from mcuq.quantize.bias import correct_biases
+from mcuq.quantize.guard import output_error
 from mcuq.quantize.limits import frac_of, limit_fracs
 from mcuq.quantize.scales import dictated
 from mcuq.quantize.simulate import (
-    Simulation,
     constants_of,
     decibels,
     output_names,
@@ -144,11 +146,9 @@ def explain(
         quantization.get("steps", ()),
         tuple(layers),
         (),
-        tuple(
-            f"'{x.name}' gives 0 for every row: nothing behind it sees it" for x in layers if x.zero
-        ),
+        tuple(f"layer '{x.name}' gives 0 for every row" for x in layers if x.zero),
     )
-    return _with_fixes(result, state, injected, quantization)
+    return _with_fixes(result, state, quantization)
 
 
 def state_of(graph: Graph, qgraph: QGraph, feeds: Mapping[str, Array]) -> State:
@@ -243,12 +243,8 @@ class _Injected:
         """The noise of each cause at the tensor ``name``, which ``node`` writes."""
         act, exact = self.state.acts[name], self._exact[name]
         noise = dict.fromkeys(CAUSES, 0.0)
-        if node is not None and node.inputs[1:] and node.inputs[1] in self.state.weights:
-            with self._torch.no_grad():
-                padded = rounded_pad(node, self.state.acts)
-                noise["weights"] = self.noise(
-                    name, self._run(padded, {**self._exact, **self._parameters(node)})
-                )
+        if node is not None and node in weighted(self.state.graph):
+            noise["weights"] = self.noise(name, self._with_rounded_weights(node))
         if node is None or not keeps_scale(node):
             scale = 2.0 ** frac_of(act)
             low, high = (bound - act.zero for bound in act.range)
@@ -257,13 +253,36 @@ class _Injected:
                 noise["clipping"] = self.noise(name, exact.clamp(low / scale, high / scale))
         return noise
 
-    def _parameters(self, node: Node) -> dict[str, Any]:
-        return {name: self._rounded[name] for name in node.inputs[1:]}
+    def _with_rounded_weights(self, node: Node) -> Any:
+        """The output of a layer with its integer weights, on exact inputs.
+
+        A corrected bias makes up for errors of the layers before, too; they are absent here, so
+        only the layer's own shift of the mean is taken back.
+        """
+        _, w, b = node.inputs
+        rounded = rounded_pad(node, self.state.acts)
+        with self._torch.no_grad():
+            if not is_corrected(self.state, node):
+                values = {**self._exact, w: self._rounded[w], b: self._rounded[b]}
+                return self._run(rounded, values)
+            bare = rounded.with_attrs(clip=(-math.inf, math.inf))
+            wanted = self._run(node.with_attrs(clip=bare.attrs["clip"]), self._exact)
+            found = self._run(bare, {**self._exact, w: self._rounded[w]})
+            axes = tuple(range(found.dim() - 1))
+            return clamp(found + (wanted - found).mean(axes), node.attrs["clip"])
 
     def _run(self, node: Node, values: Mapping[str, Any]) -> Any:
         run = spec(node.op).run_float
         assert run is not None
         return run(node, [values[name] for name in node.inputs])
+
+
+def is_corrected(state: State, node: Node) -> bool:
+    """Whether the bias of ``node`` is not just the rounded bias of the float network."""
+    bias = state.biases[node.inputs[2]]
+    frac = np.array(state.weights[node.inputs[1]].frac) + frac_of(state.acts[node.inputs[0]])
+    gap = np.abs(bias - state.graph.data(node.inputs[2]))
+    return bool((gap > 1e-6 * np.abs(bias) + 2.0 ** -frac.astype(np.float64)).any())
 
 
 def _layer(injected: _Injected, name: str, integers: Array) -> Layer:
@@ -302,42 +321,42 @@ def _cosine(a: Array, b: Array) -> float:
     return float(x @ y) / lengths
 
 
-def _with_fixes(
-    result: Explanation, state: State, injected: _Injected, quantization: Mapping[str, Any]
-) -> Explanation:
-    simulation = Simulation(state, state.feeds)
-    names = tuple(injected.outputs)
-    before = relative_error(injected.outputs, {n: simulation.value(n) for n in names})
+def _with_fixes(result: Explanation, state: State, quantization: Mapping[str, Any]) -> Explanation:
+    before = output_error(state, state.feeds)
     fixes = []
     for layer in [layer for layer in result.worst()[:WORST] if layer.total > 0]:
-        moved = _best_frac(layer, state, simulation, injected, before)
-        fixes.append(moved or _other_fix(layer, quantization))
+        fixes.append(_best_frac(layer, state, before) or _other_fix(layer, quantization))
     return replace(result, fixes=tuple(fixes))
 
 
-def _best_frac(
-    layer: Layer, state: State, simulation: Simulation, injected: _Injected, before: float
-) -> Fix | None:
+def _best_frac(layer: Layer, state: State, before: float) -> Fix | None:
     """Another frac of the layer's output, if the network would err less with it."""
-    found = []
     group = group_of(state.graph)[layer.tensor]
     if dictated(state.graph).keys() & set(group):
         return None
+    found = [(before, layer.frac)]
     for frac in (layer.frac - 1, layer.frac + 1):
         change = {n: replace(state.acts[n], frac=frac) for n in group}
         allowed = limit_fracs(state.graph, {**state.acts, **change})
         if all(allowed[n].frac == frac for n in group):
-            values = simulation.try_(tuple(injected.outputs), change)
-            found.append((relative_error(injected.outputs, values), frac))
-    error, frac = min(found, default=(before, layer.frac))
+            found.append((_error_with(state.with_acts(change)), frac))
+    error, frac = min(found)
     gain = decibels(error) - decibels(before)
     if gain < WORTH_DB:
         return None
+    clipped = f"{100 * layer.clipped:.2g} % clipped"
     text = (
-        f"tensor '{layer.tensor}': {layer.clipped:.1%} clipped: frac {layer.frac} -> {frac} "
+        f"tensor '{layer.tensor}', {clipped}: frac {layer.frac} -> {frac} "
         "(quantize.fracs in the config)"
     )
     return Fix(layer.name, _cause(layer), text, "costs nothing", gain)
+
+
+def _error_with(state: State) -> float:
+    """Noise over signal at the output; biases that were corrected are corrected anew."""
+    if any(is_corrected(state, node) for node in weighted(state.graph)):
+        state = correct_biases(state)
+    return output_error(state, state.feeds)
 
 
 def _cause(layer: Layer) -> str:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 from mcuq.data import check_calibration, load, load_labelled
 from mcuq.errors import DataError
-from mcuq.ir import Graph, Port, Tensor
+from mcuq.ir import Graph, Hint, Port, Tensor
 
 
 def network(*shapes: tuple[int, ...], kind: str = "s8", **port: object) -> Graph:
@@ -86,6 +87,8 @@ def test_bytes_and_normalised_reals_at_a_byte_input(tmp_path: Path) -> None:
         ({"x": np.where(VECTORS == 5, np.nan, VECTORS)}, "NaN or infinity in row 1"),
         ({"x": VECTORS * 1e300}, "NaN or infinity"),
         ({"x": np.array([0, 1, 2])}, "looks like labels"),
+        ({"x": np.array([0.0, 3.0, 9.0])}, "looks like labels"),
+        ({"x": np.array([0.5, 3.0])}, "layout of the model's own input"),
         ({"p": VECTORS, "q": VECTORS}, r"which array.*p \(3, 4\), q \(3, 4\)"),
         ({"x": np.array(["a", "b"])}, "Give numbers"),
         ({"x": np.array([{}], object)}, "no numeric array"),
@@ -152,3 +155,26 @@ def test_calibration_advice() -> None:
         check_calibration({"a": np.ones((9, 4), np.float32)}, net)
     with pytest.raises(DataError, match="no data for input 'a'"):
         check_calibration({}, net)
+
+
+def test_calibration_in_the_range_of_another_preparation(tmp_path: Path) -> None:
+    net = network((1, 3, 4, 4), kind="u8", scale=(1.0,), offset=(0.0,))
+    reals = np.random.default_rng(0).uniform(0, 1, (9, 3, 4, 4))
+    with pytest.raises(DataError, match="takes bytes; these reals become only 0 to 1"):
+        load(save(tmp_path, x=reals), net)
+    feeds = load(save(tmp_path, x=(reals > 0.5).astype(np.uint8)), net)
+    assert "are these bytes, 0..255?" in check_calibration(feeds, net)[0]
+
+
+@pytest.mark.parametrize(("factor", "lines"), [(1.0, 0), (0.01, 1), (100.0, 1)])
+def test_calibration_unlike_what_a_quantized_model_was_made_for(factor: float, lines: int) -> None:
+    net = replace(network((1, 4)), hints={"a": Hint((2.0**-5,))})
+    data = np.random.default_rng(0).uniform(-3, 3, (20, 4)).astype(np.float32)
+    advice = check_calibration({"a": data * np.float32(factor)}, net)
+    assert len(advice) == lines
+    assert all("made for -4 to 3.96875" in text for text in advice)
+
+
+def test_nan_in_memory_is_refused() -> None:
+    with pytest.raises(DataError, match="NaN or infinity"):
+        check_calibration({"a": np.full((9, 4), np.nan, np.float32)}, network((1, 4)))

@@ -41,7 +41,7 @@ def _show_layers(result: Any) -> None:
     rows = [
         (
             *(x.name, x.op, x.frac, f"{x.sqnr_db:.1f}", f"{x.cosine:.5f}"),
-            *(_percent(x.clipped), _percent(x.used)),
+            *(f"{100 * x.clipped:.2g} %", _percent(x.used)),
             *(_percent(result.share(x, cause)) for cause in CAUSES),
         )
         for x in result.layers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -46,10 +46,18 @@ def observe(state: State) -> State:
     if bad:
         reason = f"tensor '{bad[0]}' becomes infinite or NaN on the calibration data"
         raise ModelError(state.graph.name, reason, "Check the weights and the data's preparation")
-    silent = [n for n in activations(state.graph) if found[n] == (0.0, 0.0)]
-    warnings = tuple(f"tensor '{n}' is zero for all calibration rows" for n in silent)
+    silent = {n for n in activations(state.graph) if found[n] == (0.0, 0.0)}
+    warnings = tuple(_first_silent(state.graph, silent))
     new = tuple(text for text in warnings if text not in state.warnings)
     return state.with_(ranges=found, warnings=state.warnings + new)
+
+
+def _first_silent(graph: Graph, silent: Collection[str]) -> Iterator[str]:
+    """A line for each layer that makes a zero of what is not zero."""
+    for node in graph.nodes:
+        sources = [name for name in node.inputs if not graph.is_constant(name)]
+        if node.output in silent and not all(name in silent for name in sources):
+            yield f"layer '{node.name}' gives 0 for every calibration row"
 
 
 def split_concats(state: State) -> State:
