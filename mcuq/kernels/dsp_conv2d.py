@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mcuq.ir import Array, Node
@@ -9,8 +11,10 @@ from mcuq.kernels.dsp_blocks import Window, block_pixels, blocks, scratch_budget
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
+_COPY = ("h", "w", "top", "left")
 _STATE_BYTES = 4 * (2 + 8)
 _SORTED = 512
+_MOST_PADDED = 1200  # bytes of an input that is padded before anything else
 
 
 def channel_pairs(shift: Array) -> Array:
@@ -65,9 +69,30 @@ def _whole(at: Window) -> tuple[int, int]:
     return at.in_h - (at.kernel_h - 1) * at.dilation_h - 1, at.in_w - at.kernel_w
 
 
+def _padded(at: Window) -> Window:
+    """The window over an image that holds the padding: nothing outside is ever read."""
+    return replace(
+        at,
+        in_h=(at.out_h - 1) * at.stride_h + (at.kernel_h - 1) * at.dilation_h + 1,
+        in_w=(at.out_w - 1) * at.stride_w + (at.kernel_w - 1) * at.dilation_w + 1,
+        pad_top=0,
+        pad_left=0,
+    )
+
+
+def _image_bytes(at: Window) -> int:
+    """Bytes of the padded input, or 0 if none is made: where it is large, or changes nothing."""
+    padded = _padded(at)
+    size = -(-padded.in_h * padded.in_w * at.in_c // 4) * 4
+    covers = padded.in_h >= at.in_h + at.pad_top and padded.in_w >= at.in_w + at.pad_left
+    worth = _whole_share(at) < 1 and _whole_share(padded) == 1
+    return size if size <= _MOST_PADDED and covers and worth else 0
+
+
 def _block(node: Node, qgraph: QGraph) -> int:
     at = window(node, qgraph)
-    return block_pixels(at.pixels, 8 * _units(at), scratch_budget(node, qgraph))
+    budget = scratch_budget(node, qgraph) - _image_bytes(at)
+    return block_pixels(at.pixels, 8 * _units(at), budget)
 
 
 def _accepts(node: Node, qgraph: QGraph) -> bool:
@@ -83,12 +108,20 @@ def _as_they_lie(at: Window) -> bool:
 
 def _scratch(at: Window, block: int) -> int:
     units = _units(at)
-    patches = 0 if _as_they_lie(at) else 8 * units
+    patches = 0 if _as_they_lie(at) else 8 * units + _image_bytes(at)
     return _STATE_BYTES + 16 * (units + units % 2) + 8 * units * block + patches
+
+
+def _copied(at: Window) -> tuple[int, int, int, int]:
+    """The size of the input and its place in the padded one; zeros if there is none."""
+    made = _image_bytes(at) > 0
+    return (at.in_h, at.in_w, at.pad_top, at.pad_left) if made else (0, 0, 0, 0)
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     at, block = window(node, qgraph), _block(node, qgraph)
+    scratch, copied = _scratch(at, block), _copied(at)
+    at = _padded(at) if copied[0] else at
     pitch, runs = at.dilation_h * at.in_w * at.in_c, at.kernel_h * at.kernel_w * at.in_c // _run(at)
     weights, bias = (qgraph.data(name) for name in node.inputs[1:])
     packed = pack_weights(weights, bias, np.array(node.ints("shift")), _run(at))
@@ -102,6 +135,7 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     fields = (
         *(Field(a.suffix, a.suffix) for a in arrays),
         *(Field(name, getattr(at, name)) for name in numbers),
+        *(Field(f"copy_{name}", value) for name, value in zip(_COPY, copied, strict=True)),
         Field("run", _run(at)),
         Field("runs", runs),
         Field("units", _units(at)),
@@ -115,7 +149,6 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
         Field("pixels_as_they_lie", int(_as_they_lie(at))),
         *(Field(name, node.int(name)) for name in ("pad_value", "out_min", "out_max")),
     )
-    scratch = _scratch(at, block)
     return (
         Call("mcuq_conv2d_s8_dsp", "mcuq_conv2d_dsp_params", fields, node.inputs[:1], node.output,
              arrays, scratch),
@@ -127,6 +160,8 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     if index != 0:
         return None
     at, block, gap, pixel = window(node, qgraph), _block(node, qgraph), 0, 0
+    if _image_bytes(at):  # the input is read as a whole before anything is written
+        return 0
     for count in blocks(at.pixels, block):
         pixel += count
         if pixel < at.pixels:

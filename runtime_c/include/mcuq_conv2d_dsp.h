@@ -12,6 +12,8 @@ typedef struct {
     int16_t in_h, in_w, in_c;
     int16_t out_h, out_w, out_c;
     int16_t pad_top, pad_left;
+    int16_t copy_h, copy_w, copy_top, copy_left; /* if copy_h > 0: the size of the input, and where
+                                                    it lies in in_h x in_w, which is made of it */
     int16_t run;   /* input bytes that neighbour each other in memory: kernel_w * in_c, or in_c */
     int16_t runs;  /* kernel_h, or kernel_h * kernel_w */
     int16_t units; /* input values of one output, in fours, rounded up */

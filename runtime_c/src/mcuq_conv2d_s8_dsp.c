@@ -493,6 +493,20 @@ static void widen_pixels(const mcuq_conv2d_dsp_params *p, const int8_t *in, int3
     }
 }
 
+/* The input with its padding, as one image of in_h x in_w. */
+static const int8_t *pad_image(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_t *image)
+{
+    const uint32_t pad_word = 0x01010101u * (uint8_t)p->pad_value;
+    const int32_t pitch = p->in_w * p->in_c;
+    const int32_t row = p->copy_w * p->in_c;
+    int8_t *to = image + (p->copy_top * p->in_w + p->copy_left) * p->in_c;
+    fill(image, pad_word, p->in_h * pitch);
+    for (int32_t y = 0; y < p->copy_h; y++, to += pitch, in += row) {
+        copy(to, in, row);
+    }
+    return image;
+}
+
 void mcuq_conv2d_s8_dsp(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_t *out,
                         void *scratch)
 {
@@ -505,6 +519,9 @@ void mcuq_conv2d_s8_dsp(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_
     block_job job = {p->weights, stream, x,        NULL,    (p->out_c + 1) >> 1, 0, turns,
                      p->out_c,   x,      2 * size, p->units};
     int32_t pixels = p->out_h * p->out_w;
+    if (p->copy_h > 0) {
+        in = pad_image(p, in, patches + 8 * p->units);
+    }
     while (pixels > 0) {
         const int32_t count = (pixels < p->block) ? pixels : p->block;
         if (p->pixels_as_they_lie) {
