@@ -39,9 +39,18 @@ class Walk:
     kernel_steps: int
 
     @property
-    def lines_read(self) -> int:
-        """Lines of one group of channels that are brought to scratch, padding included."""
-        return self.kernel_lines + (self.out_lines - 1) * self.stride_lines
+    def lines_read(self) -> tuple[int, int]:
+        """Lines of a group of channels that are brought to scratch: of the input, of padding."""
+        count = self.kernel_lines + (self.out_lines - 1) * self.stride_lines
+        inside = max(0, min(self.in_lines, count - self.pad_lines))
+        return inside, count - inside
+
+    def scratch_cost(self, words: int) -> float:
+        """Instructions that bring the lines of a group of channels to scratch, and to out."""
+        inside, outside = self.lines_read
+        whole, rest = divmod(self.out_steps, 4)
+        read = inside * (5 + 14 * words) + outside * (11 + 6 * words)
+        return 18 + read + self.out_lines * (105 + 9 * whole + 5 * rest)
 
     def in_place(self) -> bool:
         """Whether out may lie exactly at in.
@@ -50,15 +59,13 @@ class Walk:
         channels do not matter. A line of outputs is written when all input lines before ``loaded``
         have been read: its pixels must lie on these, or behind the input.
         """
-        width = self.in_lines if self.turned else self.in_steps
         for line in range(self.out_lines):
             steps = np.arange(self.out_steps)
-            rows, columns = (steps, line) if self.turned else (line, steps)
-            pixels = rows * (self.out_lines if self.turned else self.out_steps) + columns
+            pixels = (line * self.out_line_pitch + steps * self.out_step_pitch) // self.channels
             pixels = pixels[pixels < self.in_lines * self.in_steps]
-            lines = pixels % width if self.turned else pixels // width
+            lines = pixels % self.in_lines if self.turned else pixels // self.in_steps
             loaded = line * self.stride_lines - self.pad_lines + self.kernel_lines
-            if (lines >= loaded).any():
+            if bool((lines >= loaded).any()):
                 return False
         return True
 
@@ -115,15 +122,13 @@ def _units(walk: Walk) -> int:
 
 
 def _cost_3x3(walk: Walk) -> float:
-    units, words = _units(walk), _units(walk) + 1
-    turns = -(-units // _TURN_PAIRS) if walk.stride_steps == 1 else -(-units // _TURN_SINGLES)
-    each = 17 if walk.stride_steps == 1 else 9
-    line = walk.channels * (13 + 3 * turns + each * units)
+    units = _units(walk)
+    single = walk.stride_steps == 2
+    turns = -(-units // (_TURN_SINGLES if single else _TURN_PAIRS))
+    line = 13 + 3 * turns + units * (9 if single else 17)
     groups = -(-walk.channels // LANES)
-    fill = 56 + 14 * words
-    store = 20 + 2.25 * walk.out_steps
-    group = 90 + walk.lines_read * fill + walk.out_lines * (store + 30)
-    return walk.channels * 51 + walk.out_lines * line + groups * group
+    channels = walk.channels * (51 + walk.out_lines * line)
+    return 750 + channels + groups * walk.scratch_cost(units + 1)
 
 
 def _best_3x3(node: Node, qgraph: QGraph) -> Walk:
@@ -185,12 +190,11 @@ def _cost_any(walk: Walk) -> float:
     if walk.stride_steps == 1:
         line = 70 + -(-walk.out_steps // 4) * (29 + lines * (6 + 13 * quads))
     else:
-        line = 70 + walk.out_steps * (18 + lines * (8 + 6 * quads))
+        line = 40 + walk.out_steps * (18 + lines * (16 + 6 * quads))
     unpack = 10 + lines * (15 + 24 * quads)
     groups = -(-walk.channels // LANES)
-    fill = walk.lines_read * (56 + 14 * _words(walk))
-    store = walk.out_lines * (60 + 2.25 * walk.out_steps)
-    return walk.channels * (unpack + walk.out_lines * line) + groups * (90 + fill + store)
+    channels = walk.channels * (unpack + walk.out_lines * line)
+    return 400 + channels + groups * walk.scratch_cost(_words(walk))
 
 
 def _best_any(node: Node, qgraph: QGraph) -> Walk:
