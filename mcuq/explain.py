@@ -38,6 +38,8 @@ from mcuq.quantize.structure import activations, group_of, keeps_scale, weighted
 from mcuq.reference import port_to_int, run_float, run_int
 
 ROWS = 32
+INJECTED_ROWS = 16
+"""So many of them are run again and again with one error in them."""
 WORTH_DB = 0.05
 """A smaller gain is not worth naming."""
 WORST = 3
@@ -131,18 +133,19 @@ def explain(
     state = state_of(graph, qgraph, reals)
     progress("integer network", 0.0)
     found = run_int(qgraph, integers)
-    injected = _Injected(state)
+    injected = _Injected(state, {n: _thinned(v, INJECTED_ROWS) for n, v in reals.items()})
+    exact = run_float(graph, reals)
     layers = []
     names = [name for name in activations(graph) if state.acts[name].kind != "s32"]
     for index, name in enumerate(names):
         progress("error by layer", index / len(names))
-        layers.append(_layer(injected, name, found[name]))
+        layers.append(_layer(injected, name, exact[name], found[name]))
     outputs = {n: _real(found[n], state.acts[n]) for n in injected.outputs}
     progress("fixes", 1.0)
     quantization = made.quantization.get("quantization", {})
     result = Explanation(
         rows_of(reals),
-        decibels(relative_error(injected.outputs, outputs)),
+        decibels(relative_error({n: exact[n] for n in outputs}, outputs)),
         quantization.get("steps", ()),
         tuple(layers),
         (),
@@ -199,8 +202,9 @@ def _inputs(
     return integers, {n: v.astype(np.float32) for n, v in reals.items()}
 
 
-def _thinned(values: Array) -> Array:
-    kept = np.linspace(0, len(values) - 1, min(ROWS, len(values))).round().astype(int)
+def _thinned(values: Array, count: int = ROWS) -> Array:
+    """``count`` rows, evenly spaced; all if there are no more."""
+    kept = np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int)
     rows: Array = values[kept]
     return rows
 
@@ -213,7 +217,7 @@ def _real(integers: Array, act: QTensor) -> Array:
 class _Injected:
     """The exact network over fixed rows, and its output if one tensor were another."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, feeds: Mapping[str, Array]) -> None:
         import torch
 
         self.state = state
@@ -221,13 +225,10 @@ class _Injected:
         graph = state.graph
         tensors = graph.tensors.values()
         exact = {t.name: np.array(t.data, np.float32) for t in tensors if t.data is not None}
-        exact.update(run_float(graph, state.feeds))
+        exact.update(run_float(graph, feeds))
         self._exact = {name: torch.from_numpy(values) for name, values in exact.items()}
         self._rounded = {n: torch.from_numpy(v) for n, v in constants_of(state).items()}
         self.outputs = {name: exact[name] for name in output_names(graph)}
-
-    def value(self, name: str) -> Array:
-        return np.asarray(self._exact[name].numpy())
 
     def noise(self, name: str, values: Any) -> float:
         """Noise over signal at the output if ``name`` had ``values`` (torch)."""
@@ -285,11 +286,11 @@ def is_corrected(state: State, node: Node) -> bool:
     return bool((gap > 1e-6 * np.abs(bias) + 2.0 ** -frac.astype(np.float64)).any())
 
 
-def _layer(injected: _Injected, name: str, integers: Array) -> Layer:
-    """The facts of the tensor ``name``, whose integers are given."""
+def _layer(injected: _Injected, name: str, exact: Array, integers: Array) -> Layer:
+    """The facts of the tensor ``name``, whose reals and integers are given."""
     graph, act = injected.state.graph, injected.state.acts[name]
     node = graph.producer(name)
-    exact, found = injected.value(name), _real(integers, act)
+    found = _real(integers, act)
     half_step = 2.0 ** -(frac_of(act) + 1)
     low, high = (_real(np.array(bound), act) for bound in act.range)
     clipped = float(np.mean((exact > high + half_step) | (exact < low - half_step)))
@@ -374,7 +375,8 @@ def _other_fix(layer: Layer, quantization: Mapping[str, Any]) -> Fix:
         text = f"give {FEW_ROWS} or more calibration rows, it had {rows}"
         return Fix(layer.name, cause, text, "compile time only")
     if effort != "best":
-        return Fix(layer.name, cause, "compile with --effort best", "compile time only")
+        better = "normal" if effort == "fast" else "best"
+        return Fix(layer.name, cause, f"compile with --effort {better}", "compile time only")
     return Fix(layer.name, cause, f"none: its {cause} is at the limit of 8 bits", "")
 
 

@@ -82,7 +82,7 @@ def test_fixes_without_another_frac(tmp_path: Path) -> None:
     few = compiled(tmp_path).explain()
     assert any("100 or more calibration rows, it had 40" in fix.text for fix in few.fixes)
     many = compiled(tmp_path, data=random(120, 4, 6, 5, low=-2.0, high=2.0)).explain()
-    assert any("--effort best" in fix.text for fix in many.fixes)
+    assert any("--effort normal" in fix.text for fix in many.fixes)
 
 
 def test_state_is_what_the_integers_compute(tmp_path: Path) -> None:

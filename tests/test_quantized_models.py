@@ -148,6 +148,7 @@ def test_calibration_is_needed_only_for_what_is_not_given(tmp_path: Path) -> Non
     made = compile_network(save(small(2.0**-3, np.int8(0), POWERS), tmp_path))
     assert made.report["quantized_model"]["refitted"] == 0
     assert len(made.compiled.bundle.vectors["x"]) == 32
+    assert [verdict.exact for verdict in made.check([])] == [True]
     with pytest.raises(DataError, match="no calibration data"):
         compile_network(save(small(0.1, np.int8(0), POWERS), tmp_path))
 
