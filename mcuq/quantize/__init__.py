@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -89,8 +89,9 @@ def quantize_report(
     )
     with _one_thread():
         for index, (name, step) in enumerate(STEPS):
-            options.report(name, index / len(STEPS))
-            state = step(state)
+            report = _share_of(options.report, index, len(STEPS))
+            report(name, 0.0)
+            state = step(state.with_(options=replace(options, report=report)))
     options.report("integers", 1.0)
     return _finished(graph, state)
 
@@ -112,6 +113,11 @@ def _as_given(graph: Graph, options: Options) -> State:
 def _finished(graph: Graph, state: State) -> Quantized:
     found = outcome(graph, state.graph, state.acts, state.weights)
     return Quantized(assemble(state), state.warnings, state.notes, state.graph, found)
+
+
+def _share_of(report: Progress, index: int, count: int) -> Progress:
+    """Progress within step ``index`` of ``count``, told as progress of the whole."""
+    return lambda text, fraction: report(text, (index + min(fraction, 1.0)) / count)
 
 
 @contextmanager

@@ -21,8 +21,6 @@ from mcuq.quantize.scales import choose_weights
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import WEIGHT_AXIS
 
-_TRIMS = (1.0, 0.9, 0.8, 0.7)
-
 
 def affine_inputs(state: State) -> State:
     """Every input that only weighted layers read gets the scale and offset that fill 8 bits."""
@@ -41,7 +39,7 @@ def _foldable(graph: Graph, port: Port) -> bool:
 
 
 def _with_affine(state: State, port: Port) -> State:
-    scale, offset = _least_error(state.feeds[port.name])
+    scale, offset = _conversion(state.feeds[port.name])
     graph = state.graph
     tensors, nodes = dict(graph.tensors), []
     for node in graph.nodes:
@@ -56,21 +54,11 @@ def _with_affine(state: State, port: Port) -> State:
     return state.with_(graph=changed, feeds=feeds).with_acts({port.tensor: act})
 
 
-def _least_error(values: Array) -> tuple[float, int]:
-    """The scale and the integer offset with the least squared rounding and clipping error."""
+def _conversion(values: Array) -> tuple[float, int]:
+    """The scale and the integer offset at which 0..255 spans all ``values``, and zero."""
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
-    sample = values.reshape(-1)[:: max(1, values.size // 200_000)].astype(np.float64)
-    found = []
-    for below in _TRIMS:
-        for above in _TRIMS:
-            span = (high * above - low * below) or 1.0
-            scale = float(np.float32(span / 255))
-            offset = round(-low * below / scale)
-            steps = np.clip(np.floor(sample / scale + offset + 0.5), 0, 255) - offset
-            error = float(np.mean((steps * scale - sample) ** 2))
-            found.append((error, scale, offset))
-    _, scale, offset = min(found)
-    return scale, offset
+    scale = float(np.float32((high - low) / 255)) or 1.0
+    return scale, round(-low / scale)
 
 
 def _folded(

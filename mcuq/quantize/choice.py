@@ -57,20 +57,22 @@ def choose_ranges(state: State) -> State:
 
 
 def choose_rounding(state: State) -> State:
-    """Corrected biases, then compensated rounding, each if it helps."""
+    """Corrected biases, then compensated rounding, each if it helps; then with all rows."""
     error = output_error(state, held_rows(state))
     steps: list[tuple[str, Step]] = [("bias correction", correct_biases)]
     if state.options.effort != "fast":
         steps.append(("compensated rounding", round_layers))
-    best, notes = state, list(state.notes)
+    chosen: Step | None = None
+    notes = list(state.notes)
     for name, step in steps:
         candidate = step(state)
         found = output_error(candidate, held_rows(candidate))
         kept = found < error * GAIN
         notes.append(StepNote(name, decibels(error), decibels(found), kept))
         if kept:
-            best, error = candidate, found
-    return best.with_(notes=tuple(notes))
+            chosen, error = step, found
+    state = state.with_(notes=tuple(notes), all_rows=True)
+    return chosen(state) if chosen else state
 
 
 def _equalized(strength: float, state: State) -> State:

@@ -170,7 +170,7 @@ def _fill(part: Component, seen: Survey, never: frozenset[str], shape: Array) ->
             if p > 0
         ]
         errors.append((sum(noise), factor))
-    return min(errors)[1]
+    return float(min(errors)[1])
 
 
 def _least_noise(values: Array, zero: int) -> float:

@@ -9,12 +9,11 @@ import numpy as np
 from mcuq.ir import Array
 from mcuq.quantize.simulate import (
     Simulation,
-    decibels,
     float_outputs,
     output_names,
     relative_error,
 )
-from mcuq.quantize.state import State, Step, StepNote
+from mcuq.quantize.state import State
 
 HELD_OUT = (1, 3)
 """Of every five rows these are held out; with few rows all serve for both."""
@@ -26,6 +25,8 @@ GAIN = 0.999
 
 def fit_rows(state: State) -> dict[str, Array]:
     """The calibration rows that steps may learn from."""
+    if state.all_rows:
+        return dict(state.feeds)
     return _rows(state.feeds, held_out=False)
 
 
@@ -47,18 +48,3 @@ def output_error(state: State, feeds: Mapping[str, Array]) -> float:
     simulation = Simulation(state, feeds)
     found = {name: simulation.value(name) for name in output_names(state.graph)}
     return relative_error(float_outputs(state, feeds), found)
-
-
-def guarded(name: str, step: Step) -> Step:
-    """``step``, whose result is kept only if the error on held-out rows falls."""
-
-    def run(state: State) -> State:
-        before = output_error(state, held_rows(state))
-        candidate = step(state)
-        after = output_error(candidate, held_rows(candidate))
-        kept = after < before * GAIN
-        note = StepNote(name, decibels(before), decibels(after), kept)
-        chosen = candidate if kept else state
-        return chosen.with_(notes=(*state.notes, note))
-
-    return run

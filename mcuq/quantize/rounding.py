@@ -32,7 +32,7 @@ from mcuq.quantize.state import State
 from mcuq.quantize.structure import WEIGHT_AXIS
 from mcuq.reference import run_float
 
-DAMPING = 2.0
+DAMPING = 1.0
 """Added to the covariance, as a share of its mean diagonal: keeps the solution near the weights."""
 
 

@@ -53,6 +53,7 @@ class State:
     ``feeds``: calibration rows by port name, as ``graph`` reads them. ``ranges``: (min, max) of
     every activation over them. ``acts``: the chosen numbers of every activation (no data).
     ``weights``: the chosen integers, and ``biases``: the corrected reals, by the constant's name.
+    ``all_rows``: every row may be learned from, as nothing is decided any more.
     ``factors``: how many times its real value an output tensor of ``graph`` is (else once).
     """
 
@@ -66,6 +67,7 @@ class State:
     factors: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     notes: tuple[StepNote, ...] = ()
+    all_rows: bool = False
 
     def with_(self, **changes: Any) -> State:
         """This state with some members anew."""
