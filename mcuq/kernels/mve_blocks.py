@@ -75,6 +75,16 @@ def dot_cost(steps: int, channels: int) -> float:
     return pairs * (5 + 14 * steps + 2 * steps // turn) + 20
 
 
+def blocks_cost(pixels: int, steps: int, channels: int) -> float:
+    """Instructions of ``mcuq_mve_block`` for all pixels; one left over costs less than a block."""
+    full, rest = divmod(pixels, 4)
+    if rest != 1:
+        return (full + (rest > 0)) * block_cost(steps, channels)
+    pairs = round_up(channels, 2) // 2
+    saved = dot_cost(steps, channels) - pairs * (6 * steps + 8)
+    return (full + 1) * block_cost(steps, channels) - saved
+
+
 def block_cost(steps: int, channels: int) -> float:
     """Instructions of ``mcuq_mve_block``: four pixels, all channels."""
     total = 10.0

@@ -10,8 +10,8 @@ from mcuq.ir import Array, Node
 from mcuq.kernels.mve_blocks import (
     CHUNK,
     NEEDS,
-    block_cost,
     block_scratch,
+    blocks_cost,
     forward_gap,
     minus_shift,
     pack_pairs,
@@ -163,8 +163,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     s = shape_of(node, qgraph)
     rows = s.all_rows if s.whole else s.out_h * s.kernel[0]
     window = rows * (30 + 3 * s.in_w * s.in_c / 16)
-    blocks = -(-s.pixels // 4)
-    fixed = 200 + 5 * s.out_c + window + blocks * block_cost(s.steps, s.out_c)
+    fixed = 200 + 5 * s.out_c + window + blocks_cost(s.pixels, s.steps, s.out_c)
     return fixed + s.out_h * _load_cost(s)
 
 
@@ -211,7 +210,8 @@ def _cost_1x1(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     s = shape_of(node, qgraph)
     rows, width = _rows_1x1(s)
     load = 30 + 9 * (s.in_c // 16) + (12 if s.in_c % 16 else 0)
-    return 60 + 5 * s.out_c + rows * (20 + -(-width // 4) * (load + block_cost(s.steps, s.out_c)))
+    row = 20 + -(-width // 4) * load + blocks_cost(width, s.steps, s.out_c)
+    return 60 + 5 * s.out_c + rows * row
 
 
 def _gap_1x1(node: Node, qgraph: QGraph, index: int) -> int | None:

@@ -111,6 +111,22 @@ static inline void mcuq_mve_dot(const mcuq_mve_job *job, int32_t steps)
     }
 }
 
+/** As mcuq_mve_dot for the first pixel alone: 6 instructions a step and 8 a pair of channels. */
+static inline void mcuq_mve_dot_pixel(const mcuq_mve_job *job)
+{
+    register const mcuq_mve_job *at __asm("r0") = job;
+    __asm volatile(MCUQ_MVE_LOAD_JOB
+                   "sub r8, r3, r1\n lsr r8, r8, #6\n mov r6, r1\n"
+                   "1: ldr r2, [r5], #16\n ldr r4, [r5], #16\n mov r1, r6\n dls lr, r8\n"
+                   "2: vldrb.u8 q0, [r1], #64\n"
+                   "vldrb.u8 q1, [r9], #16\n vmladava.s8 r2, q0, q1\n"
+                   "vldrb.u8 q2, [r9], #16\n vmladava.s8 r4, q0, q2\n le lr, 2b\n"
+                   "str r2, [r11], #16\n str r4, [r11], #16\n cmp r11, r0\n bne 1b\n"
+                   : "+r"(at)
+                   :
+                   : "q0", "q1", "q2", MCUQ_MVE_CLOBBERS);
+}
+
 /** The requantization of 4 channels of 4 pixels: 21 instructions for 16 outputs. VLD4 turns
  *  [channel][pixel] into one vector a pixel; the pixels are stored last to first, so that where
  *  pointers of missing pixels repeat the last one, its own value wins. */
@@ -211,6 +227,12 @@ static inline void mcuq_mve_dot(const mcuq_mve_job *job, int32_t steps)
     }
 }
 
+static inline void mcuq_mve_dot_pixel(const mcuq_mve_job *job)
+{
+    const int8_t *const x_end = job->x_end;
+    mcuq_mve_dot(job, (int32_t)(x_end - (const int8_t *)job->x) / 64);
+}
+
 static inline void mcuq_mve_store(const int32_t *acc, const int8_t *minus_shift, int8_t *out0,
                                   int8_t *out1, int8_t *out2, int8_t *out3, int32_t channels,
                                   const int8_t *range)
@@ -305,7 +327,11 @@ static inline void mcuq_mve_block(const mcuq_conv2d_mve_params *p, const mcuq_mv
     const mcuq_mve_job *now = first;
     mcuq_mve_job next;
     for (int32_t at = 0; at < p->out_c;) {
-        mcuq_mve_dot(now, p->steps);
+        if (valid == 1) {
+            mcuq_mve_dot_pixel(now);
+        } else {
+            mcuq_mve_dot(now, p->steps);
+        }
         mcuq_mve_store_block(p, first->acc, at, out, valid);
         at += MCUQ_MVE_CHUNK;
         if (at < p->out_c) {

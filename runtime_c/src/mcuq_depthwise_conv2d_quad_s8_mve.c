@@ -128,10 +128,10 @@ static void run_quad(const mcuq_depthwise_conv2d_mve_params *p, int32_t shifts, 
                      const int8_t *vectors, int32_t *acc, int8_t *out)
 {
     const int32_t line_words = mcuq_mve_line_bytes(p) / 4;
-    const int32_t acc_step = p->lines_at_once * line_words;
     for (int32_t line = 0; line < p->lines; line += p->lines_at_once) {
         const int32_t rest = p->lines - line;
         const int32_t count = (rest < p->lines_at_once) ? rest : p->lines_at_once;
+        const int32_t acc_step = count * line_words;
         mcuq_mve_lines(p, plane, vectors, acc, count, 4);
         for (int32_t i = 0; i < count; i++) {
             const uint16_t *const masks = p->store_masks + ((i + 1 == rest) ? 2 : 0);
