@@ -1,0 +1,85 @@
+"""The numbers of an integer network as the state of a quantization, and the rows to run on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mcuq.ir import Array, Graph, Node
+from mcuq.qir import QGraph, QTensor
+from mcuq.quantize.limits import frac_of
+from mcuq.quantize.state import Options, State
+from mcuq.quantize.structure import activations, weighted
+from mcuq.reference import port_to_int
+
+ROWS = 32
+
+
+def state_of(graph: Graph, qgraph: QGraph, feeds: Mapping[str, Array]) -> State:
+    """The numbers of ``qgraph`` as the state of a quantization of ``graph``."""
+    acts = {name: qgraph.tensors[name] for name in activations(graph)}
+    weights, biases = {}, {}
+    layers = {node.name: node for node in qgraph.nodes}
+    for node in weighted(graph):
+        layer = layers[node.name]
+        _, w, b = (qgraph.tensors[name] for name in layer.inputs)
+        weights[node.inputs[1]] = w
+        biases[node.inputs[2]] = _real_bias(layer, qgraph, w, b)
+    return State(graph, feeds, Options(), acts=acts, weights=weights, biases=biases)
+
+
+def _real_bias(layer: Node, qgraph: QGraph, w: QTensor, b: QTensor) -> Array:
+    """The bias without the rounding constant and the zeros that are folded into it."""
+    x, y = qgraph.tensors[layer.inputs[0]], qgraph.tensors[layer.output]
+    assert w.data is not None
+    assert b.data is not None
+    axis = 2 if layer.op == "depthwise_conv2d" else 0
+    sums = np.moveaxis(w.data.astype(np.int64), axis, 0).reshape(len(b.data), -1).sum(axis=1)
+    shift = np.array(layer.ints("shift"), np.int64)
+    steps = b.data + x.zero * sums - ((1 << shift) >> 1) - y.zero * (1 << shift)
+    reals: Array = steps * 2.0 ** -np.array(b.frac, np.float64)
+    return reals.astype(np.float32)
+
+
+def is_corrected(state: State, node: Node) -> bool:
+    """Whether the bias of ``node`` is not just the rounded bias of the float network."""
+    bias = state.biases[node.inputs[2]]
+    frac = np.array(state.weights[node.inputs[1]].frac) + frac_of(state.acts[node.inputs[0]])
+    gap = np.abs(bias - state.graph.data(node.inputs[2]))
+    return bool((gap > 1e-6 * np.abs(bias) + 2.0 ** -frac.astype(np.float64)).any())
+
+
+def inputs(
+    graph: Graph,
+    qgraph: QGraph,
+    vectors: Mapping[str, Array],
+    feeds: Mapping[str, Array] | None,
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """By input name: what the integer network reads, and what ``graph`` reads."""
+    integers, reals = {}, {}
+    for port, outer in zip(graph.inputs, qgraph.inputs, strict=True):
+        act = qgraph.tensors[outer.tensor]
+        given = thinned(vectors[port.name] if feeds is None else feeds[port.name])
+        if feeds is None or given.dtype == np.uint8:
+            integers[port.name] = given
+            reals[port.name] = real(given, act)
+            continue
+        integers[port.name] = port_to_int(outer, given)
+        scale, offset = np.array(outer.scale), np.array(outer.offset)
+        steps = given.astype(np.float64) / scale + offset - act.zero
+        reals[port.name] = steps * 2.0 ** -frac_of(act)
+    return integers, {n: v.astype(np.float32) for n, v in reals.items()}
+
+
+def thinned(values: Array, count: int = ROWS) -> Array:
+    """``count`` rows, evenly spaced; all if there are no more."""
+    kept = np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int)
+    rows: Array = values[kept]
+    return rows
+
+
+def real(integers: Array, act: QTensor) -> Array:
+    """The reals that the integers of an activation stand for, float64."""
+    reals: Array = (integers.astype(np.float64) - act.zero) * 2.0 ** -frac_of(act)
+    return reals
