@@ -24,10 +24,15 @@ _SMALL = 1024
 
 @dataclass(frozen=True)
 class Choice:
-    """A variant that could run a step: its estimated instructions, and its bytes of constants."""
+    """A variant that could run a step.
+
+    ``cost``: estimated instructions; ``cycles``: estimated cycles on Cortex-M4, by which variants
+    are chosen; ``flash``: bytes of constants.
+    """
 
     symbol: str
     cost: float
+    cycles: float
     flash: int
 
 
@@ -80,9 +85,9 @@ class Program:
 def lower(qgraph: QGraph, cpu: Cpu = GENERIC, prefer: str = "balanced") -> Program:
     """Pick a variant of every node for ``cpu`` and pack its constants.
 
-    ``prefer``: "speed" takes the fewest estimated instructions, "size" the least flash (code that
-    another step needs anyway is free), "balanced" the fewest instructions among the variants that
-    take about one byte a weight.
+    ``prefer``: "speed" takes the fewest estimated cycles, "size" the least flash (code that another
+    step needs anyway is free), "balanced" the fewest cycles among the variants that take about one
+    byte a weight.
     """
     qgraph = own_outputs(qgraph)
     steps: list[Step] = []
@@ -144,7 +149,11 @@ class _Candidate:
 
     @property
     def choice(self) -> Choice:
-        return Choice(self.variant.symbol, self.cost, self.flash)
+        return Choice(self.variant.symbol, self.cost, self.cycles, self.flash)
+
+    @property
+    def cycles(self) -> float:
+        return self.cost * self.variant.cycles
 
 
 def _step(node: Node, qgraph: QGraph, cpu: Cpu, prefer: str, used: set[str]) -> Step:
@@ -162,18 +171,18 @@ def _step(node: Node, qgraph: QGraph, cpu: Cpu, prefer: str, used: set[str]) -> 
     chosen = _choose(candidates, cpu, prefer, used)
     shapes = [qgraph.tensors[n].shape for n in node.inputs]
     macs = spec(node.op).macs(node, shapes, qgraph.tensors[node.output].shape)
-    others = sorted((c.choice for c in candidates if c is not chosen), key=lambda c: c.cost)
+    others = sorted((c.choice for c in candidates if c is not chosen), key=lambda c: c.cycles)
     return Step(node, chosen.variant, chosen.calls, macs, (chosen.choice, *others))
 
 
 def _choose(candidates: Sequence[_Candidate], cpu: Cpu, prefer: str, used: set[str]) -> _Candidate:
     if prefer == "size":
-        return min(candidates, key=lambda c: (c.flash + _code(c, cpu, used), c.cost))
+        return min(candidates, key=lambda c: (c.flash + _code(c, cpu, used), c.cycles))
     if prefer == "balanced":
         least = min(c.flash for c in candidates)
         limit = max(least * _GROWTH, least + _SMALL)
         candidates = [c for c in candidates if c.flash <= limit]
-    return min(candidates, key=lambda c: c.cost)
+    return min(candidates, key=lambda c: c.cycles)
 
 
 def _code(candidate: _Candidate, cpu: Cpu, used: set[str]) -> int:

@@ -154,8 +154,8 @@ def _reason(step: Any, choice: Any) -> str:
     chosen = step.choices[0]
     if choice is chosen:
         return "chosen"
-    if choice.cost >= chosen.cost:
-        return f"{choice.cost / chosen.cost:.2f} x the instructions"
+    if choice.cycles >= chosen.cycles:
+        return f"{choice.cycles / chosen.cycles:.2f} x the cycles"
     return f"{choice.flash / max(1, chosen.flash):.2f} x the flash"
 
 

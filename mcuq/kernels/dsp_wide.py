@@ -104,5 +104,5 @@ def _whole_share(at: Window) -> float:
 
 
 VARIANTS: tuple[Variant, ...] = (
-    Variant("conv2d", _SYMBOL, _lower, _cost, _accepts, frozenset({"dsp"}), _gap),
+    Variant("conv2d", _SYMBOL, _lower, _cost, _accepts, frozenset({"dsp"}), _gap, cycles=1.3),
 )

@@ -108,5 +108,5 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
 
 
 VARIANTS: tuple[Variant, ...] = (
-    Variant("conv2d", _SYMBOL, _lower, _cost, _accepts, frozenset({"dsp"}), _gap),
+    Variant("conv2d", _SYMBOL, _lower, _cost, _accepts, frozenset({"dsp"}), _gap, cycles=1.3),
 )

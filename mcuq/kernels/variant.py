@@ -74,6 +74,8 @@ class Variant:
     of input ``index`` and overlap it, because the kernel walks forward and never reads again what
     it has overwritten; 0 means in place; None means never overlap.
     ``gap_exact``: the overlap is safe at exactly that distance only, not at more.
+    ``cycles``: about how many an executed instruction takes on Cortex-M4, where memory has no wait
+    states: loads of several registers, and branches, take more than one.
     """
 
     op: str
@@ -84,3 +86,4 @@ class Variant:
     needs: frozenset[str] = frozenset()
     gap: Callable[[Node, QGraph, int], int | None] = lambda node, qgraph, index: None
     gap_exact: bool = False
+    cycles: float = 1.8
