@@ -10,12 +10,13 @@ import pytest
 from kernel_harness import TARGETS, Case, check, one_node
 
 from mcuq.ir import Array, Node
-from mcuq.kernels import dsp_wide, dsp_winograd_2x2
+from mcuq.kernels import dsp_dense, dsp_wide, dsp_winograd_2x2
 from mcuq.kernels.variant import Variant
 from mcuq.ops import spec
 
 FULL, NARROW = (-128, 127), (-77, 90)
 KINDS = ("any", "extremes", "least")
+DENSE = [v for v in dsp_dense.VARIANTS if v.op == "dense"]
 WIDE = dsp_wide.VARIANTS[0]
 WINOGRAD = dsp_winograd_2x2.VARIANTS[0]
 Pads = tuple[int, int, int, int]
@@ -116,3 +117,29 @@ def test_wide(target: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
 def test_winograd_2x2(target: str, tmp_path: Path) -> None:
     check(list(winograd_cases()), TARGETS[target], tmp_path)
+
+
+def dense_cases() -> Iterator[Case]:
+    """1-20 outputs of 1-40 inputs, and sums of 64 to 200 inputs, of all kinds."""
+    sizes = [(i, 1 + (7 * i) % 20) for i in range(1, 41)] + [(i, 9) for i in range(60, 201, 4)]
+    for index, (inputs, outputs) in enumerate(sizes):
+        random = np.random.default_rng(index)
+        x = values(random, (1, inputs), KINDS[index % 3])
+        w = values(random, (outputs, inputs), KINDS[index % 3])
+        b = random.integers(-20000, 20000, outputs, dtype=np.int32)
+        low, high = NARROW if index % 5 == 0 else FULL
+        shift = tuple(random.integers(5, 16, outputs).tolist())
+        attrs = {"shift": shift, "out_min": low, "out_max": high}
+        node, qgraph = one_node("dense", attrs, {"x": x}, {"w": w, "b": b}, (1, outputs))
+        for variant in DENSE:
+            assert variant.accepts(node, qgraph)
+            over = 0 if index % 2 else None
+            yield Case(variant, node, qgraph, {"x": x}, overlap=over,
+                       misalign=0 if over is not None else index % 4,
+                       label=f"{variant.symbol} {inputs} {outputs} {attrs}")  # fmt: skip
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
+def test_dense(target: str, tmp_path: Path) -> None:
+    check(list(dense_cases()), TARGETS[target], tmp_path)

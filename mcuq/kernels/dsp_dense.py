@@ -1,4 +1,7 @@
-"""dense with the DSP extension: ``mcuq_dense_s8_dsp``, also for a conv2d with one output pixel."""
+"""dense with the DSP extension: ``mcuq_dense_s8_dsp`` (4 outputs at a time) and ``..._8``.
+
+Both also run a conv2d with one output pixel.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
 _SYMBOL = "mcuq_dense_s8_dsp"
+_SYMBOL_8 = "mcuq_dense_s8_dsp_8"
 
 
 def _matrix(node: Node, qgraph: QGraph) -> Array:
@@ -40,29 +44,42 @@ def _fits(node: Node, qgraph: QGraph) -> bool:
     return max(node.ints("shift")) <= 23 and bool(bound.max() < 2**23)
 
 
-def pack_weights(weights: Array, bias: Array, shift: Array, centers: Array) -> Array:
-    """(out, in) and (out,) -> words per 4 outputs: biases, [in / 4][4] weights, shifts, centers.
+def pack_weights(weights: Array, bias: Array, shift: Array, centers: Array, group: int) -> Array:
+    """(out, in) and (out,) -> words per group of outputs: biases, weights, shifts, centers.
 
-    A word holds four inputs of an output: 256 * w1 + w0 + 128 and 256 * w3 + w2 + 128. Both
-    dimensions are padded with zeros: the inputs to a multiple of 8, the outputs to one of 4.
+    Weights are [in / 4][group] words; a word holds four inputs of an output: 256 * w1 + w0 + 128
+    and 256 * w3 + w2 + 128. Both dimensions are padded with zeros: the inputs to a multiple of 8,
+    the outputs to one of ``group``.
     """
-    rows, columns = -weights.shape[0] % 4, -weights.shape[1] % 8
+    rows, columns = -weights.shape[0] % group, -weights.shape[1] % 8
     padded = np.pad(weights.astype(np.int64), ((0, rows), (0, columns)))
     even, odd = padded[:, 0::2] + 128, padded[:, 1::2]
     halves = (256 * odd + even).astype("<i2")
-    words = np.ascontiguousarray(halves).view("<i4").reshape(len(padded) // 4, 4, -1)
+    words = np.ascontiguousarray(halves).view("<i4").reshape(len(padded) // group, group, -1)
     biases = np.pad(bias, (0, rows)) * 256 - 127 * even.sum(1)
-    wrapped = (biases & 0xFFFFFFFF).astype(np.uint32).view(np.int32).reshape(-1, 4)
-    ends = [np.pad(v, (0, rows)).astype(np.uint8).view("<i4") for v in (shift + 8, centers + 128)]
-    parts = (wrapped, words.transpose(0, 2, 1).reshape(len(wrapped), -1), np.column_stack(ends))
+    wrapped = (biases & 0xFFFFFFFF).astype(np.uint32).view(np.int32).reshape(-1, group)
+    ends = [
+        np.pad(v, (0, rows)).astype(np.uint8).view("<i4").reshape(len(wrapped), -1)
+        for v in (shift + 8, centers)
+    ]
+    parts = (wrapped, words.transpose(0, 2, 1).reshape(len(wrapped), -1), *ends)
     return np.concatenate(parts, axis=1).astype(np.int32).view(np.uint32).ravel()
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    centers = _centers(node, qgraph) + 128
+    return _call(_SYMBOL, node, qgraph, centers, 4)
+
+
+def _lower_8(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    return _call(_SYMBOL_8, node, qgraph, _centers(node, qgraph), 8)
+
+
+def _call(symbol: str, node: Node, qgraph: QGraph, centers: Array, group: int) -> tuple[Call, ...]:
     weights = _matrix(node, qgraph)
     turns = math.ceil(weights.shape[1] / 8)
     shift = np.array(node.ints("shift"))
-    packed = pack_weights(weights, _rest(node, qgraph), shift, _centers(node, qgraph))
+    packed = pack_weights(weights, _rest(node, qgraph), shift, centers, group)
     fields = (
         Field("weights", "weights"),
         Field("in_len", weights.shape[1]),
@@ -73,7 +90,7 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     )
     arrays = (ConstArray("weights", "uint32_t", packed),)
     return (
-        Call(_SYMBOL, "mcuq_dense_dsp_params", fields, node.inputs[:1], node.output, arrays,
+        Call(symbol, "mcuq_dense_dsp_params", fields, node.inputs[:1], node.output, arrays,
              16 * turns),
     )  # fmt: skip
 
@@ -82,6 +99,13 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     out_len, in_len = _matrix(node, qgraph).shape
     turns = math.ceil(in_len / 8)
     return 100 + 17 * turns + math.ceil(out_len / 4) * (27 * turns + 3 * (turns // 4) + 38)
+
+
+def _cost_8(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    out_len, in_len = _matrix(node, qgraph).shape
+    turns = math.ceil(in_len / 8)
+    group = 62 * turns + 3 * (turns // 8) + 61
+    return 110 + 17 * turns + math.ceil(out_len / 8) * group
 
 
 def _is_dense(node: Node, qgraph: QGraph) -> bool:
@@ -95,7 +119,10 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     return 0 if index == 0 else None
 
 
+_NEEDS = frozenset({"dsp"})
 VARIANTS = (
-    Variant("dense", _SYMBOL, _lower, _cost, _fits, frozenset({"dsp"}), _gap),
-    Variant("conv2d", _SYMBOL, _lower, _cost, _is_dense, frozenset({"dsp"}), _gap),
+    Variant("dense", _SYMBOL, _lower, _cost, _fits, _NEEDS, _gap, cycles=1.46),
+    Variant("conv2d", _SYMBOL, _lower, _cost, _is_dense, _NEEDS, _gap, cycles=1.46),
+    Variant("dense", _SYMBOL_8, _lower_8, _cost_8, _fits, _NEEDS, _gap, cycles=1.25),
+    Variant("conv2d", _SYMBOL_8, _lower_8, _cost_8, _is_dense, _NEEDS, _gap, cycles=1.25),
 )

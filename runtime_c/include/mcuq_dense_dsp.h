@@ -21,4 +21,9 @@ typedef struct {
 void mcuq_dense_s8_dsp(const mcuq_dense_dsp_params *p, const int8_t *in, int8_t *out,
                        void *scratch);
 
+/** The same with 8 outputs in a group: 8 biases, [turns][2][8] words, 8 shifts, 8 signed centers.
+ */
+void mcuq_dense_s8_dsp_8(const mcuq_dense_dsp_params *p, const int8_t *in, int8_t *out,
+                         void *scratch);
+
 #endif
