@@ -1,4 +1,4 @@
-"""add and pools for the DSP extension equal ``run_int``: every pair of operands, every window."""
+"""The elementwise kernels and pools for the DSP extension equal ``run_int``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mcuq.kernels.variant import Variant
 from mcuq.ops import spec
 
 BATCH = 100
-ADD = dsp_elementwise.VARIANTS[0]
+ADD, FROM_U8 = dsp_elementwise.VARIANTS
 MAX_POOL, AVG_POOL = dsp_pool.VARIANTS
 EVERY_PAIR = [v.astype(np.int8).reshape(1, -1) for v in np.mgrid[-128:128, -128:128]]
 HALF_OF_THEM = [v[:, ::2] for v in EVERY_PAIR]
@@ -49,6 +49,10 @@ def add_cases(random: np.random.Generator) -> Iterator[Case]:
         a, b = (random.integers(-128, 128, (1, count), dtype=np.int8) for _ in range(2))
         yield add_case(a, b, (1, 1, 1, 1), misalign=count % 4)
         yield add_case(a, b, (2, 1, 1, 1), overlap=count % 2)
+        u8 = random.integers(0, 256, (1, count), dtype=np.uint8)
+        node, qgraph = one_node("from_u8", {}, {"x": u8}, {}, u8.shape)
+        over = {"overlap": 0} if count % 2 else {"misalign": count % 4}
+        yield Case(FROM_U8, node, qgraph, {"x": u8}, label=f"from_u8 {count} {over}", **over)
 
 
 def pool_case(

@@ -1,4 +1,4 @@
-"""add with the DSP extension (Cortex-M4, M7, M33): pairs of elements in the lanes of a word."""
+"""add and from_u8 with the DSP extension (Cortex-M4, M7, M33): elements in the lanes of words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mcuq.kernels import elementwise
 from mcuq.kernels.variant import Call, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
-_SYMBOL = "mcuq_add_s8_dsp"
+_ADD, _FROM_U8 = "mcuq_add_s8_dsp", "mcuq_from_u8_s8_dsp"
 EQUAL, APART, QUARTER = range(3)
 # Instructions of 8 elements by kind; what the limits of the output add; an element alone.
 _BLOCK, _LIMITS, _ALONE = (28, 36, 44), 18, 14
@@ -79,7 +79,7 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
         Field("kind", held.kind),
         *(Field(name, node.int(name)) for name in ("shift", "out_min", "out_max")),
     )
-    return (Call(_SYMBOL, "mcuq_add_dsp_params", fields, node.inputs, node.output),)
+    return (Call(_ADD, "mcuq_add_dsp_params", fields, node.inputs, node.output),)
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
@@ -91,4 +91,26 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return 60 + blocks * block + rest * _ALONE
 
 
-VARIANTS = (Variant("add", _SYMBOL, _lower, _cost, _accepts, frozenset({"dsp"}), elementwise.gap),)
+def _lower_from_u8(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    fields = (Field("count", elementwise.output_size(node, qgraph)),)
+    return (Call(_FROM_U8, "mcuq_from_u8_params", fields, node.inputs, node.output),)
+
+
+def _cost_from_u8(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    """Blocks of 16 elements, and the rest one by one."""
+    blocks, rest = divmod(elementwise.output_size(node, qgraph), 16)
+    return 30 + 16 * blocks + 5 * rest
+
+
+NEEDS = frozenset({"dsp"})
+VARIANTS = (
+    Variant("add", _ADD, _lower, _cost, _accepts, NEEDS, elementwise.gap),
+    Variant(
+        "from_u8",
+        _FROM_U8,
+        _lower_from_u8,
+        _cost_from_u8,
+        needs=NEEDS,
+        gap=lambda node, qgraph, index: 0,
+    ),
+)

@@ -4,7 +4,7 @@
 #ifndef MCUQ_ELEMENTWISE_DSP_H
 #define MCUQ_ELEMENTWISE_DSP_H
 
-#include <stdint.h>
+#include "mcuq_elementwise.h"
 
 /** MCUQ_ADD_EQUAL: sums in lanes of 16 bits are (a + b) * scale_a, then bias_a is added,
  * saturating. MCUQ_ADD_APART: (a + 128) * scale_a + bias_a and (b + 128) * scale_b + bias_b are
@@ -24,5 +24,8 @@ typedef struct {
 /** As mcuq_add_s8; what the lanes hold agrees with mul_a, mul_b, bias and shift (see lanes in
  *  mcuq/kernels/dsp_elementwise.py). */
 void mcuq_add_s8_dsp(const mcuq_add_dsp_params *p, const int8_t *a, const int8_t *b, int8_t *out);
+
+/** As mcuq_from_u8_s8. */
+void mcuq_from_u8_s8_dsp(const mcuq_from_u8_params *p, const void *in, int8_t *out);
 
 #endif
