@@ -18,7 +18,7 @@ from mcuq.qir import QGraph
 from mcuq.quantize import choice, scales
 from mcuq.quantize.assemble import assemble
 from mcuq.quantize.given import Given, complete, outcome
-from mcuq.quantize.state import EFFORTS, RANGES, Options, Progress, State, Step, StepNote
+from mcuq.quantize.state import EFFORTS, OPTIONAL, RANGES, Options, Progress, State, Step, StepNote
 from mcuq.quantize.structure import activations
 from mcuq.reference import feeds_to_float
 
@@ -88,8 +88,9 @@ def quantize_report(
         warnings=check_calibration(calibration, graph),
     )
     with _one_thread():
-        for index, (name, step) in enumerate(STEPS):
-            report = _share_of(options.report, index, len(STEPS))
+        steps = [(name, step) for name, step in STEPS if name not in options.skip]
+        for index, (name, step) in enumerate(steps):
+            report = _share_of(options.report, index, len(steps))
             report(name, 0.0)
             state = step(state.with_(options=replace(options, report=report)))
     options.report("integers", 1.0)
@@ -144,6 +145,9 @@ def _check(graph: Graph, calibration: Mapping[str, Array], options: Options) -> 
         raise McuqError("effort", f"'{options.effort}' is not one of {', '.join(EFFORTS)}")
     if options.ranges not in RANGES:
         raise McuqError("ranges", f"'{options.ranges}' is not one of {', '.join(RANGES)}")
+    for name in options.skip:
+        if name not in OPTIONAL:
+            raise McuqError("skip", f"'{name}' is not one of {', '.join(OPTIONAL)}")
     for name in options.fracs:
         if name not in graph.tensors or graph.is_constant(name):
             raise McuqError(graph.name, f"no activation '{name}' to set a frac for")

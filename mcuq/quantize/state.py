@@ -12,6 +12,7 @@ from mcuq.qir import QTensor
 Progress = Callable[[str, float], None]
 EFFORTS = ("fast", "normal", "best")
 RANGES = ("minmax", "mse")
+OPTIONAL = ("affine input", "equalization", "range search", "rounding")
 
 
 def silent(text: str, fraction: float) -> None:
@@ -24,6 +25,7 @@ class Options:
 
     ``ranges``: how the first frac of a tensor is found: minmax, or mse (least squared error).
     ``fracs``: the frac of activations, by tensor name, set by the user.
+    ``skip``: names of ``STEPS`` to leave out, of those that may be (``OPTIONAL``).
     ``rows``: at most so many calibration rows are used, evenly spaced.
     ``report(text, fraction)``: progress.
     """
@@ -31,6 +33,7 @@ class Options:
     effort: str = "normal"
     ranges: str = "mse"
     fracs: Mapping[str, int] = field(default_factory=dict)
+    skip: tuple[str, ...] = ()
     rows: int = 512
     seed: int = 0
     report: Progress = silent

@@ -1,0 +1,123 @@
+"""Small networks trained on the spot, for measuring quality where no trained model is at hand.
+
+``digits`` learns scikit-learn's handwritten digits; where ``../shared`` holds MNIST and ECG5000,
+``mnist`` and ``ecg`` learn those. All are seeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Arrays = tuple[np.ndarray, np.ndarray]
+
+
+class Inverted(nn.Module):
+    """MobileNetV2's block: expand, depthwise, project without activation, add where it fits."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, expand: int = 4) -> None:
+        super().__init__()
+        wide = inputs * expand
+        self.layers = nn.Sequential(
+            nn.Conv2d(inputs, wide, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU6(),
+            nn.Conv2d(wide, wide, 3, stride, 1, groups=wide, bias=False),
+            nn.BatchNorm2d(wide), nn.ReLU6(),
+            nn.Conv2d(wide, outputs, 1, bias=False), nn.BatchNorm2d(outputs),
+        )  # fmt: skip
+        self.adds = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x) if self.adds else self.layers(x)
+
+
+def mobilenet_v2(classes: int = 10) -> nn.Module:
+    """A MobileNetV2 in small: ReLU6, BatchNorm, signed residuals; one input channel."""
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU6(),
+        Inverted(16, 16, 1), Inverted(16, 24, 2), Inverted(24, 24, 1),
+        Inverted(24, 32, 2), Inverted(32, 32, 1),
+        nn.Conv2d(32, 64, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU6(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes),
+    )  # fmt: skip
+
+
+def waves(classes: int = 5) -> nn.Module:
+    """A 1-D network over (1, 140) signals: BatchNorm, ReLU, pooling."""
+    return nn.Sequential(
+        nn.Conv1d(1, 16, 7, 2, 3, bias=False), nn.BatchNorm1d(16), nn.ReLU(),
+        nn.Conv1d(16, 32, 5, 2, 2, bias=False), nn.BatchNorm1d(32), nn.ReLU(),
+        nn.MaxPool1d(2),
+        nn.Conv1d(32, 32, 3, 1, 1, bias=False), nn.BatchNorm1d(32), nn.ReLU(),
+        nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(32, classes),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained module in eval mode, and its data in the module's own layout."""
+
+    name: str
+    module: nn.Module
+    train: Arrays
+    test: Arrays
+
+
+def train(
+    name: str, make: Callable[[], nn.Module], fit: Arrays, test: Arrays, epochs: int
+) -> Trained:
+    """``make()`` trained with Adam and a falling rate."""
+    torch.manual_seed(0)
+    module = make().train()
+    x, y = torch.from_numpy(fit[0]), torch.from_numpy(fit[1])
+    optimizer = torch.optim.Adam(module.parameters(), 3e-3)
+    batches = -(-len(x) // 64)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
+    for _ in range(epochs):
+        for rows in torch.randperm(len(x)).split(64):
+            loss = functional.cross_entropy(module(x[rows]), y[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            decay.step()
+    return Trained(name, module.eval(), fit, test)
+
+
+def digits() -> Trained:
+    """scikit-learn's 8x8 digits, enlarged to 16x16, into the MobileNetV2."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    small = torch.from_numpy(data.images[:, None].astype(np.float32) / 16)
+    x = functional.interpolate(small, scale_factor=2.0, mode="bilinear").numpy()
+    y = data.target.astype(np.int64)
+    return train("digits", mobilenet_v2, (x[:1300], y[:1300]), (x[1300:], y[1300:]), 8)
+
+
+def mnist(folder: Path) -> Trained:
+    """5000 images of MNIST into the MobileNetV2."""
+    with np.load(folder / "mnist.npz") as file:
+        x, y, x_test, y_test = (file[n] for n in ("x_train", "y_train", "x_test", "y_test"))
+    fit = (_scaled(x[::4]), y[::4].astype(np.int64))
+    test = (_scaled(x_test[:2000]), y_test[:2000].astype(np.int64))
+    return train("mnist", mobilenet_v2, fit, test, 4)
+
+
+def _scaled(images: np.ndarray) -> np.ndarray:
+    """(N, 28, 28) bytes -> (N, 1, 28, 28) in 0..1."""
+    return images[:, None].astype(np.float32) / 255
+
+
+def ecg(folder: Path) -> Trained:
+    """ECG5000 heartbeats into the 1-D network."""
+    with np.load(folder / "ecg5000.npz") as file:
+        parts = [
+            (file[f"x_{part}"][:, None].astype(np.float32), file[f"y_{part}"].astype(int))
+            for part in ("train", "test")
+        ]
+    return train("ecg", waves, parts[0], parts[1], 30)
