@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from onnx.reference import ReferenceEvaluator
 from onnx_models import Model, agrees, model, node, ops, random, run_graph, save
 from qdq_models import SIGNED, UNSIGNED, as_qdq, pair
+from torch import nn
 
 from mcuq import compile as compile_network
 from mcuq import importers
@@ -249,3 +251,36 @@ def test_limits_do_not_change_a_float_network_within_them(tmp_path: Path) -> Non
         [node("Conv", "x w", "c"), *nodes], {**constants, "w": random(2, 4, 1, 1)}, opset=21
     )
     agrees(proto, tmp_path, tolerance=2.0**-12)
+
+
+class FakeQuantized(nn.Module):
+    """Weights per channel in -127..127, activations in bytes and in 5 bits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 8, 3)
+        self.register_buffer("scale", torch.full((8,), 2.0**-8))
+        self.register_buffer("zero", torch.zeros(8, dtype=torch.int32))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        per_tensor = torch.fake_quantize_per_tensor_affine
+        weights = torch.fake_quantize_per_channel_affine(
+            self.layer.weight, self.scale, self.zero, 0, -127, 127
+        )
+        x = per_tensor(x, 2.0**-5, 0, -128, 127)
+        x = nn.functional.conv2d(x, weights, self.layer.bias).relu()
+        x = per_tensor(x, torch.tensor([2.0**-6]), torch.tensor([0], dtype=torch.int32), 0, 255)
+        return per_tensor(x.mean((2, 3)), 2.0**-4, 0, -16, 15)
+
+
+def test_fake_quantized_modules() -> None:
+    torch.manual_seed(0)
+    graph = pipeline.run(importers.from_torch(FakeQuantized(), torch.randn(1, 3, 8, 8)))
+    layer, pool, *_ = graph.nodes
+    assert layer.attrs["clip"] == (0.0, 255 / 64)
+    assert pool.attrs["clip"] == (-1.0, 15 / 16)
+    assert not any("quantized" in name for name in graph.tensors)
+    result = quantize_report(graph, {})
+    assert [(tensor.kept, tensor.frac) for tensor in result.given] == [
+        (True, 5), (True, 6), (True, 4), (True, (8,) * 8)
+    ]  # fmt: skip

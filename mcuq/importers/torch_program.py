@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcuq.errors import McuqError, ModelError
-from mcuq.importers import onnx_file, onnx_graph, pt2_file
+from mcuq.importers import fake_quant, onnx_file, onnx_graph, pt2_file
 from mcuq.ir import Graph
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ def _exported(model: Any, rows: Any, name: str) -> Graph:
 
     with _quiet():
         try:
-            program = torch.onnx.export(model, rows or (), dynamo=True, verbose=False)
+            table = fake_quant.translations()
+            program = torch.onnx.export(
+                model, rows or (), dynamo=True, verbose=False, custom_translation_table=table
+            )
             if program is None:
                 raise RuntimeError("no program")
             proto = program.model_proto

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from mcuq.ir import Graph, Node
@@ -9,14 +10,16 @@ from mcuq.ir import Graph, Node
 SUFFIX = ".quantized"
 """What the importer adds to the name of a tensor behind a QuantizeLinear."""
 
+_QUANTIZED = rf".+{re.escape(SUFFIX)}(_\d+)?"
+
 
 def restore_names(graph: Graph) -> Graph:
     """``graph`` with ``x.quantized`` called ``x`` where its clip fused and left that name free."""
-    free = {
-        name: name.removesuffix(SUFFIX)
-        for name in graph.tensors
-        if name.endswith(SUFFIX) and name.removesuffix(SUFFIX) not in graph.tensors
-    }
+    free: dict[str, str] = {}
+    for name in graph.tensors:
+        own = name.partition(SUFFIX)[0]
+        if re.fullmatch(_QUANTIZED, name) and own not in {*graph.tensors, *free.values()}:
+            free[name] = own
     if not free:
         return graph
 
