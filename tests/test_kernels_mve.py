@@ -117,8 +117,9 @@ def conv_3wide_cases(random: np.random.Generator, channels: int) -> Iterator[Cas
     shapes = itertools.product(heights, in_channels, range(1, 10), ((0, 0, 0, 0), (1, 1, 1, 1)))
     for index, (kernel_h, in_c, width, pads) in enumerate(shapes):
         out_c = int(random.integers(1, 70))
-        attrs = window(pads=pads, pad_value=index % 50) | {"groups": 1}
-        image = (1, 6 - index % 2, width + 2, in_c)
+        strides = ((1, 1), (2, 2), (1, 2), (3, 1))[index // 3 % 4]
+        attrs = window(strides, pads, pad_value=index % 50) | {"groups": 1}
+        image = (1, 7 - index % 2, strides[1] * width + 2, in_c)
         weights = (out_c, kernel_h, 3, in_c)
         yield from weighted(CONV_3WIDE, random, image, weights, index, attrs)
 

@@ -224,18 +224,19 @@ def _gap_1x1(node: Node, qgraph: QGraph, index: int) -> int | None:
     return forward_gap(ends.ravel(), starts.ravel())
 
 
-# ---- 3 wide at stride 1: columns shared by the taps ----
+# ---- 3 wide: columns shared by the taps ----
 
 
 def _shape_3wide(node: Node, qgraph: QGraph) -> Shape:
     """The sizes, with a window of kernel_h rows that whole blocks of 4 pixels can read."""
     s = shape_of(node, qgraph)
-    return replace(s, keep_rows=s.kernel[0], keep_w=round_up(s.out_w, 4) + 2)
+    width = (round_up(s.out_w, 4) - 1) * s.strides[1] + 3
+    return replace(s, keep_rows=s.kernel[0], keep_w=width)
 
 
 def _accepts_3wide(node: Node, qgraph: QGraph) -> bool:
     s = shape_of(node, qgraph)
-    plain = node.int("groups") == 1 and s.strides == (1, 1) and s.dilations == (1, 1)
+    plain = node.int("groups") == 1 and s.strides[1] <= 2 and s.dilations == (1, 1)
     return plain and s.kernel[1] == 3 and s.in_vectors and s.pads[1] < s.window_w
 
 
@@ -252,18 +253,20 @@ def _cost_3wide(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     s = _shape_3wide(node, qgraph)
     segments = s.kernel[0] * s.in_c // 16
     row = 60 + s.in_c // 16 * (25 + 4 * s.in_w)
-    pairs = round_up(s.out_c, 2) // 2 * (6 + 39 * segments)
+    pairs = round_up(s.out_c, 2) // 2 * (6 + (36 + 3 * s.strides[1]) * segments)
     chunks = -(-s.out_c // CHUNK)
     block = 30 + 8 * segments + pairs + 5.5 * round_up(s.out_c, 4) + 50 * chunks
     blocks = s.out_h * -(-s.out_w // 4)
-    return 200 + 5 * s.out_c + (s.out_h + s.kernel[0] - 1) * row + blocks * block
+    rows = min(s.all_rows, s.out_h * s.kernel[0])
+    return 200 + 5 * s.out_c + rows * row + blocks * block
 
 
 def _gap_3wide(node: Node, qgraph: QGraph, index: int) -> int | None:
     s = shape_of(node, qgraph)
     rows = np.arange(s.out_h)
-    last_read = np.where(rows > 0, rows + s.kernel[0] - 1 - s.pads[0], 0)
-    starts = np.maximum(0, last_read) * s.in_w * s.in_c
+    before = (rows - 1) * s.strides[0] + s.kernel[0]  # padded rows that earlier outputs loaded
+    first_read = np.where(rows > 0, np.maximum(before, rows * s.strides[0]) - s.pads[0], 0)
+    starts = np.maximum(0, first_read) * s.in_w * s.in_c
     return forward_gap((rows + 1) * s.out_w * s.out_c, starts)
 
 
