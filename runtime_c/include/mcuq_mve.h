@@ -288,10 +288,12 @@ static inline int32_t mcuq_mve_chunk(int32_t out_c)
 static inline void mcuq_mve_store_block(const mcuq_conv2d_mve_params *p, const int32_t *acc,
                                         int32_t at, int8_t *out, int32_t valid)
 {
-    int32_t step1 = p->out_c, step2 = p->out_c, step3 = p->out_c;
+    int32_t step1 = p->out_c;
+    int32_t step2 = step1;
+    int32_t step3 = step1;
     if (valid < 4) {
+        step2 = (valid > 2) ? step1 : 0;
         step1 = (valid > 1) ? step1 : 0;
-        step2 = (valid > 2) ? step2 : 0;
         step3 = 0;
     }
     out += at;

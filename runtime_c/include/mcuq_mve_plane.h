@@ -86,7 +86,8 @@ static inline void mcuq_mve_lines2(const mcuq_depthwise_conv2d_mve_params *p, co
                                    int32_t channels)
 {
     const int32_t blocks = (p->blocks + 1) / 2 * 2;
-    register int32_t sub_step __asm("r0") = p->sub_step;
+    const int32_t sub_step = p->sub_step;
+    register int32_t sub __asm("r0") = sub_step;
     const int32_t delta = p->in_across - blocks * p->in_step;
     __asm volatile("vldrb.u8 q5, [%[w]], #16\n vadd.i8 q6, q5, r0\n" MCUQ_MVE_FIRST_CHANNEL
                    "vldrb.u8 q0, [%[w]], #16\n vldrb.u8 q1, [%[w]], #16\n"
@@ -97,7 +98,7 @@ static inline void mcuq_mve_lines2(const mcuq_depthwise_conv2d_mve_params *p, co
                    "stmia %[acc]!, {r0, r2, r4, r6}\n add %[x], %[step]\n le lr, 2b\n"
                    "add %[x], %[delta]\n subs %[lines], #1\n bne 1b\n" MCUQ_MVE_NEXT_CHANNEL
                    : [x] "+h"(plane), [acc] "+h"(acc), [w] "+h"(vectors), [lines] "+r"(lines),
-                     [channels] "+r"(channels), "+r"(sub_step)
+                     [channels] "+r"(channels), "+r"(sub)
                    : [step] "h"(p->in_step), [blocks] "h"(blocks), [delta] "r"(delta)
                    : "q0", "q1", "q4", "q5", "q6", "q7", "r2", "r4", "r6", "lr", "cc", "memory");
 }

@@ -43,7 +43,9 @@ static void run_row(const mcuq_conv2d_mve_params *p, const mcuq_mve_job *job, in
                     const int8_t *in, int32_t pitch, int8_t *out, int32_t count)
 {
     for (int32_t left = count; left > 0; left -= 4) {
-        int32_t step1 = pitch, step2 = pitch, step3 = pitch;
+        int32_t step1 = pitch;
+        int32_t step2 = step1;
+        int32_t step3 = step1;
         if (left < 4) {
             step1 = (left > 1) ? pitch : 0;
             step2 = (left > 2) ? pitch : 0;
