@@ -178,17 +178,21 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     each = 10 * units + np.where(fast, 16, 20) + (3 * turns + 1 if turns else 0)
     products = pairs * float(each.sum())
     widen_weights = -(-at.pixels // block) * len(shift) * (50 + 6 * (units + units % 2))
-    return products + widen_weights + pairs * _patch_cost(at)
+    image = 60 * at.in_h + 2 * _image_bytes(at) if _image_bytes(at) else 0
+    return products + widen_weights + pairs * _patch_cost(at) + image
 
 
 def _patch_cost(at: Window) -> float:
     """Instructions that bring two patches to scratch."""
     if _as_they_lie(at):
-        return 8 * _units(at) + 8
-    runs = at.kernel_h * at.kernel_w * at.in_c // _run(at)
-    rest = runs * (12 + 6 * (_run(at) % 4)) + 40 if _run(at) % 4 else 0
-    outside = 1 - _whole_share(at)
-    return 8 * _units(at) + 12 * runs + 90 + rest + outside * (80 + 30 * runs + 2 * _units(at))
+        return 8 * _units(at) + 11
+    if _image_bytes(at):
+        at = _padded(at)
+    runs, left = at.kernel_h * at.kernel_w * at.in_c // _run(at), _run(at) % 4
+    whole = (
+        20 + 120 / max(at.out_w, 2) + 8 * _units(at) + runs * (11 + (2 + 8 * left if left else 0))
+    )
+    return whole + (1 - _whole_share(at)) * 2 * (60 + runs * (22 + 0.6 * _run(at)))
 
 
 def _whole_share(at: Window) -> float:
@@ -200,5 +204,14 @@ def _whole_share(at: Window) -> float:
 
 
 VARIANTS = (
-    Variant("conv2d", "mcuq_conv2d_s8_dsp", _lower, _cost, _accepts, frozenset({"dsp"}), _gap),
+    Variant(
+        "conv2d",
+        "mcuq_conv2d_s8_dsp",
+        _lower,
+        _cost,
+        _accepts,
+        frozenset({"dsp"}),
+        _gap,
+        cycles=1.84,
+    ),
 )

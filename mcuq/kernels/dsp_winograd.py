@@ -105,4 +105,6 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return products + weights + tiles
 
 
-VARIANTS = (Variant("conv2d", _SYMBOL, _lower, _cost, _accepts, frozenset({"dsp"}), _gap),)
+VARIANTS = (
+    Variant("conv2d", _SYMBOL, _lower, _cost, _accepts, frozenset({"dsp"}), _gap, cycles=1.7),
+)

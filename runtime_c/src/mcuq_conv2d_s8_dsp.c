@@ -48,7 +48,7 @@ enum { STATE_WORDS = 8, UNIT = 8, STEP_BIT = 10, DISTANCE_BIT = 21 };
     " add r6, r6, r7, lsl #1\n str r6, [r1]\n mov r1, r10\n cmp r0, r11\n bne.w 7b\n b.w 6f\n"
 /* The outputs for one shift, in 64 bytes of code. */
 #define OUTPUTS(shift)                                                                             \
-    ".balign 64\n ldmia r1, {r6-r11}\n ssat r2, #8, r2, asr #" shift                              \
+    ".balign 64\n ldmia r1, {r6-r11}\n ssat r2, #8, r2, asr #" shift                               \
     "\n ssat r3, #8, r3, asr #" shift "\n ssat r4, #8, r4, asr #" shift                            \
     "\n ssat r5, #8, r5, asr #" shift "\n" STORE
 MCUQ_DSP_NAKED static void run_channels(MCUQ_DSP_ARGUMENT const block_job *job)
@@ -162,8 +162,9 @@ MCUQ_DSP_NAKED static void run_channels(MCUQ_DSP_ARGUMENT const block_job *job)
                    " ssat r2, #8, r2\n"
                    " ssat r3, #8, r3\n"
                    " ssat r4, #8, r4\n"
-                   " ssat r5, #8, r5\n" STORE ".balign 64\n50:\n" OUTPUTS("4") OUTPUTS("5") OUTPUTS("6") OUTPUTS("7")
-                       OUTPUTS("8") OUTPUTS("9") OUTPUTS("10") OUTPUTS("11")
+                   " ssat r5, #8, r5\n" STORE ".balign 64\n50:\n" OUTPUTS("4") OUTPUTS("5")
+                       OUTPUTS("6") OUTPUTS("7") OUTPUTS("8") OUTPUTS("9") OUTPUTS("10")
+                           OUTPUTS("11")
                    /* whole pairs done: an odd pixel once more, with a pitch of 0 */
                    "6:\n"
                    " cmp r7, #0\n"
