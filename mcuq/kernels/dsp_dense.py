@@ -98,14 +98,14 @@ def _call(symbol: str, node: Node, qgraph: QGraph, centers: Array, group: int) -
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     out_len, in_len = _matrix(node, qgraph).shape
     turns = math.ceil(in_len / 8)
-    return 100 + 17 * turns + math.ceil(out_len / 4) * (27 * turns + 3 * (turns // 4) + 38)
+    return 100 + 16 * turns + math.ceil(out_len / 4) * (27 * turns + 3 * (turns // 4) + 38)
 
 
 def _cost_8(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     out_len, in_len = _matrix(node, qgraph).shape
     turns = math.ceil(in_len / 8)
-    group = 62 * turns + 3 * (turns // 8) + 61
-    return 110 + 17 * turns + math.ceil(out_len / 8) * group
+    group = 62 * turns + 3 * (turns // 8) + 58
+    return 110 + 16 * turns + math.ceil(out_len / 8) * group
 
 
 def _is_dense(node: Node, qgraph: QGraph) -> bool:

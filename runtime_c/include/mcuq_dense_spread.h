@@ -5,7 +5,7 @@
 #include "mcuq_dsp.h"
 
 /* Inputs in eights at `to`: x1 x3 | y0 y2 | x5 x7 | y4 y6, where y(i) = 256 x(i) - x(i+1) + 127;
- * returns even_sum plus the sum of x0, x2, ... 17 instructions for 8 inputs. turns > 0. */
+ * returns even_sum plus the sum of x0, x2, ... 16 instructions for 8 inputs. turns > 0. */
 static inline int32_t mcuq_dense_spread(uint32_t *to, const int8_t *from, int32_t turns,
                                         int32_t even_sum)
 {
@@ -17,8 +17,7 @@ static inline int32_t mcuq_dense_spread(uint32_t *to, const int8_t *from, int32_
                    " ldr r5, [%[from], #4]\n"
                    " ldr r4, [%[from]], #8\n"
                    " sxtb16 r6, r5\n"
-                   " smlad %[sum], r6, %[ones], %[sum]\n"
-                   " sxtb16 r6, r4\n"
+                   " sxtab16 r6, r6, r4\n"
                    " smlad %[sum], r6, %[ones], %[sum]\n"
                    " and r6, %[high], r5, lsl #8\n"
                    " sxtb16 r8, r5, ror #8\n"
