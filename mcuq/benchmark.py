@@ -9,8 +9,8 @@ from typing import Any
 
 from mcuq import build, count, cycles, vectors
 from mcuq.boards import Board
+from mcuq.choose import Choice
 from mcuq.compiler import Compiled
-from mcuq.lower import Choice
 from mcuq.progress import Progress, silent
 
 

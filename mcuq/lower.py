@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from mcuq.choose import Candidate, Choice, Selected, choose
 from mcuq.errors import ModelError
 from mcuq.ir import Node, unique_name
 from mcuq.kernels import variants
-from mcuq.kernels.sizes import kernel_flash
 from mcuq.kernels.variant import Call, Cpu, Variant
 from mcuq.ops import spec
 from mcuq.qir import QGraph, QTensor
@@ -16,24 +16,9 @@ from mcuq.qir import QGraph, QTensor
 GENERIC = Cpu("generic", frozenset())
 
 
-PREFERENCES = ("balanced", "speed", "size")
-# "balanced" lets a layer's constants grow to a multiple of the least, or by this many bytes in all.
+# "balanced" lets a layer's constants grow to a multiple of the least, or by so many bytes in all.
 _GROWTH = 1.25
 _SMALL = 1024
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A variant that could run a step.
-
-    ``cost``: estimated instructions; ``cycles``: estimated cycles on Cortex-M4, by which variants
-    are chosen; ``flash``: bytes of constants.
-    """
-
-    symbol: str
-    cost: float
-    cycles: float
-    flash: int
 
 
 @dataclass(frozen=True)
@@ -85,17 +70,15 @@ class Program:
 def lower(qgraph: QGraph, cpu: Cpu = GENERIC, prefer: str = "balanced") -> Program:
     """Pick a variant of every node for ``cpu`` and pack its constants.
 
-    ``prefer``: "speed" takes the fewest estimated cycles, "size" the least flash (code that another
-    step needs anyway is free), "balanced" the fewest cycles among the variants that take about one
-    byte a weight.
+    ``prefer``: "speed" takes the fewest estimated cycles, "size" the least flash, code counted
+    once; "balanced" keeps to about one byte a weight, and within that lets a percent of flash cost
+    a percent of cycles.
     """
     qgraph = own_outputs(qgraph)
-    steps: list[Step] = []
-    for node in qgraph.nodes:
-        if node.op != "reshape":
-            used = {step.variant.symbol for step in steps}
-            steps.append(_step(node, qgraph, cpu, prefer, used))
-    return Program(qgraph, cpu, prefer, tuple(steps), _views(qgraph))
+    nodes = [node for node in qgraph.nodes if node.op != "reshape"]
+    chosen = choose([_candidates(node, qgraph, cpu, prefer) for node in nodes], prefer)
+    steps = tuple(_step(*pair, qgraph) for pair in zip(nodes, chosen, strict=True))
+    return Program(qgraph, cpu, prefer, steps, _views(qgraph))
 
 
 def own_outputs(qgraph: QGraph) -> QGraph:
@@ -135,59 +118,31 @@ def _views(qgraph: QGraph) -> dict[str, str]:
     return views
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """An accepted variant of a node, packed."""
-
-    variant: Variant
-    calls: tuple[Call, ...]
-    cost: float
-
-    @property
-    def flash(self) -> int:
-        return sum(array.data.nbytes for call in self.calls for array in call.arrays)
-
-    @property
-    def choice(self) -> Choice:
-        return Choice(self.variant.symbol, self.cost, self.cycles, self.flash)
-
-    @property
-    def cycles(self) -> float:
-        return self.cost * self.variant.cycles
-
-
-def _step(node: Node, qgraph: QGraph, cpu: Cpu, prefer: str, used: set[str]) -> Step:
-    candidates = [
-        _Candidate(v, v.lower(node, qgraph), v.cost(node, qgraph, cpu))
+def _candidates(node: Node, qgraph: QGraph, cpu: Cpu, prefer: str) -> tuple[Candidate, ...]:
+    """The accepted variants of ``node``; ModelError if there is none."""
+    found = [
+        Candidate(v, v.lower(node, qgraph), v.cost(node, qgraph, cpu), cpu.name)
         for v in variants(node.op)
         if v.needs <= cpu.features and v.accepts(node, qgraph)
     ]
-    if not candidates:
+    if not found:
         raise ModelError(
             qgraph.name,
             f"node '{node.name}': no kernel runs {node.op} with these shapes",
             "Run 'mcuq ops' for the limits of each operator",
         )
-    chosen = _choose(candidates, cpu, prefer, used)
+    if prefer == "balanced":
+        least = min(c.flash for c in found)
+        found = [c for c in found if c.flash <= max(least * _GROWTH, least + _SMALL)]
+    return tuple(found)
+
+
+def _step(node: Node, selected: Selected, qgraph: QGraph) -> Step:
+    chosen, candidates = selected
     shapes = [qgraph.tensors[n].shape for n in node.inputs]
     macs = spec(node.op).macs(node, shapes, qgraph.tensors[node.output].shape)
     others = sorted((c.choice for c in candidates if c is not chosen), key=lambda c: c.cycles)
     return Step(node, chosen.variant, chosen.calls, macs, (chosen.choice, *others))
-
-
-def _choose(candidates: Sequence[_Candidate], cpu: Cpu, prefer: str, used: set[str]) -> _Candidate:
-    if prefer == "size":
-        return min(candidates, key=lambda c: (c.flash + _code(c, cpu, used), c.cycles))
-    if prefer == "balanced":
-        least = min(c.flash for c in candidates)
-        limit = max(least * _GROWTH, least + _SMALL)
-        candidates = [c for c in candidates if c.flash <= limit]
-    return min(candidates, key=lambda c: c.cycles)
-
-
-def _code(candidate: _Candidate, cpu: Cpu, used: set[str]) -> int:
-    symbol = candidate.variant.symbol
-    return 0 if symbol in used else kernel_flash(symbol, cpu.name)
 
 
 def parameters(qgraph: QGraph) -> int:

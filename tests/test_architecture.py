@@ -15,7 +15,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ir", "qir", "config"),
     ("ops",),
     ("importers", "passes", "data", "reference", "quantize", "compress", "evaluate"),
-    ("kernels", "lower", "plan"),
+    ("kernels", "choose", "lower", "plan"),
     ("emit", "boards", "entry", "harness", "fit", "report", "bundle", "preflight"),
     ("toolchain", "build", "run", "listing", "stack", "count", "cycles"),
     ("compiler", "vectors", "verify", "benchmark", "emulate", "selftest", "explain"),

@@ -1,0 +1,106 @@
+"""Which kernel variant runs each step: cycles against flash, code of a kernel counted once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcuq.kernels.sizes import kernel_flash
+from mcuq.kernels.variant import Call, Variant
+
+# What a share of the least possible cycles weighs, and a share of the least possible flash.
+PREFERENCES = {"balanced": (1.0, 1.0), "speed": (1.0, 0.0), "size": (0.0, 1.0)}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A variant that could run a step: estimated instructions and cycles, bytes of constants."""
+
+    symbol: str
+    cost: float
+    cycles: float
+    flash: int
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """An accepted variant of a node, packed, with its estimated instructions on ``core``."""
+
+    variant: Variant
+    calls: tuple[Call, ...]
+    cost: float
+    core: str
+
+    @property
+    def symbol(self) -> str:
+        return self.variant.symbol
+
+    @property
+    def flash(self) -> int:
+        return sum(array.data.nbytes for call in self.calls for array in call.arrays)
+
+    @property
+    def cycles(self) -> float:
+        return self.cost * self.variant.cycles
+
+    @property
+    def choice(self) -> Choice:
+        return Choice(self.symbol, self.cost, self.cycles, self.flash)
+
+
+Selected = tuple[Candidate, tuple[Candidate, ...]]
+
+
+def choose(steps: Sequence[tuple[Candidate, ...]], prefer: str) -> list[Selected]:
+    """One candidate for every step, together with all of the step's candidates.
+
+    Minimizes cycles and flash, each as a share of its least possible sum and weighed by
+    ``PREFERENCES``. A kernel that serves few steps may not be worth its code: starting from the
+    best candidate of each step, kernels are given up one by one as long as that is a gain.
+    """
+    weigh = _Weights(steps, prefer)
+    allowed = {c.symbol for candidates in steps for c in candidates}
+    best = weigh.pick(steps, allowed)
+    while True:
+        trials = [weigh.pick(steps, allowed - {symbol}) for symbol in sorted(_used(best))]
+        gains = [trial for trial in trials if trial and weigh.total(trial) < weigh.total(best)]
+        if not gains:
+            return list(zip(best, steps, strict=True))
+        best = min(gains, key=weigh.total)
+        allowed = _used(best)
+
+
+class _Weights:
+    """The objective of ``choose`` for one program."""
+
+    def __init__(self, steps: Sequence[tuple[Candidate, ...]], prefer: str) -> None:
+        by_cycles, by_flash = PREFERENCES[prefer]
+        cycles = sum(min(c.cycles for c in candidates) for candidates in steps)
+        flash = sum(min(c.flash for c in candidates) for candidates in steps)
+        self.per_cycle = by_cycles / max(cycles, 1.0)
+        self.per_byte = by_flash / max(flash, 1)
+
+    def of(self, candidate: Candidate) -> tuple[float, float]:
+        """A candidate's own share of the objective; fewer cycles decide between equals."""
+        weight = candidate.cycles * self.per_cycle + candidate.flash * self.per_byte
+        return weight, candidate.cycles
+
+    def pick(self, steps: Sequence[tuple[Candidate, ...]], allowed: set[str]) -> list[Candidate]:
+        """The best allowed candidate of every step; empty if a step has none."""
+        picked: list[Candidate] = []
+        for candidates in steps:
+            left = [c for c in candidates if c.symbol in allowed]
+            if not left:
+                return []
+            picked.append(min(left, key=self.of))
+        return picked
+
+    def total(self, picked: Sequence[Candidate]) -> float:
+        """The objective with the code of every kernel counted once."""
+        cores = {c.symbol: c.core for c in picked}
+        code = sum(kernel_flash(symbol, core) for symbol, core in cores.items())
+        return sum(self.of(c)[0] for c in picked) + code * self.per_byte
+
+
+def _used(picked: Sequence[Candidate]) -> set[str]:
+    return {c.symbol for c in picked}
