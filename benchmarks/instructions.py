@@ -11,25 +11,31 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import mcuq
-from benchmarks.networks import NETWORKS, Network
-from mcuq.benchmark import Bench
+from benchmarks.networks import NETWORKS
+from mcuq import boards
+from mcuq.benchmark import Bench, bench
+from mcuq.compiler import compile_model, generate
 from mcuq.config import Config
 
 HERE = Path(__file__).parent
 RECORD = HERE / "instructions.json"
 RESULTS = HERE / "RESULTS.md"
+# Column -> board and preference.
 CORES = {
-    "M0": "mps2_an385_m0",
-    "M3": "mps2_an385",
-    "M4": "mps2_an386",
-    "M7": "mps2_an500",
-    "M33": "mps2_an505",
-    "M55": "mps3_an547",
-    "rv32imc": "riscv32_virt",
+    "M0": ("mps2_an385_m0", "balanced"),
+    "M3": ("mps2_an385", "balanced"),
+    "M4": ("mps2_an386", "balanced"),
+    "M7": ("mps2_an500", "balanced"),
+    "M33": ("mps2_an505", "balanced"),
+    "M55": ("mps3_an547", "balanced"),
+    "RV32": ("riscv32_virt", "balanced"),
+    "M4 speed": ("mps2_an386", "speed"),
+    "M4 size": ("mps2_an386", "size"),
 }
 # Instructions of CMSIS-NN in its best build, by network and core, measured in the setting above.
 CMSIS_NN = {
@@ -40,37 +46,43 @@ CMSIS_NN = {
 }
 
 
-def measure(network: Network, board: str) -> tuple[Bench, dict[str, Any]]:
-    """The counts of one network compiled for one board, and the model's report."""
+def measure(name: str, columns: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """For each column, the costs of the network ``name``; it is quantized once."""
     import torch
 
-    module = network.module()
-    example = torch.from_numpy(network.inputs(1))
+    network = NETWORKS[name]
+    inputs = network.inputs()
     config = Config(quantize={"effort": "fast"})
-    model = mcuq.compile(
-        module, example, network.inputs(), board=board, name=network.name, config=config
-    )
-    return model.bench(board), model.report
+    example = torch.from_numpy(inputs[:1])
+    made = compile_model(network.module(), example, inputs, name=name, config=config).bundle
+    for column in columns:
+        board, prefer = boards.load(CORES[column][0]), CORES[column][1]
+        compiled = generate(replace(made, prefer=prefer), board)
+        yield column, _costs(bench(compiled, board), compiled.report)
+
+
+def _costs(result: Bench, report: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "macs": result.macs,
+        "instructions": result.instructions,
+        "cycles_estimate": result.cycles_estimate,
+        "flash": result.flash,
+        "flash_weights": report["flash_weights"],
+        "ram": result.ram,
+        "arena_lower_bound": report["arena_lower_bound"],
+        "stack": report["boards"][result.board]["stack"],
+    }
 
 
 def main(names: list[str]) -> None:
     """Measure, keep the counts, and write the tables."""
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     for name in names or list(NETWORKS):
-        for core, board in CORES.items():
-            result, report = measure(NETWORKS[name], board)
-            record.setdefault(name, {})[core] = {
-                "macs": result.macs,
-                "instructions": result.instructions,
-                "cycles_estimate": result.cycles_estimate,
-                "flash": result.flash,
-                "flash_weights": report["flash_weights"],
-                "ram": result.ram,
-                "arena_lower_bound": report["arena_lower_bound"],
-                "stack": report["boards"][board]["stack"],
-            }
-            print(f"{name} on {core}: {result.instructions:,} instructions", flush=True)
-            RECORD.write_text(json.dumps(record, indent=1) + "\n")
+        record[name] = {}
+        for column, costs in measure(name, CORES):
+            record[name][column] = costs
+            print(f"{name} on {column}: {costs['instructions']:,} instructions", flush=True)
+    RECORD.write_text(json.dumps(record, indent=1) + "\n")
     RESULTS.write_text(tables(record))
 
 
@@ -117,10 +129,11 @@ def _table(title: str, record: dict[str, Any], cell: Any) -> list[str]:
 
 
 def _share(name: str, core: str, row: dict[str, Any]) -> str:
-    order = list(CORES)
-    if name not in CMSIS_NN or core == "rv32imc":
+    column = core.split()[0]
+    order = ["M0", "M3", "M4", "M7", "M33", "M55"]
+    if name not in CMSIS_NN or column not in order:
         return ""
-    return f"{row['instructions'] / CMSIS_NN[name][order.index(core)]:.3f}"
+    return f"{row['instructions'] / CMSIS_NN[name][order.index(column)]:.3f}"
 
 
 def _cycles(name: str, core: str, row: dict[str, Any]) -> str:
