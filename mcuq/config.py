@@ -44,7 +44,7 @@ class Config:
 _INPUT_KEYS = ("kind", "mean", "std", "layout")
 _QUANTIZE_KEYS = ("ranges", "effort", "seed", "fracs")
 _CHOICES = {
-    "kind": ("u8", "s8"),
+    "kind": ("u8",),
     "layout": ("nhwc", "nchw"),
     "ranges": ("mse", "minmax"),
     "effort": ("fast", "normal", "best"),
