@@ -81,6 +81,7 @@ def test_the_same_input_gives_the_same_bytes(seed: int, tmp_path: Path) -> None:
     assert [name for name in one if one[name] != two[name]] == []
 
 
+@pytest.mark.slow
 def test_output_says_nothing_of_the_machine() -> None:
     files = {**digits().files, **artifacts(None)["operators"]}
     for name, text in files.items():

@@ -221,6 +221,7 @@ def check_riscv32(cases: list[Case], folder: Path) -> None:
     assert rows == [(index, 0, 0, 0) for index in range(len(cases))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", MAKERS)
 def test_exact_on_the_host(make: Maker, random: np.random.Generator, tmp_path: Path) -> None:
     run(make, random, "host", tmp_path)

@@ -225,6 +225,7 @@ def run(make: Maker, channels: int, target: str, folder: Path) -> None:
         check(batch, TARGETS[target], folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", MAKERS)
 def test_exact_on_the_host(make: Maker, tmp_path: Path) -> None:
     run(make, 1, "host", tmp_path)

@@ -82,6 +82,7 @@ def test_in_place_steps_and_views_take_no_memory(graph: Callable[[], Graph], are
     assert not any(step.node.op == "reshape" for step in compiled.program.steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("board", BOARDS)
 @pytest.mark.parametrize("seed", SEEDS[:3])
 def test_the_report_and_the_header_state_the_plan(seed: int, board: str | None) -> None:
@@ -96,6 +97,7 @@ def test_the_report_and_the_header_state_the_plan(seed: int, board: str | None) 
         assert report["boards"][board]["ram"] == plan.size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("board", BOARDS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_only_a_steps_output_overlaps_and_only_its_dying_input(
