@@ -18,6 +18,7 @@ FULL, NARROW = (-128, 127), (-77, 90)
 KINDS = ("any", "extremes", "least")
 DENSE = [v for v in dsp_dense.VARIANTS if v.op == "dense"]
 WIDE = dsp_wide.VARIANTS[0]
+ROWS = dsp_wide.VARIANTS[1]
 WINOGRAD = dsp_winograd_2x2.VARIANTS[0]
 Pads = tuple[int, int, int, int]
 SAME = (1, 1, 1, 1)
@@ -117,6 +118,28 @@ def test_wide(target: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
 def test_winograd_2x2(target: str, tmp_path: Path) -> None:
     check(list(winograd_cases()), TARGETS[target], tmp_path)
+
+
+def rows_cases() -> Iterator[Case]:
+    """Kernels 1-5 x 1-4, strides 1-3, channels 1-8, pads 0-2; widths odd and even."""
+    random = np.random.default_rng(3)
+    index = 0
+    for kernel_h in range(1, 6):
+        for kernel_w in range(1, 5):
+            for channels in range(1, 9):
+                index += 1
+                top, left, bottom, right = random.integers(0, 3, 4).tolist()
+                pads = (top, min(left, kernel_w), bottom, right)
+                strides = (1 + index % 3, 1 + index // 2 % 3)
+                size = (kernel_h + int(random.integers(0, 6)), kernel_w + index % 7)
+                yield convolution(ROWS, index, (*size, channels), 4 * (1 + index % 3),
+                                  (kernel_h, kernel_w), pads, strides)  # fmt: skip
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
+def test_rows(target: str, tmp_path: Path) -> None:
+    check(list(rows_cases()), TARGETS[target], tmp_path)
 
 
 def dense_cases() -> Iterator[Case]:

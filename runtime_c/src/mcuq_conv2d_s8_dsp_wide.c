@@ -5,8 +5,7 @@
  */
 #include "mcuq_conv2d_wide.h"
 #include "mcuq_dsp.h"
-
-enum { GROUP = 4 };
+#include "mcuq_wide_pixels.h"
 
 /* How the inputs of a pixel lie: `runs` runs of `words` fours, `skip` bytes after each. The
  * assembly knows this layout. */
@@ -79,127 +78,6 @@ static void widen(int16_t *to, const int8_t *a, const int8_t *b, const window_sh
 {
     widen_one(to, a, shape);
     widen_one(to + 2, b, shape);
-}
-#endif
-
-/* All channels of two pixels; the assembly knows this layout. x: [words][2 pixels] words. out: of
- * the first pixel, its end; pitch: bytes to the second one. */
-typedef struct {
-    const uint32_t *weights;
-    const int16_t *x;
-    int8_t *out, *end;
-    int32_t pitch, words;
-} pixels_job;
-
-/* Block: 2 pixels x 4 channels, 8 accumulators, 2 + 2 operands, 2 pointers: all 14 registers. 16
- * cycles (13 instructions) for 16 MAC; 57 more for the 8 outputs, 6 for each 64 inputs beyond the
- * first 64.
- * r0 x, r1 weights, r2-r9 sums (channel 0 pixel 0, pixel 1, channel 1 ...), r10-r12, lr operands.
- * Frame: 0 out, 4 end, 8 pitch, 12 x, 16 end of x, 20 where the loop is entered. */
-#if MCUQ_DSP_ASM
-#define STEP                                                                                       \
-    " ldr r11, [r0, #4]\n ldr r10, [r0], #8\n ldr lr, [r1, #4]\n ldr r12, [r1], #8\n"              \
-    " smlad r2, r10, r12, r2\n smlad r3, r11, r12, r3\n"                                           \
-    " smlad r4, r10, lr, r4\n smlad r5, r11, lr, r5\n"                                             \
-    " ldrd r12, lr, [r1], #8\n"                                                                    \
-    " smlad r6, r10, r12, r6\n smlad r7, r11, r12, r7\n"                                           \
-    " smlad r8, r10, lr, r8\n smlad r9, r11, lr, r9\n"
-#define STEP_4 STEP STEP STEP STEP
-#define STEP_16 STEP_4 STEP_4 STEP_4 STEP_4
-MCUQ_DSP_NAKED static void run_pixels(MCUQ_DSP_ARGUMENT const pixels_job *job)
-{
-    __asm volatile("push {r4-r11, lr}\n"
-                   " sub sp, #28\n"
-                   " ldmia r0, {r1-r6}\n"
-                   " mov r0, r2\n"
-                   " add r7, r2, r6, lsl #3\n"
-                   " strd r3, r4, [sp]\n"
-                   " strd r5, r2, [sp, #8]\n"
-                   /* enter the loop so that whole turns of 32 words remain */
-                   " sub r6, #1\n"
-                   " and r6, #31\n"
-                   " add r6, #1\n"
-                   " mov r4, #52\n"
-                   " adr.w r3, 3f\n"
-                   " orr r3, #1\n"
-                   " mls r3, r6, r4, r3\n"
-                   " strd r7, r3, [sp, #16]\n"
-                   "1:\n"
-                   " ldmia r1!, {r2, r4, r6, r8}\n"
-                   " mov r3, r2\n"
-                   " mov r5, r4\n"
-                   " mov r7, r6\n"
-                   " mov r9, r8\n"
-                   " ldr pc, [sp, #20]\n"
-                   ".balign 4\n"
-                   "2:\n" STEP_16 STEP_16 ".balign 4\n"
-                   "3:\n"
-                   " ldr r10, [sp, #16]\n"
-                   " cmp r0, r10\n"
-                   " bne.w 2b\n"
-                   " ldr r12, [r1], #4\n"
-                   " ldr r0, [sp, #12]\n"
-                   " ldr r10, [sp]\n"
-                   " ldr r11, [sp, #8]\n"
-                   " ldr lr, [sp, #4]\n"
-                   " asrs r2, r12\n"
-                   " asrs r3, r12\n"
-                   " lsr r12, r12, #8\n"
-                   " asrs r4, r12\n"
-                   " asrs r5, r12\n"
-                   " lsr r12, r12, #8\n"
-                   " asrs r6, r12\n"
-                   " asrs r7, r12\n"
-                   " lsr r12, r12, #8\n"
-                   " asrs r8, r12\n"
-                   " asrs r9, r12\n"
-                   " ssat r2, #8, r2\n"
-                   " ssat r3, #8, r3\n"
-                   " ssat r4, #8, r4\n"
-                   " ssat r5, #8, r5\n"
-                   " ssat r6, #8, r6\n"
-                   " ssat r7, #8, r7\n"
-                   " ssat r8, #8, r8\n"
-                   " ssat r9, #8, r9\n"
-                   " add r11, r10\n"
-                   " strb r4, [r10, #1]\n"
-                   " strb r6, [r10, #2]\n"
-                   " strb r8, [r10, #3]\n"
-                   " strb r2, [r10], #4\n"
-                   " strb r3, [r11]\n"
-                   " strb r5, [r11, #1]\n"
-                   " strb r7, [r11, #2]\n"
-                   " strb r9, [r11, #3]\n"
-                   " str r10, [sp]\n"
-                   " cmp r10, lr\n"
-                   " bne.w 1b\n"
-                   " add sp, #28\n"
-                   " pop {r4-r11, pc}\n");
-}
-#else
-static int32_t half(uint32_t word, int32_t index)
-{
-    return (int16_t)((word >> (16 * index)) & 0xffffu);
-}
-
-static void run_pixels(const pixels_job *job)
-{
-    const uint32_t *weights = job->weights;
-    for (int8_t *out = job->out; out != job->end; out += GROUP) {
-        const uint32_t *shifts = weights + GROUP * (1 + job->words);
-        for (int32_t i = 0; i < 2 * GROUP; i++) {
-            const int32_t channel = i >> 1;
-            const int16_t *x = job->x + 2 * (i & 1);
-            int32_t acc = (int32_t)weights[channel];
-            for (int32_t word = 0; word < job->words; word++) {
-                const uint32_t w = weights[GROUP * (1 + word) + channel];
-                acc += x[4 * word] * half(w, 0) + x[4 * word + 1] * half(w, 1);
-            }
-            out[channel + (i & 1) * job->pitch] =
-                mcuq_requant(acc, (*shifts >> (8 * channel)) & 31u, -128, 127);
-        }
-        weights = shifts + 1;
-    }
 }
 #endif
 
@@ -292,7 +170,7 @@ void mcuq_conv2d_s8_dsp_wide(const mcuq_conv2d_wide_params *p, const int8_t *in,
     int8_t *patches = (int8_t *)(x + 8 * p->units);
     const int32_t pixels = p->out_h * p->out_w;
     cursor at = {0, -p->pad_top, -p->pad_left};
-    pixels_job job = {p->weights, x, out, out, p->out_c, 2 * p->units};
+    mcuq_wide_pixels job = {p->weights, x, out, out, p->out_c, 2 * p->units};
     memset(patches, 0, 8 * (size_t)p->units);
     for (int32_t pixel = 0; pixel < pixels; pixel += 2) {
         const cursor first = at;
@@ -305,7 +183,7 @@ void mcuq_conv2d_s8_dsp_wide(const mcuq_conv2d_wide_params *p, const int8_t *in,
         advance(p, &at);
         job.out = out + pixel * p->out_c;
         job.end = job.out + p->out_c;
-        run_pixels(&job);
+        mcuq_wide_run(&job);
     }
     mcuq_dsp_clamp(out, pixels * p->out_c, p->out_min, p->out_max);
 }
