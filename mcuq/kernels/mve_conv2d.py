@@ -40,6 +40,7 @@ class Shape:
     pads: tuple[int, int, int, int]
     keep_rows: int = 0  # if not 0, the kernel's own choice of window_rows and window_w
     keep_w: int = 0
+    direct: bool = False  # no window: the input itself is read
 
     @property
     def depth(self) -> int:
@@ -73,6 +74,8 @@ class Shape:
 
     @property
     def window_rows(self) -> int:
+        if self.direct:
+            return 0
         return self.keep_rows or (self.all_rows if self.whole else self.kernel[0])
 
     @property
@@ -142,29 +145,53 @@ def _call(
     return Call(symbol, PARAMS, fields, (node.inputs[0],), node.output, arrays, scratch)
 
 
-# ---- any kernel, from a padded window ----
+# ---- any kernel, from a padded window, or 1x1 from the input ----
+
+
+def _is_direct(s: Shape) -> bool:
+    """A 1x1 kernel that reads no padding."""
+    inside = s.all_rows <= s.in_h and s.window_w <= s.in_w
+    return s.kernel == (1, 1) and s.pads[:2] == (0, 0) and inside
+
+
+def _direct_shape(s: Shape) -> Shape:
+    """At stride 1 the image is one long row, if a halfword can count its pixels."""
+    if s.strides == (1, 1) and s.pixels < 32768:
+        s = replace(s, in_h=1, in_w=s.pixels, out_h=1, out_w=s.pixels)
+    return replace(s, direct=True)
+
+
+def _any_shape(node: Node, qgraph: QGraph) -> Shape:
+    s = shape_of(node, qgraph)
+    return _direct_shape(s) if _is_direct(s) else s
 
 
 def _accepts(node: Node, qgraph: QGraph) -> bool:
-    s = shape_of(node, qgraph)
+    s = _any_shape(node, qgraph)
     reach = s.window_rows * s.window_w * s.in_c
-    return node.int("groups") == 1 and s.pads[1] < s.window_w and reach < 65536
+    sizes = max(s.in_w, s.window_w) < 32768
+    return node.int("groups") == 1 and s.pads[1] < s.window_w and reach < 65536 and sizes
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
-    s = shape_of(node, qgraph)
+    s = _any_shape(node, qgraph)
     scratch = block_scratch(s.steps, s.out_c) + s.window_rows * s.window_w * s.in_c
-    weights, gathered = qgraph.data(node.inputs[1]), not s.in_vectors
+    weights, gathered = qgraph.data(node.inputs[1]), not (s.in_vectors or s.direct)
     scratch = round_up(scratch, 4)
     return (_call("mcuq_conv2d_s8_mve", node, qgraph, s, scratch, weights, gathered),)
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    s = shape_of(node, qgraph)
+    s = _any_shape(node, qgraph)
+    fixed = 200 + 5 * s.out_c
+    if s.direct:
+        load = 45 + 9 * (s.in_c // 16) + (12 if s.in_c % 16 else 0)
+        row = 20 + -(-s.out_w // 4) * load + blocks_cost(s.out_w, s.steps, s.out_c)
+        return fixed + s.out_h * row
     rows = s.all_rows if s.whole else s.out_h * s.kernel[0]
     window = rows * (30 + 3 * s.in_w * s.in_c / 16)
-    fixed = 200 + 5 * s.out_c + window + blocks_cost(s.pixels, s.steps, s.out_c)
-    return fixed + s.out_h * _load_cost(s)
+    blocks = blocks_cost(s.pixels, s.steps, s.out_c)
+    return fixed + window + blocks + s.out_h * _load_cost(s)
 
 
 def _load_cost(s: Shape) -> float:
@@ -177,7 +204,9 @@ def _load_cost(s: Shape) -> float:
 
 
 def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
-    s = shape_of(node, qgraph)
+    s = _any_shape(node, qgraph)
+    if s.direct:
+        return _direct_gap(s)
     if s.whole:
         return 0
     rows = np.arange(s.out_h)
@@ -185,41 +214,10 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     return forward_gap((rows + 1) * s.out_w * s.out_c, starts)
 
 
-# ---- 1x1 ----
-
-
-def _accepts_1x1(node: Node, qgraph: QGraph) -> bool:
-    s = shape_of(node, qgraph)
-    return node.int("groups") == 1 and s.kernel == (1, 1) and s.pads[:2] == (0, 0) and (
-        s.all_rows <= s.in_h and s.window_w <= s.in_w
-    )  # fmt: skip
-
-
-def _lower_1x1(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
-    s = shape_of(node, qgraph)
-    scratch, weights = block_scratch(s.steps, s.out_c), qgraph.data(node.inputs[1])
-    return (_call("mcuq_conv2d_1x1_s8_mve", node, qgraph, s, scratch, weights),)
-
-
-def _rows_1x1(s: Shape) -> tuple[int, int]:
-    """Output rows and their pixels as the kernel sees them: one long row at stride 1."""
-    return (1, s.pixels) if s.strides == (1, 1) else (s.out_h, s.out_w)
-
-
-def _cost_1x1(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    s = shape_of(node, qgraph)
-    rows, width = _rows_1x1(s)
-    load = 30 + 9 * (s.in_c // 16) + (12 if s.in_c % 16 else 0)
-    row = 20 + -(-width // 4) * load + blocks_cost(width, s.steps, s.out_c)
-    return 60 + 5 * s.out_c + rows * row
-
-
-def _gap_1x1(node: Node, qgraph: QGraph, index: int) -> int | None:
-    s = shape_of(node, qgraph)
-    rows, width = _rows_1x1(s)
-    first = np.arange(0, width, 4)
-    row = np.arange(rows)[:, None]
-    ends = (row * width + np.minimum(first + 4, width)) * s.out_c
+def _direct_gap(s: Shape) -> int:
+    first = np.arange(0, s.out_w, 4)
+    row = np.arange(s.out_h)[:, None]
+    ends = (row * s.out_w + np.minimum(first + 4, s.out_w)) * s.out_c
     starts = (row * s.strides[0] * s.in_w + first * s.strides[1]) * s.in_c
     return forward_gap(ends.ravel(), starts.ravel())
 
@@ -281,7 +279,4 @@ VARIANTS = (
         _gap_3wide,
     ),
     Variant("conv2d", "mcuq_conv2d_s8_mve", _lower, _cost, _accepts, NEEDS, _gap),
-    Variant(
-        "conv2d", "mcuq_conv2d_1x1_s8_mve", _lower_1x1, _cost_1x1, _accepts_1x1, NEEDS, _gap_1x1
-    ),
 )

@@ -20,20 +20,18 @@ typedef struct {
     int16_t out_h, out_w, out_c;
     int16_t pad_top, pad_left;
     int16_t steps;       /* of 16 products an output takes */
-    int16_t window_rows; /* padded input rows that are kept: what one output row reads, or all */
+    int16_t window_rows; /* padded input rows that are kept: what one output row reads, or all; 0:
+                            the input itself is read */
     int16_t window_w;    /* pixels of such a row */
     uint8_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     int8_t pad_value;
     int8_t out_range[2]; /* the least and the greatest output */
 } mcuq_conv2d_mve_params;
 
-/** Any kernel, stride, dilation and padding. scratch: sums, inputs of four pixels, window. */
+/** Any kernel, stride, dilation and padding. scratch: sums, inputs of four pixels, window. 1x1
+ * kernels without padding need no window. */
 void mcuq_conv2d_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_t *out,
                         void *scratch);
-
-/** 1x1 kernels without padding, any stride. scratch: sums and inputs of four pixels. */
-void mcuq_conv2d_1x1_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_t *out,
-                            void *scratch);
 
 /** Kernels 3 wide, stride_w 1 or 2, dilation 1, in_c a multiple of 16: each column of the window is
  *  loaded once for its taps. weights [pair of output channels][kernel_h][in_c / 16][3][2][16].

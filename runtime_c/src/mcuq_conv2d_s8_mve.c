@@ -64,6 +64,26 @@ static inline void gather_runs(const int8_t *from, int32_t pitch, const uint16_t
                    : "q0", "q1", "q2", "q3", "q4", "q5", "lr", "memory");
 }
 
+/** x = `in_c` bytes of each of four pixels; their last step is filled with zeros. */
+static inline void load_four(const int8_t *a, const int8_t *b, const int8_t *c, const int8_t *d,
+                             int32_t in_c, int8_t *x)
+{
+    __asm volatile("lsrs lr, %[count], #4\n beq 2f\n dls lr, lr\n"
+                   "1: vldrb.u8 q0, [%[a]], #16\n vldrb.u8 q1, [%[b]], #16\n"
+                   "vldrb.u8 q2, [%[c]], #16\n vldrb.u8 q3, [%[d]], #16\n"
+                   "vstrb.8 q0, [%[x]], #16\n vstrb.8 q1, [%[x]], #16\n"
+                   "vstrb.8 q2, [%[x]], #16\n vstrb.8 q3, [%[x]], #16\n le lr, 1b\n"
+                   "2: ands lr, %[count], #15\n beq 3f\n vctp.8 lr\n"
+                   "vpstttt\n vldrbt.u8 q0, [%[a]]\n vldrbt.u8 q1, [%[b]]\n"
+                   "vldrbt.u8 q2, [%[c]]\n vldrbt.u8 q3, [%[d]]\n"
+                   "vstrb.8 q0, [%[x]]\n vstrb.8 q1, [%[x], #16]\n"
+                   "vstrb.8 q2, [%[x], #32]\n vstrb.8 q3, [%[x], #48]\n"
+                   "3:\n"
+                   : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [x] "+r"(x)
+                   : [count] "r"(in_c)
+                   : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
+}
+
 #else
 
 static inline int8_t *load_run(const int8_t *from, int32_t count, int8_t *x)
@@ -94,6 +114,17 @@ static inline void gather_runs(const int8_t *from, int32_t pitch, const uint16_t
 {
     for (int32_t i = 0; i < 4; i++) {
         gather_run(from + i * pitch, taps, count, x + 16 * i);
+    }
+}
+
+static inline void load_four(const int8_t *a, const int8_t *b, const int8_t *c, const int8_t *d,
+                             int32_t in_c, int8_t *x)
+{
+    const int8_t *const from[4] = {a, b, c, d};
+    for (int32_t k = 0; k < ((in_c + 15) & ~15); k++) {
+        for (int32_t pixel = 0; pixel < 4; pixel++) {
+            x[k / 16 * 64 + 16 * pixel + k % 16] = (int8_t)((k < in_c) ? from[pixel][k] : 0);
+        }
     }
 }
 
@@ -145,34 +176,61 @@ static void load_pixels(const mcuq_conv2d_mve_params *p, const int8_t *from, int
     }
 }
 
+/** As load_pixels, straight from the input: up to four pixels of a row, `left` remain in it. */
+static void load_direct(const mcuq_conv2d_mve_params *p, const int8_t *in, int32_t left, int8_t *x)
+{
+    int32_t step1 = p->stride_w * p->in_c;
+    int32_t step2 = step1;
+    int32_t step3 = step1;
+    if (left < 4) {
+        step2 = (left > 2) ? step1 : 0;
+        step1 = (left > 1) ? step1 : 0;
+        step3 = 0;
+    }
+    load_four(in, in + step1, in + step1 + step2, in + step1 + step2 + step3, p->in_c, x);
+}
+
+/** Where the inputs of output row y start: in the input itself, or in the window, which is loaded
+ *  for each row, or once if it holds all rows. */
+static const int8_t *row_start(const mcuq_conv2d_mve_params *p, const int8_t *in, int32_t y,
+                               int8_t *window)
+{
+    if (p->window_rows == 0) {
+        return in + y * p->stride_h * p->in_w * p->in_c;
+    }
+    if (p->window_rows != p->kernel_h && y > 0) {
+        return window + y * p->stride_h * p->window_w * p->in_c;
+    }
+    load_window(p, in, y * p->stride_h - p->pad_top, window);
+    return window;
+}
+
 void mcuq_conv2d_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_t *out,
                         void *scratch)
 {
     const mcuq_mve_job job = mcuq_mve_first_job(p, scratch);
     int8_t *const x = (int8_t *)scratch + ((const int8_t *)job.x - (const int8_t *)scratch);
     int8_t *const window = x + 64 * p->steps;
-    const int32_t pitch = p->window_w * p->in_c;
-    const int whole = p->window_rows != p->kernel_h;
-    int32_t ready = 0;
+    const int direct = p->window_rows == 0;
+    int32_t ready = 0; /* pixels in x */
     mcuq_mve_init(p->bias, p->out_c, scratch);
-    mcuq_mve_fill(window, p->pad_value, p->window_rows * pitch);
+    mcuq_mve_fill(window, p->pad_value, p->window_rows * p->window_w * p->in_c);
     for (int32_t y = 0; y < p->out_h; y++) {
-        const int8_t *from = window;
-        if (whole && y > 0) {
-            from += y * p->stride_h * pitch;
-        } else {
-            load_window(p, in, y * p->stride_h - p->pad_top, window);
-        }
+        const int8_t *from = row_start(p, in, y, window);
         for (int32_t left = p->out_w; left > 0;) {
-            const int four = ready == 0 && left >= 4;
-            const int32_t taken = four ? 4 : 1;
-            load_pixels(p, from, four, x + 16 * ready);
+            int32_t taken = (left < 4) ? left : 4;
+            if (direct) {
+                load_direct(p, from, left, x);
+            } else {
+                taken = (ready == 0 && left >= 4) ? 4 : 1;
+                load_pixels(p, from, taken == 4, x + 16 * ready);
+            }
             from += taken * p->stride_w * p->in_c;
             left -= taken;
             ready += taken;
-            if (ready == 4 || (left == 0 && y == p->out_h - 1)) {
+            if (ready == 4 || (left == 0 && (direct || y == p->out_h - 1))) {
                 mcuq_mve_block(p, &job, out, ready);
-                out += 4 * p->out_c;
+                out += ready * p->out_c;
                 ready = 0;
             }
         }
