@@ -41,21 +41,29 @@ def case(
     index: int = 0,
     shifts: tuple[int, int] = (7, 11),
     in_place: bool = False,
+    steps: bool = False,
 ) -> Case:
-    """Random values, kinds and limits by ``index``; in place if that is wanted and allowed."""
+    """Random values, kinds and limits by ``index``; in place if that is wanted and allowed.
+
+    ``steps``: biases near to where the output takes its steps, whatever the shift.
+    """
     channels = image[2]
     x = values(random, (1, *image), KINDS[index % 3])
     w = values(random, (*kernel, channels), KINDS[index % 3])
     b = random.integers(-20000, 20000, channels, dtype=np.int32)
+    shift = random.integers(*shifts, channels)
+    if steps:
+        step = random.integers(-131, 131, channels) * 2.0**shift
+        b = np.clip(step + random.integers(-150000, 150000, channels), -(2**30), 2**30)
     low, high = NARROW if index % 5 == 0 else FULL
     attrs = {
         "strides": strides, "pads": pads, "dilations": (1, 1), "pad_value": index % 256 - 128,
-        "shift": tuple(random.integers(*shifts, channels).tolist()),
+        "shift": tuple(shift.tolist()),
         "out_min": low, "out_max": high,
     }  # fmt: skip
     probe = Node(variant.op, variant.op, ("x", "w", "b"), ("y",), attrs)
     shape = spec(variant.op).infer(probe, [x.shape, w.shape, b.shape])
-    node, qgraph = one_node(variant.op, attrs, {"x": x}, {"w": w, "b": b}, shape)
+    node, qgraph = one_node(variant.op, attrs, {"x": x}, {"w": w, "b": b.astype(np.int32)}, shape)
     assert variant.accepts(node, qgraph), attrs
     over = in_place and variant.gap(node, qgraph, 0) is not None
     return Case(
@@ -83,10 +91,9 @@ def cases_3x3(random: np.random.Generator) -> Iterator[Case]:
         yield case(KERNEL_3X3, random, (3, width, 5), (3, 3), (1, 1), (1, 1, 1, 1), index)
         yield case(KERNEL_3X3, random, (width, 3, 5), (3, 3), (1, 1), (1, 1, 1, 1), index + 1)
         yield case(KERNEL_3X3, random, (3, width, 6), (3, 3), (2, 2), (0, 0, 1, 1), index)
-    for index, shifts in enumerate(((0, 9), (8, 17), (0, 17), (12, 25), (17, 32))):
-        yield case(
-            KERNEL_3X3, random, (4, 7, 13), (3, 3), (1, 1), (1, 1, 1, 1), index, shifts, True
-        )
+    for index, shifts in enumerate(((0, 9), (8, 17), (0, 17), (12, 25), (17, 20), (17, 32)) * 3):
+        image, pads = (4 + index, 7, 13), (1, 1, 1, 1)
+        yield case(KERNEL_3X3, random, image, (3, 3), (1, 1), pads, index, shifts, True, index > 5)
 
 
 def cases_any(random: np.random.Generator) -> Iterator[Case]:

@@ -70,6 +70,45 @@ class Walk:
         return True
 
 
+@dataclass(frozen=True)
+class Sums:
+    """What is added to the products of each channel (int64), and how it is rescaled.
+
+    ``late``: rows (channel, more, base); the output v of such a channel becomes
+    clamp(base + (v >> more)).
+    """
+
+    bias: Array
+    shift: Array
+    late: Array
+
+
+def plain_sums(node: Node, qgraph: QGraph) -> Sums:
+    """Nothing is late."""
+    bias = qgraph.data(node.inputs[2]).astype(np.int64)
+    return Sums(bias, np.array(node.ints("shift")), np.zeros((0, 3), np.int16))
+
+
+def late_sums(node: Node, qgraph: QGraph) -> Sums:
+    """No shift above 16: of such a shift s, 16 comes first and the rest late.
+
+    With bias = base * 2^s + rest and |rest| <= 2^(s-1), the result is base + ((rest + products)
+    >> s), and this is base + (v >> (s - 16)) for v = (rest + products) >> 16, which is an int8 up
+    to s = 23, since products are below 2^18. For s >= 24, a rest outside of +-2^22 is as good as
+    at its end: the products do not change the sign of the sum, which is all that is left of it.
+    """
+    given = plain_sums(node, qgraph)
+    bias, shift, rows = given.bias.copy(), given.shift.copy(), []
+    for channel in np.flatnonzero(shift > 16):
+        s = int(shift[channel])
+        base = (int(bias[channel]) + (1 << (s - 1))) >> s
+        rest = int(bias[channel]) - (base << s)
+        bias[channel] = rest if s < 24 else min(max(rest, -(2**22)), 2**22)
+        shift[channel] = 16
+        rows.append((channel, s - 16, min(max(base, -130), 129)))
+    return Sums(bias, shift, np.array(rows, np.int16).reshape(-1, 3))
+
+
 _FIELDS = tuple(Walk.__dataclass_fields__)[1:]
 
 
@@ -92,16 +131,21 @@ def _walk(at: Window, turned: bool) -> Walk:
     return Walk(turned, *pitches_in, *pitches_out, at.in_c, *(n for pair in others for n in pair))
 
 
-def _call(node: Node, qgraph: QGraph, symbol: str, walk: Walk, scratch: int) -> tuple[Call, ...]:
+def _call(
+    node: Node, qgraph: QGraph, symbol: str, walk: Walk, scratch: int, sums: Sums
+) -> tuple[Call, ...]:
     weights = qgraph.data(node.inputs[1])
     order = (2, 1, 0) if walk.turned else (2, 0, 1)
+    late = (ConstArray("late", "int16_t", sums.late),) if len(sums.late) else ()
     arrays = (
         ConstArray("weights", "int8_t", np.append(weights.transpose(order), np.zeros(3, np.int8))),
-        ConstArray("bias", "int32_t", qgraph.data(node.inputs[2])),
-        ConstArray("shift", "int8_t", np.array(node.ints("shift"), np.int8)),
+        ConstArray("bias", "int32_t", sums.bias.astype(np.int32)),
+        ConstArray("shift", "int8_t", sums.shift.astype(np.int8)),
+        *late,
     )
     fields = (
         *(Field(a.suffix, a.suffix) for a in arrays),
+        Field("late_count", len(sums.late)),
         *(Field(name, getattr(walk, name)) for name in _FIELDS),
         *(Field(name, node.int(name)) for name in ("pad_value", "out_min", "out_max")),
     )
@@ -138,11 +182,9 @@ def _best_3x3(node: Node, qgraph: QGraph) -> Walk:
 
 def _scales_fit(node: Node, qgraph: QGraph) -> bool:
     """Whether weights and sums may be scaled so that shifts become 8 or, above 8, 16."""
-    weights = qgraph.data(node.inputs[1]).astype(np.int64)
-    bias = qgraph.data(node.inputs[2]).astype(np.int64)
-    shift: Array = np.array(node.ints("shift"))
-    scale = np.where(shift <= 16, np.where(shift <= 8, 8, 16) - shift, 0)
-    bound: Array = (np.abs(bias) + 128 * np.abs(weights).sum((0, 1))) << scale
+    weights, sums = qgraph.data(node.inputs[1]).astype(np.int64), late_sums(node, qgraph)
+    scale = np.where(sums.shift <= 8, 8, 16) - sums.shift
+    bound: Array = (np.abs(sums.bias) + 128 * np.abs(weights).sum((0, 1))) << scale
     return bool((bound < 2**31).all())
 
 
@@ -158,11 +200,13 @@ def _lower_3x3(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     outputs = _units(walk) * (2 if walk.stride_steps == 1 else 1)
     copy = LANES * walk.in_steps if walk.channels < LANES else 0
     scratch = 384 + 48 * (_units(walk) + 1) + LANES * outputs + copy
-    return _call(node, qgraph, _SYMBOL_3X3, walk, scratch)
+    return _call(node, qgraph, _SYMBOL_3X3, walk, scratch, late_sums(node, qgraph))
 
 
 def _cost_of_3x3(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    return _cost_3x3(_best_3x3(node, qgraph))
+    walk = _best_3x3(node, qgraph)
+    late = len(late_sums(node, qgraph).late) * walk.out_lines * (20 + 7 * walk.out_steps)
+    return _cost_3x3(walk) + late
 
 
 def _gap_3x3(node: Node, qgraph: QGraph, index: int) -> int | None:
@@ -218,7 +262,8 @@ def _accepts_any(node: Node, qgraph: QGraph) -> bool:
 
 def _lower_any(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     walk = _best_any(node, qgraph)
-    return _call(node, qgraph, _SYMBOL_ANY, walk, _scratch_any(walk))
+    sums = plain_sums(node, qgraph)
+    return _call(node, qgraph, _SYMBOL_ANY, walk, _scratch_any(walk), sums)
 
 
 def _cost_of_any(node: Node, qgraph: QGraph, cpu: Cpu) -> float:

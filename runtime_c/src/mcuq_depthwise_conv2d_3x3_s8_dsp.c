@@ -21,11 +21,10 @@ typedef struct {
     const int8_t *out_end;
     int32_t back, first;
     const uint32_t *records;
-    int32_t fast; /* whether the assembly knows the kinds of all channels */
 } line_job;
 
 /* A kind is the shift of a channel + 8: the place in the frame of the code for shifts 8 and 16. */
-enum { KIND = 8, KIND_16 = 24 };
+enum { KIND = 8 };
 enum { TURN_PAIRS = 6, PAIR_BYTES = 68, TURN_SINGLES = 8, SINGLE_BYTES = 36 };
 
 #if MCUQ_DSP_ASM
@@ -73,17 +72,17 @@ MCUQ_DSP_NAKED static void run_line_2(MCUQ_DSP_ARGUMENT const line_job *job)
 {
     __asm volatile(LINE_CODE(SINGLES));
 }
-#endif
-
+#else
 /* Lane `half` of a word: 0 is the low one. */
 static int32_t half_of(uint32_t word, int32_t half)
 {
     return (int16_t)((half ? word >> 16 : word) & 0xffffu);
 }
 
-/* The same, slower, for any kind. */
-static void run_line_any(const line_job *job, int32_t outputs, int32_t stride, int32_t words)
+static void run_line(const line_job *job, int32_t stride)
 {
+    const int32_t outputs = (1 - job->back) / LANES;
+    const int32_t words = (stride == 1) ? outputs / 2 + 1 : outputs + 1;
     const uint32_t *x = job->x;
     int8_t *out = job->out;
     for (const uint32_t *r = job->records; r != job->records_end; r += RECORD, x += LINES * words) {
@@ -103,9 +102,20 @@ static void run_line_any(const line_job *job, int32_t outputs, int32_t stride, i
     }
 }
 
+static void run_line_1(const line_job *job)
+{
+    run_line(job, 1);
+}
+
+static void run_line_2(const line_job *job)
+{
+    run_line(job, 2);
+}
+#endif
+
 /* The records of `count` channels for the three places that the oldest line may have (so many
- * channels apart), scaled to a shift of 8 or 16, or unscaled if theirs is above 16.
- * 51 instructions a channel. Registers: 6 taps, bias, kind, 4 pointers, scale, 1 free. */
+ * channels apart), scaled to a shift of 8 or 16.
+ * 48 instructions a channel. Registers: 6 taps, bias, kind, 4 pointers, scale, 1 free. */
 #if MCUQ_DSP_ASM
 #define TAPS(low, high)                                                                            \
     " ldrsb " low ", [r1], #1\n ldrsb lr, [r1], #1\n ldrsb " high ", [r1], #1\n"                   \
@@ -124,9 +134,6 @@ MCUQ_DSP_NAKED static void unpack(MCUQ_DSP_ARGUMENT uint32_t *to, MCUQ_DSP_ARGUM
                    " cmp r12, #8\n"
                    " it gt\n"
                    " movgt r11, #16\n"
-                   " cmp r12, r11\n"
-                   " it gt\n"
-                   " movgt r11, r12\n"
                    " sub r12, r11, r12\n"
                    " lsl r10, r12\n"
                    " add r11, #8\n" TAPS("r4", "r5") TAPS("r6", "r7")
@@ -151,7 +158,7 @@ static void unpack(uint32_t *to, const int8_t *w, const int32_t *bias, const int
                    int32_t count)
 {
     for (int32_t c = 0; c < count; c++, to += RECORD, w += 3 * LINES) {
-        const int32_t total = (shift[c] <= 8) ? 8 : (shift[c] <= 16) ? 16 : shift[c];
+        const int32_t total = (shift[c] <= 8) ? 8 : 16;
         const int32_t scale = 1 << (total - shift[c]);
         for (int32_t i = 0; i < TURNS * LINES; i++) {
             const int8_t *taps = w + 3 * (i / TURNS);
@@ -165,16 +172,6 @@ static void unpack(uint32_t *to, const int8_t *w, const int32_t *bias, const int
     }
 }
 #endif
-
-/* Whether no kind of `count` channels is beyond the assembly. */
-static int32_t is_fast(const uint32_t *records, int32_t count)
-{
-    int32_t fast = MCUQ_DSP_ASM;
-    for (; count > 0; count--, records += RECORD) {
-        fast &= records[7] <= KIND_16;
-    }
-    return fast;
-}
 
 /* Padding in `count` * 12 words. */
 static void fill_all(uint32_t *x, uint32_t word, int32_t count)
@@ -196,12 +193,36 @@ static void fill_all(uint32_t *x, uint32_t word, int32_t count)
     }
 }
 
-/* All lines of `count` channels, lanes skip .. of those at in; out: of the first of them. */
-static void run_channels(const mcuq_depthwise_lines_params *p, const mcuq_dsp_filler *f,
-                         const int8_t *in, line_job *job, int8_t *out, uint32_t *x, int32_t skip,
-                         int32_t count)
+/* base + (v >> shift) for every output of one lane. */
+static void shift_late(int8_t *at, int32_t steps, int32_t shift, int32_t base)
 {
-    const int8_t *bytes = job->out - skip;
+    for (; steps > 0; steps--, at += LANES) {
+        *at = (int8_t)mcuq_clamp(base + (*at >> shift), -128, 127);
+    }
+}
+
+/* Up to LANES channels. in: of lane 0; out: of the first channel, which is lane `skip`.
+ * late .. late_end: the entries of p->late for these channels. */
+typedef struct {
+    const int8_t *in;
+    int8_t *out;
+    int32_t channel, skip, count, late, late_end;
+} group;
+
+static void run_late(const mcuq_depthwise_lines_params *p, const group *g, int8_t *bytes)
+{
+    for (int32_t i = g->late; i < g->late_end; i++) {
+        const int16_t *late = p->late + 3 * i;
+        shift_late(bytes + g->skip + late[0] - g->channel, p->out_steps, late[1], late[2]);
+    }
+}
+
+/* All lines of a group; job: its first line of outputs. */
+static void run_group(const mcuq_depthwise_lines_params *p, const mcuq_dsp_filler *f,
+                      const group *g, line_job *job, uint32_t *x)
+{
+    int8_t *bytes = job->out - g->skip;
+    int8_t *out = g->out;
     const uint32_t *records = job->records;
     const uint32_t *end = job->records_end;
     int32_t next = -p->pad_lines;
@@ -209,26 +230,35 @@ static void run_channels(const mcuq_depthwise_lines_params *p, const mcuq_dsp_fi
     int32_t slot = 0;
     for (int32_t line = p->out_lines; line > 0; line--) {
         for (; next < end_line; next++) {
-            mcuq_dsp_fill_line(p, in, f, next, x + slot);
+            mcuq_dsp_fill_line(p, g->in, f, next, x + slot);
             slot = (slot == LINES - 1) ? 0 : slot + 1;
         }
         end_line += p->stride_lines;
         /* The oldest line is in the slot that comes next. */
         job->records = records + slot * LANES * RECORD;
         job->records_end = end + slot * LANES * RECORD;
-#if MCUQ_DSP_ASM
-        if (job->fast && p->stride_steps == 1) {
+        if (p->stride_steps == 1) {
             run_line_1(job);
-        } else if (job->fast) {
+        } else {
             run_line_2(job);
-        } else
-#endif
-        {
-            run_line_any(job, p->out_steps, p->stride_steps, f->words);
         }
-        mcuq_dsp_store_line(out, bytes, p->out_steps, p->out_step_pitch, skip, count);
+        run_late(p, g, bytes);
+        mcuq_dsp_store_line(out, bytes, p->out_steps, p->out_step_pitch, g->skip, g->count);
         out += p->out_line_pitch;
     }
+}
+
+/* The group of channels from c on, after another one. */
+static group next_group(const mcuq_depthwise_lines_params *p, const int8_t *in, int8_t *out,
+                        int32_t c, int32_t late)
+{
+    const int32_t count = (p->channels - c < LANES) ? p->channels - c : LANES;
+    const int32_t skip = (c > 0) ? LANES - count : 0;
+    group g = {in + c - skip, out + c, c, skip, count, late, late};
+    while (g.late_end < p->late_count && p->late[3 * g.late_end] < c + LANES) {
+        g.late_end++;
+    }
+    return g;
 }
 
 void mcuq_depthwise_conv2d_3x3_s8_dsp(const mcuq_depthwise_lines_params *p, const int8_t *in,
@@ -240,27 +270,28 @@ void mcuq_depthwise_conv2d_3x3_s8_dsp(const mcuq_depthwise_lines_params *p, cons
     const int32_t units = single ? p->out_steps : (p->out_steps + 1) >> 1; /* of code */
     const int32_t outputs = single ? units : 2 * units;
     const int32_t turn = single ? TURN_SINGLES : TURN_PAIRS;
+    const int32_t first = ((units - 1) % turn + 1) * (single ? SINGLE_BYTES : PAIR_BYTES);
     mcuq_dsp_filler f = mcuq_dsp_make_filler(p, units + 1, 4 * LINES * (units + 1));
     int8_t *bytes = (int8_t *)(void *)(x + LANES * LINES * f.words);
+    int32_t late = 0;
     if (p->channels < LANES) {
         f.copy = bytes + LANES * outputs;
         f.pitch = LANES;
     }
     fill_all(x, mcuq_dsp_even(f.pad), f.words);
     for (int32_t c = 0; c < p->channels; c += LANES) {
-        const int32_t count = (p->channels - c < LANES) ? p->channels - c : LANES;
-        const int32_t skip = (c > 0) ? LANES - count : 0;
-        unpack(records + skip * RECORD, p->weights + LINES * 3 * c, p->bias + c, p->shift + c,
-               count);
-        line_job job = {x + skip * LINES * f.words,
-                        bytes + skip,
-                        records + (skip + count) * RECORD,
+        const group g = next_group(p, in, out, c, late);
+        uint32_t *own = records + g.skip * RECORD;
+        line_job job = {x + g.skip * LINES * f.words,
+                        bytes + g.skip,
+                        own + g.count * RECORD,
                         bytes + LANES * outputs,
                         1 - LANES * outputs,
-                        ((units - 1) % turn + 1) * (single ? SINGLE_BYTES : PAIR_BYTES),
-                        records + skip * RECORD,
-                        is_fast(records + skip * RECORD, count)};
-        run_channels(p, &f, in + c - skip, &job, out + c, x, skip, count);
+                        first,
+                        own};
+        unpack(own, p->weights + LINES * 3 * c, p->bias + c, p->shift + c, g.count);
+        run_group(p, &f, &g, &job, x);
+        late = g.late_end;
     }
     mcuq_dsp_clamp(out, p->out_lines * p->out_steps * p->channels, p->out_min, p->out_max);
 }
