@@ -6,8 +6,8 @@ READY := $(VENV)/.ready
 
 # Program -> Debian package that brings it.
 PACKAGES := qemu-system-arm qemu-system-misc gcc-arm-none-eabi libnewlib-arm-none-eabi \
-    gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf gcc libc6-dev clang clang-format
-PROGRAMS := qemu-system-arm qemu-system-riscv32 arm-none-eabi-gcc riscv64-unknown-elf-gcc gcc clang \
+    gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf gcc libc6-dev clang clang-format cmake make
+PROGRAMS := qemu-system-arm qemu-system-riscv32 arm-none-eabi-gcc riscv64-unknown-elf-gcc gcc clang cmake \
     clang-format
 
 .PHONY: demo test quick lint bench setup tools clean
