@@ -21,6 +21,10 @@ test: $(READY) tools
 quick: $(READY)
 	$(BIN)/python -m pytest -q -n 2 -m "not emulated and not slow"
 
+# Executed instructions, flash and RAM of whole networks: benchmarks/RESULTS.md.
+bench: $(READY) tools
+	$(BIN)/python -m benchmarks.instructions
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
