@@ -10,7 +10,7 @@ import pytest
 from kernel_harness import TARGETS, Case, check, one_node
 
 from mcuq.ir import Array, Node
-from mcuq.kernels import dsp_dense, dsp_wide, dsp_winograd_2x2
+from mcuq.kernels import dsp_dense, dsp_strassen, dsp_wide, dsp_winograd_2x2
 from mcuq.kernels.variant import Variant
 from mcuq.ops import spec
 
@@ -19,6 +19,7 @@ KINDS = ("any", "extremes", "least")
 DENSE = [v for v in dsp_dense.VARIANTS if v.op == "dense"]
 WIDE = dsp_wide.VARIANTS[0]
 ROWS = dsp_wide.VARIANTS[1]
+STRASSEN = dsp_strassen.VARIANTS[0]
 WINOGRAD = dsp_winograd_2x2.VARIANTS[0]
 Pads = tuple[int, int, int, int]
 SAME = (1, 1, 1, 1)
@@ -140,6 +141,22 @@ def rows_cases() -> Iterator[Case]:
 @pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
 def test_rows(target: str, tmp_path: Path) -> None:
     check(list(rows_cases()), TARGETS[target], tmp_path)
+
+
+def strassen_cases() -> Iterator[Case]:
+    """1-9 pixels, 64-256 input and 8-24 output channels."""
+    index = 0
+    for pixels in range(1, 10):
+        for channels in (64, 128, 192, 256):
+            index += 1
+            yield convolution(STRASSEN, index, (1, pixels, channels), 8 * (1 + index % 3), (1, 1),
+                              (0, 0, 0, 0))  # fmt: skip
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
+def test_strassen(target: str, tmp_path: Path) -> None:
+    check(list(strassen_cases()), TARGETS[target], tmp_path)
 
 
 def dense_cases() -> Iterator[Case]:
