@@ -12,7 +12,7 @@ from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
 LANES = 4  # channels at a time
-_TURN_PAIRS, _TURN_SINGLES = 6, 8
+_TURN_PAIRS, _TURN_SINGLES = 7, 8
 _SYMBOL_3X3 = "mcuq_depthwise_conv2d_3x3_s8_dsp"
 _SYMBOL_ANY = "mcuq_depthwise_conv2d_s8_dsp"
 
@@ -169,7 +169,7 @@ def _cost_3x3(walk: Walk) -> float:
     units = _units(walk)
     single = walk.stride_steps == 2
     turns = -(-units // (_TURN_SINGLES if single else _TURN_PAIRS))
-    line = 13 + 3 * turns + units * (9 if single else 17)
+    line = 12 + 3 * turns + units * (9 if single else 17)
     groups = -(-walk.channels // LANES)
     channels = walk.channels * (51 + walk.out_lines * line)
     return 750 + channels + groups * walk.scratch_cost(units + 1)

@@ -25,24 +25,23 @@ typedef struct {
 
 /* A kind is the shift of a channel + 8: the place in the frame of the code for shifts 8 and 16. */
 enum { KIND = 8 };
-enum { TURN_PAIRS = 6, PAIR_BYTES = 68, TURN_SINGLES = 8, SINGLE_BYTES = 36 };
+enum { TURN_PAIRS = 7, PAIR_BYTES = 68, TURN_SINGLES = 8, SINGLE_BYTES = 36 };
 
 #if MCUQ_DSP_ASM
 /* Frame: records, records_end, out_end, back, code for shift 8, nothing, code for shift 16.
  * r0 x, r1 out, r2-r7 taps, r8 bias, r9-r11 words, r12 and lr accumulators: all 14 registers. */
-#define LINE_CODE(turn)                                                                            \
+#define ENTER                                                                                      \
     "push {r4-r11, lr}\n sub sp, #28\n ldmia r0, {r0, r1, r4-r7, r12}\n"                           \
-    " adr.w r8, 3f\n sub r8, r7\n orr r8, #1\n adr.w r9, 5f\n sub r9, r7\n orr r9, #1\n"           \
+    " adr.w r8, 5f\n sub r8, r7\n orr r8, #1\n adr.w r9, 3f\n sub r9, r7\n orr r9, #1\n"           \
     " add r2, sp, #4\n stmia r2, {r4-r6, r8, r9}\n str r9, [sp, #24]\n"                            \
-    "1:\n ldmia r12!, {r2-r8, lr}\n str r12, [sp]\n ldmia r0!, {r9-r11}\n ldr pc, [sp, lr]\n"      \
-    ".balign 4\n"                                                                                  \
-    "2:\n" turn("8") ".balign 4\n3:\n ldr r12, [sp, #8]\n cmp r1, r12\n bcc.w 2b\n b.w 6f\n"       \
-                     ".balign 4\n"                                                                 \
-                     "4:\n" turn(                                                                  \
-                         "16") ".balign 4\n5:\n ldr r12, [sp, #8]\n cmp r1, r12\n bcc.w 4b\n"      \
-                               "6:\n ldr r12, [sp, #12]\n add r1, r12\n ldrd r12, lr, [sp]\n cmp " \
-                               "r12, lr\n bne.w 1b\n"                                              \
-                               " add sp, #28\n pop {r4-r11, pc}\n"
+    "1:\n ldmia r12!, {r2-r8, lr}\n str r12, [sp]\n ldmia r0!, {r9-r11}\n ldr pc, [sp, lr]\n"
+#define MORE " ldr r12, [sp, #8]\n cmp r1, r12\n"
+#define LEAVE                                                                                      \
+    " ldr r12, [sp, #12]\n add r1, r12\n ldrd r12, lr, [sp]\n cmp r12, lr\n bne.w 1b\n"            \
+    " add sp, #28\n pop {r4-r11, pc}\n"
+#define LINE(turn_16, turn_8)                                                                      \
+    ENTER ".balign 4\n2:\n" turn_16 ".balign 4\n3:\n" MORE " bcc.w 2b\n b.w 6f\n"                  \
+          ".balign 4\n4:\n" turn_8 ".balign 4\n5:\n" MORE " bcc.w 4b\n6:\n" LEAVE
 /* Two outputs, stride 1: 17 instructions for 18 MAC. */
 #define PAIR(shift)                                                                                \
     " smlad r12, r9, r2, r8\n smlatb lr, r9, r2, r8\n"                                             \
@@ -60,17 +59,17 @@ enum { TURN_PAIRS = 6, PAIR_BYTES = 68, TURN_SINGLES = 8, SINGLE_BYTES = 36 };
     " ldmia r0!, {r9-r11}\n"                                                                       \
     " smlabt r12, r9, r3, r12\n smlabt r12, r10, r5, r12\n smlabt r12, r11, r7, r12\n"             \
     " ssat r12, #8, r12, asr #" shift "\n strb r12, [r1], #4\n"
-#define PAIRS(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s)
+#define PAIRS(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s)
 #define SINGLES(s) SINGLE(s) SINGLE(s) SINGLE(s) SINGLE(s) SINGLE(s) SINGLE(s) SINGLE(s) SINGLE(s)
 
 MCUQ_DSP_NAKED static void run_line_1(MCUQ_DSP_ARGUMENT const line_job *job)
 {
-    __asm volatile(LINE_CODE(PAIRS));
+    __asm volatile(LINE(PAIRS("16"), PAIRS("8")));
 }
 
 MCUQ_DSP_NAKED static void run_line_2(MCUQ_DSP_ARGUMENT const line_job *job)
 {
-    __asm volatile(LINE_CODE(SINGLES));
+    __asm volatile(LINE(SINGLES("16"), SINGLES("8")));
 }
 #else
 /* Lane `half` of a word: 0 is the low one. */
