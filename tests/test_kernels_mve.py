@@ -259,3 +259,12 @@ def test_words_are_read_only_in_the_arena(
 ) -> None:
     node, qgraph = one_depthwise(ports, views)
     assert QUAD.accepts(node, qgraph) is accepted
+
+
+def test_sizes_beyond_halfwords_are_refused() -> None:
+    random = np.random.default_rng(5)
+    wide, plain = (1, 1, 40000, 1), window() | {"groups": 1}
+    assert not list(weighted(ANY_CONV, random, wide, (1, 1, 1, 1), 0, plain))
+    assert not list(weighted(ANY_CONV, random, wide, (1, 1, 3, 1), 0, plain))
+    assert not list(weighted(PLANE, random, wide, (1, 3, 1), 0, window()))
+    assert list(weighted(ANY_CONV, random, (1, 200, 200, 1), (1, 1, 1, 1), 0, plain))

@@ -79,6 +79,12 @@ class Shape:
         return self.keep_rows or (self.all_rows if self.whole else self.kernel[0])
 
     @property
+    def fits_halfwords(self) -> bool:
+        """The members of mcuq_conv2d_mve_params can hold all sizes."""
+        sizes = (self.in_h, self.in_w, self.in_c, self.out_c, self.all_rows, self.window_w)
+        return max(sizes) < 32768 and max(*self.kernel, *self.strides, *self.dilations) < 256
+
+    @property
     def in_vectors(self) -> bool:
         """A pixel is a whole number of vectors, so taps are copied, not gathered."""
         return self.in_c % 16 == 0
@@ -169,8 +175,8 @@ def _any_shape(node: Node, qgraph: QGraph) -> Shape:
 def _accepts(node: Node, qgraph: QGraph) -> bool:
     s = _any_shape(node, qgraph)
     reach = s.window_rows * s.window_w * s.in_c
-    sizes = max(s.in_w, s.window_w) < 32768
-    return node.int("groups") == 1 and s.pads[1] < s.window_w and reach < 65536 and sizes
+    plain = node.int("groups") == 1 and s.fits_halfwords
+    return plain and s.pads[1] < s.window_w and reach < 65536
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
@@ -235,7 +241,8 @@ def _shape_3wide(node: Node, qgraph: QGraph) -> Shape:
 def _accepts_3wide(node: Node, qgraph: QGraph) -> bool:
     s = shape_of(node, qgraph)
     plain = node.int("groups") == 1 and s.strides[1] <= 2 and s.dilations == (1, 1)
-    return plain and s.kernel[1] == 3 and s.in_vectors and s.pads[1] < s.window_w
+    narrow = s.kernel[1] == 3 and s.pads[1] < s.window_w
+    return plain and narrow and s.in_vectors and s.fits_halfwords
 
 
 def _lower_3wide(node: Node, qgraph: QGraph) -> tuple[Call, ...]:

@@ -335,8 +335,9 @@ def _best(node: Node, qgraph: QGraph, cell: int) -> Plan:
 def _fits(node: Node, qgraph: QGraph, cell: int) -> bool:
     s = sizes_of(node, qgraph)
     inside = s.pads[0] < s.plane[0] and s.pads[1] < s.plane[1]
-    small = 7 * s.in_c < 65536 and s.kernel[0] * s.kernel[1] < 256
-    return inside and small and best_plan(s, cell) is not None
+    halfwords = max(*s.image, 7 * s.in_c, s.out_c) < 32768
+    bytes_ = max(*s.strides, *s.dilations, s.kernel[0] * s.kernel[1]) < 256
+    return inside and halfwords and bytes_ and best_plan(s, cell) is not None
 
 
 def _accepts_quad(node: Node, qgraph: QGraph) -> bool:
