@@ -9,20 +9,15 @@ from mcuq.quantize import scales
 from mcuq.quantize.affine import affine_inputs
 from mcuq.quantize.bias import correct_biases
 from mcuq.quantize.equalize import equalize
+from mcuq.quantize.finish import finish, fresh_numbers
 from mcuq.quantize.guard import GAIN, held_rows, output_error
+from mcuq.quantize.refine import refine_equalization
 from mcuq.quantize.rounding import round_layers
 from mcuq.quantize.search import search_scales
 from mcuq.quantize.simulate import decibels
 from mcuq.quantize.state import State, Step, StepNote
 
 STRENGTHS = {"fast": (0.5,), "normal": (0.25, 0.5, 0.75, 1.0), "best": (0.25, 0.5, 0.75, 1.0)}
-
-
-def finish(state: State) -> State:
-    """What every alternative is judged by: with the last steps that the effort allows."""
-    if state.options.effort == "fast":
-        return correct_biases(state)
-    return round_layers(state)
 
 
 def choose(name: str, state: State, steps: Sequence[tuple[str, Step]]) -> State:
@@ -48,7 +43,11 @@ def choose_affine_inputs(state: State) -> State:
 def choose_equalization(state: State) -> State:
     """Rescaled channels, as far as that helps."""
     strengths = STRENGTHS[state.options.effort]
-    return choose("equalization", state, [(f"{s:g}", partial(_equalized, s)) for s in strengths])
+    steps = [(f"{s:g}", partial(_equalized, s)) for s in strengths]
+    state = choose("equalization", state, steps)
+    if state.options.effort != "best":
+        return state
+    return choose("equalization of each layer", state, [("", refine_equalization)])
 
 
 def choose_ranges(state: State) -> State:
@@ -81,10 +80,3 @@ def _equalized(strength: float, state: State) -> State:
 
 def _searched(state: State) -> State:
     return scales.choose_weights(search_scales(finish(state))).with_(biases={})
-
-
-def fresh_numbers(state: State) -> State:
-    """Ranges, scales and weights found anew for a changed graph."""
-    for step in (scales.observe, scales.choose_scales, scales.choose_weights):
-        state = step(state)
-    return state
