@@ -27,19 +27,23 @@ def _taps(node: Node, qgraph: QGraph) -> tuple[int, int]:
     return out[1] * out[2], rows * columns
 
 
-def _cost(node: Node, qgraph: QGraph, lanes: int, a_group: float, an_output: float) -> float:
-    """Per pixel, per group of ``lanes`` channels, 5.5 per tap of a group, and per output."""
+def _cost(node: Node, qgraph: QGraph, a_pixel: float, a_tap: float) -> float:
+    """Instructions, given those per pixel of the output and per tap of all its channels."""
     pixels, taps = _taps(node, qgraph)
-    channels = qgraph.tensors[node.output].shape[3]
-    groups = -(-channels // lanes)
-    return 60 + pixels * (45 + groups * a_group + channels * an_output) + 5.5 * taps * groups
+    return 60 + pixels * (45 + a_pixel) + taps * a_tap
+
+
+def _cost_max(node: Node, qgraph: QGraph) -> float:
+    groups = -(-qgraph.tensors[node.output].shape[3] // 16)
+    return _cost(node, qgraph, 23 * groups, 5.2 * groups)
 
 
 def _cost_average(node: Node, qgraph: QGraph) -> float:
     """A division per output, or a shift where all taps are a power of two."""
-    area = pool2d.pool_window(node).area()
-    divided = area & (area - 1) != 0
-    return _cost(node, qgraph, 8, 25 if divided else 60, 15 if divided else 0)
+    channels, area = qgraph.tensors[node.output].shape[3], pool2d.pool_window(node).area()
+    wide, rest = channels // 16, -(-(channels % 16) // 8)
+    mean = 15 * channels if area & (area - 1) else 18 * -(-channels // 4)
+    return _cost(node, qgraph, mean + 35 * (wide + rest), 6.4 * wide + 5.5 * rest)
 
 
 def _accepts_average(node: Node, qgraph: QGraph) -> bool:
@@ -52,7 +56,7 @@ VARIANTS = (
         "max_pool2d",
         _MAX,
         lambda node, qgraph: _renamed(_MAX, max_pool2d.VARIANTS[0], node, qgraph),
-        lambda node, qgraph, cpu: _cost(node, qgraph, 16, 25, 0),
+        lambda node, qgraph, cpu: _cost_max(node, qgraph),
         needs=NEEDS,
         gap=pool2d.gap,
     ),

@@ -14,8 +14,26 @@ typedef struct {
 
 #if defined(__ARM_FEATURE_MVE)
 
+/** The sums of the taps of 16 channels: 6 instructions a tap. */
+static void add_taps_16(const window *w, const int8_t *row, int16_t *sums)
+{
+    const int8_t *at = row;
+    int32_t rows = w->rows;
+    __asm volatile("vmov.i16 q0, #0\n vmov.i16 q1, #0\n"
+                   "1: dls lr, %[columns]\n"
+                   "2: vldrb.s16 q2, [%[at]]\n vadd.i16 q0, q0, q2\n"
+                   "vldrb.s16 q3, [%[at], #8]\n vadd.i16 q1, q1, q3\n"
+                   "add %[at], %[next_column]\n le lr, 2b\n"
+                   "add %[row], %[next_row]\n mov %[at], %[row]\n subs %[rows], #1\n bne 1b\n"
+                   "vstrh.16 q0, [%[sums]]\n vstrh.16 q1, [%[sums], #16]\n"
+                   : [at] "+l"(at), [row] "+r"(row), [rows] "+r"(rows)
+                   : [columns] "h"(w->columns), [next_row] "h"(w->next_row),
+                     [next_column] "h"(w->next_column), [sums] "r"(sums)
+                   : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
+}
+
 /** The sums of the taps of up to 8 channels: 5 instructions a tap. */
-static void add_taps(const window *w, const int8_t *row, int32_t channels, int16_t *sums)
+static void add_taps_8(const window *w, const int8_t *row, int32_t channels, int16_t *sums)
 {
     const int8_t *at = row;
     int32_t rows = w->rows;
@@ -31,7 +49,20 @@ static void add_taps(const window *w, const int8_t *row, int32_t channels, int16
                    : "q0", "q1", "lr", "cc", "memory");
 }
 
-/** As mean, for up to 8 sums and a divisor that is a power of two: 4 at a time. */
+/** The sums of up to 16 channels. */
+static void add_taps(const window *w, const int8_t *row, int32_t channels, int16_t *sums)
+{
+    if (channels == 16) {
+        add_taps_16(w, row, sums);
+        return;
+    }
+    add_taps_8(w, row, channels, sums);
+    if (channels > 8) {
+        add_taps_8(w, row + 8, channels - 8, sums + 8);
+    }
+}
+
+/** As mean, for up to 16 sums and a divisor that is a power of two: 4 at a time. */
 static void shifted_means(const window *w, const int16_t *sums, int32_t count, int8_t *out)
 {
     for (int32_t left = count; left > 0; left -= 4) {
@@ -54,7 +85,7 @@ static void shifted_means(const window *w, const int16_t *sums, int32_t count, i
 
 static void add_taps(const window *w, const int8_t *row, int32_t channels, int16_t *sums)
 {
-    for (int32_t c = 0; c < channels && c < 8; c++) {
+    for (int32_t c = 0; c < channels; c++) {
         int32_t sum = 0;
         for (int32_t i = 0; i < w->rows * w->columns; i++) {
             sum += row[i / w->columns * w->next_row + i % w->columns * w->next_column + c];
@@ -84,10 +115,10 @@ static int8_t mean(const window *w, int32_t sum)
 
 static void means(const window *w, const int8_t *first, int32_t channels, int8_t *out)
 {
-    for (int32_t c = 0; c < channels; c += 8) {
-        int16_t sums[8];
-        const int32_t count = (channels - c < 8) ? channels - c : 8;
-        add_taps(w, first + c, channels - c, sums);
+    for (int32_t c = 0; c < channels; c += 16) {
+        int16_t sums[16];
+        const int32_t count = (channels - c < 16) ? channels - c : 16;
+        add_taps(w, first + c, count, sums);
         if (w->minus_shift != 0) {
             shifted_means(w, sums, count, out + c);
             continue;
