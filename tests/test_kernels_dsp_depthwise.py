@@ -18,7 +18,7 @@ from mcuq.ops import spec
 BATCH = 200
 FULL, NARROW = (-128, 127), (-77, 90)
 KINDS = ("any", "extremes", "least")
-KERNEL_3X3, ANY_KERNEL = dsp_depthwise_conv2d.VARIANTS
+KERNEL_3X3, ANY_KERNEL, NO_PADDING = dsp_depthwise_conv2d.VARIANTS
 Pads = tuple[int, int, int, int]
 Maker = Callable[[np.random.Generator], Iterator[Case]]
 
@@ -115,6 +115,21 @@ def cases_any(random: np.random.Generator) -> Iterator[Case]:
         yield case(ANY_KERNEL, random, image, (side, side), (1, 1), pads, side, in_place=True)
 
 
+def cases_valid(random: np.random.Generator) -> Iterator[Case]:
+    channels = itertools.cycle(range(1, 18))
+    shapes = itertools.product(range(1, 6), range(1, 6), (1, 2), (1, 3))
+    for index, (kernel_h, kernel_w, stride_h, stride_w) in enumerate(shapes):
+        size = (np.array((kernel_h, kernel_w)) + random.integers(0, 6, 2)).tolist()
+        kernel, strides = (kernel_h, kernel_w), (stride_h, stride_w)
+        yield case(
+            NO_PADDING, random, (*size, next(channels)), kernel, strides, index=index,
+            in_place=index % 2 > 0,
+        )  # fmt: skip
+    for index, length in enumerate((10, 15)):
+        yield case(NO_PADDING, random, (15, 2, 8), (length, 1), index=index, in_place=True)
+        yield case(NO_PADDING, random, (2, 15, 8), (1, length), index=index)
+
+
 def test_images_that_may_lie_in_place() -> None:
     random = np.random.default_rng(0)
     rows = (
@@ -131,7 +146,7 @@ def test_images_that_may_lie_in_place() -> None:
 
 @pytest.mark.emulated
 @pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
-@pytest.mark.parametrize("make", [cases_3x3, cases_any])
+@pytest.mark.parametrize("make", [cases_3x3, cases_any, cases_valid])
 def test_exact(make: Maker, target: str, tmp_path: Path) -> None:
     made = list(make(np.random.default_rng(5)))
     for first in range(0, len(made), BATCH):

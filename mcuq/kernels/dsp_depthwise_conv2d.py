@@ -15,6 +15,7 @@ LANES = 4  # channels at a time
 _TURN_PAIRS, _TURN_SINGLES = 7, 8
 _SYMBOL_3X3 = "mcuq_depthwise_conv2d_3x3_s8_dsp"
 _SYMBOL_ANY = "mcuq_depthwise_conv2d_s8_dsp"
+_SYMBOL_VALID = "mcuq_depthwise_conv2d_valid_s8_dsp"
 
 
 @dataclass(frozen=True)
@@ -274,6 +275,51 @@ def _gap_any(node: Node, qgraph: QGraph, index: int) -> int | None:
     return _gap(_best_any(node, qgraph), index)
 
 
+# ---- without padding, for few outputs ----
+
+
+def _accepts_valid(node: Node, qgraph: QGraph) -> bool:
+    at = window(node, qgraph)
+    bottom = (at.out_h - 1) * at.stride_h + (at.kernel_h - 1) * at.dilation_h
+    right = (at.out_w - 1) * at.stride_w + (at.kernel_w - 1) * at.dilation_w
+    inside = at.pad_top == at.pad_left == 0 and bottom < at.in_h and right < at.in_w
+    return at.in_c == at.out_c and inside
+
+
+def _lower_valid(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    at = window(node, qgraph)
+    row, pixel = at.in_w * at.in_c, at.in_c
+    taps = (at.kernel_h, at.kernel_w, at.dilation_h * row, at.dilation_w * pixel)
+    if at.kernel_w == 1:  # the loop over taps is the inner one
+        taps = (1, at.kernel_h, 0, at.dilation_h * row)
+    names = ("lines", "taps", "line_pitch", "tap_pitch")
+    arrays = (
+        ConstArray("weights", "int8_t", qgraph.data(node.inputs[1])),
+        ConstArray("bias", "int32_t", qgraph.data(node.inputs[2])),
+        ConstArray("shift", "int8_t", np.array(node.ints("shift"), np.int8)),
+    )
+    fields = (
+        *(Field(a.suffix, a.suffix) for a in arrays),
+        Field("channels", at.in_c),
+        Field("out_h", at.out_h),
+        Field("out_w", at.out_w),
+        Field("row_pitch", at.stride_h * row),
+        Field("pixel_pitch", at.stride_w * pixel),
+        *(Field(name, value) for name, value in zip(names, taps, strict=True)),
+        *(Field(name, node.int(name)) for name in ("out_min", "out_max")),
+    )
+    params, inputs = "mcuq_depthwise_valid_params", node.inputs[:1]
+    return (Call(_SYMBOL_VALID, params, fields, inputs, node.output, arrays),)
+
+
+def _cost_valid(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    at = window(node, qgraph)
+    lines, taps = (1, at.kernel_h) if at.kernel_w == 1 else (at.kernel_h, at.kernel_w)
+    groups, rest = divmod(at.in_c, LANES)
+    group = 100 + lines * (7 + 14 * taps)
+    return 40 + at.pixels * (20 + groups * group + rest * (30 + lines * (6 + 7 * taps)))
+
+
 VARIANTS: tuple[Variant, ...] = (
     Variant(
         "depthwise_conv2d",
@@ -294,5 +340,14 @@ VARIANTS: tuple[Variant, ...] = (
         frozenset({"dsp"}),
         _gap_any,
         gap_exact=True,
+    ),
+    Variant(
+        "depthwise_conv2d",
+        _SYMBOL_VALID,
+        _lower_valid,
+        _cost_valid,
+        _accepts_valid,
+        frozenset({"dsp"}),
+        lambda node, qgraph, index: 0 if index == 0 else None,
     ),
 )
