@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from mcuq.ir import Node
 from mcuq.qir import QGraph
 
-LEAST_SCRATCH = 3400  # bytes a block may always take
-MOST_PIXELS = 64
+LEAST_SCRATCH = 3456  # bytes a block may always take
+MOST_PIXELS = 66
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,18 @@ def window(node: Node, qgraph: QGraph) -> Window:
     _, in_h, in_w, in_c = qgraph.tensors[node.inputs[0]].shape
     _, out_h, out_w, out_c = qgraph.tensors[node.output].shape
     weights = qgraph.data(node.inputs[1]).shape
-    kernel = weights[:2] if node.op == "depthwise_conv2d" else weights[1:3]
-    pads = node.ints("pads")
-    return Window(in_h, in_w, in_c, out_h, out_w, out_c, *kernel, *node.ints("strides"),
-                  *node.ints("dilations"), pads[0], pads[1])  # fmt: skip
+    kernel_h, kernel_w = weights[:2] if node.op == "depthwise_conv2d" else weights[1:3]
+    (stride_h, stride_w), (dilation_h, dilation_w) = node.ints("strides"), node.ints("dilations")
+    top, left, _, _ = node.ints("pads")
+    sizes = (in_h, in_w, in_c, out_h, out_w, out_c, kernel_h, kernel_w)
+    return Window(*sizes, stride_h, stride_w, dilation_h, dilation_w, top, left)
 
 
 def block_pixels(pixels: int, pixel_bytes: int, budget: int) -> int:
-    """Pixels of a block: even, all blocks about equal, at most ``budget`` bytes if two fit."""
-    most = max(2, min(MOST_PIXELS, budget // pixel_bytes // 2 * 2))
+    """Pixels of a block: in threes, all about equal, at most ``budget`` bytes if three fit."""
+    most = max(3, min(MOST_PIXELS, budget // pixel_bytes // 3 * 3))
     count = math.ceil(pixels / most)
-    return 2 * math.ceil(math.ceil(pixels / count) / 2)
+    return 3 * math.ceil(math.ceil(pixels / count) / 3)
 
 
 def blocks(pixels: int, block: int) -> Iterator[int]:

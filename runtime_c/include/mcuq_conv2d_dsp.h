@@ -17,7 +17,7 @@ typedef struct {
     int16_t run;   /* input bytes that neighbour each other in memory: kernel_w * in_c, or in_c */
     int16_t runs;  /* kernel_h, or kernel_h * kernel_w */
     int16_t units; /* input values of one output, in fours, rounded up */
-    int16_t block; /* output pixels of a block, even */
+    int16_t block; /* output pixels of a block, in threes */
     int16_t whole_y, whole_x; /* last input row and column where a patch may begin; or -1 */
     int32_t row_pitch;        /* input bytes from one run to the next, */
     int32_t whole_skip;       /* from the end of a run to the next one */

@@ -1,18 +1,18 @@
-/* Convolution as a matrix product: 2 pixels x 2 channels per block of registers.
+/* Convolution as a matrix product: 3 pixels x 2 channels per block of registers.
  *
  * A block of pixels is gathered to scratch as int16 (once for all channels). For each pair of
  * channels the weights are widened to int16 (once for all pixels of the block), and the products
- * run over memory that only grows: one LDM of 4 input words, one of 4 weight words, 8 SMLAD.
+ * run over memory that only grows: one LDM of 3 input words, one of 2 weight words, 6 SMLAD.
  */
 #include "mcuq_conv2d_dsp.h"
 #include "mcuq_dsp.h"
 
 /* All channels of a block of pixels; the assembly knows this layout.
- * weights: per pair of channels bias_0, bias_1, where they go (see pair_info), then units of
- * 8 bytes (channel 0: 4, channel 1: 4), padded to an even count.
- * stream: 2 + 4 * units + STATE_WORDS words (units made even). x: per pair of pixels `size` bytes
- * of int16 (pixel 0: 4, pixel 1: 4); x_end: behind the whole pairs. An odd last pixel (tail) is
- * its own partner there. */
+ * weights: per pair of channels bias_0, bias_1, where they go (see below), then units of 8 bytes
+ * (channel 0: 4, channel 1: 4), padded to an even count.
+ * stream: 2 + 4 * units + STATE_WORDS words (units made even). x: per three pixels `size` bytes of
+ * int16, per unit (even inputs of each, odd inputs of each); x_end: behind the whole threes. The
+ * `tail` pixels that are left (0 to 2) follow, the last one as often as it takes. */
 typedef struct {
     const int32_t *weights;
     int32_t *stream;
@@ -23,34 +23,38 @@ typedef struct {
     int32_t size, units;
 } block_job;
 
-/* Of a pair of channels, from bit 0 on: both shifts (5 bits each), from channel 0 of the pair
- * before to this one (11, signed), and from channel 0 to channel 1 (11, signed). */
-enum { STATE_WORDS = 8, UNIT = 8, STEP_BIT = 10, DISTANCE_BIT = 21 };
+/* Where a pair of channels goes, from bit 0 on: both shifts (5 bits each), from channel 0 of the
+ * pair before to this one (11, signed), and from channel 0 to channel 1 (11, signed).
+ * UNIT: int16 of four inputs of three pixels. */
+enum { STATE_WORDS = 8, UNIT = 12, STEP_BIT = 10, DISTANCE_BIT = 21 };
 
 /* Per pair of channels the weights are widened to `stream`: 0.75 instructions a byte; then
- * 2 pixels x 2 channels per turn: 4 accumulators, 4 + 4 operands, 2 pointers: all 14 registers.
- * Cost: 10 instructions per 16 MAC (0.625), 16 per 4 outputs (20 if the shifts are not the same,
- * or beyond 4 to 11), 4 more for each 64 inputs beyond the first 68, and 50 per pair of channels.
+ * 3 pixels x 2 channels per turn: 6 accumulators, 3 + 2 operands, 2 pointers.
+ * Cost: 16 instructions per 24 MAC (0.67), 22 per 6 outputs (28 if the shifts are not the same, or
+ * beyond 4 to 11), 4 more for each 64 inputs beyond the first 68, and 50 per pair of channels.
  * Frame: 0 where the loop is entered, 4 where it ends, then block_job from 8 on (units: the state),
  * 52 where the outputs are made if the loop has several turns, 56 the place for that: 4 or 52.
- * State behind the widened weights: out, pitch, distance, their sum, stream, x_end, shifts. */
+ * State behind the widened weights: out, from pixel 0 to 1, distance, stream, x_end, from pixel 1
+ * to 2, shift_0, shift_1. */
 #if MCUQ_DSP_ASM
-#define PRODUCTS                                                                                   \
-    " ldmia r0!, {r6-r9}\n ldmia r1!, {r10-r12, lr}\n"                                             \
-    " smlad r2, r6, r10, r2\n smlad r3, r6, r12, r3\n"                                             \
-    " smlad r4, r8, r10, r4\n smlad r5, r8, r12, r5\n"                                             \
-    " smlad r2, r7, r11, r2\n smlad r3, r7, lr, r3\n"                                              \
-    " smlad r4, r9, r11, r4\n smlad r5, r9, lr, r5\n"
+#define PRODUCTS_OF_TWO                                                                            \
+    " ldmia r0!, {r8-r10}\n ldmia r1!, {r11, r12}\n"                                               \
+    " smlad r2, r8, r11, r2\n smlad r3, r8, r12, r3\n"                                             \
+    " smlad r4, r9, r11, r4\n smlad r5, r9, r12, r5\n"                                             \
+    " smlad r6, r10, r11, r6\n smlad r7, r10, r12, r7\n"
+#define PRODUCTS PRODUCTS_OF_TWO PRODUCTS_OF_TWO
 #define PRODUCTS_4 PRODUCTS PRODUCTS PRODUCTS PRODUCTS
-/* Stores 2 x 2 outputs and goes on, to the next pair of pixels or to 6. */
+/* Stores 3 x 2 outputs and goes on, to the next three pixels or to 6; 52 bytes of code. */
 #define STORE                                                                                      \
-    " strb r2, [r6]\n strb r3, [r6, r8]\n strb r4, [r6, r7]\n strb r5, [r6, r9]\n"                 \
-    " add r6, r6, r7, lsl #1\n str r6, [r1]\n mov r1, r10\n cmp r0, r11\n bne.w 7b\n b.w 6f\n"
-/* The outputs for one shift, in 64 bytes of code. */
-#define OUTPUTS(shift)                                                                             \
-    ".balign 64\n ldmia r1, {r6-r11}\n ssat r2, #8, r2, asr #" shift                               \
-    "\n ssat r3, #8, r3, asr #" shift "\n ssat r4, #8, r4, asr #" shift                            \
-    "\n ssat r5, #8, r5, asr #" shift "\n" STORE
+    " strb.w r2, [r8]\n strb.w r3, [r8, r10]\n add.w r8, r8, r9\n cmp r0, r12\n"                   \
+    " strb.w r4, [r8]\n strb.w r5, [r8, r10]\n add.w r8, r8, lr\n"                                 \
+    " strb.w r6, [r8]\n strb.w r7, [r8, r10]\n add.w r8, r8, r9\n str.w r8, [r1]\n"                \
+    " mov r1, r11\n bne.w 7b\n b.w 6f\n"
+#define SATURATE(shift)                                                                            \
+    " ssat r2, #8, r2" shift "\n ssat r3, #8, r3" shift "\n ssat r4, #8, r4" shift                 \
+    "\n ssat r5, #8, r5" shift "\n ssat r6, #8, r6" shift "\n ssat r7, #8, r7" shift "\n"
+/* The outputs for one shift, in 80 bytes of code. */
+#define OUTPUTS(shift) ".balign 4\n ldmia.w r1, {r8-r12, lr}\n" SATURATE(", asr #" shift) STORE
 MCUQ_DSP_NAKED static void run_channels(MCUQ_DSP_ARGUMENT const block_job *job)
 {
     __asm volatile("push {r4-r11, lr}\n"
@@ -63,11 +67,9 @@ MCUQ_DSP_NAKED static void run_channels(MCUQ_DSP_ARGUMENT const block_job *job)
                    /* the first unit stands apart; enter the loop so that whole turns remain */
                    " sub r2, r10, #1\n"
                    " and r3, r2, #15\n"
-                   " mov r4, #40\n"
-                   " mul r3, r4\n"
                    " adr.w r4, 3f\n"
                    " orr r4, #1\n"
-                   " sub r3, r4, r3\n"
+                   " sub r3, r4, r3, lsl #6\n"
                    " adr.w r11, 4f\n"
                    " orr r11, #1\n"
                    " strd r3, r11, [sp]\n"
@@ -83,100 +85,103 @@ MCUQ_DSP_NAKED static void run_channels(MCUQ_DSP_ARGUMENT const block_job *job)
                    "0:\n"
                    " ldr r1, [sp, #8]\n"
                    " ldr r2, [sp, #12]\n"
-                   " ldmia r1!, {r4-r6}\n"
-                   " stmia r2!, {r4, r5}\n"
-                   " mov r0, r6\n"
+                   " ldmia r1!, {r0, r4, r5}\n"
+                   " str r4, [r2, #4]\n"
+                   " str r0, [r2], #8\n"
+                   " mov r0, r5\n"
                    " ldr r3, [sp, #32]\n"
                    "1:\n"
-                   " ldmia r1!, {r5, r7, r9, r11}\n"
-                   " sxtb16 r4, r5\n"
-                   " sxtb16 r5, r5, ror #8\n"
-                   " sxtb16 r6, r7\n"
+                   " ldmia r1!, {r6, r7, r10, r11}\n"
+                   " sxtb16 r4, r6\n"
+                   " sxtb16 r5, r7\n"
+                   " sxtb16 r6, r6, ror #8\n"
                    " sxtb16 r7, r7, ror #8\n"
-                   " sxtb16 r8, r9\n"
-                   " sxtb16 r9, r9, ror #8\n"
-                   " sxtb16 r10, r11\n"
+                   " sxtb16 r8, r10\n"
+                   " sxtb16 r9, r11\n"
+                   " sxtb16 r10, r10, ror #8\n"
                    " sxtb16 r11, r11, ror #8\n"
                    " stmia r2!, {r4-r11}\n"
                    " subs r3, #1\n"
                    " bne 1b\n"
                    " str r1, [sp, #8]\n"
                    /* the code for the shifts of this pair */
-                   " and r12, r0, #31\n"
-                   " ubfx lr, r0, #5, #5\n"
+                   " and r4, r0, #31\n"
+                   " ubfx r5, r0, #5, #5\n"
+                   " ldr r1, [sp, #48]\n"
+                   " strd r4, r5, [r1, #24]\n"
                    " adr.w r2, 5f\n"
-                   " cmp r12, lr\n"
+                   " cmp r4, r5\n"
                    " bne 9f\n"
-                   " sub r3, r12, #4\n"
+                   " sub r3, r4, #4\n"
                    " cmp r3, #8\n"
                    " bhs 9f\n"
                    " adr.w r2, 50f\n"
-                   " add r2, r2, r3, lsl #6\n"
+                   " mov r4, #80\n"
+                   " mla r2, r3, r4, r2\n"
                    "9:\n"
                    " orr r2, #1\n"
                    " ldr r3, [sp, #56]\n"
                    " str r2, [r3]\n"
                    /* the state */
-                   " sbfx r6, r0, #10, #11\n"
-                   " asr r8, r0, #21\n"
+                   " sbfx r8, r0, #10, #11\n"
+                   " asr r10, r0, #21\n"
                    " ldrd r0, r2, [sp, #16]\n"
-                   " add r6, r2\n"
-                   " str r6, [sp, #20]\n"
-                   " ldrd r7, r11, [sp, #36]\n"
-                   " add r9, r7, r8\n"
-                   " ldr r10, [sp, #12]\n"
-                   " ldr r1, [sp, #48]\n"
-                   " stmia r1, {r6-r12, lr}\n"
-                   " mov r1, r10\n"
-                   " cmp r0, r11\n"
+                   " add r8, r2\n"
+                   " str r8, [sp, #20]\n"
+                   " ldrd r9, r12, [sp, #36]\n"
+                   " mov lr, r9\n"
+                   " ldr r11, [sp, #12]\n"
+                   " stmia r1, {r8-r12, lr}\n"
+                   " mov r1, r11\n"
+                   " cmp r0, r12\n"
                    " beq.w 6f\n"
                    "7:\n"
-                   " ldmia r1!, {r2, r3, r10-r12, lr}\n"
-                   " ldmia r0!, {r6-r9}\n"
-                   " smlad r4, r8, r10, r2\n"
-                   " smlad r5, r8, r12, r3\n"
-                   " smlad r2, r6, r10, r2\n"
-                   " smlad r3, r6, r12, r3\n"
-                   " smlad r4, r9, r11, r4\n"
-                   " smlad r5, r9, lr, r5\n"
-                   " smlad r2, r7, r11, r2\n"
-                   " smlad r3, r7, lr, r3\n"
-                   " ldr pc, [sp]\n"
+                   " ldmia r1!, {r2, r3, r11, r12}\n"
+                   " ldmia r0!, {r8-r10}\n"
+                   " smlad r4, r9, r11, r2\n"
+                   " smlad r5, r9, r12, r3\n"
+                   " smlad r6, r10, r11, r2\n"
+                   " smlad r7, r10, r12, r3\n"
+                   " smlad r2, r8, r11, r2\n"
+                   " smlad r3, r8, r12, r3\n" PRODUCTS_OF_TWO " ldr pc, [sp]\n"
                    ".balign 4\n"
                    "2:\n" PRODUCTS_4 PRODUCTS_4 PRODUCTS_4 PRODUCTS_4 ".balign 4\n"
                    "3:\n"
                    " ldr pc, [sp, #4]\n"
                    ".balign 4\n"
                    "4:\n"
-                   " ldr r6, [sp, #48]\n"
-                   " cmp r1, r6\n"
+                   " ldr r8, [sp, #48]\n"
+                   " cmp r1, r8\n"
                    " bne.w 2b\n"
                    " ldr pc, [sp, #52]\n"
                    ".balign 4\n"
                    "5:\n"
-                   " ldmia r1, {r6-r12, lr}\n"
-                   " asrs r2, r2, r12\n"
-                   " asrs r4, r4, r12\n"
-                   " asrs r3, r3, lr\n"
-                   " asrs r5, r5, lr\n"
-                   " ssat r2, #8, r2\n"
-                   " ssat r3, #8, r3\n"
-                   " ssat r4, #8, r4\n"
-                   " ssat r5, #8, r5\n" STORE ".balign 64\n50:\n" OUTPUTS("4") OUTPUTS("5")
-                       OUTPUTS("6") OUTPUTS("7") OUTPUTS("8") OUTPUTS("9") OUTPUTS("10")
-                           OUTPUTS("11")
-                   /* whole pairs done: an odd pixel once more, with a pitch of 0 */
+                   " ldrd r8, r9, [r1, #24]\n"
+                   " asr r2, r2, r8\n"
+                   " asr r3, r3, r9\n"
+                   " asr r4, r4, r8\n"
+                   " asr r5, r5, r9\n"
+                   " asr r6, r6, r8\n"
+                   " asr r7, r7, r9\n"
+                   " ldmia r1, {r8-r12, lr}\n" SATURATE("") STORE
+                   ".balign 4\n"
+                   "50:\n" OUTPUTS("4") OUTPUTS("5") OUTPUTS("6") OUTPUTS("7") OUTPUTS("8")
+                       OUTPUTS("9") OUTPUTS("10") OUTPUTS("11")
+                   /* whole threes done: what is left once, its last pixel as often as it takes */
                    "6:\n"
-                   " cmp r7, #0\n"
-                   " beq 8f\n"
                    " ldr r2, [sp, #28]\n"
+                   " ldr r3, [sp, #40]\n"
                    " cmp r2, #0\n"
                    " beq 8f\n"
-                   " mov r7, #0\n"
-                   " mov r9, r8\n"
+                   " cmp r3, r12\n"
+                   " bne 8f\n"
+                   " cmp r2, #2\n"
+                   " it ne\n"
+                   " movne r9, #0\n"
+                   " mov lr, #0\n"
                    " ldrd r2, r3, [sp, #44]\n"
-                   " add r11, r0, r2\n"
-                   " stmia r3, {r6-r11}\n"
+                   " add r12, r2\n"
+                   " stmia r3, {r8-r12, lr}\n"
                    " b.w 7b\n"
                    "8:\n"
                    " ldr r2, [sp, #24]\n"
@@ -187,172 +192,155 @@ MCUQ_DSP_NAKED static void run_channels(MCUQ_DSP_ARGUMENT const block_job *job)
                    " pop {r4-r11, pc}\n");
 }
 #else
-static void run_pixels(const block_job *job, int8_t *out, const int16_t *x, int32_t pitch,
-                       int32_t info)
+/* Input i of a pixel, from the begin of its three. */
+static int32_t input_at(int32_t i, int32_t pixel)
 {
-    for (int32_t i = 0; i < 4; i++) {
+    return UNIT * (i / 4) + 6 * (i & 1) + 2 * pixel + (i >> 1 & 1);
+}
+
+/* `count` pixels (1 to 3) at x, two channels. */
+static void run_pixels(const block_job *job, int8_t *out, const int16_t *x, int32_t count,
+                       const int32_t *head)
+{
+    const int8_t *weights = (const int8_t *)(const void *)(head + 3);
+    for (int32_t i = 0; i < 2 * count; i++) {
         const int32_t pixel = i >> 1;
         const int32_t channel = i & 1;
-        const int16_t *w = (const int16_t *)(const void *)(job->stream + 2) + 4 * channel;
-        int32_t acc = job->stream[channel];
+        int32_t acc = head[channel];
         for (int32_t k = 0; k < 4 * job->units; k++) {
-            const int32_t at = UNIT * (k / 4) + k % 4;
-            acc += x[at + 4 * pixel] * w[at];
+            acc += x[input_at(k, pixel)] * weights[8 * (k / 4) + 4 * channel + k % 4];
         }
-        out[pixel * pitch + channel * (info >> DISTANCE_BIT)] =
-            mcuq_requant(acc, (info >> (5 * channel)) & 31, -128, 127);
+        out[pixel * job->pitch + channel * (head[2] >> DISTANCE_BIT)] =
+            mcuq_requant(acc, (head[2] >> (5 * channel)) & 31, -128, 127);
     }
 }
 
 static void run_channels(const block_job *job)
 {
-    const int32_t *weights = job->weights;
+    const int32_t *head = job->weights;
     int8_t *first = job->out;
-    for (int32_t c = 0; c < job->channel_pairs; c++) {
-        int16_t *to = (int16_t *)(void *)(job->stream + 2);
-        const int32_t info = weights[2];
-        const int8_t *from = (const int8_t *)(const void *)(weights + 3);
+    for (int32_t c = 0; c < job->channel_pairs; c++, head += 3 + 4 * job->turns) {
         const int16_t *x = job->x;
-        const int32_t step = (int32_t)((uint32_t)info << (DISTANCE_BIT - STEP_BIT)) >> DISTANCE_BIT;
-        int8_t *out = first += step;
-        memcpy(job->stream, weights, 8);
-        for (int32_t i = 0; i < 4 * job->turns; i++) {
-            mcuq_dsp_widen4(to + 4 * i, from + 4 * i);
+        const uint32_t step = (uint32_t)head[2] << (DISTANCE_BIT - STEP_BIT);
+        first += (int32_t)step >> DISTANCE_BIT;
+        int8_t *out = first;
+        for (; x != job->x_end; x += UNIT * job->units, out += 3 * job->pitch) {
+            run_pixels(job, out, x, 3, head);
         }
-        for (; x != job->x_end; x += UNIT * job->units, out += 2 * job->pitch) {
-            run_pixels(job, out, x, job->pitch, info);
-        }
-        if (job->tail) {
-            run_pixels(job, out, x, 0, info);
-        }
-        weights += 3 + 4 * job->turns;
+        run_pixels(job, out, x, job->tail, head);
     }
 }
 #endif
 
-/* How the patches of pairs of pixels lie; the assembly knows this layout. A patch is `runs` runs of
- * `words` fours and `left` bytes; `skip` bytes follow each run; `next`: from behind a patch to the
- * patch after next; `partner`: from a patch to its partner. fours, rests: bytes of int16 that the
- * fours, and the bytes left of all runs, of two patches take. */
+/* How the patches of three pixels lie; the assembly knows this layout. A patch is `runs` runs of
+ * `words` fours and `left` bytes; `skip` bytes follow each run; `next`: from behind the first
+ * patch to the one after the third; second, third: from the first patch to the others. fours,
+ * rests: bytes of int16 that the fours, and the bytes left of all runs, of three patches take. */
 typedef struct {
-    int32_t words, runs, skip, left, next, partner, fours, rests;
+    int32_t words, runs, skip, left, next, second, third, fours, rests;
 } patch_shape;
 
-/* `pairs` pairs of patches from `a` on as int16, side by side: a0 a2 a1 a3 b0 b2 b1 b3 a4 ...,
- * first the fours of all runs, then what is left. Returns the end. Per pair 1 instruction a byte,
- * 11 a run, 8 for each two bytes left and 12. a: any alignment.
- * r0 to, r1 a, r2 b, r3-r8 data, r9 count, r10 words, r11 runs, r12 skip, lr to for bytes left.
- * Frame: pairs, runs, left, next, fours, rests, and how lr goes on: 0 2 1 3 in bytes 4 -2 4 10. */
+/* `count` times three patches from `a` on as int16, side by side: per four inputs the even ones of
+ * each, the odd ones of each; first the fours of all runs, then what is left. Returns the end.
+ * Per three patches 1 instruction a byte, 11 a run, 10 for each three bytes left and 13.
+ * a: any alignment.
+ * r0 to, r1-r3 patches, r4-r9 data, r10 words, r11 runs, r12 skip, lr count, or to for bytes left.
+ * Frame: count, runs, left, next, fours, rests, and how the bytes left go on, in halfwords from one
+ * to the next: 6 -5 6 5 in bytes. */
 #if MCUQ_DSP_ASM
-MCUQ_DSP_NAKED static int16_t *widen_pairs(MCUQ_DSP_ARGUMENT int16_t *to,
-                                           MCUQ_DSP_ARGUMENT const int8_t *a,
-                                           MCUQ_DSP_ARGUMENT int32_t pairs,
-                                           MCUQ_DSP_ARGUMENT const patch_shape *shape)
+MCUQ_DSP_NAKED static int16_t *widen_patches(MCUQ_DSP_ARGUMENT int16_t *to,
+                                             MCUQ_DSP_ARGUMENT const int8_t *a,
+                                             MCUQ_DSP_ARGUMENT int32_t count,
+                                             MCUQ_DSP_ARGUMENT const patch_shape *shape)
 {
     __asm volatile("push {r4-r11, lr}\n"
-                   " sub sp, #28\n"
-                   " ldmia r3, {r3-r10}\n"
-                   " strd r2, r4, [sp]\n"
-                   " strd r6, r7, [sp, #8]\n"
-                   " strd r9, r10, [sp, #16]\n"
-                   " mov r10, r3\n"
-                   " mov r12, r5\n"
-                   " add r2, r1, r8\n"
+                   " sub sp, #32\n"
+                   " ldmia r3, {r4-r12}\n"
+                   " strd r2, r5, [sp]\n"
+                   " strd r7, r8, [sp, #8]\n"
+                   " strd r11, r12, [sp, #16]\n"
+                   " add r2, r1, r9\n"
+                   " add r3, r1, r10\n"
+                   " mov r10, r4\n"
+                   " mov r12, r6\n"
                    "0:\n"
-                   " ldr r3, [sp, #16]\n"
+                   " ldr r4, [sp, #16]\n"
                    " ldr r11, [sp, #4]\n"
-                   " add lr, r0, r3\n"
-                   " movw r3, #0xfe04\n"
-                   " movt r3, #0x0a04\n"
-                   " str r3, [sp, #24]\n"
+                   " add r4, r0\n"
+                   " movw r5, #0xf60c\n"
+                   " movt r5, #0x0a0c\n"
+                   " strd r5, r4, [sp, #24]\n"
                    "1:\n"
-                   " lsrs r9, r10, #1\n"
-                   " bcc 2f\n"
-                   " ldr r3, [r1], #4\n"
-                   " ldr r5, [r2], #4\n"
-                   " sxtb16 r4, r3, ror #8\n"
-                   " sxtb16 r3, r3\n"
-                   " sxtb16 r6, r5, ror #8\n"
-                   " sxtb16 r5, r5\n"
-                   " stmia r0!, {r3-r6}\n"
-                   "2:\n"
+                   " movs lr, r10\n"
                    " beq 4f\n"
                    "3:\n"
-                   " ldr r7, [r1, #4]\n"
-                   " ldr r8, [r2, #4]\n"
-                   " ldr r3, [r1], #8\n"
-                   " ldr r5, [r2], #8\n"
-                   " sxtb16 r4, r3, ror #8\n"
-                   " sxtb16 r3, r3\n"
-                   " sxtb16 r6, r5, ror #8\n"
+                   " ldr r4, [r1], #4\n"
+                   " ldr r5, [r2], #4\n"
+                   " ldr r6, [r3], #4\n"
+                   " sxtb16 r7, r4, ror #8\n"
+                   " sxtb16 r8, r5, ror #8\n"
+                   " sxtb16 r9, r6, ror #8\n"
+                   " sxtb16 r4, r4\n"
                    " sxtb16 r5, r5\n"
-                   " stmia r0!, {r3-r6}\n"
-                   " sxtb16 r3, r7\n"
-                   " sxtb16 r4, r7, ror #8\n"
-                   " sxtb16 r5, r8\n"
-                   " sxtb16 r6, r8, ror #8\n"
-                   " stmia r0!, {r3-r6}\n"
-                   " subs r9, #1\n"
+                   " sxtb16 r6, r6\n"
+                   " stmia r0!, {r4-r9}\n"
+                   " subs lr, #1\n"
                    " bne 3b\n"
                    "4:\n"
                    " ldr r9, [sp, #8]\n"
                    " cmp r9, #0\n"
                    " beq 6f\n"
-                   " ldr r8, [sp, #24]\n"
+                   " ldrd r8, lr, [sp, #24]\n"
                    "5:\n"
-                   " ldrsb r3, [r1], #1\n"
-                   " ldrsb r4, [r2], #1\n"
-                   " strh r3, [lr]\n"
-                   " strh r4, [lr, #8]\n"
+                   " ldrsb r4, [r1], #1\n"
+                   " ldrsb r5, [r2], #1\n"
+                   " ldrsb r6, [r3], #1\n"
+                   " strh r4, [lr]\n"
+                   " strh r5, [lr, #4]\n"
+                   " strh r6, [lr, #8]\n"
                    " sxtab lr, lr, r8\n"
                    " ror r8, r8, #8\n"
                    " subs r9, #1\n"
                    " bne 5b\n"
-                   " str r8, [sp, #24]\n"
+                   " strd r8, lr, [sp, #24]\n"
                    "6:\n"
                    " add r1, r12\n"
                    " add r2, r12\n"
+                   " add r3, r12\n"
                    " subs r11, #1\n"
                    " bne 1b\n"
-                   " ldrd r3, r4, [sp, #12]\n"
-                   " ldr r4, [sp, #20]\n"
-                   " add r1, r3\n"
-                   " add r2, r3\n"
-                   " add r0, r4\n"
-                   " ldr r3, [sp]\n"
-                   " subs r3, #1\n"
-                   " str r3, [sp]\n"
+                   " ldr r4, [sp, #12]\n"
+                   " ldr r5, [sp, #20]\n"
+                   " ldr r6, [sp]\n"
+                   " add r1, r4\n"
+                   " add r2, r4\n"
+                   " add r3, r4\n"
+                   " add r0, r5\n"
+                   " subs r6, #1\n"
+                   " str r6, [sp]\n"
                    " bne 0b\n"
-                   " add sp, #28\n"
+                   " add sp, #32\n"
                    " pop {r4-r11, pc}\n");
 }
 #else
-static int16_t *widen_patch(int16_t *to, const int8_t *from, const patch_shape *shape)
+static int16_t *widen_patches(int16_t *to, const int8_t *a, int32_t count, const patch_shape *shape)
 {
-    static const int8_t order[4] = {0, 2, 1, 3};
-    int16_t *rest = to + shape->fours / 2;
-    int32_t count = 0;
-    for (int32_t run = 0; run < shape->runs; run++) {
-        for (int32_t word = 0; word < shape->words; word++, from += 4, to += UNIT) {
-            mcuq_dsp_widen4(to, from);
+    const int32_t run = 4 * shape->words + shape->left;
+    const int32_t pitch = run + shape->skip;
+    const int32_t from[3] = {0, shape->second, shape->third};
+    for (int32_t i = 0; i < count; i++, a += shape->runs * pitch + shape->next) {
+        for (int32_t pixel = 0; pixel < 3; pixel++) {
+            int32_t rest = 4 * shape->words * shape->runs;
+            for (int32_t at = 0; at < shape->runs * run; at++) {
+                const int32_t row = at / run;
+                const int32_t column = at - row * run;
+                const int32_t input =
+                    (column < 4 * shape->words) ? 4 * shape->words * row + column : rest++;
+                to[UNIT * (input / 4) + 6 * (input & 1) + 2 * pixel + (input >> 1 & 1)] =
+                    a[from[pixel] + row * pitch + column];
+            }
         }
-        for (int32_t i = 0; i < shape->left; i++, count++) {
-            rest[UNIT * (count / 4) + order[count & 3]] = *from++;
-        }
-        if (run + 1 < shape->runs) {
-            from += shape->skip;
-        }
-    }
-    return to + shape->rests / 2;
-}
-
-static int16_t *widen_pairs(int16_t *to, const int8_t *a, int32_t pairs, const patch_shape *shape)
-{
-    const int32_t size = shape->runs * (4 * shape->words + shape->left + shape->skip);
-    for (int32_t i = 0; i < pairs; i++) {
-        const int8_t *at = a + i * (size + shape->next);
-        (void)widen_patch(to + UNIT / 2, at + shape->partner, shape);
-        to = widen_patch(to, at, shape);
+        to += (shape->fours + shape->rests) / 2;
     }
     return to;
 }
@@ -446,51 +434,84 @@ static int32_t whole_pixels(const mcuq_conv2d_dsp_params *p, const cursor *at, i
     return (count * p->stride_w <= room) ? count : room / p->stride_w + 1;
 }
 
-/* The next `count` pixels at x; an odd last one is its own partner. patches: two of 4 * units
- * bytes, for patches that have to be gathered. */
+/* The patch of the next pixel where it lies whole in the input; NULL elsewhere. */
+static const int8_t *whole_patch(const mcuq_conv2d_dsp_params *p, const int8_t *in,
+                                 const cursor *at)
+{
+    const int32_t whole = whole_pixels(p, at, 1);
+    return whole ? in + (at->y * p->in_w + at->x) * p->in_c : NULL;
+}
+
+/* The next `count` pixels (1 to 3), not all in one row or not whole, as three at x. */
+static int16_t *widen_three(const mcuq_conv2d_dsp_params *p, const int8_t *in, cursor *at,
+                            int32_t count, int16_t *x, int8_t *patches, const patch_shape *whole)
+{
+    const cursor begin = *at;
+    const int8_t *from[3] = {NULL, NULL, NULL};
+    patch_shape shape = *whole;
+    int32_t direct = 1;
+    for (int32_t i = 0; i < 3; i++) {
+        from[i] = (i < count) ? whole_patch(p, in, at) : from[i - 1];
+        direct = direct && from[i] != NULL;
+        advance(p, at, i < count);
+    }
+    if (!direct) {
+        *at = begin;
+        shape.skip = 0;
+        for (int32_t i = 0; i < 3; i++) {
+            from[i] = patches + 4 * p->units * ((i < count) ? i : count - 1);
+            if (i < count) {
+                gather(p, in, at->y, at->x, patches + 4 * p->units * i);
+                advance(p, at, 1);
+            }
+        }
+    }
+    shape.second = (int32_t)(from[1] - from[0]);
+    shape.third = (int32_t)(from[2] - from[0]);
+    return widen_patches(x, from[0], 1, &shape);
+}
+
+/* The next `count` pixels at x; patches: three of 4 * units bytes, for patches that have to be
+ * gathered. */
 static void widen_block(const mcuq_conv2d_dsp_params *p, const int8_t *in, cursor *at,
                         int32_t count, int16_t *x, int8_t *patches)
 {
-    patch_shape whole = {
-        p->run >> 2, p->runs, p->whole_skip, p->run & 3, p->whole_next, p->stride_w * p->in_c,
-        0,           0};
-    patch_shape gathered = {p->run >> 2, p->runs, 0, p->run & 3, 0, 4 * p->units, 0, 0};
-    whole.fours = gathered.fours = 2 * UNIT * (p->run >> 2) * p->runs;
-    whole.rests = gathered.rests = 2 * UNIT * p->units - whole.fours;
+    const int32_t step = p->stride_w * p->in_c;
+    const int32_t fours = 2 * UNIT * (p->run >> 2) * p->runs;
+    const int32_t rests = 2 * UNIT * p->units - fours;
+    const patch_shape whole = {p->run >> 2, p->runs,  p->whole_skip, p->run & 3, p->whole_next,
+                               step,        2 * step, fours,         rests};
     while (count > 0) {
-        const int32_t pairs = whole_pixels(p, at, count) >> 1;
-        if (pairs > 0) {
-            x = widen_pairs(x, in + (at->y * p->in_w + at->x) * p->in_c, pairs, &whole);
-            advance(p, at, 2 * pairs);
-            count -= 2 * pairs;
+        const int32_t threes = whole_pixels(p, at, count) / 3;
+        if (threes > 0) {
+            x = widen_patches(x, in + (at->y * p->in_w + at->x) * p->in_c, threes, &whole);
+            advance(p, at, 3 * threes);
+            count -= 3 * threes;
         } else {
-            gather(p, in, at->y, at->x, patches);
-            advance(p, at, 1);
-            if (count > 1) {
-                gather(p, in, at->y, at->x, patches + 4 * p->units);
-                advance(p, at, 1);
-            } else {
-                gathered.partner = 0;
-            }
-            x = widen_pairs(x, patches, 1, &gathered);
-            count -= 2;
+            x = widen_three(p, in, at, (count < 3) ? count : 3, x, patches, &whole);
+            count -= 3;
         }
     }
 }
 
-/* The same where the patches are the input's pixels themselves, one after the other: every other
- * pixel is a run of one long patch, the pixels between are those of its partner. */
+/* The same where the patches are the input's pixels themselves, one after the other: every third
+ * pixel is a run of one long patch, the pixels between are those of the other two. */
 static void widen_pixels(const mcuq_conv2d_dsp_params *p, const int8_t *in, int32_t count,
                          int16_t *x)
 {
-    patch_shape shape = {p->units, count >> 1, p->in_c, 0, 0, p->in_c, 0, 0};
-    if (count > 1) {
-        x = widen_pairs(x, in, 1, &shape);
+    const int32_t size = p->in_c;
+    const int32_t threes = count / 3;
+    const int32_t left = count - 3 * threes;
+    patch_shape shape = {p->units, threes, 2 * size, 0, 0, size, 2 * size, 0, 0};
+    if (threes > 0) {
+        shape.fours = 2 * UNIT * p->units * threes;
+        x = widen_patches(x, in, 1, &shape);
     }
-    if (count & 1) {
+    if (left > 0) {
         shape.runs = 1;
-        shape.partner = 0;
-        (void)widen_pairs(x, in + (count - 1) * p->in_c, 1, &shape);
+        shape.second = (left > 1) ? size : 0;
+        shape.third = shape.second;
+        (void)widen_patches(x, in + 3 * threes * size, 1, &shape);
     }
 }
 
@@ -521,7 +542,7 @@ void mcuq_conv2d_s8_dsp(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_
                      p->out_c,   x,      2 * size, p->units};
     int32_t pixels = p->out_h * p->out_w;
     if (p->copy_h > 0) {
-        in = pad_image(p, in, patches + 8 * p->units);
+        in = pad_image(p, in, patches + 12 * p->units);
     }
     while (pixels > 0) {
         const int32_t count = (pixels < p->block) ? pixels : p->block;
@@ -532,8 +553,8 @@ void mcuq_conv2d_s8_dsp(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_
             widen_block(p, in, &at, count, x, patches);
         }
         job.out = out;
-        job.tail = count & 1;
-        job.x_end = x + (count >> 1) * size;
+        job.tail = count % 3;
+        job.x_end = x + count / 3 * size;
         run_channels(&job);
         mcuq_dsp_clamp(out, count * p->out_c, p->out_min, p->out_max);
         out += count * p->out_c;
