@@ -33,6 +33,14 @@ class Window:
     pad_left: int
 
     @property
+    def representable(self) -> bool:
+        """Whether the C params hold it: sizes in int16_t, kernel, stride, dilation in uint8_t."""
+        sizes = (self.in_h, self.in_w, self.in_c, self.out_h, self.out_w, self.out_c)
+        steps = (self.kernel_h, self.kernel_w, self.stride_h, self.stride_w)
+        small = max(*steps, self.dilation_h, self.dilation_w) < 2**8
+        return small and max(*sizes, self.pad_top, self.pad_left) < 2**15
+
+    @property
     def pixels(self) -> int:
         """Output pixels."""
         return self.out_h * self.out_w

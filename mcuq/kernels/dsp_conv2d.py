@@ -98,7 +98,8 @@ def _block(node: Node, qgraph: QGraph) -> int:
 
 def _accepts(node: Node, qgraph: QGraph) -> bool:
     at = window(node, qgraph)
-    return node.int("groups") == 1 and _units(at) < 2**13 and _run(at) < 2**15
+    fits = at.representable and _units(at) < 2**13 and _run(at) < 2**15
+    return node.int("groups") == 1 and fits
 
 
 def _as_they_lie(at: Window) -> bool:

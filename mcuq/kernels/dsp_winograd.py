@@ -33,7 +33,7 @@ def _block(node: Node, qgraph: QGraph) -> int:
 def _accepts(node: Node, qgraph: QGraph) -> bool:
     at = window(node, qgraph)
     shape = at.kernel_w == 3 and at.stride_w == at.dilation_h == at.dilation_w == 1
-    sizes = at.in_c % 4 == 0 and at.out_w % 2 == 0 and _units(at) < 2**12
+    sizes = at.in_c % 4 == 0 and at.out_w % 2 == 0 and _units(at) < 2**12 and at.representable
     return node.int("groups") == 1 and shape and sizes and _doubled_fits(node, qgraph)
 
 

@@ -28,9 +28,10 @@ typedef struct {
 } mcuq_conv2d_dsp_params;
 
 /** Any conv2d of one group. Blocks of `block` pixels are copied to scratch as int16 before their
- *  outputs are written, so out may overlap what all later blocks do not read (gap in kernels/dsp).
- *  in, out: any alignment. scratch: 40 + 16 * units (made even) + 8 * units * block bytes, and 16 *
- * units if not pixels_as_they_lie. */
+ *  outputs are written, so out may overlap what all later blocks do not read (gap in
+ *  kernels/dsp_conv2d). in, out: any alignment. scratch, in bytes: 40 + 16 * units (made even) +
+ *  8 * units * block; if not pixels_as_they_lie 12 * units more, and the padded input if it is
+ *  made (a multiple of 4). */
 void mcuq_conv2d_s8_dsp(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_t *out,
                         void *scratch);
 
