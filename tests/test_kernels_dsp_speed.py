@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from kernel_harness import TARGETS, Case, check, one_node
 
 from mcuq.ir import Array, Node
 from mcuq.kernels import dsp_dense, dsp_strassen, dsp_wide, dsp_winograd_2x2
-from mcuq.kernels.variant import Variant
+from mcuq.kernels.variant import Cpu, Variant
 from mcuq.ops import spec
 
 FULL, NARROW = (-128, 127), (-77, 90)
@@ -22,6 +22,7 @@ ROWS = dsp_wide.VARIANTS[1]
 STRASSEN = dsp_strassen.VARIANTS[0]
 WINOGRAD = dsp_winograd_2x2.VARIANTS[0]
 Pads = tuple[int, int, int, int]
+Maker = Callable[[], Iterator[Case]]
 SAME = (1, 1, 1, 1)
 
 
@@ -109,18 +110,6 @@ def wide_cases() -> Iterator[Case]:
         yield convolution(WIDE, index, (3, 3, channels), 4, (1, 1), (0, 0, 0, 0))
 
 
-@pytest.mark.emulated
-@pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
-def test_wide(target: str, tmp_path: Path) -> None:
-    check(list(wide_cases()), TARGETS[target], tmp_path)
-
-
-@pytest.mark.emulated
-@pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
-def test_winograd_2x2(target: str, tmp_path: Path) -> None:
-    check(list(winograd_cases()), TARGETS[target], tmp_path)
-
-
 def rows_cases() -> Iterator[Case]:
     """Kernels 1-5 x 1-4, strides 1-3, channels 1-8, pads 0-2; widths odd and even."""
     random = np.random.default_rng(3)
@@ -137,12 +126,6 @@ def rows_cases() -> Iterator[Case]:
                                   (kernel_h, kernel_w), pads, strides)  # fmt: skip
 
 
-@pytest.mark.emulated
-@pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
-def test_rows(target: str, tmp_path: Path) -> None:
-    check(list(rows_cases()), TARGETS[target], tmp_path)
-
-
 def strassen_cases() -> Iterator[Case]:
     """1-9 pixels, 64-256 input and 8-24 output channels."""
     index = 0
@@ -151,12 +134,6 @@ def strassen_cases() -> Iterator[Case]:
             index += 1
             yield convolution(STRASSEN, index, (1, pixels, channels), 8 * (1 + index % 3), (1, 1),
                               (0, 0, 0, 0))  # fmt: skip
-
-
-@pytest.mark.emulated
-@pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
-def test_strassen(target: str, tmp_path: Path) -> None:
-    check(list(strassen_cases()), TARGETS[target], tmp_path)
 
 
 def dense_cases() -> Iterator[Case]:
@@ -179,7 +156,37 @@ def dense_cases() -> Iterator[Case]:
                        label=f"{variant.symbol} {inputs} {outputs} {attrs}")  # fmt: skip
 
 
+MAKERS = (winograd_cases, wide_cases, rows_cases, strassen_cases, dense_cases)
+
+
 @pytest.mark.emulated
-@pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
-def test_dense(target: str, tmp_path: Path) -> None:
-    check(list(dense_cases()), TARGETS[target], tmp_path)
+@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize(("target", "every"), [("host", 1), ("m4", 1), ("m4-clang", 4), ("m33", 4)])
+def test_exact(maker: Maker, target: str, every: int, tmp_path: Path) -> None:
+    check(list(maker())[::every], TARGETS[target], tmp_path)
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_exact_with_clang(maker: Maker, tmp_path: Path) -> None:
+    check(list(maker())[::4], TARGETS["host-clang"], tmp_path)
+
+
+def costly_cases() -> Iterator[Case]:
+    """Shapes of the networks that these kernels were made for, with fewer pixels."""
+    yield convolution(WINOGRAD, 2, (8, 8, 16), 16)
+    yield convolution(WINOGRAD, 4, (4, 8, 64), 32)
+    yield convolution(WIDE, 2, (5, 5, 64), 32, (1, 1), (0, 0, 0, 0))
+    yield convolution(WIDE, 4, (8, 8, 32), 32, (3, 3), (0, 0, 1, 1), (2, 2))
+    yield convolution(ROWS, 2, (16, 16, 3), 16)
+    yield convolution(ROWS, 4, (16, 32, 3), 8, (3, 3), (0, 0, 1, 1), (2, 2))
+    yield convolution(STRASSEN, 2, (5, 5, 64), 32, (1, 1), (0, 0, 0, 0))
+    yield convolution(STRASSEN, 4, (3, 4, 128), 64, (1, 1), (0, 0, 0, 0))
+    yield from list(dense_cases())[-6:]
+
+
+@pytest.mark.emulated
+def test_cost_is_near_the_executed_instructions(tmp_path: Path) -> None:
+    made, cpu = list(costly_cases()), Cpu("cortex-m4", frozenset({"thumb2", "dsp"}))
+    for case, outcome in zip(made, check(made, TARGETS["m4"], tmp_path), strict=True):
+        estimate = case.variant.cost(case.node, case.qgraph, cpu)
+        assert estimate == pytest.approx(outcome.instructions, rel=0.15), case.label
