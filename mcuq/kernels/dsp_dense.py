@@ -24,6 +24,12 @@ def _matrix(node: Node, qgraph: QGraph) -> Array:
     return weights.reshape(len(weights), -1).astype(np.int64)
 
 
+def _sizes(node: Node, qgraph: QGraph) -> tuple[int, int]:
+    """Outputs and inputs."""
+    weights = qgraph.data(node.inputs[1])
+    return len(weights), weights.size // len(weights)
+
+
 def _centers(node: Node, qgraph: QGraph) -> Array:
     """(out,) the results of the biases alone."""
     bias = qgraph.data(node.inputs[2]).astype(np.int64)
@@ -78,7 +84,7 @@ def _lower_8(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 def _call(symbol: str, node: Node, qgraph: QGraph, centers: Array, group: int) -> tuple[Call, ...]:
     weights = _matrix(node, qgraph)
     turns = math.ceil(weights.shape[1] / 8)
-    shift = np.array(node.ints("shift"))
+    shift: Array = np.array(node.ints("shift"))
     packed = pack_weights(weights, _rest(node, qgraph), shift, centers, group)
     fields = (
         Field("weights", "weights"),
@@ -96,13 +102,13 @@ def _call(symbol: str, node: Node, qgraph: QGraph, centers: Array, group: int) -
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    out_len, in_len = _matrix(node, qgraph).shape
+    out_len, in_len = _sizes(node, qgraph)
     turns = math.ceil(in_len / 8)
     return 100 + 16 * turns + math.ceil(out_len / 4) * (27 * turns + 3 * (turns // 4) + 38)
 
 
 def _cost_8(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    out_len, in_len = _matrix(node, qgraph).shape
+    out_len, in_len = _sizes(node, qgraph)
     turns = math.ceil(in_len / 8)
     group = 62 * turns + 3 * (turns // 8) + 58
     return 110 + 16 * turns + math.ceil(out_len / 8) * group

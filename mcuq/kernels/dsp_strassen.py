@@ -66,7 +66,7 @@ def _accepts(node: Node, qgraph: QGraph) -> bool:
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     at = window(node, qgraph)
     weights, bias = (qgraph.data(name) for name in node.inputs[1:])
-    shift = np.array(node.ints("shift"))
+    shift: Array = np.array(node.ints("shift"))
     packed = pack_weights(weights.reshape(len(weights), -1), bias, shift)
     fields = (
         Field("weights", "weights"),

@@ -157,12 +157,12 @@ typedef struct {
     " strb r4, [r9]\n strb r6, [r8]\n strb r5, [r9, lr]\n strb r7, [r8, lr]\n"
 #define TILE_0                                                                                     \
     SUMS_0(0, 32, 64, 96)                                                                          \
-    SUMS_1(128, 160, 192, 224) SUMS_2(256, 288, 320, 352) SUMS_3(384, 416, 448, 480)               \
-        OUTPUTS(" mov r9, r12\n")
+    SUMS_1(128, 160, 192, 224)                                                                     \
+    SUMS_2(256, 288, 320, 352) SUMS_3(384, 416, 448, 480) OUTPUTS(" mov r9, r12\n")
 #define TILE_1                                                                                     \
     SUMS_0(4, 36, 68, 100)                                                                         \
-    SUMS_1(132, 164, 196, 228) SUMS_2(260, 292, 324, 356) SUMS_3(388, 420, 452, 484)               \
-        OUTPUTS(" add r9, r12, lr, lsl #1\n")
+    SUMS_1(132, 164, 196, 228)                                                                     \
+    SUMS_2(260, 292, 324, 356) SUMS_3(388, 420, 452, 484) OUTPUTS(" add r9, r12, lr, lsl #1\n")
 MCUQ_DSP_NAKED static void run_pair(MCUQ_DSP_ARGUMENT const pair_job *job)
 {
     __asm volatile("push {r4-r11, lr}\n"

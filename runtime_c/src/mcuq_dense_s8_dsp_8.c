@@ -38,8 +38,8 @@ typedef struct {
     " lsr " shifts ", " shifts ", #8\n" RESULT(acc, shifts, centers, turn)
 #define RESULTS_4(a, b, c, d, shifts, centers)                                                     \
     RESULT(a, shifts, centers, "")                                                                 \
-    LATER(b, shifts, centers, ", ror #8") LATER(c, shifts, centers, ", ror #16")                   \
-        LATER(d, shifts, centers, ", ror #24")
+    LATER(b, shifts, centers, ", ror #8")                                                          \
+    LATER(c, shifts, centers, ", ror #16") LATER(d, shifts, centers, ", ror #24")
 MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t *weights,
                                                MCUQ_DSP_ARGUMENT const rows_job *job)
 {
