@@ -259,3 +259,15 @@ def test_pairs_stay_close_in_wide_layers() -> None:
     assert np.abs(np.diff(pairs, axis=1)).max() < 1024
     assert np.abs(np.diff(pairs[:, 0])).max() < 1024
     assert sorted(pairs.ravel().tolist()) == list(range(1500))
+
+
+def test_outputs_that_a_bias_saturates_are_constants(tmp_path: Path) -> None:
+    """Their sums do not fit; the other rows keep their weights."""
+    case = dense(np.random.default_rng(0), 8, 3, "any", FULL)
+    bias = np.array([-(2**24), 0, 2**24], np.int32)
+    node = case.node.with_attrs(shift=(12, 6, 14))
+    tensors = {**case.qgraph.tensors}
+    tensors["b"] = dataclasses.replace(tensors["b"], data=bias)
+    qgraph = dataclasses.replace(case.qgraph, nodes=(node,), tensors=tensors)
+    assert case.variant.accepts(node, qgraph)
+    check([dataclasses.replace(case, node=node, qgraph=qgraph)], TARGETS["host"], tmp_path)

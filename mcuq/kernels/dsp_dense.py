@@ -18,10 +18,24 @@ _SYMBOL = "mcuq_dense_s8_dsp"
 _SYMBOL_8 = "mcuq_dense_s8_dsp_8"
 
 
+def _rows(node: Node, qgraph: QGraph) -> tuple[Array, Array]:
+    """Weights (out, in) and biases (out,), int64.
+
+    An output that is the same whatever the inputs are (one that a bias far outside saturates) has
+    zero weights and the bias of that value instead: its sum may not fit.
+    """
+    weights, bias = (qgraph.data(name).astype(np.int64) for name in node.inputs[1:])
+    weights = weights.reshape(len(weights), -1)
+    shift = np.array(node.ints("shift"), np.int64)
+    reach = 128 * np.abs(weights).sum(1)
+    low, high = (np.clip((bias + end) >> shift, -128, 127) for end in (-reach, reach))
+    same = low == high
+    return np.where(same[:, None], 0, weights), np.where(same, low << shift, bias)
+
+
 def _matrix(node: Node, qgraph: QGraph) -> Array:
     """(out, in) int64."""
-    weights = qgraph.data(node.inputs[1])
-    return weights.reshape(len(weights), -1).astype(np.int64)
+    return _rows(node, qgraph)[0]
 
 
 def _sizes(node: Node, qgraph: QGraph) -> tuple[int, int]:
@@ -32,7 +46,7 @@ def _sizes(node: Node, qgraph: QGraph) -> tuple[int, int]:
 
 def _centers(node: Node, qgraph: QGraph) -> Array:
     """(out,) the results of the biases alone."""
-    bias = qgraph.data(node.inputs[2]).astype(np.int64)
+    bias = _rows(node, qgraph)[1]
     centers: Array = np.clip(bias >> np.array(node.ints("shift"), np.int64), -128, 127)
     return centers
 
@@ -40,7 +54,7 @@ def _centers(node: Node, qgraph: QGraph) -> Array:
 def _rest(node: Node, qgraph: QGraph) -> Array:
     """(out,) what is left of the biases."""
     shift = np.array(node.ints("shift"), np.int64)
-    rest: Array = qgraph.data(node.inputs[2]).astype(np.int64) - (_centers(node, qgraph) << shift)
+    rest: Array = _rows(node, qgraph)[1] - (_centers(node, qgraph) << shift)
     return rest
 
 
