@@ -209,6 +209,13 @@ def test_inspect_lists_every_unsupported_node(tmp_path: Path) -> None:
     assert "/second" in done.stderr
 
 
+def test_help_keeps_its_lines_and_cuts_none_short(tmp_path: Path) -> None:
+    text = mcuq("--help", cwd=tmp_path).stdout
+    assert re.search(r"^ +mcuq check out --all +compare every tensor on every core$", text, re.M)
+    assert "..." not in text.replace("[ARGS]...", "")
+    assert "\\b" not in text
+
+
 def test_usage_error_is_2(tmp_path: Path) -> None:
     assert mcuq("compile", cwd=tmp_path).returncode == 2
 

@@ -11,16 +11,23 @@ from mcuq.cli.make import build, compile_
 from mcuq.cli.measure import bench, check, evaluate, run
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+# The character \b keeps click from filling the lines that follow.
+_HELP = """PyTorch and ONNX networks to bit-exact int8 C for microcontrollers.
+
+\b
+mcuq inspect model.onnx                          what is in it, what is unsupported
+mcuq compile model.onnx --calib data.npz -o out  quantize and write C
+mcuq check out --all                             compare every tensor on every core
+"""
+
+
+@click.group(
+    help=_HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="mcuq")
 def cli() -> None:
-    r"""PyTorch and ONNX networks to bit-exact int8 C for microcontrollers.
-
-    \b
-    mcuq inspect model.onnx                            what is in it, what is unsupported
-    mcuq compile model.onnx --calib data.npz -o out    quantize and write C
-    mcuq check out --all                               compare every tensor on every core
-    """
+    """Everything that ``mcuq`` does is one of its commands."""
 
 
 for command in (

@@ -13,7 +13,7 @@ import click
 @click.option("--data", help="Inputs: FILE.npz or FILE.npy; default: the calibration rows.")
 @click.option("--json", "json_path", type=click.Path(), help="Write the result as JSON.")
 def explain(folder: str, data: str | None, json_path: str | None) -> None:
-    """Show where a compiled model loses accuracy, by layer and cause, with the cheapest fix.
+    """Show where accuracy is lost, by layer and cause, and the fix.
 
     Also written into report.json of the folder, as "explain".
     """

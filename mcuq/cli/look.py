@@ -85,7 +85,10 @@ def ops() -> None:
 
 @click.command()
 def doctor() -> None:
-    """Show which compilers and emulators are installed, and the command for those missing."""
+    """Show which compilers and emulators are installed.
+
+    With the command that installs each; exits 1 if one is missing.
+    """
     from mcuq.cli.show import say, table
     from mcuq.toolchain import survey
 

@@ -77,7 +77,7 @@ def compile_(
 @click.option("--board", required=True, help="A board's name or .toml file.")
 @click.option("-o", "--out", type=click.Path(), help="Default: FOLDER/selftest/BOARD.")
 def build(folder: str, board: str, out: str | None) -> None:
-    """Build a self-test image of a compiled model for a board: .elf, .hex, .bin and .map.
+    """Build a self-test image for a board: .elf, .hex, .bin and .map.
 
     Known answers are inside; the verdict is in the RAM symbol mcuq_verdict and, with a debugger
     attached, printed over semihosting.

@@ -19,10 +19,10 @@ import click
 def check(
     folder: str, names: Sequence[str], every: bool, count: int, seed: int, json_path: str | None
 ) -> None:
-    """Compare every tensor of every step, on the host and emulated, with the reference.
+    """Compare every tensor with the reference, on host and boards.
 
-    Without --board or --all: the board that the model was compiled for, else all cores. Exits 1
-    if anything differs.
+    The boards are emulated, and every step of every vector counts. Without --board or --all:
+    the board that the model was compiled for, else all cores. Exits 1 if anything differs.
     """
     from mcuq import verify
     from mcuq.boards import load
@@ -166,7 +166,10 @@ def _reason(step: Any, choice: Any) -> str:
 @click.option("-o", "--out", required=True, type=click.Path(), help="FILE.npy or FILE.npz.")
 @click.option("--raw", is_flag=True, help="Write the integers instead of reals.")
 def run(folder: str, board: str | None, source: str, out: str, raw: bool) -> None:
-    """Run given inputs in emulation and write the outputs, in the model's own layout."""
+    """Run your inputs in emulation and write the outputs.
+
+    Both are in the layout of the model's own inputs and outputs.
+    """
     from mcuq.boards import load
     from mcuq.cli.show import progress, say
     from mcuq.compiler import load_compiled
