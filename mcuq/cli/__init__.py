@@ -10,7 +10,6 @@ from mcuq.cli.look import boards, doctor, inspect, ops
 from mcuq.cli.make import build, compile_
 from mcuq.cli.measure import bench, check, evaluate, run
 
-
 # The character \b keeps click from filling the lines that follow.
 _HELP = """PyTorch and ONNX networks to bit-exact int8 C for microcontrollers.
 
