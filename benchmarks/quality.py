@@ -1,8 +1,9 @@
 """How much each quantization step gains: output SQNR and top-1 on data not calibrated on.
 
-``python -m benchmarks.quality [NETWORK ...]`` prints two Markdown tables. It trains its own
-networks (``trained.py``); the MLPerf Tiny networks and their data join in where ``../shared`` is
-there. ``--onnxruntime`` adds the rows of its ``quantize_static``, which must be installed.
+``python -m benchmarks.quality [NETWORK ...]`` prints Markdown tables. It trains its own networks
+(``trained.py``; ``uneven`` is ``digits`` with channels that differ by 100 times); the MLPerf Tiny
+networks and their data join in where ``../shared`` is there. ``--onnxruntime`` adds the rows of its
+``quantize_static``, which must be installed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +26,8 @@ from mcuq.importers import from_torch, load
 from mcuq.ir import Graph, to_memory
 from mcuq.passes import pipeline
 from mcuq.quantize import Options, quantize
-from mcuq.quantize.state import OPTIONAL
+from mcuq.quantize.equalize import components, rescaled
+from mcuq.quantize.state import OPTIONAL, State
 
 SHARED = Path(__file__).parents[2] / "shared"
 CALIBRATION_ROWS = 200
@@ -66,7 +68,10 @@ class Result:
 
 def cases() -> dict[str, Callable[[], Case]]:
     """The networks that can be measured here, by name."""
-    found: dict[str, Callable[[], Case]] = {"digits": lambda: _trained(trained.digits())}
+    found: dict[str, Callable[[], Case]] = {
+        "digits": lambda: _trained(trained.digits()),
+        "uneven": lambda: uneven(_trained(trained.digits()), 100.0),
+    }
     if (SHARED / "data").is_dir():
         data = SHARED / "data"
         found |= {
@@ -82,6 +87,19 @@ def _trained(found: trained.Trained) -> Case:
     graph = pipeline.run(from_torch(found.module, example))
     export = partial(_export, found.module, example)
     return Case(found.name, graph, export, _spaced(x), *found.test)
+
+
+def uneven(case: Case, spread: float) -> Case:
+    """The same function, with channels rescaled exactly so that they differ by ``spread``."""
+    graph = case.graph
+    random = np.random.default_rng(0)
+    factors = {}
+    for part in components(graph):
+        found = spread ** random.uniform(-0.5, 0.5, part.channels)
+        for name in part.tensors if part.channels > 1 else ():
+            factors[name] = np.broadcast_to(found, graph.shape(name)[-1:])
+    changed = rescaled(State(graph, {}, Options()), factors).graph
+    return replace(case, name="uneven", graph=changed)
 
 
 def _export(module: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
