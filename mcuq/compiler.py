@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import torch
 
 VECTORS = 32
+# What ``emit`` writes; a folder may hold other files, among them the user's own results.
+_TEXTS = (".c", ".h", ".S", ".md", ".txt", ".json")
 
 Calibration = str | Path | Array | Mapping[str, Array]
 
@@ -127,9 +129,9 @@ def load_compiled(folder: str | Path) -> Compiled:
     program = lower(made.qgraph, boards.cpu(made.board) if made.board else GENERIC, made.prefer)
     placed = plan(program)
     files = {
-        str(p.relative_to(path)): p.read_text()
+        p.relative_to(path).as_posix(): p.read_text(encoding="utf-8")
         for p in sorted((*path.glob("*"), *path.glob("kernels/*")))
-        if p.is_file() and p.name != bundle.FILE
+        if p.is_file() and (p.suffix in _TEXTS or p.name == "Makefile")
     }
     report = model_report(program, placed, made.id, made.digest, made.quantization)
     return Compiled(made, program, placed, report, files)
