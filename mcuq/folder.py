@@ -40,7 +40,7 @@ def _replace(target: Path, fresh: Path, aside: Path) -> None:
     target.rename(aside)
     try:
         fresh.rename(target)
-    except OSError:
+    except BaseException:  # Ctrl-C, too
         aside.rename(target)
         raise
 
