@@ -12,6 +12,7 @@ import numpy as np
 from mcuq import build, data, run, vectors
 from mcuq.boards import Board
 from mcuq.compiler import Compiled
+from mcuq.errors import DataError
 from mcuq.fixed import DTYPES
 from mcuq.folder import write_file
 from mcuq.ir import Array, from_memory
@@ -51,15 +52,18 @@ def run_file(
     One output to ``.npy``, or all by name to ``.npz``; reals, or the integers where ``raw``.
     """
     graph = compiled.program.qgraph
+    names = tuple(port.name for port in graph.outputs)
+    if out.suffix not in (".npy", ".npz"):
+        raise DataError(str(out), "is neither a .npy nor a .npz file", "Name one with -o")
+    if out.suffix == ".npy" and len(names) > 1:
+        raise data.several_outputs(out, names)
     outputs = run_arrays(compiled, board, data.load(source, graph), progress)
     ports = {port.name: port for port in graph.outputs}
     shown = outputs if raw else {n: port_to_real(ports[n], v) for n, v in outputs.items()}
     stream = io.BytesIO()
     if out.suffix == ".npz":
         np.savez(stream, allow_pickle=False, **shown)
-    elif len(shown) == 1:
-        np.save(stream, next(iter(shown.values())))
     else:
-        raise data.several_outputs(out, tuple(shown))
+        np.save(stream, shown[names[0]])
     write_file(out, stream.getvalue())
-    return len(next(iter(shown.values())))
+    return len(shown[names[0]])

@@ -186,6 +186,13 @@ def test_commands_on_a_folder_that_is_not_ours(tmp_path: Path, data: Path, comma
     refused(mcuq(command, tmp_path, *more.get(command, []), cwd=tmp_path), "mcuq compile")
 
 
+def test_run_checks_the_name_of_its_output_before_it_builds(tmp_path: Path, data: Path) -> None:
+    assert compile_it(tmp_path, network(tmp_path / "net.onnx"), data).returncode == 0
+    options = ["--board", "mps2_an386", "--input", f"{data}:x", "-o", "y.txt"]
+    refused(mcuq("run", "out", *options, cwd=tmp_path), "y.txt", ".npz")
+    assert not (tmp_path / "y.txt").exists()
+
+
 def test_missing_toolchain(tmp_path: Path, data: Path) -> None:
     assert compile_it(tmp_path, network(tmp_path / "net.onnx"), data).returncode == 0
     empty = tmp_path / "empty"
