@@ -60,7 +60,8 @@ def _accepts(node: Node, qgraph: QGraph) -> bool:
     at = window(node, qgraph)
     kernel = (at.kernel_h, at.kernel_w, *node.ints("strides"), node.int("groups"))
     same = (at.out_h, at.out_w, at.pad_top, at.pad_left) == (at.in_h, at.in_w, 0, 0)
-    return kernel == (1, 1, 1, 1, 1) and same and at.in_c % 64 == 0 and at.out_c % 8 == 0
+    sizes = at.in_c % 64 == 0 and at.out_c % 8 == 0 and at.representable
+    return kernel == (1, 1, 1, 1, 1) and same and sizes
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:

@@ -63,8 +63,8 @@ def _whole(at: Window) -> tuple[int, int]:
 
 def _accepts(node: Node, qgraph: QGraph) -> bool:
     at = window(node, qgraph)
-    sizes = at.out_c % 4 == 0 and _units(at) < 2**13 and at.kernel_w * at.in_c < 2**15
-    return node.int("groups") == 1 and sizes
+    sizes = _units(at) < 2**13 and at.kernel_w * at.in_c < 2**15 and at.representable
+    return node.int("groups") == 1 and at.out_c % 4 == 0 and sizes
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:

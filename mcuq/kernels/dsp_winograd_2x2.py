@@ -60,7 +60,7 @@ def _accepts(node: Node, qgraph: QGraph) -> bool:
     at = window(node, qgraph)
     kernel = (at.kernel_h, at.kernel_w, *node.ints("strides"), *node.ints("dilations"))
     channels = at.in_c % 16 == 0 and at.out_c % 4 == 0 and node.int("groups") == 1
-    inside = at.pad_left < at.out_w and at.in_c < 2**14 and at.out_c < 2**14
+    inside = at.pad_left < at.out_w and at.representable
     return kernel == (3, 3, 1, 1, 1, 1) and channels and inside and _fits(node, qgraph)
 
 
