@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from small_networks import NO_CLIP, Net, images, residual_network
 
+from mcuq.errors import McuqError
 from mcuq.evaluate import evaluate
 from mcuq.ir import Graph
 from mcuq.quantize import Options, quantize, quantize_report, scales
@@ -14,10 +15,11 @@ from mcuq.quantize.choice import choose
 from mcuq.quantize.equalize import components, equalize
 from mcuq.quantize.guard import fit_rows, held_rows, output_error
 from mcuq.quantize.layers import before_clip, channel_means, columns, from_rows, to_rows
+from mcuq.quantize.refine import refine_equalization
 from mcuq.quantize.rounding import compensated, round_layers
 from mcuq.quantize.search import search_scales
 from mcuq.quantize.simulate import Simulation, dequantized, rounded_pad
-from mcuq.quantize.state import State
+from mcuq.quantize.state import OPTIONAL, State
 from mcuq.reference import feeds_to_int, port_to_real, run_float, run_int
 
 
@@ -240,3 +242,31 @@ def test_every_effort_runs_and_reports(effort: str) -> None:
     assert {text for text, _ in seen} >= {"observe", "rounding", "integers"}
     assert all(0 <= share <= 1 for _, share in seen)
     run_int(done.qgraph, feeds_to_int(done.qgraph, {"x": images(2)}))
+
+
+def test_steps_can_be_skipped() -> None:
+    graph = residual_network()
+    done = quantize_report(graph, {"x": images(60)}, Options("fast", skip=OPTIONAL))
+    assert done.notes == ()
+    with pytest.raises(McuqError, match="'observe' is not one of affine input"):
+        quantize(graph, {"x": images(60)}, Options(skip=("observe",)))
+
+
+def test_progress_only_grows() -> None:
+    seen: list[float] = []
+    options = Options("normal", report=lambda _, share: seen.append(share))
+    quantize(residual_network(), {"x": images(60)}, options)
+    starts = [share for share in seen if (share * 8).is_integer()]
+    assert starts == sorted(starts)
+    assert seen[-1] == 1.0
+
+
+def test_refining_gives_sets_their_own_strength() -> None:
+    graph = uneven_network(1000.0)
+    state = started(graph, {"x": images(100)})
+    refined = refine_equalization(state)
+    before, after = (run_float(s.graph, s.feeds) for s in (state, refined))
+    name = graph.outputs[0].tensor
+    assert np.allclose(before[name] * refined.factors.get(name, 1.0), after[name], atol=1e-4)
+    held = held_rows(state)
+    assert output_error(correct_biases(refined), held) < output_error(correct_biases(state), held)
