@@ -10,6 +10,7 @@ import numpy as np
 from mcuq.errors import DataError
 from mcuq.ir import Array, Graph, Node
 from mcuq.qir import QGraph
+from mcuq.quantize.structure import logits_of
 from mcuq.reference import feeds_to_float, feeds_to_int, port_to_real, run_float, run_int
 
 
@@ -33,7 +34,7 @@ def evaluate(
 ) -> Evaluation:
     """Compare on ``feeds`` (as ``data.load`` returns them); the first output is the classifier."""
     pairs = [
-        (_logits(graph, a.tensor), _logits(qgraph, b.tensor))
+        (logits_of(graph, a.tensor), logits_of(qgraph, b.tensor))
         for a, b in zip(graph.outputs, qgraph.outputs, strict=True)
     ]
     first, first_int = graph.outputs[0], qgraph.outputs[0]
@@ -85,26 +86,11 @@ def classes(graph: Graph, name: str, output: Array) -> Array | None:
     return None
 
 
-def _behind_views(network: Graph | QGraph, name: str) -> Node | None:
-    node = _producer(network, name)
+def _behind_views(graph: Graph, name: str) -> Node | None:
+    node = graph.producer(name)
     while node is not None and node.op == "reshape":
-        node = _producer(network, node.inputs[0])
+        node = graph.producer(node.inputs[0])
     return node
-
-
-def _producer(network: Graph | QGraph, name: str) -> Node | None:
-    return next((node for node in network.nodes if name in node.outputs), None)
-
-
-def _logits(network: Graph | QGraph, name: str) -> str:
-    """What a final softmax or argmax reads, else the output itself."""
-    found = name
-    node = _producer(network, name)
-    while node is not None and node.op in ("softmax", "argmax", "reshape", "transpose"):
-        if node.op in ("softmax", "argmax"):
-            found = node.inputs[0]
-        node = _producer(network, node.inputs[0])
-    return found
 
 
 def _real(qgraph: QGraph, name: str, integers: Array) -> Array:

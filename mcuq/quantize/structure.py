@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mcuq.ir import Graph, Node
 from mcuq.ops import spec
+from mcuq.qir import QGraph
 
 WEIGHT_AXIS = {"conv2d": 0, "depthwise_conv2d": 2, "dense": 0}
 """Operators with weights at input 1 and a bias at input 2, and the weights' channel axis."""
@@ -78,12 +79,12 @@ def weighted(graph: Graph) -> tuple[Node, ...]:
     return tuple(node for node in graph.nodes if node.op in WEIGHT_AXIS)
 
 
-def logits_of(graph: Graph, name: str) -> str:
+def logits_of(network: Graph | QGraph, name: str) -> str:
     """Where the error of output ``name`` is measured: what a final softmax or argmax reads."""
-    node = graph.producer(name)
-    found = name
+    producers = {node.output: node for node in network.nodes}
+    node, found = producers.get(name), name
     while node is not None and node.op in ("softmax", "argmax", "reshape", "transpose"):
         if node.op in ("softmax", "argmax"):
             found = node.inputs[0]
-        node = graph.producer(node.inputs[0])
+        node = producers.get(node.inputs[0])
     return found
