@@ -117,8 +117,18 @@ def _finished(graph: Graph, state: State) -> Quantized:
 
 
 def _share_of(report: Progress, index: int, count: int) -> Progress:
-    """Progress within step ``index`` of ``count``, told as progress of the whole."""
-    return lambda text, fraction: report(text, (index + min(fraction, 1.0)) / count)
+    """Progress within step ``index`` of ``count``, told as progress of the whole; it never falls.
+
+    A step may try the same thing several times, and tells 0..1 each time.
+    """
+    reached = index / count
+
+    def within(text: str, fraction: float) -> None:
+        nonlocal reached
+        reached = max(reached, (index + min(fraction, 1.0)) / count)
+        report(text, reached)
+
+    return within
 
 
 @contextmanager
