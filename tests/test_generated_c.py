@@ -137,6 +137,25 @@ def test_c_plus_plus_reads_the_headers(tmp_path: Path) -> None:
         c_programs.run([compiler, "-Wall", "-Wextra", "-Werror", "-c", "use.cpp"], folder)
 
 
+def test_reals_become_the_integers_of_the_reference(tmp_path: Path) -> None:
+    """On both sides of every tie (float32 is too coarse at a tie), beyond the ends, and NaN."""
+    folder = c_programs.write(digits().files, tmp_path)
+    (folder / "main.c").write_text(
+        '#include "digits_float.h"\n#include <stdio.h>\n'
+        "int main(void) { float real; while (fread(&real, sizeof real, 1, stdin) == 1) "
+        "putchar(digits_in_image_from_float(real) & 0xff); return 0; }\n"
+    )
+    sanitize = ("-fsanitize=undefined,float-cast-overflow", "-fno-sanitize-recover=all")
+    c_programs.run(["gcc", *c_programs.STRICT, *sanitize, "main.c", "-o", "main", "-lm"], folder)
+    (port,) = digits().bundle.qgraph.inputs
+    near = np.add.outer(np.arange(-150, 150) + 0.5, [-1e-3, 1e-3]).ravel()
+    steps = np.concatenate([near, [1e30, -1e30, np.inf, -np.inf]])
+    expected = np.clip(np.floor(steps + 0.5), -128, 127)
+    reals = np.append((steps - port.offset[0]) * port.scale[0], np.nan).astype("<f4")
+    found = c_programs.run([folder / "main"], folder, reals.tobytes())
+    assert np.array_equal(np.frombuffer(found, np.int8), [*expected.astype(int), -128])
+
+
 def linked_and_run(made: Compiled, library: Path, folder: Path) -> None:
     """A main program with ``library``, on known answers."""
     (folder / "main.c").write_text(c_programs.guarded_main([made.entry]))
