@@ -69,7 +69,7 @@ def _over(
             f"needs {size_text(needed)} {what}, {board.name} has {size_text(has)} "
             f"(over by {size_text(needed - has)}); largest: {largest}"
         )
-        yield FitError(name, reason)
+        yield FitError(name, reason, "Choose a larger board or a smaller network")
 
 
 def _largest_step(program: Program) -> str:

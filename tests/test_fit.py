@@ -95,7 +95,8 @@ def test_the_sentence_names_what_is_over_and_by_how_much() -> None:
     ):
         pattern = (
             rf"\w+: needs {number} {kind}, mps2_an386 has {has} "
-            rf"\(over by {number}\); largest: {largest}\."
+            rf"\(over by {number}\); largest: {largest}\. "
+            "Choose a larger board or a smaller network\\."
         )
         assert re.fullmatch(pattern, line), line
 
