@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mcuq import __version__
+from mcuq.ir import Port
 from mcuq.lower import Program, Step, parameters
 from mcuq.plan import Plan
 from mcuq.qir import QGraph, QTensor
@@ -41,8 +42,8 @@ def model_report(
         "arena": plan.size,
         "arena_lower_bound": plan.lower_bound,
         "io": sum(graph.tensors[p.tensor].bytes for p in (*graph.inputs, *graph.outputs)),
-        "inputs": [_port(graph, p.name, p.tensor) for p in graph.inputs],
-        "outputs": [_port(graph, p.name, p.tensor) for p in graph.outputs],
+        "inputs": [_port(p, graph) for p in graph.inputs],
+        "outputs": [_port(p, graph) for p in graph.outputs],
         "steps": [_step(step, program, plan, i) for i, step in enumerate(program.steps)],
         **(quantization or {}),
     }
@@ -86,14 +87,13 @@ def _db(value: float) -> float:
 
 
 def to_json(report: Json) -> str:
-    return json.dumps(report, indent=2, sort_keys=False) + "\n"
+    return json.dumps(report, indent=2) + "\n"
 
 
-def _port(graph: QGraph, name: str, tensor: str) -> Json:
-    port = next(p for p in (*graph.inputs, *graph.outputs) if p.name == name)
+def _port(port: Port, graph: QGraph) -> Json:
     return {
-        "name": name,
-        **_tensor(graph.tensors[tensor]),
+        "name": port.name,
+        **_tensor(graph.tensors[port.tensor]),
         "scale": list(port.scale),
         "offset": list(port.offset),
     }
