@@ -16,10 +16,11 @@ import numpy as np
 
 from mcuq.boards import Board, Region
 from mcuq.errors import DataError
+from mcuq.folder import MARK
 from mcuq.ir import Array, Graph, Node, Port, Tensor
 from mcuq.qir import QGraph, QTensor
 
-FILE = "mcuq_model.npz"
+FILE = MARK
 _FORMAT = 1
 
 
