@@ -81,7 +81,7 @@ static void widen(int16_t *to, const int8_t *a, const int8_t *b, const window_sh
 }
 #endif
 
-static inline int8_t *copy(int8_t *to, const int8_t *from, int32_t count)
+static inline void copy(int8_t *to, const int8_t *from, int32_t count)
 {
     for (; count >= 4; count -= 4, to += 4, from += 4) {
         memcpy(to, from, 4);
@@ -89,10 +89,9 @@ static inline int8_t *copy(int8_t *to, const int8_t *from, int32_t count)
     for (; count > 0; count--) {
         *to++ = *from++;
     }
-    return to;
 }
 
-static inline int8_t *fill(int8_t *to, uint32_t pad_word, int32_t count)
+static inline void fill(int8_t *to, uint32_t pad_word, int32_t count)
 {
     for (; count >= 4; count -= 4, to += 4) {
         memcpy(to, &pad_word, 4);
@@ -100,7 +99,6 @@ static inline int8_t *fill(int8_t *to, uint32_t pad_word, int32_t count)
     for (; count > 0; count--) {
         *to++ = (int8_t)(pad_word & 0xffu);
     }
-    return to;
 }
 
 /* The inputs of the window at row y and column x, one after the other. */
@@ -109,19 +107,23 @@ static __attribute__((noinline)) void gather(const mcuq_conv2d_wide_params *p, c
 {
     const uint32_t pad_word = 0x01010101u * (uint8_t)p->pad_value;
     const int32_t runs = p->kernel_w / p->taps;
-    for (int32_t ky = 0; ky < p->kernel_h; ky++, y += p->dilation_h) {
-        if (y < 0 || y >= p->in_h) {
-            to = fill(to, pad_word, runs * p->run);
-            continue;
-        }
-        for (int32_t i = 0; i < runs; i++) {
-            const int32_t first = x + i * p->dilation_w;
-            const int32_t left = mcuq_clamp(-first, 0, p->taps);
-            const int32_t right = mcuq_clamp(first + p->taps - p->in_w, 0, p->taps);
-            const int8_t *from = in + (y * p->in_w + first + left) * p->in_c;
-            to = fill(to, pad_word, left * p->in_c);
-            to = copy(to, from, p->run - (left + right) * p->in_c);
-            to = fill(to, pad_word, right * p->in_c);
+    for (int32_t i = 0; i < runs; i++, to += p->run, x += p->dilation_w) {
+        const int32_t left = mcuq_clamp(-x, 0, p->taps) * p->in_c;
+        const int32_t right = mcuq_clamp(x + p->taps - p->in_w, 0, p->taps) * p->in_c;
+        const int32_t inside = p->run - left - right;
+        const int8_t *from = in + (y * p->in_w + x) * p->in_c + left;
+        int8_t *at = to;
+        int32_t row = y;
+        for (int32_t ky = p->kernel_h; ky > 0; ky--, at += runs * p->run) {
+            const int32_t covered = row >= 0 && row < p->in_h;
+            if (!covered || inside < p->run) {
+                fill(at, pad_word, p->run);
+            }
+            if (covered) {
+                copy(at + left, from, inside);
+            }
+            from += p->row_pitch;
+            row += p->dilation_h;
         }
     }
 }
