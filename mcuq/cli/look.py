@@ -23,9 +23,9 @@ def inspect(model: str, json_path: str | None) -> None:
     facts = inspect_model(Path(model))
     rows = [(r.name, r.op, r.input, r.output, r.macs, r.weights, r.live_bytes) for r in facts.rows]
     columns = ("node", "op", "input", "output", "#MACs", "#weights", "#live bytes")
-    table(f"{facts.name}", columns, rows)
+    table(facts.name, columns, rows)
     say(
-        f"{facts.macs:,} MACs, {facts.weights:,} weights ({facts.weights:,} bytes as int8), "
+        f"{facts.macs:,} MACs, {facts.weights:,} weights and biases, "
         f"at least {facts.peak:,} bytes of activations live at {facts.peak_node}"
     )
     write_json(json_path, facts.to_json())

@@ -47,8 +47,8 @@ def _show_verdicts(verdicts: Sequence[Any]) -> None:
     from mcuq.cli.show import say, table
 
     columns = (
-        *("board", "core", "#flash", "#RAM", "#stack", "#instructions"),
-        *("#vectors", "#tensors", "verdict"),
+        *("board", "core", "#flash B", "#RAM B", "#stack B", "#instructions"),
+        *("#vectors", "#tensors compared", "verdict"),
     )
     rows = [
         (
@@ -81,9 +81,19 @@ def evaluate(folder: str, data: str, json_path: str | None) -> None:
     with progress(f"eval {folder}") as report:
         report("float and integer network", 0.1)
         result = run_evaluation(made.graph, made.qgraph, feeds, labels)
-    rows = [(key.replace("_", " "), value) for key, value in asdict(result).items()]
+    rows = (
+        ("rows", result.samples),
+        ("float top-1", _percent(result.float_top1)),
+        ("int8 top-1", _percent(result.int8_top1)),
+        ("same class in both", _percent(result.agreement)),
+        ("output SQNR", f"{result.sqnr_db:.2f} dB"),
+    )
     table("", ("", "#value"), rows)
     write_json(json_path, asdict(result))
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.2f} %"
 
 
 @click.command()
@@ -94,15 +104,11 @@ def evaluate(folder: str, data: str, json_path: str | None) -> None:
 def bench(folder: str, board: str | None, why: bool, json_path: str | None) -> None:
     """Executed instructions of one inference, in total and per step."""
     from mcuq import benchmark
-    from mcuq.boards import load
     from mcuq.cli.show import progress, write_json
     from mcuq.compiler import load_compiled
-    from mcuq.errors import BoardError
 
     compiled = load_compiled(folder)
-    target = load(board) if board else compiled.bundle.board
-    if target is None:
-        raise BoardError(folder, "was compiled for no board in particular", "Pass --board")
+    target = _target(folder, board, compiled)
     with progress(f"bench {folder}") as report:
         result = benchmark.bench(compiled, target, report)
     _show_steps(result)
@@ -141,8 +147,19 @@ def _show_choices(result: Any) -> None:
         for s in result.steps
         for c in s.choices
     ]
-    columns = ("step", "possible kernel", "#estimated", "#measured", "#constants", "")
+    columns = ("step", "possible kernel", "#estimated", "#measured", "#constants B", "")
     table("", columns, rows)
+
+
+def _target(folder: str, board: str | None, compiled: Any) -> Any:
+    """The board that was asked for, else the one that the model was compiled for."""
+    from mcuq.boards import load
+    from mcuq.errors import BoardError
+
+    target = load(board) if board else compiled.bundle.board
+    if target is None:
+        raise BoardError(folder, "was compiled for no board in particular", "Pass --board")
+    return target
 
 
 def _measured(step: Any, choice: Any) -> int | None:
@@ -156,7 +173,9 @@ def _reason(step: Any, choice: Any) -> str:
         return "chosen"
     if choice.cycles >= chosen.cycles:
         return f"{choice.cycles / chosen.cycles:.2f} x the cycles"
-    return f"{choice.flash / max(1, chosen.flash):.2f} x the flash"
+    if choice.flash > chosen.flash:
+        return f"{choice.flash / max(1, chosen.flash):.2f} x the constants"
+    return "not worth the flash of its code"
 
 
 @click.command()
@@ -170,16 +189,12 @@ def run(folder: str, board: str | None, source: str, out: str, raw: bool) -> Non
 
     Both are in the layout of the model's own inputs and outputs.
     """
-    from mcuq.boards import load
     from mcuq.cli.show import progress, say
     from mcuq.compiler import load_compiled
     from mcuq.emulate import run_file
-    from mcuq.errors import BoardError
 
     compiled = load_compiled(folder)
-    target = load(board) if board else compiled.bundle.board
-    if target is None:
-        raise BoardError(folder, "was compiled for no board in particular", "Pass --board")
+    target = _target(folder, board, compiled)
     with progress(f"run {folder}") as report:
         rows = run_file(compiled, target, source, Path(out), raw, report)
     say(f"{out}: {rows} rows from {target.name}")

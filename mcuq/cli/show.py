@@ -12,6 +12,9 @@ from mcuq.errors import one_line
 from mcuq.folder import write_file
 from mcuq.progress import Progress
 
+# What people copy, the first column, is not broken into lines up to this length.
+_WHOLE = 24
+
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; a column whose name starts with ``#`` is right-aligned, numbers get commas."""
@@ -23,9 +26,15 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     if not console.is_terminal:
         console.width = 200  # a log is not wrapped at 80 columns
     shown = Table(title=title or None, title_justify="left")
-    for column in columns:
+    for number, column in enumerate(columns):
         right = column.startswith("#")
-        shown.add_column(column.lstrip("#"), justify="right" if right else "left", overflow="fold")
+        widest = max((len(cell(row[number])) for row in rows), default=0)
+        shown.add_column(
+            column.lstrip("#"),
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=number == 0 and widest <= _WHOLE,
+        )
     for row in rows:
         shown.add_row(*(Text(cell(value)) for value in row))
     console.print(shown)
