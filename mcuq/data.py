@@ -94,9 +94,7 @@ def _range_advice(values: Array, port: Port, network: Network) -> list[str]:
     """A line on values far from what the network expects, as far as it says so."""
     low, high = float(values.min()), float(values.max())
     if port.kind == "u8" and high <= 1:
-        return [
-            f"calibration: input '{port.name}' holds only 0 and 1: are these bytes, 0..255?"
-        ]
+        return [f"calibration: input '{port.name}' holds only 0 and 1: are these bytes, 0..255?"]
     hint = network.hints.get(port.tensor) if isinstance(network, Graph) else None
     if hint is None or port.kind == "u8":
         return []
