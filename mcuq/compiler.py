@@ -163,7 +163,10 @@ def _import(model: str | Path | torch.nn.Module, example: Any) -> tuple[Graph, s
     """The graph, the SHA-256 of what it was made from, and the name of its source."""
     if isinstance(model, (str, Path)):
         graph = importers.load(model)
-        return graph, hashlib.sha256(Path(model).read_bytes()).hexdigest(), str(model)
+        content = hashlib.sha256()
+        for file in importers.files_of(model):
+            content.update(file.read_bytes())
+        return graph, content.hexdigest(), str(model)
     if example is None:
         raise DataError("compile", "no example input", "Pass example_input with the module")
     graph = importers.from_torch(model, example)

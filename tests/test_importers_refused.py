@@ -210,6 +210,13 @@ def external(location: str, length: int = W.nbytes, offset: int = 0) -> Any:
     return proto
 
 
+def test_external_data_is_one_of_the_models_files(tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(W.tobytes())
+    path = save(external("weights.bin"), tmp_path)
+    assert importers.files_of(path) == (path, (tmp_path / "weights.bin").resolve())
+    assert importers.files_of("net.pt2") == (Path("net.pt2"),)
+
+
 def test_external_data_beside_the_model(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(bytes(8) + W.tobytes())
     graph = importers.load(save(external("weights.bin", offset=8), tmp_path))

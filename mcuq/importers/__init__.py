@@ -16,7 +16,7 @@ from mcuq.ir import Graph
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["from_torch", "load", "problems_of"]
+__all__ = ["files_of", "from_torch", "load", "problems_of"]
 
 
 def load(path: Path | str) -> Graph:
@@ -33,6 +33,16 @@ def load(path: Path | str) -> Graph:
         return torch_program.load(source)
     remedy = "Export it to ONNX with torch.onnx.export, or save it with torch.export.save as .pt2"
     raise ModelError(source.name, "is neither a .onnx nor a .pt2 file", remedy)
+
+
+def files_of(path: Path | str) -> tuple[Path, ...]:
+    """The files that a model which ``load`` reads is made of: its own, then its external data."""
+    source = Path(path)
+    if source.suffix.lower() != ".onnx":
+        return (source,)
+    from mcuq.importers import onnx_file
+
+    return (source, *onnx_file.external_files(source))
 
 
 def from_torch(module: torch.nn.Module, example_input: Any) -> Graph:

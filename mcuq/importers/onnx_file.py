@@ -50,6 +50,14 @@ def read(path: Path) -> OnnxModel:
     return check(parse(content, thing), thing, path.parent)
 
 
+def external_files(path: Path) -> tuple[Path, ...]:
+    """The files with the weights of a model that ``read`` accepts, by name; often there is none."""
+    tensors = parse(path.read_bytes(), path.name).graph.initializer
+    outside = [t for t in tensors if t.data_location == onnx.TensorProto.EXTERNAL]
+    names = {e.value for t in outside for e in t.external_data if e.key == "location"}
+    return tuple(_inside(name, path.name, path.parent) for name in sorted(names))
+
+
 def parse(content: bytes, thing: str) -> Any:
     """The protobuf message in ``content``."""
     try:
