@@ -118,7 +118,7 @@ def _call(symbol: str, node: Node, qgraph: QGraph, centers: Array, group: int) -
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     out_len, in_len = _sizes(node, qgraph)
     turns = math.ceil(in_len / 8)
-    return 100 + 16 * turns + math.ceil(out_len / 4) * (27 * turns + 3 * (turns // 4) + 38)
+    return 100 + 16 * turns + math.ceil(out_len / 4) * (27 * turns + 3 * math.ceil(turns / 8) + 35)
 
 
 def _cost_8(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
@@ -141,8 +141,8 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
 
 _NEEDS = frozenset({"dsp"})
 VARIANTS = (
-    Variant("dense", _SYMBOL, _lower, _cost, _fits, _NEEDS, _gap, cycles=1.46),
-    Variant("conv2d", _SYMBOL, _lower, _cost, _is_dense, _NEEDS, _gap, cycles=1.46),
+    Variant("dense", _SYMBOL, _lower, _cost, _fits, _NEEDS, _gap, cycles=1.45),
+    Variant("conv2d", _SYMBOL, _lower, _cost, _is_dense, _NEEDS, _gap, cycles=1.45),
     Variant("dense", _SYMBOL_8, _lower_8, _cost_8, _fits, _NEEDS, _gap, cycles=1.25),
     Variant("conv2d", _SYMBOL_8, _lower_8, _cost_8, _is_dense, _NEEDS, _gap, cycles=1.25),
 )

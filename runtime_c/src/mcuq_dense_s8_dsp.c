@@ -24,7 +24,7 @@ typedef struct {
 } rows_job;
 
 /* `groups` times ROWS outputs at out; returns the weights behind them.
- * Block: 1 input x 4 outputs, 8 inputs a turn: 27 instructions for 32 MAC (0.84), 3 more for four
+ * Block: 1 input x 4 outputs, 8 inputs a turn: 27 instructions for 32 MAC (0.84), 3 more for eight
  * turns, and 35 for four outputs.
  * r0 x, r1 weights, r2-r5 accumulators, r6-r9 inputs, r10-r12 and lr weights.
  * Frame: x, base, out, groups, the end of x, where the loop is entered. */
@@ -45,7 +45,9 @@ MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t 
                    " mov r1, r0\n"
                    " add r7, r2, r6, lsl #4\n"
                    " stmia sp, {r2-r5, r7}\n"
-                   " and r6, #3\n"
+                   " ands r6, #7\n"
+                   " it eq\n"
+                   " moveq r6, #8\n"
                    " mov r5, #108\n"
                    " mul r6, r5\n"
                    " adr.w r5, 3f\n"
@@ -61,7 +63,7 @@ MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t 
                    " add r5, r6\n"
                    " ldr pc, [sp, #20]\n"
                    ".balign 4\n"
-                   "2:\n" TURN TURN TURN TURN ".balign 4\n"
+                   "2:\n" TURN TURN TURN TURN TURN TURN TURN TURN ".balign 4\n"
                    "3:\n"
                    " ldr r6, [sp, #16]\n"
                    " cmp r0, r6\n"
