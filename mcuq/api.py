@@ -72,7 +72,7 @@ class Model:
         """Accuracy and SQNR of the integer network against the float one."""
         made = self.compiled.bundle
         return evaluate.evaluate(
-            made.graph, made.qgraph, data.from_arrays(inputs, made.graph), labels
+            made.graph, made.qgraph, data.from_arrays(inputs, made.graph, "inputs"), labels
         )
 
     def explain(
@@ -80,13 +80,13 @@ class Model:
     ) -> explain.Explanation:
         """Where accuracy is lost, by layer and cause; on the calibration rows by default."""
         made = self.compiled.bundle
-        feeds = None if inputs is None else data.from_arrays(inputs, made.graph)
+        feeds = None if inputs is None else data.from_arrays(inputs, made.graph, "inputs")
         return explain.explain(made, feeds, progress)
 
     def run(self, board: AnyBoard, inputs: Inputs, progress: Progress = silent) -> dict[str, Array]:
         """The outputs by name, as reals in the model's own layout, that an emulated board gives."""
         graph = self.compiled.program.qgraph
-        feeds = data.from_arrays(inputs, graph)
+        feeds = data.from_arrays(inputs, graph, "inputs")
         found = emulate.run_arrays(self.compiled, _board(board), feeds, progress)
         return {port.name: port_to_real(port, found[port.name]) for port in graph.outputs}
 

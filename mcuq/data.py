@@ -21,6 +21,8 @@ from mcuq.qir import QGraph
 FEW_ROWS = 8
 FAR = 8.0
 """Data this many times larger or smaller than a quantized model expects is another kind."""
+FEW_LEVELS = 8
+"""Whole numbers up to this may well be what a network takes: classes, counts, flags."""
 LABEL_NAMES = ("y", "label", "labels", "target", "targets")
 Network = Graph | QGraph
 
@@ -31,11 +33,16 @@ def load(ref: str | Path, network: Network) -> dict[str, Array]:
     return _feeds(str(ref), arrays, picked, network)
 
 
-def from_arrays(given: Array | Mapping[str, Array], network: Network) -> dict[str, Array]:
-    """As ``load``, for arrays (or CPU tensors) in memory: one, or several by input name."""
+def from_arrays(
+    given: Array | Mapping[str, Array], network: Network, thing: str = "calibration"
+) -> dict[str, Array]:
+    """As ``load``, for arrays (or CPU tensors) in memory: one, or several by input name.
+
+    ``thing`` names the data in errors.
+    """
     named = given if isinstance(given, Mapping) else {"x": given}
     arrays = {name: np.asarray(values) for name, values in named.items()}
-    return _feeds("calibration", arrays, None, network)
+    return _feeds(thing, arrays, None, network)
 
 
 def several_outputs(path: Path, names: tuple[str, ...]) -> DataError:
@@ -96,8 +103,10 @@ def _range_advice(values: Array, port: Port, network: Network) -> list[str]:
     if port.kind == "u8" and high <= 1:
         return [f"calibration: input '{port.name}' holds only 0 and 1: are these bytes, 0..255?"]
     hint = network.hints.get(port.tensor) if isinstance(network, Graph) else None
-    if hint is None or port.kind == "u8":
+    if port.kind == "u8":
         return []
+    if hint is None:
+        return _bytes_advice(values, port) if low >= 0 and FEW_LEVELS < high <= 255 else []
     top = 1 << (hint.bits - 1)
     floor, ceiling = (-top - hint.zero) * hint.scale[0], (top - 1 - hint.zero) * hint.scale[0]
     peak, expected = max(-low, high), max(-floor, ceiling)
@@ -106,6 +115,17 @@ def _range_advice(values: Array, port: Port, network: Network) -> list[str]:
     return [
         f"calibration: input '{port.name}' spans {low:g} to {high:g}, the quantized model was made "
         f"for {floor:g} to {ceiling:g}: is it prepared as for training?"
+    ]
+
+
+def _bytes_advice(values: Array, port: Port) -> list[str]:
+    """A line on whole numbers up to 255 where the network takes reals."""
+    if not _whole(values):
+        return []
+    return [
+        f"calibration: input '{port.name}' holds whole numbers up to {int(values.max())}, like "
+        "raw bytes: is it prepared as for training? If the firmware has such bytes, say so in "
+        f'--config: [input.{port.name}] kind = "u8"'
     ]
 
 
@@ -183,10 +203,13 @@ def _feeds(
     ref: str, arrays: Mapping[str, Array], picked: str | None, network: Network
 ) -> dict[str, Array]:
     feeds = {}
+    if picked is not None and len(network.inputs) > 1:
+        reason = f"picks one array, the network has {len(network.inputs)} inputs"
+        raise DataError(ref, reason, "Name the file alone, with an array for every input in it")
     for port in network.inputs:
         array = _array_for(ref, arrays, picked, port, len(network.inputs))
         shape = network.tensors[port.tensor].shape
-        feeds[port.name] = to_memory(port, shape, _checked(f"{ref}", array, port))
+        feeds[port.name] = to_memory(port, shape, _checked(ref, array, port))
     rows = {name: len(values) for name, values in feeds.items()}
     if len(set(rows.values())) > 1:
         raise DataError(ref, f"the inputs have different numbers of rows: {rows}")
@@ -196,7 +219,7 @@ def _feeds(
 def _array_for(
     ref: str, arrays: Mapping[str, Array], picked: str | None, port: Port, inputs: int
 ) -> Array:
-    if picked is not None and inputs == 1:
+    if picked is not None:
         return arrays[picked]
     if port.name in arrays:
         return arrays[port.name]

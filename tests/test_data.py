@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcuq.data import check_calibration, load, load_labelled
+from mcuq.data import check_calibration, from_arrays, load, load_labelled
 from mcuq.errors import DataError
 from mcuq.ir import Graph, Hint, Port, Tensor
 
@@ -53,6 +53,24 @@ def test_picked_array(tmp_path: Path) -> None:
 def test_several_inputs_by_name(tmp_path: Path) -> None:
     feeds = load(save(tmp_path, a=VECTORS, b=VECTORS[:, :2]), network((1, 4), (1, 2)))
     assert feeds["b"].shape == (3, 2)
+
+
+def test_a_picked_array_is_not_several_inputs(tmp_path: Path) -> None:
+    ref = save(tmp_path, a=VECTORS, b=VECTORS[:, :2])
+    with pytest.raises(DataError, match="picks one array, the network has 2 inputs"):
+        load(f"{ref}:a", network((1, 4), (1, 2)))
+
+
+def test_arrays_in_memory_are_named_as_what_they_are() -> None:
+    with pytest.raises(DataError, match=r"^inputs: shape"):
+        from_arrays(VECTORS[:, :2], network((1, 4)), "inputs")
+
+
+@pytest.mark.parametrize(("top", "lines"), [(1, 0), (255, 1), (254.5, 0), (256, 0)])
+def test_bytes_where_reals_are_taken_are_named(top: float, lines: int) -> None:
+    values = np.array([[0, 1, 1, top]] * 8 + [[0, 0, 0, 0]], np.float32)
+    advice = check_calibration({"a": values}, network((1, 4)))
+    assert [text for text in advice if '[input.a] kind = "u8"' in text] == [*advice][:lines]
 
 
 def test_nchw_data_becomes_nhwc(tmp_path: Path) -> None:
