@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# Program -> Debian package that brings it.
+# The programs that are needed, and the Debian packages that bring them.
 PACKAGES := qemu-system-arm qemu-system-misc gcc-arm-none-eabi libnewlib-arm-none-eabi \
     gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf gcc libc6-dev clang clang-format cmake make
 PROGRAMS := qemu-system-arm qemu-system-riscv32 arm-none-eabi-gcc riscv64-unknown-elf-gcc gcc clang cmake \
@@ -25,7 +25,7 @@ quick: $(READY)
 bench: $(READY) tools
 	$(BIN)/python -m benchmarks.instructions
 
-lint: $(READY)
+lint: $(READY) tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -36,9 +36,9 @@ setup: $(READY) tools
 # The virtual environment, made anew when the project's requirements change.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	    { echo "$(PYTHON): too old. Run: make PYTHON=python3.11 (or newer)"; exit 1; }
+	    { echo "$(PYTHON): missing or too old. Run: make PYTHON=python3.11 (or newer)"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
-	    { echo "$(PYTHON): cannot make virtual environments. Run: sudo apt-get install python3-venv"; exit 1; }
+	    { echo "$(PYTHON): cannot make virtual environments. Run: sudo apt-get install $(notdir $(PYTHON))-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
 	@touch $@
@@ -47,6 +47,8 @@ $(READY): pyproject.toml constraints.txt
 tools:
 	@missing=; for program in $(PROGRAMS); do \
 	    command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	for c in arm-none-eabi-gcc "riscv64-unknown-elf-gcc --specs=picolibc.specs"; do \
+	    $$c -E -include string.h -x c /dev/null >/dev/null 2>&1 || missing="$$missing libc-of-$${c%% *}"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	echo "missing:$$missing"; \
 	if [ "$$(id -u)" = 0 ]; then sudo=; \
