@@ -31,17 +31,10 @@ def half(shift: int) -> int:
 
     >>> half(3), half(0)
     (4, 0)
+    >>> (5 + half(1)) >> 1, (-5 + half(1)) >> 1  # +2.5 -> 3, -2.5 -> -2
+    (3, -2)
     """
     return 1 << (shift - 1) if shift > 0 else 0
-
-
-def shift_round(acc: IntArray, shift: int) -> IntArray:
-    """``acc / 2**shift`` rounded half up, as int64.
-
-    >>> shift_round(np.array([5, -5]), 1).tolist()  # +2.5 -> 3, -2.5 -> -2
-    [3, -2]
-    """
-    return (acc.astype(np.int64) + half(shift)) >> shift
 
 
 def round_half_up(real: FloatArray) -> IntArray:
@@ -72,20 +65,3 @@ def quantize(real: FloatArray, frac: int, zero: int = 0, kind: str = "s8") -> In
 def dequantize(q: IntArray, frac: int, zero: int = 0) -> FloatArray:
     """``(q - zero) * 2**-frac`` as float64 (exact)."""
     return (q.astype(np.int64) - zero) * 2.0**-frac
-
-
-def exact_matmul(a: IntArray, b: IntArray) -> IntArray:
-    """The integer matrix product of two int8 or int16 arrays, exact, at BLAS speed, as int64.
-
-    Sums below 2**24 are exact in float32 and below 2**53 in float64; the bound is taken from the
-    operands, so the cheaper type is used only where it is proven exact.
-    """
-    depth = a.shape[-1]
-    bound = depth * _peak(a) * _peak(b)
-    dtype = np.float32 if bound < 2**24 else np.float64
-    product = np.matmul(a.astype(dtype), b.astype(dtype))
-    return product.astype(np.int64)
-
-
-def _peak(values: IntArray) -> int:
-    return int(np.abs(values.astype(np.int32)).max(initial=0))

@@ -41,14 +41,14 @@ class Node:
         """The name of the first output."""
         return self.outputs[0]
 
+    def ints(self, key: str) -> tuple[int, ...]:
+        return tuple(int(v) for v in self.attrs[key])
+
     def int(self, key: str) -> int:
         return int(self.attrs[key])
 
     def float(self, key: str) -> float:
         return float(self.attrs[key])
-
-    def ints(self, key: str) -> tuple[int, ...]:
-        return tuple(int(v) for v in self.attrs[key])
 
     def with_attrs(self, **attrs: Any) -> Node:
         """This node with some attributes set anew."""
