@@ -14,9 +14,10 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mcuq.api import Model, compile, inspect, load
+    from mcuq.config import Config
     from mcuq.errors import McuqError
 
-__all__ = ["McuqError", "Model", "compile", "inspect", "load"]
+__all__ = ["Config", "McuqError", "Model", "compile", "inspect", "load"]
 
 
 def __getattr__(name: str) -> Any:
