@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mcuq import benchmark, boards, data, emulate, evaluate, explain, preflight, selftest, verify
 from mcuq.boards import Board
 from mcuq.compiler import Calibration, Compiled, compile_model, load_compiled
@@ -55,25 +57,28 @@ class Model:
 
     def check(
         self,
-        on: Sequence[AnyBoard] = verify.CORES,
+        on: AnyBoard | Sequence[AnyBoard] = verify.CORES,
         vectors: int = 20,
         seed: int = 0,
         progress: Progress = silent,
     ) -> list[verify.Verdict]:
         """Compare every tensor with the reference: a verdict for the host, one for each board."""
-        chosen = [_board(name) for name in on]
+        several = (on,) if isinstance(on, (str, Path, Board)) else on
+        chosen = [_board(name) for name in several]
         return verify.check(self.compiled, chosen, vectors, seed, progress)
 
     def bench(self, board: AnyBoard, progress: Progress = silent) -> benchmark.Bench:
         """Executed instructions of one inference on an emulated board."""
         return benchmark.bench(self.compiled, _board(board), progress)
 
-    def evaluate(self, inputs: Inputs, labels: Array | None = None) -> evaluate.Evaluation:
+    def evaluate(
+        self, inputs: Inputs, labels: Array | Sequence[int] | None = None
+    ) -> evaluate.Evaluation:
         """Accuracy and SQNR of the integer network against the float one."""
         made = self.compiled.bundle
-        return evaluate.evaluate(
-            made.graph, made.qgraph, data.from_arrays(inputs, made.graph, "inputs"), labels
-        )
+        feeds = data.from_arrays(inputs, made.graph, "inputs")
+        classes = None if labels is None else np.asarray(labels)
+        return evaluate.evaluate(made.graph, made.qgraph, feeds, classes)
 
     def explain(
         self, inputs: Inputs | None = None, progress: Progress = silent

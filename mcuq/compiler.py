@@ -13,11 +13,12 @@ import numpy as np
 from mcuq import boards, bundle, data, fit, importers, quantize
 from mcuq.boards import Board
 from mcuq.bundle import Bundle
+from mcuq.choose import PREFERENCES
 from mcuq.config import Config
 from mcuq.emit import emit
 from mcuq.emit.facts import model_facts
 from mcuq.entry import Buffer, Entry, StepInfo
-from mcuq.errors import DataError
+from mcuq.errors import DataError, McuqError
 from mcuq.fixed import DTYPES, RANGES
 from mcuq.folder import write_folder
 from mcuq.ir import Array, Graph
@@ -80,11 +81,14 @@ def compile_model(
     ``example_input`` (a tensor or a tuple of them). ``calibration``: typical inputs in the model's
     own layout, as an array, a dict by input name, or a file. ``board`` picks the fastest kernels
     for its core and refuses what does not fit it. ``name`` prefixes the C symbols. ``prefer``:
-    balanced, speed or size (``lower.lower``).
+    balanced, speed or size (``lower.lower``). ``config``: what the command's ``--config``,
+    ``--effort`` and ``--ranges`` say, such as ``Config(quantize={"effort": "best"})``.
 
     Raises ``McuqError`` for whatever is wrong with the model, the data or the board.
     """
     settings = config or Config()
+    if prefer not in PREFERENCES:
+        raise McuqError("prefer", f"'{prefer}' is not one of {', '.join(PREFERENCES)}")
     target = board if isinstance(board, Board) or board is None else boards.load(board)
     progress("reading the model", 0.0)
     graph, digest, source = _import(model, example_input)

@@ -14,6 +14,7 @@ from mcuq import build, count, run, stack, vectors
 from mcuq.boards import Board
 from mcuq.build import Image
 from mcuq.compiler import Compiled
+from mcuq.errors import DataError
 from mcuq.fixed import DTYPES
 from mcuq.ir import Array
 from mcuq.progress import Progress, silent
@@ -88,6 +89,8 @@ def check(
     progress: Progress = silent,
 ) -> list[Verdict]:
     """One verdict for the host and one per board, each over the same ``number`` of vectors."""
+    if number < 1:
+        raise DataError("check", f"compares nothing with {number} vectors", "Give at least one")
     rows = vectors.make(compiled.bundle, number, seed)
     progress("integer reference", 0.0)
     expected = run_int(compiled.program.qgraph, rows)
