@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,7 +47,11 @@ def _replace(target: Path, fresh: Path, aside: Path) -> None:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Refuse a path whose content would be lost."""
+    """Refuse a path whose content would be lost, or that cannot be made."""
+    place = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        reason = f"cannot be written: '{place}' is {'read-only' if place.is_dir() else 'a file'}"
+        raise McuqError(str(folder), reason, "Choose another folder with -o")
     if not folder.exists():
         return
     if not folder.is_dir():

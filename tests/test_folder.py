@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mcuq.folder import MARK, write_folder
+from mcuq.errors import McuqError
+from mcuq.folder import MARK, check_replaceable, write_folder
 
 
 def test_the_old_folder_comes_back_if_the_exchange_is_interrupted(
@@ -25,3 +26,15 @@ def test_the_old_folder_comes_back_if_the_exchange_is_interrupted(
         write_folder(tmp_path / "out", {MARK: b"new"})
     assert (tmp_path / "out" / MARK).read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_cannot_be_made_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_replaceable(tmp_path / "new" / "out")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(McuqError, match="file' is a file"):
+        check_replaceable(tmp_path / "file" / "out")
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # root may write anywhere
+    with pytest.raises(McuqError, match="is read-only"):
+        check_replaceable(tmp_path / "new" / "out")
