@@ -150,7 +150,7 @@ def _read(path: Path) -> Board:
     except FileNotFoundError:
         raise BoardError(str(path), "no such file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BoardError(str(path), f"it cannot be read: {error}") from None
+        raise BoardError(str(path), f"cannot be read: {error}") from None
     board = _Checker(str(path)).board(table)
     _check_twin(board, str(path))
     return board
@@ -212,9 +212,10 @@ class _Checker:
         for key in table:
             if key not in known:
                 raise self.fail(f"unknown key '{prefix}{key}'", _hint(key, known))
-        for key in needed:
-            if key not in table:
-                raise self.fail(f"key '{prefix}{key}' is missing")
+        missing = [f"'{prefix}{key}'" for key in needed if key not in table]
+        if missing:
+            several = "keys {} are missing" if len(missing) > 1 else "key {} is missing"
+            raise self.fail(several.format(", ".join(missing)))
 
     def table(self, table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         value = table[key]

@@ -176,7 +176,8 @@ def test_a_user_file_loads_by_path(tmp_path: Path) -> None:
         ("[emulate]", '[emulate]\ncommand = ["qemu-system-arm"]', "both a board and a command"),
         ('name = "mine"', 'name = "other"', "name 'other' is not the file's, 'mine'"),
         ('name = "mine"', 'name = "My Board"', "must be lower-case letters, digits and _"),
-        ("[memory]", "[memory", "it cannot be read"),
+        ("[memory]", "[memory", "cannot be read"),
+        ('title = "Mine"\ncpu = "cortex-m4"\n', "", "keys 'title', 'cpu' are missing"),
     ],
 )
 def test_a_wrong_file_is_one_line(tmp_path: Path, old: str, new: str, sentence: str) -> None:
