@@ -54,6 +54,9 @@ def check_replaceable(folder: Path) -> None:
         raise McuqError(str(folder), reason, "Choose another folder with -o")
     if not folder.exists():
         return
+    if Path.cwd().is_relative_to(folder.resolve()):
+        reason = "is the folder that you are in, and would be replaced by a new one"
+        raise McuqError(str(folder), reason, "Choose another folder with -o")
     if not folder.is_dir():
         raise McuqError(str(folder), "is a file", "Choose another folder with -o")
     if any(folder.iterdir()) and not (folder / MARK).is_file():

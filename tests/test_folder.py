@@ -38,3 +38,15 @@ def test_what_cannot_be_made_is_refused_before_any_work(
     monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # root may write anywhere
     with pytest.raises(McuqError, match="is read-only"):
         check_replaceable(tmp_path / "new" / "out")
+
+
+def test_the_current_folder_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell in it would be left in a folder that is gone."""
+    (tmp_path / "in").mkdir()
+    monkeypatch.chdir(tmp_path / "in")
+    for folder in (".", "..", tmp_path / "in"):
+        with pytest.raises(McuqError, match="the folder that you are in"):
+            write_folder(Path(folder), {MARK: b"new"})
+    assert list(tmp_path.rglob("*")) == [tmp_path / "in"]
