@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from mcuq.kernels.sizes import kernel_flash
 from mcuq.kernels.variant import Call, Variant
 
-# What a share of the least possible cycles weighs, and a share of the least possible flash.
-PREFERENCES = {"balanced": (1.0, 1.0), "speed": (1.0, 0.0), "size": (0.0, 1.0)}
+# What shares of the least possible cycles, instructions and flash weigh. Cycles are estimated for
+# one core of a family; where flash matters, instructions count too, as pipelines differ.
+PREFERENCES = {"balanced": (0.5, 0.5, 1.0), "speed": (1.0, 0.0, 0.0), "size": (0.0, 0.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ Selected = tuple[Candidate, tuple[Candidate, ...]]
 def choose(steps: Sequence[tuple[Candidate, ...]], prefer: str) -> list[Selected]:
     """One candidate for every step, together with all of the step's candidates.
 
-    Minimizes cycles and flash, each as a share of its least possible sum and weighed by
-    ``PREFERENCES``. A kernel that serves few steps may not be worth its code: starting from the
+    Minimizes cycles, instructions and flash, each as a share of its least possible sum and weighed
+    by ``PREFERENCES``. A kernel that serves few steps may not be worth its code: starting from the
     best candidate of each step, kernels are given up one by one as long as that is a gain.
     """
     weigh = _Weights(steps, prefer)
@@ -74,16 +75,18 @@ class _Weights:
     """The objective of ``choose`` for one program."""
 
     def __init__(self, steps: Sequence[tuple[Candidate, ...]], prefer: str) -> None:
-        by_cycles, by_flash = PREFERENCES[prefer]
+        by_cycles, by_instructions, by_flash = PREFERENCES[prefer]
         cycles = sum(min(c.cycles for c in candidates) for candidates in steps)
+        instructions = sum(min(c.cost for c in candidates) for candidates in steps)
         flash = sum(min(c.flash for c in candidates) for candidates in steps)
         self.per_cycle = by_cycles / max(cycles, 1.0)
+        self.per_instruction = by_instructions / max(instructions, 1.0)
         self.per_byte = by_flash / max(flash, 1)
 
     def of(self, candidate: Candidate) -> tuple[float, float]:
         """A candidate's own share of the objective; fewer cycles decide between equals."""
-        weight = candidate.cycles * self.per_cycle + candidate.flash * self.per_byte
-        return weight, candidate.cycles
+        time = candidate.cycles * self.per_cycle + candidate.cost * self.per_instruction
+        return time + candidate.flash * self.per_byte, candidate.cycles
 
     def pick(self, steps: Sequence[tuple[Candidate, ...]], allowed: set[str]) -> list[Candidate]:
         """The best allowed candidate of every step; empty if a step has none."""
