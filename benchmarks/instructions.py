@@ -71,6 +71,7 @@ def _costs(result: Bench, report: dict[str, Any]) -> dict[str, Any]:
         "ram": result.ram,
         "arena_lower_bound": report["arena_lower_bound"],
         "stack": report["boards"][result.board]["stack"],
+        "estimate_off": max(abs(s.choices[0].cost / s.instructions - 1) for s in result.steps),
     }
 
 
@@ -100,6 +101,11 @@ def tables(record: dict[str, Any]) -> str:
         ),
         *_table("As a share of CMSIS-NN's instructions", record, _share),
         *_table("Estimated cycles (zero-wait memory)", record, _cycles),
+        *_table(
+            "Largest error of an estimated step, in percent",
+            record,
+            lambda name, core, row: f"{100 * row['estimate_off']:.0f}",
+        ),
         *_table(
             "Flash in bytes: weights, constants and code",
             record,
