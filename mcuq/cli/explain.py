@@ -66,14 +66,18 @@ def _show_steps(result: Any) -> None:
 
 
 def _show_fixes(result: Any) -> None:
+    """Layers that the same step would help stand on one line."""
     from mcuq.cli.show import say
 
     for line in result.advice:
         say(f"note: {line}")
+    places: dict[str, list[str]] = {}
     for fix in result.fixes:
         gain = "" if fix.gain_db is None else f", +{fix.gain_db:.2f} dB"
         price = f" ({fix.price})" if fix.price else ""
-        say(f"{fix.layer} ({fix.cause}): {fix.text}{gain}{price}")
+        places.setdefault(f"{fix.text}{gain}{price}", []).append(f"{fix.layer} ({fix.cause})")
+    for text, layers in places.items():
+        say(f"{', '.join(layers)}: {text}")
 
 
 def _percent(share: float) -> str:
