@@ -175,6 +175,8 @@ def _reason(step: Any, choice: Any) -> str:
         return f"{choice.cycles / chosen.cycles:.2f} x the cycles"
     if choice.flash > chosen.flash:
         return f"{choice.flash / max(1, chosen.flash):.2f} x the constants"
+    if choice.cost > chosen.cost:
+        return f"{choice.cost / chosen.cost:.2f} x the instructions"
     return "not worth the flash of its code"
 
 
