@@ -46,11 +46,11 @@ ROWS: tuple[tuple[str, Options], ...] = (
 
 @dataclass(frozen=True)
 class Case:
-    """A network with data in its own layout; ``onnx`` writes the same as a file."""
+    """A network with data in its own layout; ``onnx`` writes the same as a file, if it can."""
 
     name: str
     graph: Graph
-    onnx: Callable[[Path], None]
+    onnx: Callable[[Path], None] | None
     calibration: np.ndarray
     test: np.ndarray
     labels: np.ndarray | None
@@ -99,7 +99,7 @@ def uneven(case: Case, spread: float) -> Case:
         for name in part.tensors if part.channels > 1 else ():
             factors[name] = np.broadcast_to(found, graph.shape(name)[-1:])
     changed = rescaled(State(graph, {}, Options()), factors).graph
-    return replace(case, name="uneven", graph=changed)
+    return replace(case, name="uneven", graph=changed, onnx=None)
 
 
 def _export(module: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
@@ -179,7 +179,7 @@ def measure(case: Case, options: Options) -> Result:
 
 def rows_of(case: Case, with_onnxruntime: bool) -> Iterator[tuple[str, Result]]:
     """Every method's result."""
-    if with_onnxruntime:
+    if with_onnxruntime and case.onnx is not None:
         from benchmarks import onnxruntime_static
 
         with TemporaryDirectory() as folder:
@@ -217,10 +217,10 @@ def _percent(result: Result) -> str:
 
 def table(title: str, columns: dict[str, dict[str, Result]], cell: Callable[[Result], str]) -> str:
     """A Markdown table: methods by networks."""
-    titles = list(next(iter(columns.values())))
+    titles = list(max(columns.values(), key=len))
     lines = [f"| {title} | {' | '.join(columns)} |", "|---|" + "--:|" * len(columns)]
     lines += [
-        f"| {row} | {' | '.join(cell(column[row]) for column in columns.values())} |"
+        f"| {row} | {' | '.join(cell(c[row]) if row in c else '' for c in columns.values())} |"
         for row in titles
     ]
     return "\n".join(lines) + "\n"
