@@ -8,7 +8,7 @@ from small_networks import NO_CLIP, Net, images, residual_network
 from mcuq.errors import McuqError
 from mcuq.evaluate import evaluate
 from mcuq.ir import Graph
-from mcuq.quantize import Options, quantize, quantize_report, scales
+from mcuq.quantize import Options, quantize, quantize_report, rounding, scales
 from mcuq.quantize.affine import affine_inputs
 from mcuq.quantize.bias import correct_biases
 from mcuq.quantize.choice import choose
@@ -206,6 +206,14 @@ def test_compensated_rounding_beats_nearest_on_correlated_inputs() -> None:
     nearest = np.floor(target * 8 + 0.5)
     error, simple = (float((((i / 8 - target)[0] @ x.T) ** 2).mean()) for i in (integers, nearest))
     assert error < simple / 4
+
+
+def test_a_very_deep_layer_gets_its_bias_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = started(residual_network(), {"x": images(60)})
+    monkeypatch.setattr(rounding, "MAX_DEPTH", 0)
+    deep, corrected = round_layers(state), correct_biases(state)
+    assert deep.weights == state.weights
+    assert all(np.array_equal(deep.biases[n], b) for n, b in corrected.biases.items())
 
 
 def test_rounding_lowers_the_error() -> None:

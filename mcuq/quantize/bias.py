@@ -5,8 +5,11 @@ Layers are corrected in order, each with the inputs that the corrected layers be
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from mcuq.ir import Array, Node
 from mcuq.quantize.guard import fit_rows
 from mcuq.quantize.layers import before_clip, channel_means, own_layers
 from mcuq.quantize.simulate import Simulation, dequantized, rounded_pad
@@ -23,13 +26,21 @@ def correct_biases(state: State) -> State:
     found = {}
     for index, node in enumerate(layers):
         state.options.report("bias correction", index / len(layers))
-        source, w, b = node.inputs
-        rounded = rounded_pad(node, state.acts)
-        weights = dequantized(state.weights[w])
-        bias = state.graph.data(b)
-        wanted = before_clip(node, exact[source], state.graph.data(w), bias)
-        arrived = before_clip(rounded, simulation.value(source), weights, bias)
-        gap = channel_means(wanted) - channel_means(arrived)
-        found[b] = (bias + gap).astype(np.float32)
-        simulation.commit(constants={b: found[b]})
+        name = node.inputs[2]
+        found[name] = corrected_bias(state, node, exact, simulation)
+        simulation.commit(constants={name: found[name]})
     return state.with_biases(found)
+
+
+def corrected_bias(
+    state: State, node: Node, exact: Mapping[str, Array], simulation: Simulation
+) -> Array:
+    """The bias of ``node`` that gives the exact means for the inputs that arrive; float32."""
+    source, w, b = node.inputs
+    rounded = rounded_pad(node, state.acts)
+    bias = state.graph.data(b)
+    wanted = before_clip(node, exact[source], state.graph.data(w), bias)
+    weights = dequantized(state.weights[w])
+    arrived = before_clip(rounded, simulation.value(source), weights, bias)
+    corrected: Array = bias + channel_means(wanted) - channel_means(arrived)
+    return corrected.astype(np.float32)

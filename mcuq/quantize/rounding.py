@@ -15,6 +15,7 @@ import numpy as np
 
 from mcuq.ir import Array, Node
 from mcuq.qir import QTensor
+from mcuq.quantize.bias import corrected_bias
 from mcuq.quantize.guard import fit_rows
 from mcuq.quantize.layers import (
     MAX_DEPTH,
@@ -37,17 +38,20 @@ DAMPING = 1.0
 
 
 def round_layers(state: State) -> State:
-    """Every layer's weights rounded anew, and its bias."""
+    """Every layer's weights rounded anew, and its bias; of very deep layers only the bias."""
     feeds = fit_rows(state)
     graph = state.graph
-    layers = [n for n in own_layers(graph) if depth_of(n, graph) <= MAX_DEPTH]
+    layers = own_layers(graph)
     exact = run_float(graph, feeds, {node.inputs[0] for node in layers})
     simulation = Simulation(state, feeds)
     weights, biases = {}, {}
     for index, node in enumerate(layers):
         state.options.report("rounding", index / len(layers))
-        _, w, b = node.inputs
-        source = node.inputs[0]
+        source, w, b = node.inputs
+        if depth_of(node, graph) > MAX_DEPTH:
+            biases[b] = corrected_bias(state, node, exact, simulation)
+            simulation.commit(constants={b: biases[b]})
+            continue
         known = moments(node, graph, exact[source], state, simulation.value(source))
         weights[w], biases[b] = _round_layer(state, node, known)
         simulation.commit(constants={w: dequantized(weights[w]), b: biases[b]})
