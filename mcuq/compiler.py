@@ -14,7 +14,7 @@ from mcuq import boards, bundle, data, fit, importers, quantize
 from mcuq.boards import Board
 from mcuq.bundle import Bundle
 from mcuq.choose import PREFERENCES
-from mcuq.config import Config
+from mcuq.config import Config, quantize_options
 from mcuq.emit import emit
 from mcuq.emit.facts import model_facts
 from mcuq.entry import Buffer, Entry, StepInfo
@@ -95,7 +95,7 @@ def compile_model(
     identity = check_id(name) if name else model_id(Path(source).stem)
     graph = prepare(graph, settings)
     feeds = _calibration(calibration, graph)
-    options = quantize.Options(**settings.quantize, report=progress)
+    options = quantize.Options(**quantize_options(settings), report=progress)
     result = quantize.quantize_report(graph, feeds, options)
     facts = quantization_facts(result, options.effort, data.rows_of(feeds))
     made = Bundle(

@@ -2,6 +2,7 @@
 
 [quantize]
 ranges = "mse"
+bits = 16                    # of all activations, or { "*" = 8, "conv1_out" = 16 }
 fracs = { "conv1_out" = 4 }  # set by hand, by tensor name
 
 [input.image]
@@ -42,7 +43,7 @@ class Config:
 
 
 _INPUT_KEYS = ("kind", "mean", "std", "layout")
-_QUANTIZE_KEYS = ("ranges", "effort", "seed", "fracs")
+_QUANTIZE_KEYS = ("ranges", "effort", "seed", "fracs", "bits")
 _CHOICES = {
     "kind": ("u8",),
     "layout": ("nhwc", "nchw"),
@@ -75,9 +76,25 @@ def parse(table: Mapping[str, Any], thing: str) -> Config:
     for name, frac in _table(thing, "quantize.fracs", quantize.get("fracs", {}), faults).items():
         if not isinstance(frac, int) or isinstance(frac, bool):
             faults.append(McuqError(thing, f"quantize.fracs.{name} is not a whole number"))
+    faults += _bad_bits(thing, quantize.get("bits", 8))
     described = {name: _input(thing, name, value, faults) for name, value in inputs.items()}
     raise_all(faults)
     return Config(described, quantize)
+
+
+def quantize_options(settings: Config) -> dict[str, Any]:
+    """The keyword arguments of ``quantize.Options`` that ``settings.quantize`` stands for."""
+    given = dict(settings.quantize)
+    bits = given.pop("bits", 8)
+    return {**given, "bits": bits if isinstance(bits, Mapping) else {"*": int(bits)}}
+
+
+def _bad_bits(thing: str, bits: Any) -> list[McuqError]:
+    values = bits.values() if isinstance(bits, dict) else (bits,)
+    if all(isinstance(v, int) and v in (8, 16) for v in values):
+        return []
+    text = "quantize.bits is not 8 or 16, or a table of these by tensor name"
+    return [McuqError(thing, text)]
 
 
 def _input(thing: str, name: str, value: Any, faults: list[McuqError]) -> InputConfig:

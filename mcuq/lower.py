@@ -17,7 +17,7 @@ GENERIC = Cpu("generic", frozenset())
 
 
 # "balanced" lets a layer's constants grow to a multiple of the least, or by so many bytes in all.
-_GROWTH = 1.25
+_GROWTH = 1.6
 _SMALL = 1024
 
 
@@ -123,7 +123,7 @@ def _candidates(node: Node, qgraph: QGraph, cpu: Cpu, prefer: str) -> tuple[Cand
     found = [
         Candidate(v, v.lower(node, qgraph), v.cost(node, qgraph, cpu), cpu.name)
         for v in variants(node.op)
-        if v.needs <= cpu.features and v.accepts(node, qgraph)
+        if v.needs <= cpu.features and v.suits(node, qgraph)
     ]
     if not found:
         raise ModelError(

@@ -47,6 +47,7 @@ class Case:
     frac: int = 4
     zero: int = 0
     bound: float = ROUNDED + SLACK
+    kind: str = "s8"
 
     @property
     def name(self) -> str:
@@ -103,6 +104,7 @@ CONVOLUTIONS = (
     _conv("pointwise, 5 to 7", (5, 3, 5), 7, (1, 1)),
     _conv("pointwise, 16 to 9, relu", (3, 3, 16), 9, (1, 1), **_RELU),
     _conv("pointwise, stride 3", (7, 7, 4), 8, (1, 1), (3, 3)),
+    _conv("pointwise, 64 to 8", (4, 3, 64), 8, (1, 1)),
     _conv("3x3 same, relu", (6, 5, 3), 8, (3, 3), pads=(1, 1, 1, 1), **_RELU),
     _conv("3x3 same, input never negative", (5, 5, 8), 4, (3, 3), pads=(1, 1, 1, 1), x_zero=-128),
     _conv("3x3 stride 2, asymmetric", (7, 6, 4), 6, (3, 3), (2, 2), pads=(0, 0, 1, 1)),
@@ -384,8 +386,58 @@ OTHERS = (
     ),
 )
 
+
+def _widened(case: Case) -> Case:
+    """The case on s16 data: 8 bits finer, zeros 0.
+
+    What float32 sums of 16-bit values may be wrong by, in LSB, grows as these do.
+    """
+    operands = tuple(
+        replace(v, frac=v.frac + 8, zero=0, kind="s16") if isinstance(v, Act) else v
+        for v in case.operands
+    )
+    exact = case.bound == 0.0
+    return replace(
+        case,
+        about=f"{case.about}, s16",
+        operands=operands,
+        frac=case.frac + 8,
+        zero=0,
+        bound=0.0 if exact else ROUNDED + 16 * SLACK,
+        kind="s16",
+    )
+
+
+_WIDE = ("conv2d", "depthwise_conv2d", "dense", "max_pool2d", "avg_pool2d", "add", "sub")
+_MOVED = ("concat", "pad", "reshape", "transpose")
+WIDE = tuple(
+    _widened(case)
+    for case in (*CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *MOVES)
+    if case.op in (*_WIDE, *_MOVED) and case.about != "1025 to 4"  # its weights need be coarser
+)
+REQUANTS = tuple(
+    Case(op, f"{about}, {size}", (Act((1, size), frac, x_zero, x),), attrs, out, zero, kind=y)
+    for size in (1, 7, 300)
+    for op, about, x, frac, x_zero, attrs, y, out, zero in (
+        ("requant", "wider", "s8", 4, 0, {}, "s16", 12, 0),
+        ("requant", "wider, never negative", "s8", 4, -128, {}, "s16", 11, 0),
+        ("requant", "wider and far finer", "s8", 4, -128, {}, "s16", 24, 0),
+        ("requant", "wider and far coarser", "s8", 4, -128, {}, "s16", -24, 0),
+        ("requant", "narrower", "s16", 12, 0, {}, "s8", 4, 0),
+        ("requant", "narrower, never negative", "s16", 12, 0, {}, "s8", 5, -128),
+        ("requant", "narrower and far finer", "s16", 1, 0, {}, "s8", 20, -128),
+        ("requant", "narrower and far coarser", "s16", 15, 0, {}, "s8", -9, 0),
+        ("requant", "finer", "s16", 8, 0, {}, "s16", 10, 0),
+        ("requant", "coarser", "s16", 10, 0, {}, "s16", 7, 0),
+        ("requant", "by 40 bits", "s16", 20, 0, {}, "s16", -20, 0),
+        ("clip", "both sides, s16", "s16", 12, 0, {"low": -1.25, "high": 3.0}, "s16", 12, 0),
+        ("clip", "relu, s16 to s8", "s16", 12, 0, {"low": 0.0, "high": INF}, "s8", 5, -128),
+    )
+)
+
 CASES: tuple[Case, ...] = (
-    *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *REDUCTIONS, *MOVES, *OTHERS
+    *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *REDUCTIONS, *MOVES, *OTHERS,
+    *WIDE, *REQUANTS,
 )  # fmt: skip
 
 
@@ -409,7 +461,7 @@ def integer_form(case: Case) -> tuple[IntForm, dict[str, QTensor]]:
     graph = float_graph(case)
     shape = graph.shape(case.name)
     acts = {n: QTensor(n, a.shape, a.kind, a.frac, a.zero) for n, a in case.acts.items()}
-    kind = "s32" if case.op == "argmax" else "s8"
+    kind = "s32" if case.op == "argmax" else case.kind
     acts[case.name] = QTensor(case.name, shape, kind, case.frac, case.zero)
     to_int = spec(graph.nodes[0].op).to_int
     if to_int is not None:

@@ -84,7 +84,7 @@ class Every:
 
     def _copy(self, source: str, about: str) -> str:
         tensor = self.tensors[source]
-        if tensor.data is not None or tensor.kind != "s8":
+        if tensor.data is not None or tensor.kind not in ("s8", "s16"):
             return source
         name = f"{source} {about}"
         self.tensors[name] = replace(tensor, name=name)
@@ -97,7 +97,7 @@ class Every:
         outputs = (replace(self.graph.outputs[-1], tensor=last),)
         graph = replace(self.graph, outputs=outputs, tensors=self.tensors)
         graph = replace(graph, nodes=tuple(node for node, _ in self.nodes))
-        kept = [(n, v) for n, v in self.nodes if v is None or v.accepts(n, graph)]
+        kept = [(n, v) for n, v in self.nodes if v is None or v.suits(n, graph)]
         graph = replace(graph, nodes=tuple(node for node, _ in kept))
         steps = tuple(Step(n, v, v.lower(n, graph), 0, ()) for n, v in kept if v is not None)
         views = {n.output: n.inputs[0] for n, v in kept if v is None}
@@ -128,10 +128,10 @@ def test_the_shape_rule_gives_the_real_shape(case: Case) -> None:
 
 @pytest.mark.parametrize("case", TWINS, ids=[case.name for case in TWINS])
 def test_integers_follow_the_float_twin(case: Case) -> None:
-    """Within ``case.bound`` LSB of the float result, saturated to what 8 bits can hold."""
+    """Within ``case.bound`` LSB of the float result, saturated to what its bits can hold."""
     found, real = results()[case.name], float_result(case).astype(np.float64)
     if case.op != "argmax":
-        real = np.clip(real * 2.0**case.frac + case.zero, -128, 127)
+        real = np.clip(real * 2.0**case.frac + case.zero, *RANGES[case.kind])
     assert np.abs(found - real).max() <= case.bound
 
 

@@ -22,6 +22,7 @@ import click
 @click.option("--config", "config_path", type=click.Path(), help="How inputs arrive, and more.")
 @click.option("--ranges", type=click.Choice(["mse", "minmax"]), help="How ranges are chosen.")
 @click.option("--effort", type=click.Choice(["fast", "normal", "best"]), help="Default: normal.")
+@click.option("--bits", type=click.Choice(["8", "16"]), help="Of activations; default: 8.")
 @click.option("-o", "--out", required=True, type=click.Path(), help="The folder to write.")
 def compile_(
     model: str,
@@ -32,6 +33,7 @@ def compile_(
     config_path: str | None,
     ranges: str | None,
     effort: str | None,
+    bits: str | None,
     out: str,
 ) -> None:
     """Quantize MODEL (.onnx or .pt2) and write its C files to a folder."""
@@ -44,7 +46,7 @@ def compile_(
 
     check_replaceable(Path(out))
     settings = config.load(Path(config_path)) if config_path else config.Config()
-    chosen = {"ranges": ranges, "effort": effort}
+    chosen = {"ranges": ranges, "effort": effort, "bits": int(bits) if bits else None}
     given = {key: value for key, value in chosen.items() if value}
     settings = replace(settings, quantize={**settings.quantize, **given})
     with progress(f"compile {Path(model).name}") as report:

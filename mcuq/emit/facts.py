@@ -35,6 +35,7 @@ class PortFacts:
     scale: float | None
     offset: float | None
     values: tuple[tuple[float, float], ...]
+    range: tuple[int, int]
     declaration: str
 
 
@@ -101,6 +102,7 @@ class ModelFacts:
     arena_lower_bound: int
     flash_weights: int
     macs: int
+    wide: bool
 
     @property
     def prefix(self) -> str:
@@ -138,7 +140,10 @@ class _Writer:
         found = {n: f"arena + AT_{c.upper()}" for n, c in self.tensors.items()}
         ports = (*graph.inputs, *graph.outputs)
         for port, facts in zip(ports, (*self.inputs, *self.outputs), strict=True):
-            found[self.program.root(port.tensor)] = facts.c_name
+            # Kernels take int8_t or void: the bytes of wider data.
+            cast = "(const int8_t *)" if port in graph.inputs else "(int8_t *)"
+            wide = graph.tensors[port.tensor].kind == "s16"
+            found[self.program.root(port.tensor)] = f"{cast * wide}{facts.c_name}"
         return found
 
     def pointer(self, name: str, step: Step) -> str:
@@ -232,6 +237,7 @@ def model_facts(
         arena_lower_bound=plan.lower_bound,
         flash_weights=sum(step.flash for step in program.steps),
         macs=program.macs,
+        wide=any(v.kind == "s16" and v.data is None for v in program.qgraph.tensors.values()),
     )
 
 
@@ -290,6 +296,7 @@ def _port(port: Port, c_name: str, side: str, model_id: str, tensor: QTensor) ->
         scale=single[0] if single else None,
         offset=single[1] if single else None,
         values=values,
+        range=tensor.range,
         declaration=f"{'const ' if side == 'in' else ''}{ctype} {c_name}[{macro}_LEN]",
     )
 

@@ -82,7 +82,7 @@ def _layer(injected: Injected, name: str, exact: Array, integers: Array) -> Laye
         sqnr(exact, found),
         _cosine(exact, found),
         clipped,
-        (highest - lowest + 1) / 256,
+        (highest - lowest + 1) / (act.range[1] - act.range[0] + 1),
         injected.by_cause(node, name, clipped),
         lowest == highest == act.zero,
     )

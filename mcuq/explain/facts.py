@@ -15,7 +15,7 @@ class Layer:
     """One tensor and the layer that writes it, over the given rows.
 
     ``sqnr_db`` and ``cosine``: its integers against the float network, all errors so far in them.
-    ``clipped``: share of the float values outside its range. ``used``: share of the 256 integers
+    ``clipped``: share of the float values outside its range. ``used``: share of its integers
     between its lowest and its highest. ``noise``: by cause, noise power over signal power that it
     alone brings to the network's output. ``zero``: it is 0 for every row.
     """

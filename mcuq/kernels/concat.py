@@ -6,7 +6,7 @@ from math import prod
 
 from mcuq.ir import Node
 from mcuq.kernels.elementwise import instructions
-from mcuq.kernels.variant import Call, Cpu, Field, Variant
+from mcuq.kernels.variant import S8, S16, Call, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
 
@@ -14,7 +14,8 @@ def _chunks(node: Node, qgraph: QGraph) -> tuple[int, tuple[int, ...]]:
     """(rows, bytes that each input gives to a row of the output)."""
     axis = node.int("axis")
     shapes = [qgraph.tensor(name).shape for name in node.inputs]
-    return prod(shapes[0][:axis]), tuple(prod(shape[axis:]) for shape in shapes)
+    item = qgraph.tensor(node.output).item_bytes
+    return prod(shapes[0][:axis]), tuple(item * prod(shape[axis:]) for shape in shapes)
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
@@ -35,8 +36,8 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     """A memcpy per chunk."""
     rows, chunks = _chunks(node, qgraph)
-    size = qgraph.tensor(node.output).size
+    size = qgraph.tensor(node.output).bytes
     return instructions(cpu, size, 0.6, 0.9) + 30.0 * rows * len(chunks)
 
 
-VARIANTS = (Variant("concat", "mcuq_concat_s8", _lower, _cost),)
+VARIANTS = (Variant("concat", "mcuq_concat_s8", _lower, _cost, kinds=S8 | S16),)

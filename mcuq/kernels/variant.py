@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from mcuq.ir import Array, Node
 from mcuq.qir import QGraph
 
+S8 = frozenset({"s8"})
+S16 = frozenset({"s16"})
+
 
 @dataclass(frozen=True)
 class Cpu:
@@ -74,6 +77,7 @@ class Variant:
     of input ``index`` and overlap it, because the kernel walks forward and never reads again what
     it has overwritten; 0 means in place; None means never overlap.
     ``gap_exact``: the overlap is safe at exactly that distance only, not at more.
+    ``kinds``: the widths of data that it is for: s16 where a node reads or writes s16, else s8.
     ``cycles``: about how many an executed instruction takes on Cortex-M4, where memory has no wait
     states: loads of several registers, and branches, take more than one.
     """
@@ -87,3 +91,9 @@ class Variant:
     gap: Callable[[Node, QGraph, int], int | None] = lambda node, qgraph, index: None
     gap_exact: bool = False
     cycles: float = 1.8
+    kinds: frozenset[str] = S8
+
+    def suits(self, node: Node, qgraph: QGraph) -> bool:
+        """Whether it runs ``node``: the kind of its data, shapes and numbers."""
+        ends = {qgraph.tensor(name).kind for name in (node.inputs[0], node.output)}
+        return ("s16" if "s16" in ends else "s8") in self.kinds and self.accepts(node, qgraph)

@@ -18,6 +18,7 @@ from mcuq.ops import (
     max_pool2d,
     mul,
     pad,
+    requant,
     reshape,
     softmax,
     sub,
@@ -45,6 +46,7 @@ OPS: tuple[OpSpec, ...] = (
     reshape.OP,
     transpose.OP,
     lut.OP,
+    requant.OP,
     from_u8.OP,
 )
 

@@ -2,10 +2,11 @@
 
     y = clamp((a * mul_a + b * mul_b + bias) >> shift, out_min, out_max)
 
-``mul_a`` and ``mul_b`` are +-2**k and only align the fracs, so the sum is exact before its one
-rounding; ``bias`` holds the zeros and the rounding constant.
+Operands and output are all s8 or all s16. ``mul_a`` and ``mul_b`` are +-2**k and only align the
+fracs, so the sum is exact before its one rounding; ``bias`` holds the zeros and the rounding
+constant.
 
-C: mcuq_add_s8.c
+C: mcuq_add_s8.c, mcuq_add_s16.c
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from mcuq.ops.spec import IntForm, OpSpec, RunFloat, TorchTensor
 from mcuq.qir import QGraph, QTensor
 
 # The largest left shift of an operand, and the largest right shift of the sum: with them
-# |a * mul_a| + |b * mul_b| + |bias| <= 4 * 2**27 + 2**21 + 2**29 < 2**31.
+# |a * mul_a| + |b * mul_b| + |bias| <= 4 * 2**27 + 2**21 + 2**29 < 2**31,
+# and in s16, whose zeros are 0, 2 * 2**29 + 2**21 < 2**31.
 MAX_LEFT = 20
+MAX_LEFT_S16 = 14
 MAX_SHIFT = 22
 
 
@@ -43,6 +46,11 @@ def frac_range(frac_a: int, frac_b: int) -> tuple[int, int]:
     (-15, 25)
     """
     return max(frac_a, frac_b) - MAX_SHIFT, min(frac_a, frac_b) + MAX_LEFT
+
+
+def max_left(kind: str) -> int:
+    """The largest left shift of an operand of this kind."""
+    return MAX_LEFT_S16 if kind == "s16" else MAX_LEFT
 
 
 def to_int(
@@ -81,12 +89,15 @@ def _constant(node: Node, graph: Graph, acts: Mapping[str, QTensor]) -> dict[str
     index = operand.constant_index(node, graph)
     if index is None:
         return {}
-    frac_x = operand.frac_of(acts[node.inputs[1 - index]])
+    source = acts[node.inputs[1 - index]]
+    most = max_left(source.kind)
+    frac_x = operand.frac_of(source)
     frac_y = operand.frac_of(acts[node.output])
     # At frac_y + 16 a unit is far below the output's: finer would not change a single result.
-    low, high = max(frac_x, frac_y) - MAX_LEFT, min(frac_x + MAX_LEFT, frac_y + 16)
+    low, high = max(frac_x, frac_y) - most, min(frac_x + most, frac_y + 16)
     name = node.inputs[index]
-    return {name: operand.quantize_constant(f"{node.output}.constant", graph.data(name), low, high)}
+    data, kind = graph.data(name), source.kind
+    return {name: operand.quantize_constant(f"{node.output}.constant", data, low, high, kind)}
 
 
 def _aligned(
@@ -97,12 +108,13 @@ def _aligned(
     frac_a, frac_b, frac_y = (operand.frac_of(t) for t in tensors)
     shift = max(0, frac_a - frac_y, frac_b - frac_y)
     left_a, left_b = shift + frac_y - frac_a, shift + frac_y - frac_b
-    if shift > MAX_SHIFT or max(left_a, left_b) > MAX_LEFT:
+    if shift > MAX_SHIFT or max(left_a, left_b) > max_left(y.kind):
         raise ModelError(
             model,
             f"node '{name}': the values of its operands and output differ too much in size "
             f"(fracs {frac_a}, {frac_b} and {frac_y})",
-            f"Scale the smaller one up in the network: fracs may differ by {MAX_LEFT} at most",
+            "Scale the smaller one up in the network: fracs may differ by "
+            f"{max_left(y.kind)} at most",
         )
     mul_a, mul_b = 1 << left_a, sign * (1 << left_b)
     bias = half(shift) + (y.zero << shift) - a.zero * mul_a - b.zero * mul_b
@@ -110,11 +122,11 @@ def _aligned(
 
 
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
-    """(a, b) s8 -> s8; 32 bits suffice for every value (``frac_range``)."""
+    """(a, b) -> their kind; 32 bits suffice for every value (``frac_range``)."""
     a, b = (values.astype(np.int32) for values in inputs)
     acc = a * node.int("mul_a") + b * node.int("mul_b") + node.int("bias")
     acc >>= node.int("shift")
-    y: Array = np.clip(acc, node.int("out_min"), node.int("out_max")).astype(np.int8)
+    y: Array = np.clip(acc, node.int("out_min"), node.int("out_max")).astype(inputs[0].dtype)
     return y
 
 

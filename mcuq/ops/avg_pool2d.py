@@ -5,10 +5,10 @@ In integers, exact with one rounding:
     num = sum of (q - zero_x) over the taps inside,  den = count << right
     y = clamp(zero_y + floor((2 * num * 2**left + den) / (2 * den)), out_min, out_max)
 
-where left - right = frac_y - frac_x and one of both is 0; right is 9 at most, from where on the
-result is zero_y for every input. 2 * num * 2**left + den fits 32 bits.
+where left - right = frac_y - frac_x and one of both is 0; right is 9 at most (s16: 17),
+from where on the result is zero_y for every input. 2 * num * 2**left + den fits 32 bits.
 
-C: mcuq_avg_pool2d_s8.c
+C: mcuq_avg_pool2d_s8.c, mcuq_avg_pool2d_s16.c
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
 from mcuq.ops.windows import Window
 from mcuq.qir import QGraph, QTensor
 
-RIGHT_MAX = 9
+RIGHT_MAX = {"s8": 9, "s16": 17}
+_REACH = {"s8": 255, "s16": 32768}  # the largest |q - zero_x|
 AREA_MAX = 2**20
 
 
@@ -54,15 +55,16 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return clamp(y, node.attrs["clip"])
 
 
-def left_max(area: int) -> int:
+def left_max(area: int, kind: str = "s8") -> int:
     """How much finer (in bits) than its input the mean over ``area`` taps may be.
 
-    |num| <= 255 * area and den <= area * 2**left, so the numerator is below 2**31.
+    |num| <= 255 (s16: 32768) * area and den <= area, so the numerator is below 2**31. Negative
+    where not even the input's own scale fits.
 
-    >>> left_max(1), left_max(64), left_max(2**20)
-    (22, 16, 2)
+    >>> left_max(1), left_max(64), left_max(2**20), left_max(64, "s16")
+    (22, 16, 2, 8)
     """
-    return ((2**31 - 1) // (area * 511)).bit_length() - 1
+    return ((2**31 - 1) // (area * (2 * _REACH[kind] + 1))).bit_length() - 1
 
 
 def to_int(
@@ -71,19 +73,20 @@ def to_int(
     """The integer mean, from the scale of the input to that of the output."""
     x, y = acts[node.inputs[0]], acts[node.output]
     finer, area = frac_of(y) - frac_of(x), window(node).area()
-    if finer > left_max(area):
+    right = min(max(-finer, 0), RIGHT_MAX[x.kind])
+    if max(finer, 0) > left_max(area, x.kind) or area * (_REACH[x.kind] + 2**right) >= 2**30:
         raise ModelError(
             graph.name,
             f"node '{node.name}': its output is {finer} bits finer than its input, "
-            f"at most {left_max(area)} fit",
-            "Give its output a lower frac",
+            f"at most {left_max(area, x.kind)} fit a window of {area}",
+            "Give its output a frac nearer to that of its input",
         )
     low, high = out_range(node.attrs["clip"], y)
     attrs = {
         **{key: node.ints(key) for key in ("kernel", "strides", "pads")},
         "include_pad": bool(node.attrs["include_pad"]),
         "left": max(finer, 0),
-        "right": min(max(-finer, 0), RIGHT_MAX),
+        "right": right,
         "zero_x": x.zero,
         "zero_y": y.zero,
         "out_min": low,
@@ -100,7 +103,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     den = _counts(node, x.shape)[None, :, :, None] << node.int("right")
     mean = (2 * num * 2 ** node.int("left") + den) // (2 * den)
     mean += node.int("zero_y")
-    y: Array = np.clip(mean, node.int("out_min"), node.int("out_max")).astype(np.int8)
+    y: Array = np.clip(mean, node.int("out_min"), node.int("out_max")).astype(x.dtype)
     return y
 
 

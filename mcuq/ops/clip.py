@@ -1,16 +1,19 @@
-"""clip: y = min(max(x, low), high); relu is (0, inf), relu6 (0, 6). In integers a table."""
+"""clip: y = min(max(x, low), high); relu is (0, inf), relu6 (0, 6).
+
+In integers a table, in s16 a requant.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mcuq.fixed import quantize
-from mcuq.ir import Node, Shape
-from mcuq.ops import lut
-from mcuq.ops.spec import OpSpec, TorchTensor
+from mcuq.ir import Graph, Node, Shape
+from mcuq.ops import lut, requant
+from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
 from mcuq.qir import QTensor
 
 
@@ -38,8 +41,19 @@ def out_range(clip: Any, output: QTensor) -> tuple[int, int]:
     """
     if not isinstance(output.frac, int):
         raise TypeError(f"{output.name} is an activation: one frac")
-    low, high = quantize(np.array(clip, np.float64), output.frac, output.zero).tolist()
+    low, high = quantize(np.array(clip, np.float64), output.frac, output.zero, output.kind).tolist()
     return low, high
 
 
-OP = OpSpec("clip", ("Relu", "Clip"), infer, run_float, to_int=lut.from_function(run_float))
+def to_int(
+    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+) -> IntForm:
+    """A table; where an s16 comes in or goes out, a requant with the limits as its range."""
+    x, y = acts[node.inputs[0]], acts[node.output]
+    if "s16" not in (x.kind, y.kind):
+        return _table(node, graph, acts, weights)
+    return requant.form(node.name, x, y, out_range((node.float("low"), node.float("high")), y))
+
+
+_table = lut.from_function(run_float)
+OP = OpSpec("clip", ("Relu", "Clip"), infer, run_float, to_int)

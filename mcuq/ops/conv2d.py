@@ -5,7 +5,9 @@
 where b holds the rounding constant and all zeros (``weights.py``), and taps outside the image read
 ``pad_value``. Weights are (out_c, kh, kw, in_c / groups).
 
-C: mcuq_conv2d_s8.c
+Input and output are both s8 or both s16.
+
+C: mcuq_conv2d_s8.c, mcuq_conv2d_s16.c
 """
 
 from __future__ import annotations
@@ -57,14 +59,14 @@ def to_int(
 
 
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
-    """(x, w, b) -> s8, a few images at a time: the taps side by side, then one product."""
+    """(x, w, b) -> as x, a few images at a time: the taps side by side, then one product."""
     x, weights, bias = inputs
     win, groups = window(node, weights.shape), node.int("groups")
     rows = weights.reshape(groups, weights.shape[0] // groups, -1)
-    exact = exact_type(rows.reshape(weights.shape[0], -1))
+    exact = exact_type(rows.reshape(weights.shape[0], -1), x.dtype)
     columns = [group.T.astype(exact) for group in rows]
     height, width = win.out_size(x.shape[1], x.shape[2])
-    y = np.empty((len(x), height, width, weights.shape[0]), np.int8)
+    y = np.empty((len(x), height, width, weights.shape[0]), x.dtype)
     size = rows_per_chunk(height * width * win.area() * x.shape[3])
     for first in range(0, len(x), size):
         chunk = slice(first, first + size)
@@ -72,7 +74,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
         parts = np.split(image, groups, axis=3)
         sums = [_product(p, win, c) for p, c in zip(parts, columns, strict=True)]
         acc = sums[0] if groups == 1 else np.concatenate(sums, axis=3)
-        y[chunk] = requantize(acc, bias, node)
+        y[chunk] = requantize(acc, bias, node, x.dtype)
     return y
 
 

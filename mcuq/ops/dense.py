@@ -2,7 +2,9 @@
 
     y = clamp((b[o] + sum w[o] * x) >> shift[o], out_min, out_max)
 
-C: mcuq_dense_s8.c
+Input and output are both s8 or both s16.
+
+C: mcuq_dense_s8.c, mcuq_dense_s16.c
 """
 
 from __future__ import annotations
@@ -40,11 +42,11 @@ def to_int(
 
 
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
-    """(x, w, b) -> s8."""
+    """(x, w, b) -> the kind of x."""
     x, weights, bias = inputs
-    exact = exact_type(weights)
+    exact = exact_type(weights, x.dtype)
     acc = (x.astype(exact) @ weights.T.astype(exact)).astype(np.int32)
-    return requantize(acc, bias, node)
+    return requantize(acc, bias, node, x.dtype)
 
 
 def macs(node: Node, shapes: Sequence[Shape], output: Shape) -> int:

@@ -6,7 +6,7 @@ In integers as conv2d:
 
 Weights are (kh, kw, out_c), multiplier = out_c / in_c.
 
-C: mcuq_depthwise_conv2d_s8.c
+C: mcuq_depthwise_conv2d_s8.c, mcuq_depthwise_conv2d_s16.c
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ def to_int(
 
 
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
-    """(x, w, b) -> s8, a few images at a time, tap by tap in int32."""
+    """(x, w, b) -> the kind of x, a few images at a time, tap by tap in int32."""
     x, weights, bias = inputs
     win, multiplier = window(node, weights.shape), weights.shape[2] // x.shape[3]
     taps = weights.astype(np.int32)
-    y = np.empty((len(x), *win.out_size(x.shape[1], x.shape[2]), weights.shape[2]), np.int8)
+    y = np.empty((len(x), *win.out_size(x.shape[1], x.shape[2]), weights.shape[2]), x.dtype)
     size = rows_per_chunk(4 * x.shape[1] * x.shape[2] * weights.shape[2])
     for first in range(0, len(x), size):
         chunk = slice(first, first + size)
@@ -72,7 +72,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
         product = np.empty_like(acc)
         for ky, kx, view in windows.taps(image, win):
             acc += np.multiply(view, taps[ky, kx], out=product)
-        y[chunk] = requantize(acc, bias, node)
+        y[chunk] = requantize(acc, bias, node, x.dtype)
     return y
 
 

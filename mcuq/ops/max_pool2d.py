@@ -1,6 +1,6 @@
 """max_pool2d: the largest value in each window; padding never wins. In integers the same.
 
-C: mcuq_max_pool2d_s8.c
+C: mcuq_max_pool2d_s8.c, mcuq_max_pool2d_s16.c
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ def to_int(
 
 
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
-    """The largest value of each window; -128 in the padding never exceeds one inside."""
-    win = window(node)
-    views = (view for _, _, view in windows.taps(windows.padded(inputs[0], win, -128), win))
+    """The largest value of each window; the lowest value in the padding exceeds none inside."""
+    x, win = inputs[0], window(node)
+    lowest = int(np.iinfo(x.dtype).min)
+    views = (view for _, _, view in windows.taps(windows.padded(x, win, lowest), win))
     y = next(views).copy()
     for view in views:
         np.maximum(y, view, out=y)

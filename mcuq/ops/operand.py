@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mcuq.errors import ModelError
-from mcuq.fixed import FloatArray, quantize, round_half_up
+from mcuq.fixed import RANGES, FloatArray, quantize, round_half_up
 from mcuq.ir import Graph, Node
 from mcuq.ops import lut
 from mcuq.ops.spec import IntForm, RunFloat
@@ -26,31 +26,34 @@ def constant_index(node: Node, graph: Graph) -> int | None:
     return next((i for i, name in enumerate(node.inputs) if graph.is_constant(name)), None)
 
 
-def quantize_constant(name: str, real: FloatArray, low: int, high: int) -> QTensor:
-    """``real`` as s8 with the finest frac in [low, high] that saturates nothing (else ``low``).
+def quantize_constant(
+    name: str, real: FloatArray, low: int, high: int, kind: str = "s8"
+) -> QTensor:
+    """``real`` in integers with the finest frac in [low, high] that saturates none (else ``low``).
 
-    Values that are never negative use zero -128, and so 8 bits instead of 7.
+    In s8, values that are never negative use zero -128, and so 8 bits instead of 7.
 
     >>> c = quantize_constant("c", np.array([0.5, 3.0]), -8, 24)
     >>> c.frac, c.zero, c.data.tolist()
     (6, -128, [-96, 64])
     """
-    zero = -128 if float(real.min(initial=0.0)) >= 0.0 else 0
-    frac = next((f for f in range(high, low, -1) if _fits(real, f, zero)), low)
-    return QTensor(name, real.shape, "s8", frac, zero, quantize(real, frac, zero))
+    zero = -128 if kind == "s8" and float(real.min(initial=0.0)) >= 0.0 else 0
+    frac = next((f for f in range(high, low, -1) if _fits(real, f, zero, kind)), low)
+    return QTensor(name, real.shape, kind, frac, zero, quantize(real, frac, zero, kind))
 
 
-def _fits(real: FloatArray, frac: int, zero: int) -> bool:
+def _fits(real: FloatArray, frac: int, zero: int, kind: str) -> bool:
     values = round_half_up(real.astype(np.float64) * 2.0**frac) + zero
-    return bool(values.min(initial=0) >= -128 and values.max(initial=0) <= 127)
+    low, high = RANGES[kind]
+    return bool(values.min(initial=0) >= low and values.max(initial=0) <= high)
 
 
 def scalar_form(
     node: Node, graph: Graph, acts: Mapping[str, QTensor], run_float: RunFloat
 ) -> IntForm | None:
-    """A table, if one operand is a scalar constant: then the node is a function of one value."""
+    """A table, if one operand is a scalar constant: then it is a function of one s8 value."""
     index = constant_index(node, graph)
-    if index is None or graph.data(node.inputs[index]).size != 1:
+    if acts[node.output].kind != "s8" or index is None or graph.data(node.inputs[index]).size != 1:
         return None
     scalar = float(graph.data(node.inputs[index]).reshape(()))
 

@@ -43,14 +43,14 @@ def to_int(
     if not isinstance(source.frac, int):
         raise TypeError(f"{source.name} is an activation: one frac")
     real = np.array(node.attrs["value"], np.float64)
-    values = quantize(real, source.frac, source.zero).tolist()
+    values = quantize(real, source.frac, source.zero, source.kind).tolist()
     return IntForm(replace(node, attrs={"pads": pairs(node), "value": tuple(values)}))
 
 
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     """``x`` in the middle of ``value``."""
     shape = infer(node, [inputs[0].shape])
-    padded = np.broadcast_to(np.array(node.ints("value"), np.int8), shape).copy()
+    padded = np.broadcast_to(np.array(node.ints("value"), inputs[0].dtype), shape).copy()
     padded[_middle(node, inputs[0].shape)] = inputs[0]
     return padded
 

@@ -1,6 +1,6 @@
 """transpose: axes in the order ``perm``; the batch stays first.
 
-C: mcuq_transpose_s8.c
+C: mcuq_transpose_s8.c, mcuq_transpose_s16.c
 """
 
 from __future__ import annotations

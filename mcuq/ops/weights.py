@@ -6,7 +6,8 @@ Per output channel, with ``shift = frac_w + frac_x - frac_y`` in 0..31:
 
 so that ``(b + sum w * q) >> shift`` is the output, rounded half up, with its zero added. The sum
 runs over all taps, also those outside the image: padding reads the integer of the padding value.
-No accumulator can overflow: ``|b| + 128 * sum |w| < 2**31`` holds for every channel.
+No accumulator can overflow: ``|b| + 128 * sum |w| < 2**31`` holds for every channel, with 32768 in
+place of 128 where input and output are s16.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcuq.errors import ModelError
-from mcuq.fixed import FloatArray, IntArray, quantize, round_half_up
+from mcuq.fixed import RANGES, FloatArray, IntArray, quantize, round_half_up
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops.clip import out_range
 from mcuq.ops.operand import frac_of
@@ -31,13 +32,17 @@ ACC_MAX = 2**31 - 1
 
 @dataclass(frozen=True)
 class _Scales:
-    """The fracs and zeros around one node; ``axis`` is the weights' output channel."""
+    """The fracs and zeros around one node; ``axis`` is the weights' output channel.
+
+    ``peak``: the largest magnitude of an input.
+    """
 
     frac_x: int
     zero_x: int
     frac_y: int
     zero_y: int
     axis: int
+    peak: int
 
 
 def weight_fracs(w: FloatArray, axis: int) -> tuple[int, ...]:
@@ -70,14 +75,15 @@ def along(values: Array, axis: int, rank: int) -> Array:
     return values.reshape([-1 if i == axis else 1 for i in range(rank)])
 
 
-def uniform_pad_value(node: Node, frac: int, zero: int) -> int | None:
+def uniform_pad_value(node: Node, frac: int, zero: int, kind: str = "s8") -> int | None:
     """The one integer that all padding reads, or None if it differs per channel.
 
-    ``frac`` and ``zero`` are those of the node's input. Without pads it is ``zero``.
+    ``frac``, ``zero`` and ``kind`` are those of the node's input. Without pads it is ``zero``.
     """
     if not any(node.ints("pads")):
         return zero
-    found = set(quantize(np.array(node.attrs["pad_value"], np.float64), frac, zero).tolist())
+    reals = np.array(node.attrs["pad_value"], np.float64)
+    found = set(quantize(reals, frac, zero, kind).tolist())
     return int(found.pop()) if len(found) == 1 else None
 
 
@@ -90,7 +96,7 @@ def convolution_form(
 ) -> IntForm:
     """The integer form of a convolution whose weights have the output channel at ``axis``."""
     x = acts[node.inputs[0]]
-    pad_value = uniform_pad_value(node, frac_of(x), x.zero)
+    pad_value = uniform_pad_value(node, frac_of(x), x.zero, x.kind)
     if pad_value is None:
         raise ValueError(f"{node.name}: padding differs per channel, it needs a pad node before it")
     keys = ("strides", "dilations", "pads", "groups")
@@ -109,7 +115,7 @@ def weighted_form(
 ) -> IntForm:
     """The integer node with ``attrs`` and its shift and range, and the constants it reads."""
     x, y = acts[node.inputs[0]], acts[node.output]
-    scales = _Scales(frac_of(x), x.zero, frac_of(y), y.zero, axis)
+    scales = _Scales(frac_of(x), x.zero, frac_of(y), y.zero, axis, -RANGES[x.kind][0])
     real, wanted = _chosen(graph.data(node.inputs[1]), weights.get(node.inputs[1]), axis)
     try:
         fracs, data, bias = _fitted(real, wanted, graph.data(node.inputs[2]), scales)
@@ -150,10 +156,10 @@ def _fitted(
     while True:
         data = quantize_weights(real, s.axis, fracs.tolist())
         b = _biases(data, bias, fracs, s)
-        reach = 128 * _channel_sums(np.abs(data.astype(np.int64)), s.axis)
+        reach = s.peak * _channel_sums(np.abs(data.astype(np.int64)), s.axis)
         lower = (np.abs(b) + reach > ACC_MAX) & (fracs > lowest)
         if not lower.any():
-            return fracs.tolist(), data, _saturated(b, reach)
+            return fracs.tolist(), data, _saturated(b, reach, 2 * s.peak)
         fracs = fracs - lower
 
 
@@ -181,10 +187,10 @@ def _channel_sums(values: IntArray, axis: int) -> IntArray:
     return sums
 
 
-def _saturated(b: IntArray, reach: IntArray) -> IntArray:
+def _saturated(b: IntArray, reach: IntArray, span: int) -> IntArray:
     """``b`` as s32. One that does not fit at shift 0 outweighs all inputs: it may be cut."""
     room = ACC_MAX - reach
     cut = np.abs(b) > room
-    if np.any(cut & (room < reach + 256)):
+    if np.any(cut & (room < reach + span)):
         raise OverflowError("its sums do not fit 32 bits")
     return np.clip(b, -room, room).astype(np.int32)

@@ -15,7 +15,7 @@ from mcuq.data import check_calibration
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Array, Graph
 from mcuq.qir import QGraph
-from mcuq.quantize import choice, scales
+from mcuq.quantize import choice, scales, wide
 from mcuq.quantize.assemble import assemble
 from mcuq.quantize.given import Given, complete, outcome
 from mcuq.quantize.state import EFFORTS, OPTIONAL, RANGES, Options, Progress, State, Step, StepNote
@@ -158,6 +158,7 @@ def _check(graph: Graph, calibration: Mapping[str, Array], options: Options) -> 
     for name in options.skip:
         if name not in OPTIONAL:
             raise McuqError("skip", f"'{name}' is not one of {', '.join(OPTIONAL)}")
+    wide.check(graph, options.bits)
     for name in options.fracs:
         if name not in graph.tensors or graph.is_constant(name):
             raise McuqError(graph.name, f"no activation '{name}' to set a frac for")

@@ -25,7 +25,7 @@ from mcuq.quantize.structure import WEIGHT_AXIS
 def affine_inputs(state: State) -> State:
     """Every input that only weighted layers read gets the scale and offset that fill 8 bits."""
     for port in state.graph.inputs:
-        if _foldable(state.graph, port):
+        if state.acts[port.tensor].kind == "s8" and _foldable(state.graph, port):
             state = _with_affine(state, port)
     return choose_weights(state.with_(acts=limit_fracs(state.graph, state.acts)))
 

@@ -12,12 +12,14 @@ from mcuq.ops import spec
 from mcuq.qir import QGraph, QTensor
 from mcuq.quantize.limits import frac_of
 from mcuq.quantize.state import State
+from mcuq.quantize.wide import with_conversions
 
 
 def assemble(state: State) -> QGraph:
     """The integer network of a finished state."""
     graph, acts = _with_explicit_pads(_with_biases(state), dict(state.acts))
     graph, acts, first = _with_byte_inputs(graph, acts)
+    graph, acts = with_conversions(graph, acts)
     nodes: list[Node] = list(first)
     tensors: dict[str, QTensor] = dict(acts)
     for node in graph.nodes:
@@ -89,7 +91,7 @@ def _uneven(node: Node, acts: Mapping[str, QTensor]) -> bool:
     if len(values) == 1 or not any(node.ints("pads")):
         return False
     act = acts[node.inputs[0]]
-    integers = to_integers(values, frac_of(act), act.zero)
+    integers = to_integers(values, frac_of(act), act.zero, act.kind)
     return len(set(integers.tolist())) > 1
 
 

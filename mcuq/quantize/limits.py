@@ -12,6 +12,7 @@ from mcuq.ops import add, mul
 from mcuq.ops.avg_pool2d import left_max
 from mcuq.ops.weights import weight_fracs
 from mcuq.qir import QTensor
+from mcuq.quantize import wide
 from mcuq.quantize.structure import WEIGHT_AXIS, group_of
 
 
@@ -45,15 +46,24 @@ def weight_floor(graph: Graph, node: Node) -> int:
 
 def _ceilings(graph: Graph, node: Node, acts: Mapping[str, QTensor]) -> Iterator[tuple[str, int]]:
     """Tensors at ``node`` and the finest frac each may have, given those of the others."""
-    fracs = {n: frac_of(acts[n]) for n in (*node.inputs, node.output) if n in acts}
+    kind = wide.node_kind(node, acts)
+    fracs = {n: wide.frac_at(node, n, acts) for n in (*node.inputs, node.output) if n in acts}
+    for name, ceiling in _joined(graph, node, fracs, kind):
+        yield name, ceiling - (fracs[name] - frac_of(acts[name]))
+
+
+def _joined(
+    graph: Graph, node: Node, fracs: Mapping[str, int], kind: str
+) -> Iterator[tuple[str, int]]:
+    """As ``_ceilings``, in the fracs that ``node`` sees at its width ``kind``."""
     if node.op in WEIGHT_AXIS:
         yield node.output, weight_floor(graph, node) + fracs[node.inputs[0]]
     elif node.op == "avg_pool2d":
         area = int(np.prod(node.ints("kernel")))
-        yield node.output, fracs[node.inputs[0]] + left_max(area)
+        yield node.output, fracs[node.inputs[0]] + left_max(area, kind)
     elif node.op in ("add", "sub"):
         for name in fracs:
-            yield name, min(fracs.values()) + add.MAX_LEFT
+            yield name, min(fracs.values()) + add.max_left(kind)
     elif node.op == "mul" and len(fracs) == 3:
         a, b = fracs[node.inputs[0]], fracs[node.inputs[1]]
         yield node.output, a + b

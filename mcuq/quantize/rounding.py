@@ -15,6 +15,7 @@ import numpy as np
 
 from mcuq.ir import Array, Node
 from mcuq.qir import QTensor
+from mcuq.quantize import wide
 from mcuq.quantize.bias import corrected_bias
 from mcuq.quantize.guard import fit_rows
 from mcuq.quantize.layers import (
@@ -26,7 +27,6 @@ from mcuq.quantize.layers import (
     own_layers,
     to_rows,
 )
-from mcuq.quantize.limits import frac_of
 from mcuq.quantize.scales import weight_fracs
 from mcuq.quantize.simulate import Simulation, dequantized
 from mcuq.quantize.state import State
@@ -35,6 +35,9 @@ from mcuq.reference import run_float
 
 DAMPING = 1.0
 """Added to the covariance, as a share of its mean diagonal: keeps the solution near the weights."""
+
+DAMPING_S16 = 0.05
+"""The same where inputs are s16: these carry hardly any noise."""
 
 
 def round_layers(state: State) -> State:
@@ -62,10 +65,11 @@ def _round_layer(state: State, node: Node, known: Moments) -> tuple[QTensor, Arr
     """The integer weights of ``node``, and the bias that keeps the means."""
     graph, (_, w, b) = state.graph, node.inputs
     real = to_rows(node, graph, graph.data(w).astype(np.float64))
-    hessian = _damped(known.covariance)
+    is_wide = state.acts[node.inputs[0]].kind == "s16"
+    hessian = _damped(known.covariance, DAMPING_S16 if is_wide else DAMPING)
     target = real + real @ _drift(known.cross, hessian)
     first = np.array(weight_fracs(from_rows(node, graph, target), WEIGHT_AXIS[node.op], 0))
-    low = frac_of(state.acts[node.output]) - frac_of(state.acts[node.inputs[0]])
+    low = wide.lowest_weight_frac(node, state.acts)
     options = [np.clip(first + bits, low, low + 31).reshape(real.shape[:2]) for bits in (0, 1)]
     integers, fracs = _least_error(target, hessian, options)
     means = np.einsum("gok,gk->go", real, known.mean_exact)
@@ -128,9 +132,9 @@ def _update_rows(hessian: Array) -> Array:
     return np.asarray(torch.linalg.cholesky(inverse).mT.numpy())
 
 
-def _damped(covariance: Array) -> Array:
+def _damped(covariance: Array, share: float) -> Array:
     depth = covariance.shape[1]
     level = np.einsum("gkk->gk", covariance).mean(axis=1)
-    level = np.maximum(level, 1e-12) * DAMPING
+    level = np.maximum(level, 1e-12) * share
     damped: Array = covariance + level[:, None, None] * np.eye(depth)
     return damped

@@ -12,8 +12,8 @@ from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Tensor, unique_name
 from mcuq.ops.weights import quantize_weights
 from mcuq.qir import QTensor
-from mcuq.quantize import given
-from mcuq.quantize.limits import frac_of, limit_fracs
+from mcuq.quantize import given, wide
+from mcuq.quantize.limits import limit_fracs
 from mcuq.quantize.simulate import fake_quantize_array
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import (
@@ -111,7 +111,8 @@ def choose_scales(state: State) -> State:
             wanted[group] = range(first, min(first + _CLIPPED_BITS, FRAC_MAX) + 1)
         for name in group:
             acts[name] = QTensor(name, graph.shape(name), kind, frac, zero)
-    return state.with_(acts=limit_fracs(graph, _least_error(state, acts, wanted)))
+    acts = wide.widened(state, _least_error(state, acts, wanted))
+    return state.with_(acts=limit_fracs(graph, acts))
 
 
 def minmax_frac(low: float, high: float, zero: int) -> int:
@@ -138,7 +139,7 @@ def choose_weights(state: State) -> State:
         name = node.inputs[1]
         axis = WEIGHT_AXIS[node.op]
         fracs = kept.get(name) or weight_fracs(state.graph.data(name), axis, clipped_bits)
-        floor = frac_of(state.acts[node.output]) - frac_of(state.acts[node.inputs[0]])
+        floor = wide.lowest_weight_frac(node, state.acts)
         fracs = tuple(max(floor, min(frac, floor + 31)) for frac in fracs)
         found[name] = round_weights(name, state.graph.data(name), axis, fracs)
     return state.with_weights(found)

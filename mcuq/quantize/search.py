@@ -56,7 +56,8 @@ def _movable(state: State, group: tuple[str, ...]) -> bool:
     dictated = {n.output for n in graph.nodes if n.op in ("softmax", "argmax")}
     dictated |= {port.tensor for port in graph.inputs if port.kind == "u8" or port.scale}
     dictated |= given.kept_activations(graph).keys() | state.options.fracs.keys()
-    return not dictated.intersection(group)
+    narrow = all(state.acts[name].kind == "s8" for name in group)  # 16 bits need no search
+    return narrow and not dictated.intersection(group)
 
 
 def _moves(

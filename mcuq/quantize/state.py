@@ -25,6 +25,7 @@ class Options:
 
     ``ranges``: how the first frac of a tensor is found: minmax, or mse (least squared error).
     ``fracs``: the frac of activations, by tensor name, set by the user.
+    ``bits``: 8 or 16 bits of activations, by tensor name or for all others by ``"*"``.
     ``skip``: names of ``STEPS`` to leave out, of those that may be (``OPTIONAL``).
     ``rows``: at most so many calibration rows are used, evenly spaced.
     ``report(text, fraction)``: progress.
@@ -33,6 +34,7 @@ class Options:
     effort: str = "normal"
     ranges: str = "mse"
     fracs: Mapping[str, int] = field(default_factory=dict)
+    bits: Mapping[str, int] = field(default_factory=dict)
     skip: tuple[str, ...] = ()
     rows: int = 512
     seed: int = 0

@@ -80,11 +80,14 @@ def weighted(graph: Graph) -> tuple[Node, ...]:
 
 
 def logits_of(network: Graph | QGraph, name: str) -> str:
-    """Where the error of output ``name`` is measured: what a final softmax or argmax reads."""
+    """Where the error of output ``name`` is measured: what a final softmax or argmax reads.
+
+    If that was narrowed to 8 bits for it, the wide tensor.
+    """
     producers = {node.output: node for node in network.nodes}
     node, found = producers.get(name), name
-    while node is not None and node.op in ("softmax", "argmax", "reshape", "transpose"):
-        if node.op in ("softmax", "argmax"):
+    while node is not None and node.op in ("softmax", "argmax", "reshape", "transpose", "requant"):
+        if node.op in ("softmax", "argmax") or (node.op == "requant" and found != name):
             found = node.inputs[0]
         node = producers.get(node.inputs[0])
     return found

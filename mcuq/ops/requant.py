@@ -1,0 +1,81 @@
+"""requant: the same value in another number format, between s8 and s16 or within s16:
+
+    y = clamp((x * mul + bias) >> shift, out_min, out_max)
+
+rounded half up. One of ``mul`` = 2**k and ``shift`` only moves the scale; ``bias`` holds both zeros
+and the rounding constant. From s8 to s8 a table does the same (``lut``).
+
+C: mcuq_requant_s8_s16.c, mcuq_requant_s16_s8.c, mcuq_requant_s16.c
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mcuq.fixed import DTYPES, half
+from mcuq.ir import Array, Graph, Node, Shape
+from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.qir import QGraph, QTensor
+
+# From these on the result no longer changes: 1 << 15 saturates, and 2**16 >> 17 rounds to 0.
+# |x * mul + bias| <= 2**30 + 2**23 + 2**24 < 2**31.
+MAX_LEFT = 15
+MAX_SHIFT = 17
+
+
+def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
+    """The input's shape."""
+    return shapes[0]
+
+
+def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
+    """``x``."""
+    return inputs[0]
+
+
+def form(
+    name: str, source: QTensor, output: QTensor, limits: tuple[int, int] | None = None
+) -> IntForm:
+    """The node that brings ``source`` to the format of ``output``, within ``limits``.
+
+    >>> x, y = QTensor("x", (1, 2), "s16", 12), QTensor("y", (1, 2), "s8", 4)
+    >>> dict(form("narrow", x, y).node.attrs)
+    {'mul': 1, 'bias': 128, 'shift': 8, 'out_min': -128, 'out_max': 127}
+    """
+    if not isinstance(source.frac, int) or not isinstance(output.frac, int):
+        raise TypeError(f"{name} joins activations: one frac each")
+    finer = output.frac - source.frac
+    shift = min(max(-finer, 0), MAX_SHIFT)
+    mul = 1 << min(max(finer, 0), MAX_LEFT)
+    low, high = limits or output.range
+    attrs = {
+        "mul": mul,
+        "bias": half(shift) + (output.zero << shift) - source.zero * mul,
+        "shift": shift,
+        "out_min": low,
+        "out_max": high,
+    }
+    return IntForm(Node("requant", name, (source.name,), (output.name,), attrs))
+
+
+def to_int(
+    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+) -> IntForm:
+    """The integer node."""
+    return form(node.name, acts[node.inputs[0]], acts[node.output])
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """(x) -> the kind of the output."""
+    acc = inputs[0].astype(np.int32) * node.int("mul") + node.int("bias")
+    acc >>= node.int("shift")
+    kind = qgraph.tensor(node.output).kind
+    y: Array = np.clip(acc, node.int("out_min"), node.int("out_max")).astype(DTYPES[kind])
+    return y
+
+
+OP = OpSpec(
+    "requant", (), infer, run_float, to_int, run_int, note="between 8 and 16 bits; made by mcuq"
+)

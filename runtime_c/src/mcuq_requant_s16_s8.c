@@ -1,0 +1,13 @@
+#include "mcuq_int16.h"
+
+void mcuq_requant_s16_s8(const mcuq_requant_params *p, const void *in, void *out)
+{
+    const int32_t mul = p->mul, bias = p->bias, low = p->out_min, high = p->out_max;
+    const int shift = p->shift;
+    const int16_t *from = in;
+    int8_t *to = out;
+
+    for (int32_t left = p->count; left > 0; left--) {
+        *to++ = mcuq_requant(*from++ * mul + bias, shift, low, high);
+    }
+}
