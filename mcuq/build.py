@@ -279,7 +279,7 @@ def _link(
 
 def _fit_error(error: toolchain.CallFailed, entry: Entry, machine: Board) -> ToolError | FitError:
     """The linker's failure as a FitError if memory ran out, else the failure itself."""
-    remedy = "Prune the network, choose a larger board or reduce its 'stack'"
+    remedy = "Choose a smaller network or a larger board, or reduce its 'stack'"
     overflow = re.search(r"region `(\w+)' overflowed by (\d+) byte", error.output)
     if overflow:
         region, excess = overflow[1].lower(), int(overflow[2])

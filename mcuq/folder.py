@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,27 +11,54 @@ from pathlib import Path
 from mcuq.errors import McuqError
 
 MARK = "mcuq_model.npz"
+# Lists what mcuq wrote, one path a line: whatever else lies in the folder is the user's.
+MANIFEST = ".mcuq-files"
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> Path:
     """Write ``files`` to a temporary folder beside ``folder``, then put it in its place.
 
-    An existing folder is replaced only if mcuq wrote it (it holds ``MARK``) or it is empty.
+    An existing folder is replaced only if mcuq wrote it (it holds ``MARK``) or it is empty; files
+    that the user put there are kept.
     """
     check_replaceable(folder)
     target = folder.resolve()
+    own = _users_files(target)
+    clash = sorted(set(own) & set(files))
+    if clash:
+        reason = f"holds a file '{clash[0]}' of yours, where mcuq would write one"
+        raise McuqError(str(folder), reason, "Move it away, or choose another folder with -o")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".mcuq-", dir=target.parent) as work:
             fresh = Path(work) / "new"
-            for name, content in files.items():
+            listing = "".join(f"{name}\n" for name in sorted(files)).encode()
+            for name, content in {**files, MANIFEST: listing}.items():
                 path = fresh / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
+            for name in own:
+                (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(target / name, fresh / name)
             _replace(target, fresh, Path(work) / "old")
     except OSError as error:
         raise McuqError(str(folder), f"cannot be written ({error.strerror})") from error
     return folder
+
+
+def written_files(folder: Path) -> list[str]:
+    """The paths, below ``folder``, of the files that ``write_folder`` wrote there."""
+    manifest = folder / MANIFEST
+    return manifest.read_text(encoding="utf-8").splitlines() if manifest.is_file() else []
+
+
+def _users_files(folder: Path) -> list[str]:
+    """The files below ``folder`` that mcuq did not write, or only for a board (self-tests)."""
+    ours = {*written_files(folder), MANIFEST}
+    if len(ours) == 1:
+        return []
+    found = (p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file())
+    return [name for name in found if name not in ours and not name.startswith("selftest/")]
 
 
 def _replace(target: Path, fresh: Path, aside: Path) -> None:

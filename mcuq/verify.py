@@ -20,7 +20,7 @@ from mcuq.ir import Array
 from mcuq.progress import Progress, silent
 from mcuq.reference import run_int
 
-# One machine for every kind of core that mcuq generates code for.
+# One machine for every instruction set and family of kernels.
 CORES = (
     "mps2_an385_m0",
     "mps2_an385",

@@ -170,6 +170,19 @@ def test_a_compiled_folder_is_replaced(tmp_path: Path, data: Path) -> None:
     assert not (tmp_path / "out" / "first.c").exists()
 
 
+def test_the_users_files_in_a_compiled_folder_survive(tmp_path: Path, data: Path) -> None:
+    path = network(tmp_path / "net.onnx")
+    assert compile_it(tmp_path, path, data, "--name", "first").returncode == 0
+    (tmp_path / "out" / "notes").mkdir()
+    (tmp_path / "out" / "notes" / "todo.txt").write_text("mine")
+    (tmp_path / "out" / "second.c").write_text("mine, too")
+    refused(compile_it(tmp_path, path, data, "--name", "second"), "second.c", "yours")
+    assert compile_it(tmp_path, path, data, "--name", "third").returncode == 0
+    assert (tmp_path / "out" / "notes" / "todo.txt").read_text() == "mine"
+    assert (tmp_path / "out" / "second.c").read_text() == "mine, too"
+    assert not (tmp_path / "out" / "first.c").exists()
+
+
 @pytest.mark.parametrize("name", ["int", "9x", "a-b", "A"])
 def test_bad_name(tmp_path: Path, data: Path, name: str) -> None:
     refused(compile_it(tmp_path, network(tmp_path / "n.onnx"), data, "--name", name), "--name")
