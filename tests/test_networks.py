@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import functools
+import json
+from dataclasses import replace
 
 import pytest
 
+from benchmarks import instructions
 from benchmarks.networks import NETWORKS
 from mcuq import boards, verify
+from mcuq.benchmark import bench
 from mcuq.compiler import Compiled, compile_model, generate
 from mcuq.config import Config
 from mcuq.errors import FitError
 
 pytestmark = pytest.mark.emulated
+
+M4 = boards.load("mps2_an386")
 
 
 @functools.cache
@@ -24,6 +30,13 @@ def quantized(name: str) -> Compiled:
     config = Config(quantize={"effort": "fast"})
     example = torch.from_numpy(inputs[:1])
     return compile_model(network.module(), example, inputs, name=name, config=config)
+
+
+def recorded(name: str, board: str) -> int:
+    """The instructions in ``benchmarks/instructions.json`` (make bench)."""
+    column = next(c for c, chosen in instructions.CORES.items() if chosen == (board, "balanced"))
+    count: int = json.loads(instructions.RECORD.read_text())[name][column]["instructions"]
+    return count
 
 
 @pytest.mark.parametrize("board", verify.CORES)
@@ -38,6 +51,8 @@ def test_every_tensor_is_exact(name: str, board: str) -> None:
     assert emulated.stack_bound is not None
     assert 0 < emulated.stack <= emulated.stack_bound
     assert emulated.ram == compiled.plan.size
+    assert emulated.instructions is not None
+    assert emulated.instructions <= 1.02 * recorded(name, board)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -53,3 +68,14 @@ def test_the_articles_network_does_not_fit_one_mebibyte() -> None:
     sentence = str(refused.value)
     assert "needs 2.0 MiB flash, nrf52840_dk has 1.0 MiB (over by" in sentence
     assert "largest: node_linear weights 2.0 MiB" in sentence
+
+
+def test_preferences_differ_as_their_names_say() -> None:
+    found = {}
+    for prefer in ("size", "balanced", "speed"):
+        bundle = replace(quantized("ic").bundle, prefer=prefer)
+        found[prefer] = bench(generate(bundle, M4), M4)
+    assert found["size"].flash < found["balanced"].flash < found["speed"].flash
+    cycles = [found[p].cycles_estimate or 0 for p in ("size", "balanced", "speed")]
+    assert cycles == sorted(cycles, reverse=True)
+    assert len(set(cycles)) == 3
