@@ -95,7 +95,12 @@ def compile_model(
     identity = check_id(name) if name else model_id(Path(source).stem)
     graph = prepare(graph, settings)
     feeds = _calibration(calibration, graph)
-    options = quantize.Options(**quantize_options(settings), report=progress)
+    core = boards.cpu(target) if target else GENERIC
+    options = quantize.Options(
+        **quantize_options(settings),
+        price=lambda qgraph: lower(qgraph, core, prefer).cycles,
+        report=progress,
+    )
     result = quantize.quantize_report(graph, feeds, options)
     facts = quantization_facts(result, options.effort, data.rows_of(feeds))
     made = Bundle(

@@ -86,14 +86,16 @@ def quantize_options(settings: Config) -> dict[str, Any]:
     """The keyword arguments of ``quantize.Options`` that ``settings.quantize`` stands for."""
     given = dict(settings.quantize)
     bits = given.pop("bits", 8)
+    if bits == "mixed":
+        return {**given, "mixed": True}
     return {**given, "bits": bits if isinstance(bits, Mapping) else {"*": int(bits)}}
 
 
 def _bad_bits(thing: str, bits: Any) -> list[McuqError]:
     values = bits.values() if isinstance(bits, dict) else (bits,)
-    if all(isinstance(v, int) and v in (8, 16) for v in values):
+    if bits == "mixed" or all(isinstance(v, int) and v in (8, 16) for v in values):
         return []
-    text = "quantize.bits is not 8 or 16, or a table of these by tensor name"
+    text = "quantize.bits is not 8 or 16, mixed, or a table of these by tensor name"
     return [McuqError(thing, text)]
 
 

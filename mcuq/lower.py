@@ -66,6 +66,11 @@ class Program:
     def macs(self) -> int:
         return sum(step.macs for step in self.steps)
 
+    @property
+    def cycles(self) -> float:
+        """The estimated cycles of one inference."""
+        return sum(step.choices[0].cycles for step in self.steps)
+
 
 def lower(qgraph: QGraph, cpu: Cpu = GENERIC, prefer: str = "balanced") -> Program:
     """Pick a variant of every node for ``cpu`` and pack its constants.

@@ -58,6 +58,8 @@ def quantization_facts(result: Quantized, effort: str, rows: int) -> Json:
         for n in result.notes
     ]
     facts: Json = {"quantization": {"effort": effort, "calibration_rows": rows, "steps": steps}}
+    if result.mixed:
+        facts["quantization"]["mixed_precision"] = dict(result.mixed)
     if result.given:
         kept = sum(tensor.kept for tensor in result.given)
         facts["quantized_model"] = {

@@ -17,7 +17,7 @@ from mcuq.evaluate import evaluate
 from mcuq.ir import Graph
 from mcuq.ops import requant
 from mcuq.qir import QGraph, QTensor
-from mcuq.quantize import Options, quantize
+from mcuq.quantize import Options, quantize, quantize_report
 from mcuq.reference import feeds_to_int
 
 WIDE = {"*": 16}
@@ -122,6 +122,7 @@ def test_requant_is_rounded_once(step: int) -> None:
 
 def test_bits_of_a_configuration() -> None:
     assert quantize_options(parse({"quantize": {"bits": 16}}, "f"))["bits"] == {"*": 16}
+    assert quantize_options(parse({"quantize": {"bits": "mixed"}}, "f"))["mixed"] is True
     assert quantize_options(parse({"quantize": {"bits": {"a": 16}}}, "f"))["bits"] == {"a": 16}
     with pytest.raises(McuqError, match="bits is not 8 or 16"):
         parse({"quantize": {"bits": 12}}, "f")
@@ -135,6 +136,27 @@ def test_bits_of_a_configuration() -> None:
 def test_bits_that_cannot_be_are_refused(bits: dict[str, int], message: str) -> None:
     with pytest.raises(McuqError, match=message):
         network(residual_network(), bits)
+
+
+def test_mixed_widens_what_helps_within_its_budget() -> None:
+    graph = residual_network()
+    test = {"x": images(64, seed=2)}
+    result = quantize_report(graph, {"x": images(64)}, Options("fast", mixed=True))
+    kinds = {n: t.kind for n, t in result.qgraph.tensors.items()}
+    assert result.mixed["tensors"]
+    assert {kinds[n] for n in result.mixed["tensors"]} == {"s16"}
+    assert kinds["x"] == "s8"
+    narrow = evaluate(graph, network(graph, {}), test).sqnr_db
+    assert evaluate(graph, result.qgraph, test).sqnr_db > narrow + 1
+    free = Options("fast", mixed=True, price=lambda g: sum(t.bytes for t in g.tensors.values()))
+    poor = quantize_report(graph, {"x": images(64)}, free).mixed
+    assert poor["price"] <= poor["budget"]
+    none = Options("fast", mixed=True, price=lambda g: 1.0 if narrow_only(g) else 9.0)
+    assert quantize_report(graph, {"x": images(64)}, none).mixed["tensors"] == []
+
+
+def narrow_only(graph: QGraph) -> bool:
+    return all(t.kind != "s16" for t in graph.tensors.values() if t.data is None)
 
 
 def test_the_same_bits_in_the_written_folder(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from mcuq.data import check_calibration
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Array, Graph
 from mcuq.qir import QGraph
-from mcuq.quantize import choice, scales, wide
+from mcuq.quantize import choice, mixed, scales, wide
 from mcuq.quantize.assemble import assemble
 from mcuq.quantize.given import Given, complete, outcome
 from mcuq.quantize.state import EFFORTS, OPTIONAL, RANGES, Options, Progress, State, Step, StepNote
@@ -42,6 +43,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("affine input", choice.choose_affine_inputs),
     ("equalization", choice.choose_equalization),
     ("range search", choice.choose_ranges),
+    ("mixed precision", mixed.choose_mixed),
     ("rounding", choice.choose_rounding),
 )
 
@@ -51,7 +53,8 @@ class Quantized:
     """The integer network, one-line warnings for the user, and what each guarded step did.
 
     ``rounded``: the float network that was rounded: the same function, its channels maybe rescaled.
-    ``given``: what became of the numbers of an already quantized model.
+    ``given``: what became of the numbers of an already quantized model. ``mixed``: which tensors
+    got 16 bits, and the price, if mixed precision was asked for.
     """
 
     qgraph: QGraph
@@ -59,6 +62,7 @@ class Quantized:
     notes: tuple[StepNote, ...]
     rounded: Graph
     given: tuple[Given, ...] = ()
+    mixed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def quantize(
@@ -113,7 +117,7 @@ def _as_given(graph: Graph, options: Options) -> State:
 
 def _finished(graph: Graph, state: State) -> Quantized:
     found = outcome(graph, state.graph, state.acts, state.weights)
-    return Quantized(assemble(state), state.warnings, state.notes, state.graph, found)
+    return Quantized(assemble(state), state.warnings, state.notes, state.graph, found, state.mixed)
 
 
 def _share_of(report: Progress, index: int, count: int) -> Progress:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcuq.ir import Array, Graph
-from mcuq.qir import QTensor
+from mcuq.qir import QGraph, QTensor
 
 Progress = Callable[[str, float], None]
 EFFORTS = ("fast", "normal", "best")
@@ -26,6 +26,8 @@ class Options:
     ``ranges``: how the first frac of a tensor is found: minmax, or mse (least squared error).
     ``fracs``: the frac of activations, by tensor name, set by the user.
     ``bits``: 8 or 16 bits of activations, by tensor name or for all others by ``"*"``.
+    ``mixed``: 16 bits where they help most (``mixed.py``), as far as ``price``, the estimated
+    cycles of an integer network, allows; without it there is no budget.
     ``skip``: names of ``STEPS`` to leave out, of those that may be (``OPTIONAL``).
     ``rows``: at most so many calibration rows are used, evenly spaced.
     ``report(text, fraction)``: progress.
@@ -35,6 +37,8 @@ class Options:
     ranges: str = "mse"
     fracs: Mapping[str, int] = field(default_factory=dict)
     bits: Mapping[str, int] = field(default_factory=dict)
+    mixed: bool = False
+    price: Callable[[QGraph], float] | None = None
     skip: tuple[str, ...] = ()
     rows: int = 512
     seed: int = 0
@@ -59,6 +63,7 @@ class State:
     every activation over them. ``acts``: the chosen numbers of every activation (no data).
     ``weights``: the chosen integers, and ``biases``: the corrected reals, by the constant's name.
     ``all_rows``: every row may be learned from, as nothing is decided any more.
+    ``mixed``: which tensors got 16 bits, and the price, if that was asked for.
     ``factors``: how many times its real value an output tensor of ``graph`` is (else once).
     """
 
@@ -73,6 +78,7 @@ class State:
     warnings: tuple[str, ...] = ()
     notes: tuple[StepNote, ...] = ()
     all_rows: bool = False
+    mixed: Mapping[str, Any] = field(default_factory=dict)
 
     def with_(self, **changes: Any) -> State:
         """This state with some members anew."""
