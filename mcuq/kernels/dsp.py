@@ -7,6 +7,7 @@ from mcuq.kernels import (
     dsp_dense,
     dsp_depthwise_conv2d,
     dsp_elementwise,
+    dsp_int16,
     dsp_pool,
     dsp_speed,
     dsp_winograd,
@@ -19,6 +20,7 @@ VARIANTS: tuple[Variant, ...] = (
     *dsp_depthwise_conv2d.VARIANTS,
     *dsp_dense.VARIANTS,
     *dsp_elementwise.VARIANTS,
+    *dsp_int16.VARIANTS,
     *dsp_pool.VARIANTS,
     *dsp_speed.VARIANTS,
 )
