@@ -16,11 +16,11 @@ _SYMBOL = "mcuq_conv2d_s16_dsp"
 
 
 def pack_weights(weights: Array) -> Array:
-    """(out_c, ...) int8 -> words per 4 channels: [words][4] pairs of int16, an odd end with 0."""
+    """(out_c, ...) int8 -> words of two inputs of two channels in turn; 4 channels together."""
     flat = weights.reshape(len(weights), -1)
     flat = np.pad(flat, ((0, 0), (0, flat.shape[1] % 2)))
-    halves = flat.reshape(len(flat) // 4, 4, -1, 2).transpose(0, 2, 1, 3).astype("<i2")
-    words: Array = np.ascontiguousarray(halves).reshape(-1).view("<u4").astype(np.uint32)
+    turns = flat.reshape(len(flat) // 4, 2, 2, -1, 2).transpose(0, 3, 1, 4, 2).astype(np.int8)
+    words: Array = np.ascontiguousarray(turns).reshape(-1).view("<u4").astype(np.uint32)
     return words
 
 
@@ -47,7 +47,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     pairs = out_h * math.ceil(out_w / 2)
     by_element = 5.0 if in_c % 2 == 0 else 18.0
     gathered = 2 * kh * kw * (22 + in_c * by_element / 2)
-    return pairs * (60 + gathered + out_c / 4 * (110 + 18 * _words(node, qgraph)))
+    return pairs * (60 + gathered + out_c / 4 * (110 + 20 * _words(node, qgraph)))
 
 
 def _accepts(node: Node, qgraph: QGraph) -> bool:

@@ -6,7 +6,7 @@
 #include "mcuq_int16.h"
 
 typedef struct {
-    const uint32_t *weights; /* per 4 channels [words][4] pairs of int16 */
+    const uint32_t *weights; /* per 4 channels [words][2]: two inputs of two channels in turn */
     const int32_t *bias;     /* [out_c] */
     const int8_t *shift;     /* [out_c] */
     uint16_t in_h, in_w, in_c;

@@ -49,16 +49,18 @@ static const uint32_t *four(const mcuq_conv2d_s16_dsp_params *p, const uint32_t 
     int32_t a0 = p->bias[o], a1 = p->bias[o + 1], a2 = p->bias[o + 2], a3 = p->bias[o + 3];
     int32_t b0 = a0, b1 = a1, b2 = a2, b3 = a3;
 
-    for (const uint32_t *const end = x + 2 * p->words; x != end; x += 2, w += 4) {
+    for (const uint32_t *const end = x + 2 * p->words; x != end; x += 2, w += 2) {
         const uint32_t first = x[0], second = x[1];
-        a0 = mcuq_dsp_smlad(first, w[0], a0);
-        b0 = mcuq_dsp_smlad(second, w[0], b0);
-        a1 = mcuq_dsp_smlad(first, w[1], a1);
-        b1 = mcuq_dsp_smlad(second, w[1], b1);
-        a2 = mcuq_dsp_smlad(first, w[2], a2);
-        b2 = mcuq_dsp_smlad(second, w[2], b2);
-        a3 = mcuq_dsp_smlad(first, w[3], a3);
-        b3 = mcuq_dsp_smlad(second, w[3], b3);
+        const uint32_t w0 = mcuq_dsp_even(w[0]), w1 = mcuq_dsp_odd(w[0]);
+        const uint32_t w2 = mcuq_dsp_even(w[1]), w3 = mcuq_dsp_odd(w[1]);
+        a0 = mcuq_dsp_smlad(first, w0, a0);
+        b0 = mcuq_dsp_smlad(second, w0, b0);
+        a1 = mcuq_dsp_smlad(first, w1, a1);
+        b1 = mcuq_dsp_smlad(second, w1, b1);
+        a2 = mcuq_dsp_smlad(first, w2, a2);
+        b2 = mcuq_dsp_smlad(second, w2, b2);
+        a3 = mcuq_dsp_smlad(first, w3, a3);
+        b3 = mcuq_dsp_smlad(second, w3, b3);
     }
     s[0] = a0, s[1] = a1, s[2] = a2, s[3] = a3;
     s[4] = b0, s[5] = b1, s[6] = b2, s[7] = b3;
