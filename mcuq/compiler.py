@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from mcuq.emit.facts import model_facts
 from mcuq.entry import Buffer, Entry, StepInfo
 from mcuq.errors import DataError, McuqError
 from mcuq.fixed import DTYPES, RANGES
-from mcuq.folder import write_folder
+from mcuq.folder import write_folder, written_files
 from mcuq.ir import Array, Graph
 from mcuq.lower import GENERIC, Program, lower
 from mcuq.naming import check_id, model_id
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 VECTORS = 32
 # What ``emit`` writes; a folder may hold other files, among them the user's own results.
-_TEXTS = (".c", ".h", ".S", ".md", ".txt", ".json")
 
 Calibration = str | Path | Array | Mapping[str, Array]
 
@@ -132,18 +132,39 @@ def generate(made: Bundle, board: Board | None) -> Compiled:
 
 
 def load_compiled(folder: str | Path) -> Compiled:
-    """What ``Compiled.write`` wrote, from its bundle; the files are read back, not made anew."""
+    """What ``Compiled.write`` wrote, from its bundle; the files are read back, not made anew.
+
+    DataError if another version of mcuq wrote them, which would plan or choose kernels otherwise.
+    """
     path = Path(folder)
     made = bundle.load(path)
     program = lower(made.qgraph, boards.cpu(made.board) if made.board else GENERIC, made.prefer)
     placed = plan(program)
-    files = {
-        p.relative_to(path).as_posix(): p.read_text(encoding="utf-8")
-        for p in sorted((*path.glob("*"), *path.glob("kernels/*")))
-        if p.is_file() and (p.suffix in _TEXTS or p.name == "Makefile")
-    }
     report = model_report(program, placed, made.id, made.digest, made.quantization)
+    files = _read_texts(path)
+    if _identity(files.get("report.json", "{}")) != _identity(to_json(report)):
+        reason = "was compiled by another version of mcuq, or its report.json was changed"
+        raise DataError(str(path), reason, "Compile the model again")
     return Compiled(made, program, placed, report, files)
+
+
+def _read_texts(folder: Path) -> dict[str, str]:
+    """The text files that mcuq wrote; what the user put beside them is no part of the model."""
+    names = (name for name in written_files(folder) if name != bundle.FILE)
+    try:
+        return {name: (folder / name).read_text(encoding="utf-8") for name in names}
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(str(folder), f"lacks a file ({error})", "Compile it again") from error
+
+
+def _identity(report: str) -> tuple[object, ...]:
+    """What the C in a folder depends on, from the text of its report."""
+    try:
+        facts = json.loads(report)
+    except ValueError:
+        return ()
+    kernels = [(step["name"], step["kernel"]) for step in facts.get("steps", ())]
+    return facts.get("mcuq"), facts.get("arena"), kernels
 
 
 def prepare(graph: Graph, config: Config) -> Graph:

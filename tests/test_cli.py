@@ -183,6 +183,20 @@ def test_the_users_files_in_a_compiled_folder_survive(tmp_path: Path, data: Path
     assert not (tmp_path / "out" / "first.c").exists()
 
 
+@pytest.mark.parametrize("change", ["version", "damage", "missing"])
+def test_a_folder_of_another_version_is_refused(tmp_path: Path, data: Path, change: str) -> None:
+    assert compile_it(tmp_path, network(tmp_path / "net.onnx"), data).returncode == 0
+    report = tmp_path / "out" / "report.json"
+    if change == "missing":
+        report.unlink()
+    else:
+        text = report.read_text()
+        report.write_text(
+            text[1:] if change == "damage" else text.replace('"arena": ', '"arena": 9')
+        )
+    refused(mcuq("check", "out", "--board", "mps2_an386", cwd=tmp_path), "out", "ompile")
+
+
 @pytest.mark.parametrize("name", ["int", "9x", "a-b", "A"])
 def test_bad_name(tmp_path: Path, data: Path, name: str) -> None:
     refused(compile_it(tmp_path, network(tmp_path / "n.onnx"), data, "--name", name), "--name")
