@@ -93,12 +93,10 @@ class Every:
         return name
 
     def compiled(self) -> Compiled:
-        last = self.nodes[-1][0].output
-        outputs = (replace(self.graph.outputs[-1], tensor=last),)
-        graph = replace(self.graph, outputs=outputs, tensors=self.tensors)
-        graph = replace(graph, nodes=tuple(node for node, _ in self.nodes))
+        graph = replace(self.graph, tensors=self.tensors)
         kept = [(n, v) for n, v in self.nodes if v is None or v.suits(n, graph)]
-        graph = replace(graph, nodes=tuple(node for node, _ in kept))
+        outputs = (replace(self.graph.outputs[-1], tensor=kept[-1][0].output),)
+        graph = replace(graph, outputs=outputs, nodes=tuple(node for node, _ in kept))
         steps = tuple(Step(n, v, v.lower(n, graph), 0, ()) for n, v in kept if v is not None)
         views = {n.output: n.inputs[0] for n, v in kept if v is None}
         program = Program(graph, self.cpu, "balanced", steps, views)
