@@ -31,7 +31,7 @@ def main() -> None:
     """Compile, check and judge on every board; exit 1 if anything differs."""
     train_images, _, images, labels = split()
     say("digits.onnx: 8x8 grey images, trained on scikit-learn's digits (examples/train_digits.py)")
-    rows, exact = [], True
+    rows, exact, result = [], True, None
     for name in BOARDS:
         board = boards.load(name)
         with progress(board.title) as report:
@@ -41,20 +41,21 @@ def main() -> None:
             model.write(OUT / name)
             _, verdict = model.check([board], progress=report)
         exact = exact and verdict.exact
+        result = result or model.evaluate(images, labels)
         rows.append(
             (
                 *(board.title, board.cpu, verdict.flash, verdict.ram, verdict.stack),
                 *(verdict.instructions, verdict.tensors, "exact" if verdict.exact else "DIFFERS"),
+                *(cell(100 * result.float_top1), cell(100 * result.int8_top1)),
             )
         )
         if verdict.first:
             say(f"{name}: {verdict.first}")
     columns = (
         *("board", "core", "#flash B", "#RAM B", "#stack B"),
-        *("#instructions", "#tensors compared", "verdict"),
+        *("#instructions", "#tensors compared", "verdict", "#float %", "#int8 %"),
     )
     table("One inference, every tensor of 20 vectors against the Python reference", columns, rows)
-    result = model.evaluate(images, labels)
     say(
         f"held-out digits ({result.samples}): float {cell(100 * result.float_top1)} %, "
         f"int8 {cell(100 * result.int8_top1)} %, both agree on {cell(100 * result.agreement)} %, "

@@ -62,7 +62,7 @@ def cases(
     graph = QGraph("g", (), (), (node,), tensors)
     found = []
     for variant in variants(op):
-        if variant.accepts(node, graph):
+        if variant.suits(node, graph):
             plain = Case(variant, node, graph, inputs, label=f"{variant.symbol} {shape} {attrs}")
             gaps = [i for i in range(len(inputs)) if variant.gap(node, graph, i) is not None]
             found += [plain, replace(plain, misalign=1), *(replace(plain, overlap=i) for i in gaps)]
