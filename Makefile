@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 # The programs that are needed, and the Debian packages that bring them.
+HOST_PROGRAMS := gcc clang cmake make
+HOST_PACKAGES := gcc libc6-dev clang cmake make
+PROGRAMS := qemu-system-arm qemu-system-riscv32 arm-none-eabi-gcc riscv64-unknown-elf-gcc clang-format
 PACKAGES := qemu-system-arm qemu-system-misc gcc-arm-none-eabi libnewlib-arm-none-eabi \
-    gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf gcc libc6-dev clang clang-format cmake make
-PROGRAMS := qemu-system-arm qemu-system-riscv32 arm-none-eabi-gcc riscv64-unknown-elf-gcc gcc clang cmake \
-    clang-format
+    gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf clang-format
 
-.PHONY: demo test quick lint bench setup tools clean
+.PHONY: demo test quick lint bench setup tools host-tools clean
 
 demo: $(READY) tools
 	$(BIN)/python examples/demo.py
@@ -18,7 +19,7 @@ demo: $(READY) tools
 test: $(READY) tools
 	$(BIN)/python -m pytest -n 2
 
-quick: $(READY)
+quick: $(READY) host-tools
 	$(BIN)/python -m pytest -q -n 2 -m "not emulated and not slow"
 
 # Executed instructions, flash and RAM of whole networks: benchmarks/RESULTS.md.
@@ -45,18 +46,29 @@ $(READY): pyproject.toml constraints.txt
 
 # The compilers and emulators; where they cannot be installed, the command that does it.
 tools:
-	@missing=; for program in $(PROGRAMS); do \
+	@missing=; for program in $(HOST_PROGRAMS) $(PROGRAMS); do \
 	    command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	for c in arm-none-eabi-gcc "riscv64-unknown-elf-gcc --specs=picolibc.specs"; do \
 	    $$c -E -include string.h -x c /dev/null >/dev/null 2>&1 || missing="$$missing libc-of-$${c%% *}"; done; \
-	if [ -z "$$missing" ]; then exit 0; fi; \
+	$(call install,$(HOST_PACKAGES) $(PACKAGES))
+
+# Those of this computer alone.
+host-tools:
+	@missing=; for program in $(HOST_PROGRAMS); do \
+	    command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	$(call install,$(HOST_PACKAGES))
+
+# Install the packages $(1) if anything is in the shell's variable $missing.
+define install
+if [ -z "$$missing" ]; then exit 0; fi; \
 	echo "missing:$$missing"; \
 	if [ "$$(id -u)" = 0 ]; then sudo=; \
 	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo=sudo; \
-	else echo "Run: sudo apt-get update && sudo apt-get install -y $(PACKAGES)"; exit 1; fi; \
+	else echo "Run: sudo apt-get update && sudo apt-get install -y $(1)"; exit 1; fi; \
 	$$sudo apt-get update -qq && \
-	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq $(PACKAGES) || \
-	    { echo "Run: sudo apt-get update && sudo apt-get install -y $(PACKAGES)"; exit 1; }
+	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq $(1) || \
+	    { echo "Run: sudo apt-get update && sudo apt-get install -y $(1)"; exit 1; }
+endef
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+import tempfile
 import traceback
+from typing import NoReturn
 
 from mcuq.errors import McuqError
 
 _OUR_BUG = 70
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main() -> None:
@@ -19,10 +23,20 @@ def main() -> None:
     except McuqError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            _bug()
+        place = error.filename or tempfile.gettempdir()
+        print(f"{place}: cannot be written ({error.strerror}). Free some space.", file=sys.stderr)
+        sys.exit(1)
     except Exception:
-        traceback.print_exc()
-        print("This is a bug in mcuq; please report it with the lines above.", file=sys.stderr)
-        sys.exit(_OUR_BUG)
+        _bug()
+
+
+def _bug() -> NoReturn:
+    traceback.print_exc()
+    print("This is a bug in mcuq; please report it with the lines above.", file=sys.stderr)
+    sys.exit(_OUR_BUG)
 
 
 if __name__ == "__main__":

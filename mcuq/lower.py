@@ -148,10 +148,3 @@ def _step(node: Node, selected: Selected, qgraph: QGraph) -> Step:
     macs = spec(node.op).macs(node, shapes, qgraph.tensors[node.output].shape)
     others = sorted((c.choice for c in candidates if c is not chosen), key=lambda c: c.cycles)
     return Step(node, chosen.variant, chosen.calls, macs, (chosen.choice, *others))
-
-
-def parameters(qgraph: QGraph) -> int:
-    """The number of weights and biases, tables not counted."""
-    read = {n for node in qgraph.nodes if node.op != "lut" for n in node.inputs}
-    constants = (t for n, t in qgraph.tensors.items() if n in read and t.data is not None)
-    return sum(t.size for t in constants if t.kind in ("s8", "s32"))

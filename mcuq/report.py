@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from mcuq import __version__
 from mcuq.ir import Port
-from mcuq.lower import Program, Step, parameters
+from mcuq.lower import Program, Step
 from mcuq.plan import Plan
 from mcuq.qir import QGraph, QTensor
 from mcuq.quantize import Given, Quantized
 
 Json = dict[str, Any]
+# A list that json.dumps has spread over lines, one number each.
+_NUMBERS = re.compile(r"\[\n((?:\s+-?[\d.eE+-]+,?\n)+)\s*\]")
 
 
 def model_report(
@@ -37,7 +40,7 @@ def model_report(
         "core": program.cpu.name,
         "prefer": program.prefer,
         "macs": program.macs,
-        "params": parameters(graph),
+        "params": _parameters(graph),
         "flash_weights": sum(step.flash for step in program.steps),
         "arena": plan.size,
         "arena_lower_bound": plan.lower_bound,
@@ -89,7 +92,9 @@ def _db(value: float) -> float:
 
 
 def to_json(report: Json) -> str:
-    return json.dumps(report, indent=2) + "\n"
+    """The report as text, lists of numbers on one line."""
+    text = json.dumps(report, indent=2)
+    return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
 
 
 def _port(port: Port, graph: QGraph) -> Json:
@@ -127,3 +132,10 @@ def _tensor(tensor: QTensor) -> Json:
         "frac": tensor.frac,
         "zero": tensor.zero,
     }
+
+
+def _parameters(qgraph: QGraph) -> int:
+    """The number of weights and biases, tables not counted."""
+    read = {n for node in qgraph.nodes if node.op != "lut" for n in node.inputs}
+    constants = (t for n, t in qgraph.tensors.items() if n in read and t.data is not None)
+    return sum(t.size for t in constants if t.kind in ("s8", "s32"))

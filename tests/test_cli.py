@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -14,6 +15,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.datasets import load_digits
+
+from mcuq.__main__ import main
 
 ROOT = Path(__file__).parents[1]
 
@@ -307,3 +310,16 @@ def test_eval_of_the_digits_network(tmp_path: Path) -> None:
     assert found["samples"] == 300
     assert found["float_top1"] - found["int8_top1"] <= 0.01
     assert found["sqnr_db"] > 25
+
+
+def test_a_full_disk_is_no_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/probe.o")
+
+    monkeypatch.setattr("mcuq.cli.cli", full)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("/tmp/probe.o: cannot be written (No space left")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from mcuq import boards, data, evaluate, verify
@@ -101,3 +104,21 @@ def test_wrong_descriptions_are_refused(name: str, changed: dict[str, Any], word
         compile_model(
             network(), torch.zeros(1, 3, 9, 10), pixels(), config=Config({name: described})
         )
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int64"])
+def test_a_model_whose_input_holds_integers(kind: str, tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    weights = numpy_helper.from_array(chance.normal(0, 0.01, (4, 3, 3, 3)).astype("f4"), "w")
+    nodes = [
+        helper.make_node("Cast", ["image"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["real", "w"], ["y"]),
+    ]
+    given = helper.make_tensor_value_info("image", getattr(TensorProto, kind.upper()), [1, 3, 9, 9])
+    found = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 7, 7])
+    path = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", [given], [found], [weights])), path)
+    values = chance.integers(0, 256, (32, 3, 9, 9)).astype(kind)
+    made = compile_model(path, calibration=values, config=Config(quantize={"effort": "fast"}))
+    assert verify.check(made, [], 8)[0].exact
+    assert outputs(made, values).sqnr_db > 30

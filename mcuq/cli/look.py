@@ -78,7 +78,7 @@ def ops() -> None:
     rows = []
     for op in OPS:
         limits = "; ".join((limit.__doc__ or "").strip() for limit in op.limits)
-        kernels = len(variants(op.name))
+        kernels = len(variants(op.name)) or "(becomes another)"
         rows.append((op.name, ", ".join(op.onnx) or "(internal)", kernels, limits or op.note))
     table("", ("operator", "from ONNX", "#kernels", "limits"), rows)
 

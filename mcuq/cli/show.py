@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from mcuq.progress import Progress
 
 # What people copy, the first column, is not broken into lines up to this length.
 _WHOLE = 24
+# Seconds between two lines of progress where there is no terminal.
+_PAUSE = 5.0
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -57,7 +60,7 @@ def cell(value: object) -> str:
 
 @contextmanager
 def progress(title: str) -> Iterator[Progress]:
-    """A progress bar on a terminal, one plain line per stage elsewhere; both on stderr."""
+    """A progress bar on a terminal, plain lines elsewhere; both on stderr."""
     from rich import progress as bars
     from rich.console import Console
 
@@ -73,12 +76,15 @@ def progress(title: str) -> Iterator[Progress]:
 
 
 def _plain(title: str) -> Progress:
-    seen: set[str] = set()
+    """A line at the start, then at most one every few seconds: short work does not fill a log."""
+    said = -_PAUSE
 
     def report(text: str, done: float) -> None:
-        if text not in seen:
-            seen.add(text)
-            say(f"{title}: {text}", err=True)
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= _PAUSE:
+            said = now
+            say(f"{title}: {done:4.0%} {text}", err=True)
 
     return report
 

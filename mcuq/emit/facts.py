@@ -291,7 +291,7 @@ def _port(port: Port, c_name: str, side: str, model_id: str, tensor: QTensor) ->
         ctype=ctype,
         length=tensor.size,
         bytes=tensor.bytes,
-        text=f"'{comment(port.name)}' {shape_text(tensor.kind, tensor.shape)}{_layout(tensor)}",
+        text=f"'{comment(port.name)}' {_memory(port, tensor)}",
         conversion=_conversion(values, side),
         scale=single[0] if single else None,
         offset=single[1] if single else None,
@@ -301,8 +301,12 @@ def _port(port: Port, c_name: str, side: str, model_id: str, tensor: QTensor) ->
     )
 
 
-def _layout(tensor: QTensor) -> str:
-    return " NHWC" if len(tensor.shape) == 4 else ""
+def _memory(port: Port, tensor: QTensor) -> str:
+    """The type, and the order of the axes: ``s8[1,32,32,3] NHWC``, ``s8[1,140,1] NWC``."""
+    if len(port.shape) == 3 and len(tensor.shape) == 4 and tensor.shape[1] == 1:
+        return f"{shape_text(tensor.kind, (1, *tensor.shape[2:]))} NWC"
+    layout = " NHWC" if len(tensor.shape) == 4 else ""
+    return f"{shape_text(tensor.kind, tensor.shape)}{layout}"
 
 
 def _conversion(values: tuple[tuple[float, float], ...], side: str) -> str:
