@@ -1,0 +1,1 @@
+"""Makes a float network smaller: fewer channels, fewer or shared weights, and tuning after it."""
