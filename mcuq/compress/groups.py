@@ -1,0 +1,254 @@
+"""Which channels stand or fall together, and which must stay.
+
+Every slice of an activation belongs to a *unit*: a convolution's or dense layer's output channel
+starts one; element-wise operators, pools, concatenation and reshapes carry units along, and those
+that meet in an add or mul become one. So a unit of a flattened image is many columns of the dense
+layer behind it, and one of a residual stream is a filter of every layer that adds to it.
+
+``PINNED`` units never go: the network's inputs and outputs, and what grouped convolutions,
+softmax, argmax and unknown operators read or write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcuq.ir import Array, Graph, Node, Shape
+from mcuq.ops.pad import pairs
+
+PINNED = 0
+_SAME = (
+    "clip", "sigmoid", "tanh", "hard_sigmoid", "hard_swish", "leaky_relu", "elu", "gelu", "silu",
+    "batch_norm",
+)  # fmt: skip
+_POOLS = ("max_pool2d", "avg_pool2d")
+
+
+def reads_all_channels(graph: Graph, node: Node) -> bool:
+    """Whether every output channel of ``node`` reads all input channels: none has its own."""
+    if node.op == "depthwise_conv2d":
+        return graph.shape(node.inputs[0])[-1] == 1
+    return node.op == "dense" or (node.op == "conv2d" and node.int("groups") == 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """Of one activation: ``units[i]`` is the unit of slice ``i`` along ``axis``."""
+
+    axis: int
+    units: Array
+
+
+@dataclass(frozen=True)
+class Group:
+    """Units that lie in the same tensors, each equally often: they can stand in for each other.
+
+    ``layers``: the nodes whose filters they are, in order.
+    """
+
+    units: tuple[int, ...]
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """The channels of every activation by name, and the groups whose units may be removed."""
+
+    channels: Mapping[str, Channels]
+    groups: tuple[Group, ...]
+
+    def kept(self, name: str, removed: frozenset[int]) -> Array:
+        """The indices along the axis of ``name`` that stay."""
+        return np.flatnonzero(~np.isin(self.channels[name].units, list(removed)))
+
+
+def structure(graph: Graph) -> Structure:
+    """The structure of ``graph``, which must be ready (``passes.run``)."""
+    found = _Units(graph)
+    channels = {name: found.channels(name) for name in found.known}
+    return Structure(channels, _groups(graph, channels))
+
+
+def _groups(graph: Graph, channels: Mapping[str, Channels]) -> tuple[Group, ...]:
+    places: dict[int, list[tuple[str, int]]] = {}
+    for name, found in channels.items():
+        for unit, count in zip(*np.unique(found.units, return_counts=True), strict=True):
+            places.setdefault(int(unit), []).append((name, int(count)))
+    alike: dict[tuple[tuple[str, int], ...], list[int]] = {}
+    for unit in sorted(places.keys() - {PINNED}):
+        alike.setdefault(tuple(places[unit]), []).append(unit)
+    groups = []
+    for where, units in alike.items():
+        tensors = {name for name, _ in where}
+        writers = [n for n in graph.nodes if n.output in tensors and reads_all_channels(graph, n)]
+        # Alone in a tensor, a unit would take the tensor with it.
+        if len(units) > 1:
+            groups.append(Group(tuple(units), tuple(n.name for n in writers)))
+    return tuple(groups)
+
+
+class _Units:
+    """Union-find over units; ``known[name]`` holds those of an activation.
+
+    These arrays have the activation's rank, and size 1 along every axis where nothing changes.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.root = [PINNED]
+        self.known: dict[str, Array] = {}
+        for port in graph.inputs:
+            self.known[port.tensor] = self._pinned(graph.shape(port.tensor))
+        shared = _shared_constants(graph)
+        for node in graph.nodes:
+            self.known[node.output] = self._follow(node)
+            if shared.intersection(node.inputs):
+                self._pin(*node.inputs, node.output)
+        self._pin(*(port.tensor for port in graph.outputs))
+
+    def channels(self, name: str) -> Channels:
+        units, shape = self._found(self.known[name]), self.graph.shape(name)
+        axis = next((i for i, size in enumerate(units.shape) if size > 1), len(shape) - 1)
+        return Channels(axis, np.broadcast_to(units.reshape(-1), (shape[axis],)).copy())
+
+    def _follow(self, node: Node) -> Array:
+        """The units of the node's output; those that it cannot carry along are pinned."""
+        if node.op in ("add", "sub", "mul"):
+            return self._met(node)
+        if reads_all_channels(graph := self.graph, node):
+            self._only_last_axis(node)
+            return self._new(graph.shape(node.output))
+        if node.op == "depthwise_conv2d":
+            units = self._only_last_axis(node)
+            depth, wide = (graph.shape(n)[-1] for n in (node.inputs[0], node.output))
+            return np.repeat(units, wide // depth, axis=-1) if units.size > 1 else units
+        if node.op in _SAME:
+            return self._only_last_axis(node) if node.op == "batch_norm" else self._of(node)
+        if node.op in _POOLS:
+            return self._only_last_axis(node)
+        if node.op in _VIEWS:
+            return _VIEWS[node.op](self, node)
+        self._pin(*node.inputs)
+        return self._pinned(self.graph.shape(node.output))
+
+    def _of(self, node: Node) -> Array:
+        return self.known[node.inputs[0]]
+
+    def _only_last_axis(self, node: Node) -> Array:
+        """The units of the first input, pinned if they lie along another axis than the last."""
+        if any(size > 1 for size in self._of(node).shape[:-1]):
+            self._pin(node.inputs[0])
+            self.known[node.inputs[0]] = self._pinned(self.graph.shape(node.inputs[0]))
+        return self._of(node)
+
+    def _met(self, node: Node) -> Array:
+        """Of an element-wise operator of two: units that meet become one."""
+        shape = self.graph.shape(node.output)
+        whole = []
+        for name in (n for n in node.inputs if n in self.known):
+            if self.graph.shape(name) == shape or self._spreads_freely(name, shape):
+                whole.append(self.known[name])
+            else:
+                self._pin(name)
+        if not whole:
+            return self._pinned(shape)
+        for other in whole[1:]:
+            self._unite(whole[0], other)
+        return self._compact(np.broadcast_arrays(*whole)[0])
+
+    def _spreads_freely(self, name: str, shape: Shape) -> bool:
+        """Whether ``name`` only repeats along axes where its units do not change anyway.
+
+        A map of one channel for all is read by each, so it belongs to none.
+        """
+        own = self.graph.shape(name)
+        units = self.known[name]
+        axes = [i for i, size in enumerate(units.shape) if size > 1]
+        return len(own) == len(shape) and bool(axes) and all(own[i] == shape[i] for i in axes)
+
+    def _concat(self, node: Node) -> Array:
+        axis = node.int("axis")
+        parts = []
+        for name in node.inputs:
+            shape = self.graph.shape(name)
+            units = self.known[name] if name in self.known else self._pinned(shape)
+            sizes = list(units.shape)
+            sizes[axis] = shape[axis]
+            parts.append(np.broadcast_to(units, sizes))
+        rest = np.broadcast_shapes(*((*p.shape[:axis], 1, *p.shape[axis + 1 :]) for p in parts))
+        wide = [np.broadcast_to(p, (*rest[:axis], p.shape[axis], *rest[axis + 1 :])) for p in parts]
+        return self._compact(np.concatenate(wide, axis))
+
+    def _pad(self, node: Node) -> Array:
+        units = self._of(node)
+        sizes = units.shape
+        edges = [e if size > 1 else (0, 0) for e, size in zip(pairs(node), sizes, strict=True)]
+        if units.size == 1 and any(pairs(node)[-1]):
+            self._pin(node.inputs[0])
+        return np.pad(units, edges, constant_values=PINNED)
+
+    def _transpose(self, node: Node) -> Array:
+        return self._of(node).transpose(node.ints("perm"))
+
+    def _reshape(self, node: Node) -> Array:
+        before, after = self.graph.shape(node.inputs[0]), self.graph.shape(node.output)
+        return self._compact(np.broadcast_to(self._of(node), before).reshape(after))
+
+    def _compact(self, units: Array) -> Array:
+        """``units`` along the one axis where they change; along the last if several do."""
+        units = self._found(units)
+        changing = [i for i in range(units.ndim) if (units != units.take([0], i)).any()]
+        if len(changing) > 1:
+            rows = units.reshape(-1, units.shape[-1])
+            self._unite(rows, rows[:1])
+            units, changing = self._found(units), [units.ndim - 1]
+        for axis in set(range(units.ndim)) - set(changing):
+            units = units.take([0], axis)
+        return units
+
+    def _new(self, shape: Shape) -> Array:
+        first = len(self.root)
+        self.root.extend(range(first, first + shape[-1]))
+        return np.arange(first, first + shape[-1]).reshape(*[1] * (len(shape) - 1), -1)
+
+    def _pinned(self, shape: Shape) -> Array:
+        return np.full([1] * len(shape), PINNED)
+
+    def _pin(self, *names: str) -> None:
+        for name in names:
+            if name in self.known:
+                self._unite(self.known[name], np.array(PINNED))
+
+    def _unite(self, one: Array, other: Array) -> None:
+        paired = np.stack(np.broadcast_arrays(one, other)).reshape(2, -1)
+        for a, b in np.unique(paired, axis=1).T.tolist():
+            low, high = sorted((self._find(a), self._find(b)))
+            self.root[high] = low
+
+    def _find(self, unit: int) -> int:
+        while self.root[unit] != unit:
+            self.root[unit] = self.root[self.root[unit]]
+            unit = self.root[unit]
+        return unit
+
+    def _found(self, units: Array) -> Array:
+        roots = np.array([self._find(unit) for unit in range(len(self.root))])
+        found: Array = roots[units]
+        return found
+
+
+_VIEWS: Mapping[str, Callable[[_Units, Node], Array]] = {
+    "concat": _Units._concat,
+    "pad": _Units._pad,
+    "transpose": _Units._transpose,
+    "reshape": _Units._reshape,
+}
+
+
+def _shared_constants(graph: Graph) -> set[str]:
+    """Constants that several nodes read: they could be cut to only one size."""
+    readers = [name for node in graph.nodes for name in node.inputs if graph.is_constant(name)]
+    return {name for name in readers if readers.count(name) > 1}
