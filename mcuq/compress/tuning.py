@@ -1,0 +1,215 @@
+"""A network whose constants an optimizer can change: the student, in torch.
+
+Its parameters are the free numbers of each weight and bias in units of their channel's own size,
+so one learning rate suits all layers, also where BatchNorm was folded into them. With ``quantized``
+the forward pass rounds weights (a power of two per channel) and activations (a power of two per
+tensor) to 8 bits, and gradients pass straight through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor as TorchTensor
+
+from mcuq.compress.constraint import Constraint
+from mcuq.ir import Array, Graph, Node, Tensor, rebuild
+from mcuq.ops import spec
+from mcuq.ops.weights import FRAC_MAX, FRAC_MIN
+from mcuq.qir import QTensor
+from mcuq.quantize.scales import minmax_frac
+from mcuq.quantize.simulate import fake_quantize_array
+from mcuq.quantize.structure import WEIGHT_AXIS, activations, logits_of, never_negative
+from mcuq.reference import run_float, walk
+
+OBSERVED = 128
+"""Rows from which the ranges of activations are taken."""
+
+
+def tuned_names(graph: Graph) -> tuple[str, ...]:
+    """The constants that tuning changes: weights, biases, and scales of BatchNorm."""
+    names: dict[str, None] = {}
+    for node in graph.nodes:
+        if node.op in WEIGHT_AXIS or node.op == "batch_norm":
+            names.update(dict.fromkeys(node.inputs[1:]))
+    return tuple(names)
+
+
+class Student:
+    """``graph`` up to its logits, with parameters; ``feeds`` show how large its values are."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        constraints: Mapping[str, Constraint],
+        feeds: Mapping[str, Array],
+        quantized: bool,
+    ) -> None:
+        self.graph = graph
+        self.logits = tuple(logits_of(graph, port.tensor) for port in graph.outputs)
+        ends = tuple(replace(p, tensor=n) for p, n in zip(graph.outputs, self.logits, strict=True))
+        self._part = rebuild(replace(graph, outputs=ends), graph.nodes, graph.tensors)
+        self._constraints = {n: constraints.get(n, Constraint("mask")) for n in tuned_names(graph)}
+        self._follow = {n: c.parametrise() for n, c in self._constraints.items()}
+        self._axis = {n.inputs[1]: WEIGHT_AXIS[n.op] for n in graph.nodes if n.op in WEIGHT_AXIS}
+        self._fixed = {
+            n: torch.from_numpy(np.array(t.data, np.float32))
+            for n, t in graph.tensors.items()
+            if t.data is not None and n not in self._follow
+        }
+        sizes = _sizes(graph, feeds)
+        self._unit: dict[str, TorchTensor] = {}
+        self.parameters: dict[str, TorchTensor] = {}
+        for name, constraint in self._constraints.items():
+            unit = _never_tiny(constraint.free(sizes[name]))
+            self._unit[name] = torch.from_numpy(unit)
+            start = torch.from_numpy(constraint.free(graph.data(name)) / unit)
+            self.parameters[name] = start.requires_grad_()
+        self._acts: dict[str, QTensor] | None = {} if quantized else None
+        self._feeds = {name: values[:OBSERVED] for name, values in feeds.items()}
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, TorchTensor]:
+        """The logits by name, differentiable."""
+        values = {**self._fixed, **self._constants(self._acts is not None)}
+
+        def step(node: Node, known: Mapping[str, TorchTensor]) -> TorchTensor:
+            inputs = [values[n] if n in values else known[n] for n in node.inputs]
+            return self._rounded(node.output, _run(node)(node, inputs))
+
+        start = {
+            p.tensor: self._rounded(p.tensor, torch.from_numpy(feeds[p.name]))
+            for p in self.graph.inputs
+        }
+        return walk(self._part.nodes, start, step, set(self.logits))
+
+    def observe(self) -> None:
+        """Choose the power of two of every activation for the parameters as they are now."""
+        if self._acts is None:
+            return
+        part = self._with(self._part)
+        never = never_negative(part)
+        values = run_float(part, self._feeds)
+        self._acts = {n: _act(n, values[n], n in never) for n in activations(part)}
+
+    @property
+    def numbers(self) -> Array:
+        """(activations, 2) the fracs and zeros that ``observe`` chose, for a checkpoint."""
+        chosen = [(act.frac, act.zero) for act in (self._acts or {}).values()]
+        return np.array(chosen, np.int64).reshape(-1, 2)
+
+    @numbers.setter
+    def numbers(self, numbers: Array) -> None:
+        if self._acts is not None:
+            names = activations(self._part)[: len(numbers)]
+            self._acts = {
+                name: QTensor(name, self._part.shape(name), "s8", int(frac), int(zero))
+                for name, (frac, zero) in zip(names, numbers, strict=True)
+            }
+
+    def finished(self) -> Graph:
+        """``graph`` with the constants as tuned; each obeys its constraint exactly."""
+        return self._with(self.graph)
+
+    def _with(self, graph: Graph) -> Graph:
+        tensors = dict(graph.tensors)
+        with torch.no_grad():
+            for name, value in self._constants(False).items():
+                data = self._constraints[name].project(value.numpy())
+                tensors[name] = Tensor(name, data.shape, data)
+        return replace(graph, tensors=tensors)
+
+    def _constants(self, rounded: bool) -> dict[str, TorchTensor]:
+        values = {}
+        for name, parameter in self.parameters.items():
+            value = self._follow[name](parameter * self._unit[name])
+            if rounded and name in self._axis:
+                value = _passes(value, _rounded_weights(value.detach(), self._axis[name]))
+            values[name] = value
+        return values
+
+    def _rounded(self, name: str, values: TorchTensor) -> TorchTensor:
+        act = self._acts.get(name) if self._acts else None
+        if act is None:
+            return values
+        scale = 2.0 ** float(act.frac)  # type: ignore[arg-type]
+        low, high = act.range
+        with torch.no_grad():
+            steps = values.mul(scale).add_(0.5).floor_()
+            steps.clamp_(low - act.zero, high - act.zero).div_(scale)
+        return _passes(values, steps)
+
+
+class _Passes(torch.autograd.Function):
+    """The second argument, with the gradient going to the first."""
+
+    @staticmethod
+    def forward(ctx: Any, values: TorchTensor, rounded: TorchTensor) -> TorchTensor:
+        return rounded
+
+    @staticmethod
+    def backward(ctx: Any, gradient: TorchTensor) -> tuple[TorchTensor, None]:
+        return gradient, None
+
+
+_passes: Callable[[TorchTensor, TorchTensor], TorchTensor] = _Passes.apply
+
+
+def _run(node: Node) -> Any:
+    run = spec(node.op).run_float
+    if run is None:
+        raise ValueError(f"{node.op} has no float form")
+    return run
+
+
+def _rounded_weights(weights: TorchTensor, axis: int) -> TorchTensor:
+    """``weights`` as 8 bits hold them, with the finest power of two of each channel."""
+    others = [i for i in range(weights.dim()) if i != axis]
+    peaks = weights.abs().amax(others, keepdim=True).clamp(min=1e-30)
+    scale = torch.exp2((127.49 / peaks).log2().floor().clamp(FRAC_MIN, FRAC_MAX))
+    return weights.mul(scale).add_(0.5).floor_().clamp_(-128, 127).div_(scale)
+
+
+def _act(name: str, values: Array, never_negative: bool) -> QTensor:
+    """The numbers at which rounding and clipping ``values`` err least."""
+    zero = -128 if never_negative else 0
+    first = minmax_frac(float(values.min()), float(values.max()), zero)
+    acts = [QTensor(name, values.shape, "s8", first + bits, zero) for bits in range(3)]
+    sample = values.reshape(-1)[:: max(1, values.size // 50_000)]
+    errors = [float(np.mean((fake_quantize_array(sample, act) - sample) ** 2)) for act in acts]
+    return acts[int(np.argmin(errors))]
+
+
+def _sizes(graph: Graph, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """How large a change matters, of every tuned constant and of its shape.
+
+    Of weights the root mean square of their channel, of biases and shifts that of the output.
+    """
+    part = {name: values[:OBSERVED] for name, values in feeds.items()}
+    nodes = [n for n in graph.nodes if n.op in WEIGHT_AXIS or n.op == "batch_norm"]
+    outputs = run_float(graph, part, {node.output for node in nodes})
+    found = {}
+    for node in nodes:
+        data = graph.data(node.inputs[1])
+        axis = WEIGHT_AXIS.get(node.op, 0)
+        size = _root_mean_square(data, [i for i in range(data.ndim) if i != axis])
+        found[node.inputs[1]] = np.broadcast_to(size, data.shape)
+        shift = _root_mean_square(outputs[node.output], range(outputs[node.output].ndim - 1))
+        found[node.inputs[2]] = _never_tiny(shift.reshape(-1))
+    return found
+
+
+def _root_mean_square(values: Array, axes: Collection[int]) -> Array:
+    squares = np.square(values, dtype=np.float64)
+    root: Array = np.sqrt(squares.mean(tuple(axes), keepdims=True))
+    return root
+
+
+def _never_tiny(sizes: Array) -> Array:
+    """``sizes`` raised to a tenth of their mean: a channel of zeros can still learn."""
+    mean = float(sizes.mean()) if sizes.size else 1.0
+    raised: Array = np.maximum(sizes, 0.1 * mean if mean > 0 else 1e-3).astype(np.float32)
+    return raised
