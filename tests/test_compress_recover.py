@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from mcuq.compress import recover as recovery
 from mcuq.compress import schedule
 from mcuq.compress.augment import Augment
 from mcuq.compress.constraint import Constraint
+from mcuq.compress.distill import Distillation
 from mcuq.compress.recover import Settings, recover
 from mcuq.compress.structured import prune_channels
 from mcuq.compress.tuning import Student
@@ -109,6 +111,26 @@ def test_the_teacher_brings_accuracy_back(quantized: bool) -> None:
     assert min(found.losses) < 0.5 * found.losses[0]
     assert distance(found.graph, teacher) < 0.5 * distance(small, teacher)
     assert found.warnings == ()
+
+
+@pytest.mark.parametrize("change", [{"precision": "bfloat16"}, {"hints": 1.0}])
+def test_other_ways_to_tune_work(change: dict[str, Any]) -> None:
+    teacher = network()
+    small = prune_channels(teacher, 0.3, importance="magnitude", only="conv2d_0")
+    found = recover(small, teacher, ROWS, settings=replace(QUICK, epochs=6, **change))
+    assert min(found.losses) < 0.6 * found.losses[0]
+
+
+def test_hints_are_activations_of_one_shape() -> None:
+    teacher = network()
+    small = prune_channels(teacher, 0.3, importance="magnitude", only="conv2d_2")
+    loss = Distillation(small, teacher, None, 1, 0.0, 1.0)
+    assert loss.wanted == (("dense_5", "conv2d_0", "depthwise_conv2d_1"),) * 2
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(McuqError, match="'int4' is not one of float32, bfloat16"):
+        recover(network(), network(), ROWS, settings=Settings(precision="int4"))
 
 
 def test_regression_needs_no_classes() -> None:
@@ -267,7 +289,7 @@ def test_tuning_stops_when_nothing_gets_better() -> None:
 
 def test_rounded_weights_are_what_the_quantizer_would_round() -> None:
     graph = network()
-    student = Student(graph, {}, ROWS, quantized=True)
+    student = Student(graph, ["dense_5"], {}, ROWS, quantized=True)
     student.observe()
     values = {n: v.detach().numpy() for n, v in student._constants(True).items()}
     exact = {n: v.detach().numpy() for n, v in student._constants(False).items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor as TorchTensor
@@ -10,45 +10,82 @@ from torch.nn import functional
 
 from mcuq.errors import DataError
 from mcuq.ir import Array, Graph
-from mcuq.quantize.structure import logits_of
+from mcuq.quantize.structure import WEIGHT_AXIS, logits_of
 
 TEMPERATURE = 3.0
 """Softens the classes' shares, so that the smaller ones teach, too (Hinton et al. 2015)."""
 
 
 class Distillation:
-    """The loss of a student with logits ``names``; ``trust``: the weight of labels, 0..1."""
+    """The loss of a student; ``trust``: the weight of labels, 0..1.
 
-    def __init__(self, graph: Graph, labels: Array | None, rows: int, trust: float) -> None:
-        self.names = [logits_of(graph, port.tensor) for port in graph.outputs]
-        readers = [graph.consumers(name) for name in self.names]
-        self._classes = [any(n.op in ("softmax", "argmax") for n in nodes) for nodes in readers]
+    ``wanted`` are the names of the values that it needs of both networks: the outputs' logits,
+    and, where ``hints`` is their weight, all activations that layers of both read in one shape:
+    they teach more than a few logits do (Romero et al. 2015).
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        teacher: Graph,
+        labels: Array | None,
+        rows: int,
+        trust: float,
+        hints: float,
+    ) -> None:
+        self.student_logits, self.teacher_logits = (
+            [logits_of(network, port.tensor) for port in network.outputs]
+            for network in (graph, teacher)
+        )
+        self._classes = [
+            any(node.op in ("softmax", "argmax") for node in graph.consumers(name))
+            for name in self.student_logits
+        ]
+        self._hints = _alike(graph, teacher) if hints > 0 else ()
+        self.wanted = tuple(
+            (*logits, *self._hints) for logits in (self.student_logits, self.teacher_logits)
+        )
         self._labels = None
-        self._trust = trust
+        self._trust, self._weight = trust, hints
         if labels is not None:
-            _check_labels(graph, self.names[0], labels, rows)
+            _check_labels(graph, self.student_logits[0], labels, rows)
             self._labels = torch.from_numpy(labels.astype("int64"))
             self._classes[0] = True
 
     def __call__(
         self,
         student: Mapping[str, TorchTensor],
-        teacher: Sequence[TorchTensor],
-        rows: TorchTensor,
+        teacher: Mapping[str, TorchTensor],
+        rows: Array,
     ) -> TorchTensor:
-        """The mean loss of some ``rows``; ``teacher`` holds the logits by output."""
-        losses = []
-        for name, wanted, classes in zip(self.names, teacher, self._classes, strict=True):
-            losses.append(
-                _divergence(student[name], wanted) if classes else _error(student[name], wanted)
-            )
-        total = torch.stack(losses).mean()
-        if self._labels is None:
-            return total
-        known = functional.cross_entropy(
-            student[self.names[0]].reshape(len(rows), -1), self._labels[rows]
-        )
-        return self._trust * known + (1 - self._trust) * total
+        """The mean loss of some ``rows``."""
+        total = torch.zeros(())
+        pairs = zip(self.student_logits, self.teacher_logits, self._classes, strict=True)
+        for one, other, classes in pairs:
+            measure = _divergence if classes else _error
+            total = total + measure(student[one], teacher[other]) / len(self._classes)
+        if self._labels is not None:
+            output = student[self.student_logits[0]].reshape(len(rows), -1)
+            known = functional.cross_entropy(output, self._labels[torch.from_numpy(rows)])
+            total = self._trust * known + (1 - self._trust) * total
+        for name in self._hints:
+            total = total + self._weight / len(self._hints) * _error(student[name], teacher[name])
+        return total
+
+
+def _alike(graph: Graph, teacher: Graph) -> tuple[str, ...]:
+    """The activations of one name and shape in both networks that layers with weights read."""
+    inputs = {port.tensor for port in graph.inputs}
+    found = dict.fromkeys(
+        node.inputs[0] for node in graph.nodes if node.op in WEIGHT_AXIS and node.op != "dense"
+    )
+    return tuple(
+        name
+        for name in found
+        if name not in inputs
+        and name in teacher.tensors
+        and teacher.shape(name) == graph.shape(name)
+    )
 
 
 def _divergence(found: TorchTensor, wanted: TorchTensor) -> TorchTensor:

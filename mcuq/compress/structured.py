@@ -9,7 +9,9 @@ from fnmatch import fnmatchcase
 
 from mcuq.compress.groups import Group, Structure, structure
 from mcuq.compress.importance import importance as importance_of
+from mcuq.compress.refit import refitted
 from mcuq.compress.removal import cost_of, remove, sizes_without
+from mcuq.compress.threads import torch_threads
 from mcuq.errors import McuqError
 from mcuq.ir import Array, Graph
 from mcuq.quantize.structure import WEIGHT_AXIS
@@ -28,6 +30,7 @@ def prune_channels(
     scope: str = "global",
     multiple: int = 4,
     measure: str = "macs",
+    refit: bool = True,
     seed: int = 0,
 ) -> Graph:
     """``graph``, which must be ready (``passes.run``), with at least ``amount`` (0..1) less of it.
@@ -36,13 +39,15 @@ def prune_channels(
     layer names as in a shell; then the amount is of those layers. ``scope``: "global" removes where
     the output changes least for what is saved, "layer" the same share of the channels everywhere.
     A layer keeps a multiple of ``multiple`` channels, and at least one. ``importance`` and
-    ``calibration``: see ``importance.py``.
+    ``calibration``: see ``importance.py``. ``refit``: with calibration data, the layers that lost
+    inputs make up for it (``refit.py``).
     """
     _check(amount, scope, measure, multiple)
     plan = _Plan.of(graph, only, measure, multiple)
     if amount == 0:
         return graph
-    score = importance_of(graph, plan.found, importance, calibration, seed)
+    with torch_threads(1):
+        score = importance_of(graph, plan.found, importance, calibration, seed)
     order = {group: sorted(group.units, key=lambda u: (score[u], u)) for group in plan.groups}
     # Sums of norms are no loss, so only ``taylor`` can be weighed against a price.
     worth = plan.by_worth(order, score, priced=importance == "taylor")
@@ -50,7 +55,12 @@ def prune_channels(
     taken: list[Part] = []
     for taken in worth if scope == "global" else plan.evenly(order):
         if plan.cost(_units(taken)) <= target:
-            return remove(graph, plan.found, plan.without_excess(taken, target))
+            removed = plan.without_excess(taken, target)
+            small = remove(graph, plan.found, removed)
+            if not (refit and calibration):
+                return small
+            with torch_threads(1):
+                return refitted(small, graph, plan.found, removed, calibration)
     raise _empties(plan, amount, _units(taken))
 
 

@@ -1,4 +1,4 @@
-"""A network whose constants an optimizer can change: the student, in torch.
+"""A network in torch, and one whose constants an optimizer can change: the student.
 
 Its parameters are the free numbers of each weight and bias in units of their channel's own size,
 so one learning rate suits all layers, also where BatchNorm was folded into them. With ``quantized``
@@ -17,13 +17,13 @@ import torch
 from torch import Tensor as TorchTensor
 
 from mcuq.compress.constraint import Constraint
-from mcuq.ir import Array, Graph, Node, Tensor, rebuild
+from mcuq.ir import Array, Graph, Node, Port, Tensor, rebuild
 from mcuq.ops import spec
 from mcuq.ops.weights import FRAC_MAX, FRAC_MIN
 from mcuq.qir import QTensor
 from mcuq.quantize.scales import minmax_frac
 from mcuq.quantize.simulate import fake_quantize_array
-from mcuq.quantize.structure import WEIGHT_AXIS, activations, logits_of, never_negative
+from mcuq.quantize.structure import WEIGHT_AXIS, activations, never_negative
 from mcuq.reference import run_float, walk
 
 OBSERVED = 128
@@ -39,29 +39,60 @@ def tuned_names(graph: Graph) -> tuple[str, ...]:
     return tuple(names)
 
 
+class Forward:
+    """``graph`` as far as ``wanted``, a function of its inputs (internal order) in torch."""
+
+    def __init__(self, graph: Graph, wanted: Collection[str]) -> None:
+        ends = tuple(Port(name, name, graph.shape(name)) for name in dict.fromkeys(wanted))
+        self.part = rebuild(replace(graph, outputs=ends), graph.nodes, graph.tensors)
+        self.constants = {
+            n: torch.from_numpy(np.array(t.data, np.float32))
+            for n, t in self.part.tensors.items()
+            if t.data is not None
+        }
+
+    def __call__(
+        self,
+        feeds: Mapping[str, Array],
+        constants: Mapping[str, TorchTensor] | None = None,
+        through: Callable[[str, TorchTensor], TorchTensor] = lambda name, values: values,
+    ) -> dict[str, TorchTensor]:
+        """The wanted values by name, float32; some ``constants`` given anew.
+
+        Every activation goes ``through`` a function of its name and value.
+        """
+        known = {**self.constants, **(constants or {})}
+
+        def step(node: Node, values: Mapping[str, TorchTensor]) -> TorchTensor:
+            inputs = [known[n] if n in known else values[n] for n in node.inputs]
+            return through(node.output, spec(node.op).run_float(node, inputs))  # type: ignore[misc]
+
+        start = {p.tensor: torch.from_numpy(feeds[p.name]) for p in self.part.inputs}
+        start = {name: through(name, values) for name, values in start.items()}
+        found = walk(self.part.nodes, start, step, {p.tensor for p in self.part.outputs})
+        return {name: values.float() for name, values in found.items()}
+
+
 class Student:
-    """``graph`` up to its logits, with parameters; ``feeds`` show how large its values are."""
+    """``graph`` as far as ``wanted``, with parameters; ``feeds`` show how large its values are."""
 
     def __init__(
         self,
         graph: Graph,
+        wanted: Collection[str],
         constraints: Mapping[str, Constraint],
         feeds: Mapping[str, Array],
         quantized: bool,
     ) -> None:
         self.graph = graph
-        self.logits = tuple(logits_of(graph, port.tensor) for port in graph.outputs)
-        ends = tuple(replace(p, tensor=n) for p, n in zip(graph.outputs, self.logits, strict=True))
-        self._part = rebuild(replace(graph, outputs=ends), graph.nodes, graph.tensors)
-        self._constraints = {n: constraints.get(n, Constraint("mask")) for n in tuned_names(graph)}
+        self._forward = Forward(graph, wanted)
+        self._part = self._forward.part
+        names = tuned_names(self._part)
+        self._constraints = {n: constraints.get(n, Constraint("mask")) for n in names}
         self._follow = {n: c.parametrise() for n, c in self._constraints.items()}
         self._axis = {n.inputs[1]: WEIGHT_AXIS[n.op] for n in graph.nodes if n.op in WEIGHT_AXIS}
-        self._fixed = {
-            n: torch.from_numpy(np.array(t.data, np.float32))
-            for n, t in graph.tensors.items()
-            if t.data is not None and n not in self._follow
-        }
-        sizes = _sizes(graph, feeds)
+        self._feeds = {name: values[:OBSERVED] for name, values in feeds.items()}
+        sizes = _sizes(self._part, self._feeds)
         self._unit: dict[str, TorchTensor] = {}
         self.parameters: dict[str, TorchTensor] = {}
         for name, constraint in self._constraints.items():
@@ -70,21 +101,10 @@ class Student:
             start = torch.from_numpy(constraint.free(graph.data(name)) / unit)
             self.parameters[name] = start.requires_grad_()
         self._acts: dict[str, QTensor] | None = {} if quantized else None
-        self._feeds = {name: values[:OBSERVED] for name, values in feeds.items()}
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, TorchTensor]:
-        """The logits by name, differentiable."""
-        values = {**self._fixed, **self._constants(self._acts is not None)}
-
-        def step(node: Node, known: Mapping[str, TorchTensor]) -> TorchTensor:
-            inputs = [values[n] if n in values else known[n] for n in node.inputs]
-            return self._rounded(node.output, _run(node)(node, inputs))
-
-        start = {
-            p.tensor: self._rounded(p.tensor, torch.from_numpy(feeds[p.name]))
-            for p in self.graph.inputs
-        }
-        return walk(self._part.nodes, start, step, set(self.logits))
+        """The wanted values by name, differentiable."""
+        return self._forward(feeds, self._constants(self._acts is not None), self._rounded)
 
     def observe(self) -> None:
         """Choose the power of two of every activation for the parameters as they are now."""
@@ -158,13 +178,6 @@ class _Passes(torch.autograd.Function):
 _passes: Callable[[TorchTensor, TorchTensor], TorchTensor] = _Passes.apply
 
 
-def _run(node: Node) -> Any:
-    run = spec(node.op).run_float
-    if run is None:
-        raise ValueError(f"{node.op} has no float form")
-    return run
-
-
 def _rounded_weights(weights: TorchTensor, axis: int) -> TorchTensor:
     """``weights`` as 8 bits hold them, with the finest power of two of each channel."""
     others = [i for i in range(weights.dim()) if i != axis]
@@ -188,9 +201,8 @@ def _sizes(graph: Graph, feeds: Mapping[str, Array]) -> dict[str, Array]:
 
     Of weights the root mean square of their channel, of biases and shifts that of the output.
     """
-    part = {name: values[:OBSERVED] for name, values in feeds.items()}
     nodes = [n for n in graph.nodes if n.op in WEIGHT_AXIS or n.op == "batch_norm"]
-    outputs = run_float(graph, part, {node.output for node in nodes})
+    outputs = run_float(graph, feeds, {node.output for node in nodes})
     found = {}
     for node in nodes:
         data = graph.data(node.inputs[1])

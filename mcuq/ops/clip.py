@@ -30,6 +30,8 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
 def clamp(values: TorchTensor, clip: Any) -> TorchTensor:
     """``values`` limited to ``clip`` = (low, high), the fused activation of other operators."""
     low, high = (float(v) for v in clip)
+    if (low, high) == (0.0, np.inf):
+        return values.relu()  # the same, and its gradient costs less
     return values if (low, high) == (-np.inf, np.inf) else values.clamp(low, high)
 
 
