@@ -20,6 +20,7 @@ from mcuq.kernels import (
     mve,
     pad,
     softmax,
+    sparse,
     transpose,
 )
 from mcuq.kernels.variant import Variant
@@ -43,6 +44,7 @@ VARIANTS: tuple[Variant, ...] = (
     *blocked.VARIANTS,
     *dsp.VARIANTS,
     *mve.VARIANTS,
+    *sparse.VARIANTS,
 )
 
 
