@@ -202,7 +202,7 @@ def test_compensated_rounding_beats_nearest_on_correlated_inputs() -> None:
     hessian = (x.T @ x / 500 + 1e-6 * np.eye(12))[None]
     target = random.normal(size=(1, 5, 12))
     fracs = np.full((1, 5), 3)
-    integers = compensated(target, hessian, fracs)
+    integers = compensated(target, np.ones_like(target, bool), hessian, fracs)
     nearest = np.floor(target * 8 + 0.5)
     error, simple = (float((((i / 8 - target)[0] @ x.T) ** 2).mean()) for i in (integers, nearest))
     assert error < simple / 4

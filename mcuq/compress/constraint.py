@@ -30,8 +30,9 @@ class Constraint:
     """``kind`` is one of
 
     - "mask": only zeros are kept;
-    - "codes": elements of the same code share one value, which may change. ``codes`` are integers
-      of the constant's shape; tables per channel are codes that no other channel uses;
+    - "codes": elements of the same code share one value, which may change, times their own fixed
+      ``scale`` (None: 1). ``codes`` are integers of the constant's shape; tables per channel are
+      codes that no other channel uses;
     - "levels": each element is one of the fixed ``levels``, (C, K) for the channels along ``axis``
       or (1, K) for all (powers of two, 4-bit integers). Gradients pass straight through.
 
@@ -44,6 +45,11 @@ class Constraint:
     codes: Array | None = None
     levels: Array | None = None
     axis: int = 0
+    scale: Array | None = None
+
+    @property
+    def arrays(self) -> tuple[Array | None, ...]:
+        return self.mask, self.codes, self.levels, self.scale
 
     def project(self, array: Array) -> Array:
         """The nearest array (least squares) that obeys, float32.
@@ -54,7 +60,7 @@ class Constraint:
         """
         found = np.asarray(array, np.float64)
         if self.codes is not None:
-            found = self._means(found)[self.codes]
+            found = self._means(found)[self.codes] * (1.0 if self.scale is None else self.scale)
         elif self.levels is not None:
             found = self._nearest(found)
         if self.mask is not None:
@@ -85,7 +91,10 @@ class Constraint:
 
         codes = torch.from_numpy(np.array(self.codes, np.int64))
         flat = codes.reshape(-1)
-        return lambda free: free.index_select(0, flat).reshape(codes.shape)
+        if self.scale is None:
+            return lambda free: free.index_select(0, flat).reshape(codes.shape)
+        scale = torch.from_numpy(np.array(self.scale, np.float32))
+        return lambda free: free.index_select(0, flat).reshape(codes.shape) * scale
 
     def _straight_through(self, free: TorchTensor) -> TorchTensor:
         import torch
@@ -95,13 +104,14 @@ class Constraint:
         return free + (nearest - free).detach()
 
     def _means(self, array: Array) -> Array:
-        """(codes,) the mean of the elements of each code; 0 for a code without any."""
+        """(codes,) the least-squares value of each code; 0 for a code without elements."""
         codes = np.asarray(self.codes, np.int64)
         counted = np.ones(codes.shape, bool) if self.mask is None else np.asarray(self.mask, bool)
         size = int(codes.max(initial=-1)) + 1
-        counts = np.bincount(codes[counted], minlength=size)
-        sums = np.bincount(codes[counted], weights=array[counted], minlength=size)
-        means: Array = sums / np.maximum(counts, 1)
+        scale = np.ones(codes.shape) if self.scale is None else np.asarray(self.scale, np.float64)
+        weights = np.bincount(codes[counted], weights=scale[counted] ** 2, minlength=size)
+        sums = np.bincount(codes[counted], weights=(array * scale)[counted], minlength=size)
+        means: Array = sums / np.where(weights > 0, weights, 1.0)
         return means
 
     def _nearest(self, array: Array) -> Array:

@@ -322,7 +322,7 @@ def _fingerprint(
                 state.update(name.encode() + tensor.data.tobytes())
     for name, constraint in sorted(constraints.items()):
         state.update(repr((name, constraint.kind, constraint.axis)).encode())
-        for array in (constraint.mask, constraint.codes, constraint.levels):
+        for array in constraint.arrays:
             state.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
     for name, values in sorted(data.items()):
         state.update(name.encode() + np.ascontiguousarray(values).tobytes())

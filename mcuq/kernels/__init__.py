@@ -20,7 +20,6 @@ from mcuq.kernels import (
     mve,
     pad,
     softmax,
-    sparse,
     transpose,
 )
 from mcuq.kernels.variant import Variant
@@ -44,7 +43,6 @@ VARIANTS: tuple[Variant, ...] = (
     *blocked.VARIANTS,
     *dsp.VARIANTS,
     *mve.VARIANTS,
-    *sparse.VARIANTS,
 )
 
 

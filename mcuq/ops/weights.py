@@ -21,6 +21,7 @@ from mcuq.errors import ModelError
 from mcuq.fixed import RANGES, FloatArray, IntArray, quantize, round_half_up
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops.clip import out_range
+from mcuq.ops.coded import has_few_values
 from mcuq.ops.operand import frac_of
 from mcuq.ops.spec import IntForm
 from mcuq.qir import QTensor
@@ -160,6 +161,8 @@ def _fitted(
         lower = (np.abs(b) + reach > ACC_MAX) & (fracs > lowest)
         if not lower.any():
             return fracs.tolist(), data, _saturated(b, reach, 2 * s.peak)
+        if has_few_values(data):  # which are those of all channels as long as all fracs move
+            lower = fracs > lowest
         fracs = fracs - lower
 
 

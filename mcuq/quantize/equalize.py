@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Tensor
+from mcuq.ops import coded
 from mcuq.qir import QTensor
 from mcuq.quantize import given
 from mcuq.quantize.scales import minmax_frac, row_parts
@@ -72,7 +73,10 @@ def components(graph: Graph, fixed_outputs: bool = False) -> tuple[Component, ..
 
 
 def _restricted(graph: Graph) -> tuple[set[str], set[str]]:
-    """Tensors that keep their scale, and those whose channels must share one factor."""
+    """Tensors that keep their scale, and those whose channels must share one factor.
+
+    Among the latter are those around weights that share a table: they go on sharing it.
+    """
     fixed = {port.tensor for port in graph.inputs} | given.kept_activations(graph).keys()
     kept = given.kept_weights(graph)
     whole = {port.tensor for port in graph.outputs}
@@ -85,6 +89,10 @@ def _restricted(graph: Graph) -> tuple[set[str], set[str]]:
             whole.add(node.output)
         if node.op in WEIGHT_AXIS and node.inputs[1] in kept:
             fixed.update(names)
+        elif node.op in WEIGHT_AXIS and coded.exponents_of(
+            graph.data(node.inputs[1]), WEIGHT_AXIS[node.op]
+        ):
+            whole.update(names)
         if node.op in _PASSES:
             whole.add(node.inputs[0])
         elif node.op in _JOINS_WHOLE or _mixes_channels(graph, node):

@@ -10,8 +10,6 @@ import numpy as np
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import spec
 from mcuq.quantize.given import kept_weights
-from mcuq.quantize.simulate import rounded_pad
-from mcuq.quantize.state import State
 from mcuq.quantize.structure import weighted
 
 MAX_DEPTH = 2048
@@ -45,8 +43,11 @@ def own_layers(graph: Graph) -> tuple[Node, ...]:
     )
 
 
-def moments(node: Node, graph: Graph, exact: Array, state: State, rounded: Array) -> Moments:
-    """The moments over all rows and positions of ``exact`` and ``rounded`` inputs of ``node``."""
+def moments(node: Node, graph: Graph, exact: Array, padded: Node, rounded: Array) -> Moments:
+    """The moments over all rows and positions of ``exact`` and ``rounded`` inputs of ``node``.
+
+    ``padded``: ``node`` with the padding of the rounded network.
+    """
     import torch
 
     total: list[Any] = []
@@ -54,9 +55,7 @@ def moments(node: Node, graph: Graph, exact: Array, state: State, rounded: Array
     rows = max(1, _MAX_COLUMNS // max(1, _unfolded_size(node, graph)))
     for first in range(0, len(exact), rows):
         a = columns(node, graph, torch.from_numpy(exact[first : first + rows]))
-        q = columns(
-            rounded_pad(node, state.acts), graph, torch.from_numpy(rounded[first : first + rows])
-        )
+        q = columns(padded, graph, torch.from_numpy(rounded[first : first + rows]))
         d = a - q
         sums = [a.sum(1), q.sum(1), q.transpose(1, 2) @ q, d.transpose(1, 2) @ q]
         total = (

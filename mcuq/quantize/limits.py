@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Graph, Node
-from mcuq.ops import add, mul
+from mcuq.ops import add, coded, mul
 from mcuq.ops.avg_pool2d import left_max
 from mcuq.ops.weights import weight_fracs
 from mcuq.qir import QTensor
@@ -40,8 +40,11 @@ def limit_fracs(graph: Graph, acts: Mapping[str, QTensor]) -> dict[str, QTensor]
 
 def weight_floor(graph: Graph, node: Node) -> int:
     """The finest frac at which none of the node's weights saturates."""
-    weights = graph.data(node.inputs[1])
-    return min(weight_fracs(weights, WEIGHT_AXIS[node.op]))
+    weights, axis = graph.data(node.inputs[1]), WEIGHT_AXIS[node.op]
+    table = coded.joined(weights, axis)
+    if table is None:
+        return min(weight_fracs(weights, axis))
+    return weight_fracs(table[0], 0)[0] - max(table[1])
 
 
 def _ceilings(graph: Graph, node: Node, acts: Mapping[str, QTensor]) -> Iterator[tuple[str, int]]:

@@ -9,11 +9,12 @@ bias absorbs the means.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mcuq.ir import Array, Node
+from mcuq.ir import Array, Graph, Node
+from mcuq.ops.coded import exponents_of
 from mcuq.qir import QTensor
 from mcuq.quantize import wide
 from mcuq.quantize.bias import corrected_bias
@@ -28,7 +29,7 @@ from mcuq.quantize.layers import (
     to_rows,
 )
 from mcuq.quantize.scales import weight_fracs
-from mcuq.quantize.simulate import Simulation, dequantized
+from mcuq.quantize.simulate import Simulation, dequantized, rounded_pad
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import WEIGHT_AXIS
 from mcuq.reference import run_float
@@ -41,7 +42,10 @@ DAMPING_S16 = 0.05
 
 
 def round_layers(state: State) -> State:
-    """Every layer's weights rounded anew, and its bias; of very deep layers only the bias."""
+    """Every layer's weights rounded anew, and its bias.
+
+    Of very deep layers only the bias, and of those whose weights share a table. Zeros stay.
+    """
     feeds = fit_rows(state)
     graph = state.graph
     layers = own_layers(graph)
@@ -51,14 +55,19 @@ def round_layers(state: State) -> State:
     for index, node in enumerate(layers):
         state.options.report("rounding", index / len(layers))
         source, w, b = node.inputs
-        if depth_of(node, graph) > MAX_DEPTH:
+        if depth_of(node, graph) > MAX_DEPTH or _is_coded(node, graph):
             biases[b] = corrected_bias(state, node, exact, simulation)
             simulation.commit(constants={b: biases[b]})
             continue
-        known = moments(node, graph, exact[source], state, simulation.value(source))
+        padded = rounded_pad(node, state.acts)
+        known = moments(node, graph, exact[source], padded, simulation.value(source))
         weights[w], biases[b] = _round_layer(state, node, known)
         simulation.commit(constants={w: dequantized(weights[w]), b: biases[b]})
     return state.with_weights(weights).with_biases(biases)
+
+
+def _is_coded(node: Node, graph: Graph) -> bool:
+    return exponents_of(graph.data(node.inputs[1]), WEIGHT_AXIS[node.op]) is not None
 
 
 def _round_layer(state: State, node: Node, known: Moments) -> tuple[QTensor, Array]:
@@ -66,12 +75,13 @@ def _round_layer(state: State, node: Node, known: Moments) -> tuple[QTensor, Arr
     graph, (_, w, b) = state.graph, node.inputs
     real = to_rows(node, graph, graph.data(w).astype(np.float64))
     is_wide = state.acts[node.inputs[0]].kind == "s16"
-    hessian = _damped(known.covariance, DAMPING_S16 if is_wide else DAMPING)
-    target = real + real @ _drift(known.cross, hessian)
-    first = np.array(weight_fracs(from_rows(node, graph, target), WEIGHT_AXIS[node.op], 0))
+    hessian = damped(known, DAMPING_S16 if is_wide else DAMPING)
+    free = real != 0
+    target = real + real @ drift(known.cross, hessian)
+    first = np.array(weight_fracs(from_rows(node, graph, target * free), WEIGHT_AXIS[node.op], 0))
     low = wide.lowest_weight_frac(node, state.acts)
     options = [np.clip(first + bits, low, low + 31).reshape(real.shape[:2]) for bits in (0, 1)]
-    integers, fracs = _least_error(target, hessian, options)
+    integers, fracs = _least_error(target, free, hessian, options)
     means = np.einsum("gok,gk->go", real, known.mean_exact)
     reals = integers * 2.0 ** -fracs.astype(np.float64)[:, :, None]
     means -= np.einsum("gok,gk->go", reals, known.mean_rounded)
@@ -80,11 +90,13 @@ def _round_layer(state: State, node: Node, known: Moments) -> tuple[QTensor, Arr
     return rounded, (graph.data(b) + means.reshape(-1)).astype(np.float32)
 
 
-def _least_error(target: Array, hessian: Array, options: Sequence[Array]) -> tuple[Array, Array]:
+def _least_error(
+    target: Array, free: Array, hessian: Array, options: Sequence[Array]
+) -> tuple[Array, Array]:
     """The integers, and per output the frac of ``options`` with the least error of the output."""
     found = []
     for fracs in options:
-        integers = compensated(target, hessian, fracs)
+        integers = compensated(target, free, hessian, fracs)
         gap = integers * 2.0 ** -fracs.astype(np.float64)[:, :, None] - target
         found.append((integers, np.einsum("gok,gok->go", gap @ hessian, gap)))
     best = np.argmin([error for _, error in found], axis=0)
@@ -92,28 +104,42 @@ def _least_error(target: Array, hessian: Array, options: Sequence[Array]) -> tup
     return integers, np.choose(best, list(options))
 
 
-def compensated(target: Array, hessian: Array, fracs: Array) -> Array:
+def compensated(target: Array, free: Array, hessian: Array, fracs: Array) -> Array:
     """(groups, outputs, depth) reals -> integers, each rounding's error spread over the rest.
 
-    ``hessian`` (groups, depth, depth) is positive definite; ``fracs`` (groups, outputs).
+    Where ``free`` is False the integer is 0: that, too, is made up for (SparseGPT, Frantar and
+    Alistarh 2023). ``hessian`` (groups, depth, depth) is positive definite; ``fracs`` (groups,
+    outputs).
     """
-    depth = target.shape[2]
+    scale = 2.0 ** fracs.astype(np.float64)
+
+    def settle(k: int, column: Array) -> Array:
+        steps = np.clip(np.floor(column * scale + 0.5), -128, 127)
+        rounded: Array = steps * free[:, :, k] / scale
+        return rounded
+
+    return settled(target, hessian, settle) * scale[:, :, None]
+
+
+def settled(target: Array, hessian: Array, settle: Callable[[int, Array], Array]) -> Array:
+    """``target`` with the weights of one input after the other replaced as ``settle`` says.
+
+    ``settle(k, column)``: (groups, outputs) reals of input ``k`` -> what they become. The error
+    moves the weights of the inputs that are still to come.
+    """
     order = np.argsort(-np.einsum("gkk->gk", hessian).sum(axis=0), kind="stable")
     upper = _update_rows(hessian[:, order][:, :, order])
     left = target[:, :, order].copy()
-    scale = 2.0 ** fracs.astype(np.float64)
-    integers = np.empty_like(left)
-    for k in range(depth):
-        column = np.clip(np.floor(left[:, :, k] * scale + 0.5), -128, 127)
-        integers[:, :, k] = column
-        error = (left[:, :, k] - column / scale) / upper[:, None, k, k]
-        left[:, :, k + 1 :] -= error[:, :, None] * upper[:, None, k, k + 1 :]
-    result = np.empty_like(integers)
-    result[:, :, order] = integers
-    return result
+    found = np.empty_like(target)
+    for place, k in enumerate(order.tolist()):
+        column = settle(k, left[:, :, place])
+        found[:, :, k] = column
+        error = (left[:, :, place] - column) / upper[:, None, place, place]
+        left[:, :, place + 1 :] -= error[:, :, None] * upper[:, None, place, place + 1 :]
+    return found
 
 
-def _drift(cross: Array, hessian: Array) -> Array:
+def drift(cross: Array, hessian: Array) -> Array:
     """``cross`` times the inverse of ``hessian``, per group."""
     import torch
 
@@ -132,9 +158,14 @@ def _update_rows(hessian: Array) -> Array:
     return np.asarray(torch.linalg.cholesky(inverse).mT.numpy())
 
 
-def _damped(covariance: Array, share: float) -> Array:
-    depth = covariance.shape[1]
+def damped(known: Moments, share: float) -> Array:
+    """The covariance of the inputs with ``share`` of its mean diagonal added to the diagonal.
+
+    That of constant inputs, whose own is but the rounding of sums, counts by their size.
+    """
+    covariance = known.covariance
     level = np.einsum("gkk->gk", covariance).mean(axis=1)
     level = np.maximum(level, 1e-12) * share
-    damped: Array = covariance + level[:, None, None] * np.eye(depth)
+    level = np.maximum(level, 1e-5 * np.square(known.mean_rounded).mean(axis=1))
+    damped: Array = covariance + level[:, None, None] * np.eye(covariance.shape[1])
     return damped

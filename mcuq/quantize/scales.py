@@ -10,6 +10,7 @@ import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Tensor, unique_name
+from mcuq.ops import coded
 from mcuq.ops.weights import quantize_weights
 from mcuq.qir import QTensor
 from mcuq.quantize import given, wide
@@ -138,11 +139,20 @@ def choose_weights(state: State) -> State:
     for node in weighted(state.graph):
         name = node.inputs[1]
         axis = WEIGHT_AXIS[node.op]
-        fracs = kept.get(name) or weight_fracs(state.graph.data(name), axis, clipped_bits)
+        fracs = kept.get(name) or layer_fracs(state.graph.data(name), axis, clipped_bits)
         floor = wide.lowest_weight_frac(node, state.acts)
         fracs = tuple(max(floor, min(frac, floor + 31)) for frac in fracs)
         found[name] = round_weights(name, state.graph.data(name), axis, fracs)
     return state.with_weights(found)
+
+
+def layer_fracs(weights: Array, axis: int, clipped_bits: int) -> tuple[int, ...]:
+    """As ``weight_fracs``; where weights share a table, the table has one frac for all channels."""
+    table = coded.joined(weights, axis)
+    if table is None:
+        return weight_fracs(weights, axis, clipped_bits)
+    (frac,) = weight_fracs(table[0], 0, clipped_bits)
+    return tuple(max(FRAC_MIN, min(FRAC_MAX, frac - exponent)) for exponent in table[1])
 
 
 def weight_fracs(weights: Array, axis: int, clipped_bits: int) -> tuple[int, ...]:

@@ -1,0 +1,93 @@
+"""One layer's weights made sparse, or of few values, or both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcuq.compress.cluster import clustered
+from mcuq.compress.compensate import bias_of, target_of
+from mcuq.compress.constraint import Constraint
+from mcuq.compress.levels import linear, logarithmic
+from mcuq.compress.tables import Rows, Table, constraint_of, nearest, weights_of
+from mcuq.ir import Array, Graph, Node
+from mcuq.quantize.layers import Moments, from_rows, to_rows
+from mcuq.quantize.rounding import settled
+from mcuq.quantize.structure import WEIGHT_AXIS
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What a layer is to become: ``mask`` is False where a weight goes, ``codes`` one of
+    ``request.CODES``; ``power``: E[x * x] of what each weight multiplies.
+    """
+
+    mask: Array | None
+    codes: str | None
+    power: Array
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """The new weights and bias, and what keeps the weights so while they are tuned."""
+
+    weights: Array
+    bias: Array
+    constraint: Constraint
+
+
+def compressed_layer(graph: Graph, node: Node, wanted: Wanted, known: Moments | None) -> Made:
+    """``node`` as ``wanted``; with ``known``, the moments of its inputs, errors are made up for."""
+    _, w, b = node.inputs
+    axis, weights = WEIGHT_AXIS[node.op], graph.data(w).astype(np.float64)
+    real = to_rows(node, graph, weights)
+    free = np.ones(real.shape, bool)
+    if wanted.mask is not None:
+        free = to_rows(node, graph, wanted.mask)
+    if known is None:
+        found = real * free
+    else:
+        target, hessian = target_of(real, known)
+        found = target
+        if wanted.mask is not None:
+            found = settled(target, hessian, lambda k, column: column * free[:, :, k])
+    weights = from_rows(node, graph, found)
+    constraint = Constraint("mask", wanted.mask)
+    if wanted.codes:
+        rows = Rows.of(weights, axis, wanted.power, wanted.mask)
+        table = table_of(rows, wanted.codes, wanted.seed)
+        if known is not None:
+            found = _settled_in(table, found, hessian, free)
+            weights = from_rows(node, graph, found)
+            rows = Rows.of(weights, axis, wanted.power, wanted.mask)
+            codes = nearest(rows.scaled(table.exponents), table.levels)
+            table = Table(table.levels, table.exponents, codes)
+        weights = weights_of(table, rows, weights.shape, axis)
+        learned = wanted.codes.startswith("cluster")
+        constraint = constraint_of(table, rows, weights.shape, axis, learned)
+    bias = graph.data(b)
+    if known is not None:
+        bias = bias_of(bias, real, to_rows(node, graph, weights.astype(np.float64)), known)
+    return Made(weights.astype(np.float32), bias.astype(np.float32), constraint)
+
+
+def table_of(rows: Rows, codes: str, seed: int) -> Table:
+    """The table that ``codes`` asks for."""
+    if codes == "log":
+        return logarithmic(rows)
+    if codes == "int4":
+        return linear(rows)
+    return clustered(rows, 16 if codes == "cluster4" else 4, seed)
+
+
+def _settled_in(table: Table, target: Array, hessian: Array, free: Array) -> Array:
+    """(groups, outputs, depth) weights with values of ``table``, each one's error made up for."""
+    scale = (2.0 ** table.exponents.astype(np.float64)).reshape(target.shape[:2])
+
+    def settle(k: int, column: Array) -> Array:
+        levels = table.levels[nearest(column / scale, table.levels)] * scale
+        return np.where(free[:, :, k], levels, 0.0)
+
+    return settled(target, hessian, settle)
