@@ -69,16 +69,23 @@ def _integers(about: str, low: int, high: int, *shape: int) -> Array:
     return chance.integers(low, high + 1, shape).astype(np.float32)
 
 
+def _choice(about: str, levels: tuple[int, ...], *shape: int) -> Array:
+    chance = np.random.default_rng(sum(about.encode()) + sum(shape))
+    return chance.choice(np.array(levels, np.float32), shape)
+
+
 def _weighted(
     op: str, about: str, x: Act, weights: tuple[int, ...], depth: int, **more: Any
 ) -> Case:
-    """Weights of +-127 / 128 and biases in steps of 1 / 128 of the input's unit."""
+    """Weights of +-127 / 128 or ``levels``, biases in steps of 1 / 128 of the input's unit."""
     channels = weights[-1] if op == "depthwise_conv2d" else weights[0]
     # The sum of `depth` products has about this many bits more than one of them.
     grown = max(0, round(math.log2(depth) / 2))
     frac = more.pop("frac", x.frac - grown)
     zero = more.pop("zero", 0)
     w = _integers(about, -127, 127, *weights) / 128
+    if levels := more.pop("levels", ()):
+        w = _choice(about, levels, *weights) / 128
     b = _integers(about, -4000, 4000, channels) / 2.0 ** (7 + x.frac)
     return Case(op, about, (x, w, b), {"clip": NO_CLIP, **more}, frac, zero)
 
@@ -98,6 +105,8 @@ def _conv(about: str, size: tuple[int, int, int], out_c: int, kernel: tuple[int,
 
 
 _RELU = {"clip": (0.0, INF), "zero": -128}
+_POWERS = (*(-(2**e) for e in range(7)), 0, *(2**e for e in range(7)))
+_FOUR = (-100, -10, 0, 127)
 CONVOLUTIONS = (
     _conv("1x1 image, one channel", (1, 1, 1), 1, (1, 1)),
     _conv("1x1 image, most taps outside", (1, 1, 2), 3, (3, 3), pads=(1, 1, 1, 1)),
@@ -120,6 +129,9 @@ CONVOLUTIONS = (
     _conv("3x3 same, 32 to 3, 1x1 image", (1, 1, 32), 3, (3, 3), pads=(1, 1, 1, 1), x_zero=-128),
     _conv("result as fine as its sum", (3, 3, 1), 2, (1, 1), frac=11),
     _conv("result far coarser", (3, 3, 3), 3, (3, 3), frac=-9),
+    _conv("powers of two, 4 to 9", (5, 6, 4), 9, (3, 3), pads=(1, 1, 1, 1), levels=_POWERS),
+    _conv("four values, 8 to 5", (3, 4, 8), 5, (3, 3), pads=(1, 1, 1, 1), levels=_FOUR),
+    _conv("four values, one pixel", (2, 2, 8), 6, (2, 2), levels=_FOUR),
 )
 DEPTHWISE = (
     _conv("depthwise 1x1 image", (1, 1, 1), 1, (1, 1)),
@@ -176,6 +188,8 @@ DENSE = tuple(
         ("64 to 1", 64, 1, -128, {}),
         ("128 to 33", 128, 33, 0, {}),
         ("1025 to 4", 1025, 4, -128, {}),
+        ("powers of two, 37 to 19", 37, 19, 0, {"levels": _POWERS}),
+        ("four values, 33 to 10, relu", 33, 10, -128, {"levels": _FOUR, **_RELU}),
     )
 )
 

@@ -7,6 +7,7 @@ from mcuq.kernels import (
     argmax,
     avg_pool2d,
     blocked,
+    coded,
     concat,
     conv2d,
     dense,
@@ -43,6 +44,7 @@ VARIANTS: tuple[Variant, ...] = (
     *blocked.VARIANTS,
     *dsp.VARIANTS,
     *mve.VARIANTS,
+    *coded.VARIANTS,
 )
 
 

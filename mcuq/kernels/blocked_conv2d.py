@@ -72,24 +72,30 @@ def extra_pairs(extra: Sequence[Extra]) -> list[tuple[int, int]]:
 
 def _pack(node: Node, qgraph: QGraph) -> tuple[ConstArray, ...]:
     """weights, channels and, if there are any, extra."""
-    kept, extra = group_weights(_rows(node, qgraph))
+    kept, extra = group_weights(rows_of(node, qgraph))
+    weights = ConstArray("weights", "int8_t", kept, "[out_c][taps]")
+    return (weights, *channel_arrays(node, qgraph, extra))
+
+
+def channel_arrays(
+    node: Node, qgraph: QGraph, extra: Sequence[Sequence[Extra]]
+) -> tuple[ConstArray, ...]:
+    """Channels and, if there are any, extra."""
     pairs = [extra_pairs(row) for row in extra]
     flat = [pair for row in pairs for pair in row]
     bias = np.asarray(qgraph.data(node.inputs[2]), np.int64)
     second = np.asarray(node.ints("shift")) + 256 * np.array([len(row) for row in pairs])
     channels = np.stack([bias, second], 1).astype(np.int32)
     about = "bias with rounding constant and zeros; shift + 256 * extra pairs"
-    arrays = [
-        ConstArray("weights", "int8_t", kept, "[out_c][taps]"),
-        ConstArray("channels", "int32_t", channels, about),
-    ]
+    arrays = [ConstArray("channels", "int32_t", channels, about)]
     if flat:
         about = "(taps on, weight) pairs that the groups could not hold"
         arrays.append(ConstArray("extra", "uint8_t", np.array(flat, np.uint8), about))
     return tuple(arrays)
 
 
-def _rows(node: Node, qgraph: QGraph) -> Array:
+def rows_of(node: Node, qgraph: QGraph) -> Array:
+    """(out_c, taps) weights."""
     weights = qgraph.data(node.inputs[1])
     return weights.reshape(len(weights), -1)
 
@@ -98,31 +104,48 @@ def _window(node: Node, qgraph: QGraph) -> Window:
     return window(node, qgraph.tensor(node.inputs[1]).shape)
 
 
-def _accepts(node: Node, qgraph: QGraph) -> bool:
+def accepts(node: Node, qgraph: QGraph) -> bool:
+    """Whether the blocked kernels can run it."""
     win = _window(node, qgraph)
     return node.int("groups") == 1 and blocked_fields.representable(node, qgraph, win)
 
 
-def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
-    arrays, win = _pack(node, qgraph), _window(node, qgraph)
-    taps = arrays[0].data.shape[1]
+def fields(node: Node, qgraph: QGraph, arrays: Sequence[ConstArray]) -> tuple[Field, ...]:
+    """The members of mcuq_conv2d_block_params."""
     image, out = qgraph.tensor(node.inputs[0]).shape, qgraph.tensor(node.output).shape
-    fields = (
+    return (
         *(Field(array.suffix, array.suffix) for array in arrays),
-        Field("taps", taps, "of a channel, to a multiple of 4"),
+        Field("taps", taps_of(node, qgraph), "of a channel, to a multiple of 4"),
         *(Field(f"in_{axis}", size) for axis, size in zip("hwc", image[1:], strict=True)),
         *(Field(f"out_{axis}", size) for axis, size in zip("hwc", out[1:], strict=True)),
-        *blocked_fields.fields(node, win),
+        *blocked_fields.fields(node, _window(node, qgraph)),
     )
-    scratch = 8 * taps + -(-5 * win.kernel[1] * image[3] // 4) * 4
+
+
+def taps_of(node: Node, qgraph: QGraph) -> int:
+    """The taps of a channel in whole groups."""
+    return int(-(-rows_of(node, qgraph).shape[1] // GROUP) * GROUP)
+
+
+def scratch_of(node: Node, qgraph: QGraph, fours: int) -> int:
+    """Bytes of the inputs of so many times four pixels, and of five rows of pads and inputs."""
+    row = _window(node, qgraph).kernel[1] * qgraph.tensor(node.inputs[0]).shape[3]
+    return 8 * taps_of(node, qgraph) * fours + -(-5 * row // 4) * 4
+
+
+def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    arrays = _pack(node, qgraph)
+    made, scratch = fields(node, qgraph, arrays), scratch_of(node, qgraph, 1)
     params = "mcuq_conv2d_block_params"
-    return (Call(_SYMBOL, params, fields, node.inputs[:1], node.output, arrays, scratch),)
+    return (Call(_SYMBOL, params, made, node.inputs[:1], node.output, arrays, scratch),)
 
 
 def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
+    return gap_of(node, qgraph, BLOCK) if index == 0 else None
+
+
+def gap_of(node: Node, qgraph: QGraph, pixels: int) -> int:
     """A block's inputs are all read before its outputs are written; then the walk goes on."""
-    if index != 0:
-        return None
     win = _window(node, qgraph)
     _, _, width, depth = qgraph.tensor(node.inputs[0]).shape
     _, rows, columns, out_c = qgraph.tensor(node.output).shape
@@ -130,7 +153,7 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     left = np.maximum(np.arange(columns) * win.strides[1] - win.pads[1], 0)
     first = (top[:, None] * width + left[None, :]).ravel() * depth
     still = np.minimum.accumulate(first[::-1])[::-1]
-    ends = np.arange(BLOCK, len(first), BLOCK)
+    ends = np.arange(pixels, len(first), pixels)
     return max(0, int((ends * out_c - still[ends]).max(initial=0)))
 
 
@@ -146,6 +169,10 @@ def _edge_blocks(node: Node, qgraph: QGraph) -> int:
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    return cost_of(node, qgraph, cpu, group_weights(rows_of(node, qgraph))[1])
+
+
+def cost_of(node: Node, qgraph: QGraph, cpu: Cpu, extra: Sequence[Sequence[Extra]]) -> float:
     """Per block of four pixels: itself, its taps, channels, their groups and extras; edge rows."""
     rates = weighted.pick(
         cpu,
@@ -153,9 +180,8 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
         (323.0, 15.2, 54.0, 34.3, 18.9, 397.0),
         (231.0, 15.9, 59.0, 37.3, 14.7, 239.0),
     )
-    kept, extra = group_weights(_rows(node, qgraph))
     _, out_h, out_w, out_c = qgraph.tensor(node.output).shape
-    taps = kept.shape[1]
+    taps = taps_of(node, qgraph)
     extras = sum(len(extra_pairs(row)) for row in extra)
     counts = (1, taps, out_c, out_c * taps // GROUP, extras)
     block = sum(rate * count for rate, count in zip(rates, counts, strict=False))
@@ -163,4 +189,4 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return float(-(-out_h * out_w // BLOCK) * block + edges)
 
 
-VARIANTS = (Variant("conv2d", _SYMBOL, _lower, _cost, _accepts, gap=_gap),)
+VARIANTS = (Variant("conv2d", _SYMBOL, _lower, _cost, accepts, gap=_gap),)

@@ -128,11 +128,15 @@ def _cost_8(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return 110 + 16 * turns + math.ceil(out_len / 8) * group
 
 
-def _is_dense(node: Node, qgraph: QGraph) -> bool:
+def is_dense(node: Node, qgraph: QGraph) -> bool:
     """Whether a conv2d has one output pixel, which reads all inputs once."""
     at = window(node, qgraph)
     whole = (at.kernel_h, at.kernel_w) == (at.in_h, at.in_w) and not any(node.ints("pads"))
-    return at.pixels == 1 and whole and node.int("groups") == 1 and _fits(node, qgraph)
+    return at.pixels == 1 and whole and node.int("groups") == 1
+
+
+def _accepts_conv2d(node: Node, qgraph: QGraph) -> bool:
+    return is_dense(node, qgraph) and _fits(node, qgraph)
 
 
 def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
@@ -142,7 +146,7 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
 _NEEDS = frozenset({"dsp"})
 VARIANTS = (
     Variant("dense", _SYMBOL, _lower, _cost, _fits, _NEEDS, _gap, cycles=1.45),
-    Variant("conv2d", _SYMBOL, _lower, _cost, _is_dense, _NEEDS, _gap, cycles=1.45),
+    Variant("conv2d", _SYMBOL, _lower, _cost, _accepts_conv2d, _NEEDS, _gap, cycles=1.45),
     Variant("dense", _SYMBOL_8, _lower_8, _cost_8, _fits, _NEEDS, _gap, cycles=1.25),
-    Variant("conv2d", _SYMBOL_8, _lower_8, _cost_8, _is_dense, _NEEDS, _gap, cycles=1.25),
+    Variant("conv2d", _SYMBOL_8, _lower_8, _cost_8, _accepts_conv2d, _NEEDS, _gap, cycles=1.25),
 )

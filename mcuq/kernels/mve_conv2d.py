@@ -167,28 +167,39 @@ def _direct_shape(s: Shape) -> Shape:
     return replace(s, direct=True)
 
 
-def _any_shape(node: Node, qgraph: QGraph) -> Shape:
+def any_shape(node: Node, qgraph: QGraph) -> Shape:
+    """The sizes as ``mcuq_conv2d_s8_mve`` sees them."""
     s = shape_of(node, qgraph)
     return _direct_shape(s) if _is_direct(s) else s
 
 
-def _accepts(node: Node, qgraph: QGraph) -> bool:
-    s = _any_shape(node, qgraph)
+def accepts(node: Node, qgraph: QGraph) -> bool:
+    """Whether ``mcuq_conv2d_s8_mve`` can run it."""
+    s = any_shape(node, qgraph)
     reach = s.window_rows * s.window_w * s.in_c
     plain = node.int("groups") == 1 and s.fits_halfwords
     return plain and s.pads[1] < s.window_w and reach < 65536
 
 
-def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
-    s = _any_shape(node, qgraph)
-    scratch = block_scratch(s.steps, s.out_c) + s.window_rows * s.window_w * s.in_c
+def scratch_of(s: Shape) -> int:
+    """Bytes of scratch of ``mcuq_conv2d_s8_mve``."""
+    window = s.window_rows * s.window_w * s.in_c
+    return round_up(block_scratch(s.steps, s.out_c) + window, 4)
+
+
+def lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    """The call of ``mcuq_conv2d_s8_mve``."""
+    s = any_shape(node, qgraph)
     weights, gathered = qgraph.data(node.inputs[1]), not (s.in_vectors or s.direct)
-    scratch = round_up(scratch, 4)
-    return (_call("mcuq_conv2d_s8_mve", node, qgraph, s, scratch, weights, gathered),)
+    return (_call("mcuq_conv2d_s8_mve", node, qgraph, s, scratch_of(s), weights, gathered),)
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    s = _any_shape(node, qgraph)
+    return cost_of(any_shape(node, qgraph))
+
+
+def cost_of(s: Shape) -> float:
+    """Instructions of ``mcuq_conv2d_s8_mve``."""
     fixed = 200 + 5 * s.out_c
     if s.direct:
         load = 45 + 9 * (s.in_c // 16) + (12 if s.in_c % 16 else 0)
@@ -210,7 +221,7 @@ def _load_cost(s: Shape) -> float:
 
 
 def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
-    s = _any_shape(node, qgraph)
+    s = any_shape(node, qgraph)
     if s.direct:
         return _direct_gap(s)
     if s.whole:
@@ -275,6 +286,7 @@ def _gap_3wide(node: Node, qgraph: QGraph, index: int) -> int | None:
     return forward_gap((rows + 1) * s.out_w * s.out_c, starts)
 
 
+VARIANT = Variant("conv2d", "mcuq_conv2d_s8_mve", lower, _cost, accepts, NEEDS, _gap)
 VARIANTS = (
     Variant(
         "conv2d",
@@ -285,5 +297,5 @@ VARIANTS = (
         NEEDS,
         _gap_3wide,
     ),
-    Variant("conv2d", "mcuq_conv2d_s8_mve", _lower, _cost, _accepts, NEEDS, _gap),
+    VARIANT,
 )

@@ -1,5 +1,5 @@
 /* mcuq_conv2d_dsp_channels.h: the products of a convolution, 3 pixels x 2 channels per block of
- * registers; a part of mcuq_conv2d_s8_dsp.c and of what makes its weights anew.
+ * registers; a part of the kernels that this serves, from bytes or from codes.
  */
 #ifndef MCUQ_CONV2D_DSP_CHANNELS_H
 #define MCUQ_CONV2D_DSP_CHANNELS_H
@@ -8,9 +8,18 @@
 #include "mcuq_dsp.h"
 #include "mcuq_dsp_patches.h"
 
+/* The weights are bytes, or codes of MCUQ_CODED_BITS, whose table of pairs (mcuq_coded_dsp.h) lies
+ * right before the stream. Codes in the order of the stream, of two units: 16 codes. */
+#if defined(MCUQ_CODED_BITS)
+#include "mcuq_coded_dsp.h"
+enum { TURN_BYTES = 2 * MCUQ_CODED_BITS };
+#else
+enum { TURN_BYTES = 16 };
+#endif
+
 /* All channels of a block of pixels; the assembly knows this layout.
  * weights: per pair of channels bias_0, bias_1, where they go (see below), then units of 8 bytes
- * (channel 0: 4, channel 1: 4), padded to an even count.
+ * (channel 0: 4, channel 1: 4), padded to an even count; or codes.
  * stream: 2 + 4 * units + STATE_WORDS words (units made even). x: per three pixels `size` bytes of
  * int16, per unit (even inputs of each, odd inputs of each); x_end: behind the whole threes. The
  * `tail` pixels that are left (0 to 2) follow, the last one as often as it takes. */
@@ -28,7 +37,8 @@ typedef struct {
  * pair before to this one (11, signed), and from channel 0 to channel 1 (11, signed). */
 enum { STATE_WORDS = 8, STEP_BIT = 10, DISTANCE_BIT = 21 };
 
-/* Per pair of channels the weights are widened to `stream`: 0.75 instructions a byte; then
+/* Per pair of channels the weights are widened to `stream`: 0.94 instructions a weight, 1.25 from
+ * codes; then
  * 3 pixels x 2 channels per turn: 6 accumulators, 3 + 2 operands, 2 pointers.
  * Cost: 16 instructions per 24 MAC (0.67), 22 per 6 outputs (28 if the shifts are not the same, or
  * beyond 4 to 11), 4 more for each 64 inputs beyond the first 68, and 50 per pair of channels.
@@ -55,6 +65,34 @@ enum { STATE_WORDS = 8, STEP_BIT = 10, DISTANCE_BIT = 21 };
     "\n ssat r5, #8, r5" shift "\n ssat r6, #8, r6" shift "\n ssat r7, #8, r7" shift "\n"
 /* The outputs for one shift, in 80 bytes of code. */
 #define OUTPUTS(shift) ".balign 4\n ldmia.w r1, {r8-r12, lr}\n" SATURATE(", asr #" shift) STORE
+/* Eight words of the stream in r4-r11, from the weights at r1; table at r12. */
+#if !defined(MCUQ_CODED_BITS)
+#define TABLE
+#define WIDEN                                                                                      \
+    " ldmia r1!, {r6, r7, r10, r11}\n sxtb16 r4, r6\n sxtb16 r5, r7\n sxtb16 r6, r6, ror #8\n"     \
+    " sxtb16 r7, r7, ror #8\n sxtb16 r8, r10\n sxtb16 r9, r11\n sxtb16 r10, r10, ror #8\n"         \
+    " sxtb16 r11, r11, ror #8\n"
+#else
+#define TABLE MCUQ_CODED_TABLE("r12", "r2", "8")
+#define LOOKUP_8                                                                                   \
+    MCUQ_CODED_LOOKUP("r4", "r12")                                                                 \
+    MCUQ_CODED_LOOKUP("r5", "r12")                                                                 \
+    MCUQ_CODED_LOOKUP("r6", "r12")                                                                 \
+    MCUQ_CODED_LOOKUP("r7", "r12")                                                                 \
+    MCUQ_CODED_LOOKUP("r8", "r12")                                                                 \
+    MCUQ_CODED_LOOKUP("r9", "r12") MCUQ_CODED_LOOKUP("r10", "r12") MCUQ_CODED_LOOKUP("r11", "r12")
+#if MCUQ_CODED_BITS == 4
+#define WIDEN                                                                                      \
+    " ldrb r4, [r1]\n ldrb r5, [r1, #1]\n ldrb r6, [r1, #2]\n ldrb r7, [r1, #3]\n"                 \
+    " ldrb r8, [r1, #4]\n ldrb r9, [r1, #5]\n ldrb r10, [r1, #6]\n ldrb r11, [r1, #7]\n"           \
+    " adds r1, #8\n" LOOKUP_8
+#else
+#define WIDEN                                                                                      \
+    " ldr r11, [r1], #4\n and r4, r11, #15\n ubfx r5, r11, #4, #4\n ubfx r6, r11, #8, #4\n"        \
+    " ubfx r7, r11, #12, #4\n ubfx r8, r11, #16, #4\n ubfx r9, r11, #20, #4\n"                     \
+    " ubfx r10, r11, #24, #4\n lsr r11, r11, #28\n" LOOKUP_8
+#endif
+#endif
 MCUQ_DSP_NAKED static void run_channels(MCUQ_DSP_ARGUMENT const block_job *job)
 {
     __asm volatile("push {r4-r11, lr}\n"
@@ -89,18 +127,7 @@ MCUQ_DSP_NAKED static void run_channels(MCUQ_DSP_ARGUMENT const block_job *job)
                    " str r4, [r2, #4]\n"
                    " str r0, [r2], #8\n"
                    " mov r0, r5\n"
-                   " ldr r3, [sp, #32]\n"
-                   "1:\n"
-                   " ldmia r1!, {r6, r7, r10, r11}\n"
-                   " sxtb16 r4, r6\n"
-                   " sxtb16 r5, r7\n"
-                   " sxtb16 r6, r6, ror #8\n"
-                   " sxtb16 r7, r7, ror #8\n"
-                   " sxtb16 r8, r10\n"
-                   " sxtb16 r9, r11\n"
-                   " sxtb16 r10, r10, ror #8\n"
-                   " sxtb16 r11, r11, ror #8\n"
-                   " stmia r2!, {r4-r11}\n"
+                   " ldr r3, [sp, #32]\n" TABLE "1:\n" WIDEN " stmia r2!, {r4-r11}\n"
                    " subs r3, #1\n"
                    " bne 1b\n"
                    " str r1, [sp, #8]\n"
@@ -198,17 +225,28 @@ static int32_t input_at(int32_t i, int32_t pixel)
     return UNIT * (i / 4) + 6 * (i & 1) + 2 * pixel + (i >> 1 & 1);
 }
 
+/* Weight i of a channel of the pair whose head this is. */
+static int32_t weight(const block_job *job, const int32_t *head, int32_t channel, int32_t i)
+{
+#if defined(MCUQ_CODED_BITS)
+    const int32_t pair = 4 * (i / 4) + 2 * (i & 1) + channel;
+    return mcuq_coded_of_pair(head + 3, pair, i >> 1 & 1, job->stream);
+#else
+    (void)job;
+    return ((const int8_t *)(const void *)(head + 3))[8 * (i / 4) + 4 * channel + i % 4];
+#endif
+}
+
 /* `count` pixels (1 to 3) at x, two channels. */
 static void run_pixels(const block_job *job, int8_t *out, const int16_t *x, int32_t count,
                        const int32_t *head)
 {
-    const int8_t *weights = (const int8_t *)(const void *)(head + 3);
     for (int32_t i = 0; i < 2 * count; i++) {
         const int32_t pixel = i >> 1;
         const int32_t channel = i & 1;
         int32_t acc = head[channel];
         for (int32_t k = 0; k < 4 * job->units; k++) {
-            acc += x[input_at(k, pixel)] * weights[8 * (k / 4) + 4 * channel + k % 4];
+            acc += x[input_at(k, pixel)] * weight(job, head, channel, k);
         }
         out[pixel * job->pitch + channel * (head[2] >> DISTANCE_BIT)] =
             mcuq_requant(acc, (head[2] >> (5 * channel)) & 31, -128, 127);
@@ -219,7 +257,7 @@ static void run_channels(const block_job *job)
 {
     const int32_t *head = job->weights;
     int8_t *first = job->out;
-    for (int32_t c = 0; c < job->channel_pairs; c++, head += 3 + 4 * job->turns) {
+    for (int32_t c = 0; c < job->channel_pairs; c++, head += 3 + TURN_BYTES / 4 * job->turns) {
         const int16_t *x = job->x;
         const uint32_t step = (uint32_t)head[2] << (DISTANCE_BIT - STEP_BIT);
         first += (int32_t)step >> DISTANCE_BIT;
@@ -232,12 +270,9 @@ static void run_channels(const block_job *job)
 }
 #endif
 
-/* What runs all channels of a block: run_channels, or what has to make their weights first. */
-typedef void channels_function(const block_job *job, const void *context);
-
 /* Block after block of pixels; stream and all behind it: scratch of mcuq_conv2d_s8_dsp. */
 static inline void run_blocks(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_t *out,
-                              int32_t *stream, channels_function *run, const void *context)
+                              int32_t *stream)
 {
     const int32_t turns = (p->units + 1) >> 1;
     const int32_t size = UNIT * p->units;
@@ -261,7 +296,7 @@ static inline void run_blocks(const mcuq_conv2d_dsp_params *p, const int8_t *in,
         job.out = out;
         job.tail = count % 3;
         job.x_end = x + count / 3 * size;
-        run(&job, context);
+        run_channels(&job);
         mcuq_dsp_clamp(out, count * p->out_c, p->out_min, p->out_max);
         out += count * p->out_c;
         pixels -= count;

@@ -8,6 +8,15 @@
 #include "mcuq_conv2d_winograd_dsp.h"
 #include "mcuq_dsp.h"
 
+/* The weights are bytes, or codes of MCUQ_CODED_BITS, whose table of pairs (mcuq_coded_dsp.h) lies
+ * right before the stream. Codes per unit [2 channels][3 columns][0, 2, 1, 3]. */
+#if defined(MCUQ_CODED_BITS)
+#include "mcuq_coded_dsp.h"
+enum { UNIT_BYTES = 3 * MCUQ_CODED_BITS };
+#else
+enum { UNIT_BYTES = 24 };
+#endif
+
 enum { PRODUCTS_4 = 4, TURN = 12, UNIT = 8, STATE_WORDS = 8 };
 
 /* How the inputs of a tile lie, in bytes: from column to column, from the end of a row to the
@@ -86,7 +95,8 @@ typedef struct {
     int32_t size, units;
 } block_job;
 
-/* Per pair of channels the four weights are made in `stream`, 2.1 instructions a weight; then
+/* Per pair of channels the four weights are made in `stream`, 2.1 instructions a weight, 2.4 from
+ * codes of 4 bits, 2.8 of 2; then
  * 2 tiles x 2 channels per turn: 10 instructions for 24 MAC (0.42), and 58 per 8 outputs.
  * In the stream a link, which is the address to go on at, follows the weights of at most TURN
  * units: that of the loop, or that of what comes after a sum (20 to 23).
@@ -102,10 +112,39 @@ typedef struct {
     " smlad r2, r7, r11, r2\n smlad r3, r7, lr, r3\n"                                              \
     " smlad r4, r9, r11, r4\n smlad r5, r9, lr, r5\n"
 #define PRODUCTS_3 PRODUCTS PRODUCTS PRODUCTS
-/* Of one channel: g0, g1, g2 of four inputs in r4, r6, r8 to the four places in the stream. */
-#define WEIGHTS                                                                                    \
+/* g0, g1, g2 of four inputs of a channel as int16: in r4 and r5, r6 and r7, r8 and r9. */
+#if !defined(MCUQ_CODED_BITS)
+#define LOAD_CHANNEL(g0, g1, g2)                                                                   \
+    " ldr r4, [r1, #" g0 "]\n ldr r6, [r1, #" g1 "]\n ldr r8, [r1, #" g2 "]\n"                     \
     " sxtb16 r5, r4, ror #8\n sxtb16 r4, r4\n sxtb16 r7, r6, ror #8\n sxtb16 r6, r6\n"             \
-    " sxtb16 r9, r8, ror #8\n sxtb16 r8, r8\n"                                                     \
+    " sxtb16 r9, r8, ror #8\n sxtb16 r8, r8\n"
+#define CHANNEL_0 LOAD_CHANNEL("0", "8", "16")
+#define CHANNEL_1 LOAD_CHANNEL("4", "12", "20")
+#define NEXT_UNIT " add r1, #24\n"
+#define NEXT_PAIR
+#else
+#define LOOKUP_6                                                                                   \
+    " ldr r10, [sp, #12]\n" MCUQ_CODED_TABLE("r10", "r10", "0") MCUQ_CODED_LOOKUP("r4", "r10")     \
+        MCUQ_CODED_LOOKUP("r5", "r10") MCUQ_CODED_LOOKUP("r6", "r10")                              \
+            MCUQ_CODED_LOOKUP("r7", "r10") MCUQ_CODED_LOOKUP("r8", "r10")                          \
+                MCUQ_CODED_LOOKUP("r9", "r10")
+#if MCUQ_CODED_BITS == 4
+#define CHANNEL_0                                                                                  \
+    " ldrb r4, [r1]\n ldrb r5, [r1, #1]\n ldrb r6, [r1, #2]\n ldrb r7, [r1, #3]\n"                 \
+    " ldrb r8, [r1, #4]\n ldrb r9, [r1, #5]\n adds r1, #6\n" LOOKUP_6
+#define NEXT_PAIR
+#else
+#define CHANNEL_0                                                                                  \
+    " ldrb r5, [r1]\n ldrb r7, [r1, #1]\n ldrb r9, [r1, #2]\n adds r1, #3\n and r4, r5, #15\n"     \
+    " lsr r5, r5, #4\n and r6, r7, #15\n lsr r7, r7, #4\n and r8, r9, #15\n lsr r9, r9, "          \
+    "#4\n" LOOKUP_6
+#define NEXT_PAIR " adds r1, #3\n bic r1, r1, #3\n"
+#endif
+#define CHANNEL_1 CHANNEL_0
+#define NEXT_UNIT
+#endif
+/* Of these to the four places in the stream. */
+#define WEIGHTS                                                                                    \
     " sadd16 r10, r4, r4\n sadd16 r11, r5, r5\n strd r10, r11, [r3], #8\n"                         \
     " sadd16 r10, r8, r8\n sadd16 r11, r9, r9\n strd r10, r11, [r12], #8\n"                        \
     " sadd16 r4, r4, r8\n sadd16 r5, r5, r9\n"                                                     \
@@ -160,13 +199,7 @@ MCUQ_DSP_NAKED static void run_channels(MCUQ_DSP_ARGUMENT const block_job *job)
                    " moveq lr, #12\n"
                    " subeq r4, #1\n"
                    " str r4, [sp, #84]\n"
-                   "11:\n"
-                   " ldr r4, [r1]\n"
-                   " ldr r6, [r1, #8]\n"
-                   " ldr r8, [r1, #16]\n" WEIGHTS " ldr r4, [r1, #4]\n"
-                   " ldr r6, [r1, #12]\n"
-                   " ldr r8, [r1, #20]\n"
-                   " add r1, #24\n" WEIGHTS " subs lr, #1\n"
+                   "11:\n" CHANNEL_0 WEIGHTS CHANNEL_1 WEIGHTS NEXT_UNIT " subs lr, #1\n"
                    " bne.w 11b\n"
                    " ldr r4, [sp, #84]\n"
                    " cbz r4, 12f\n"
@@ -179,7 +212,8 @@ MCUQ_DSP_NAKED static void run_channels(MCUQ_DSP_ARGUMENT const block_job *job)
                    " str r4, [sp, #84]\n"
                    " mov lr, #12\n"
                    " b.w 11b\n"
-                   "12:\n" LINK("20f", "r0") LINK("21f", "r2") LINK("22f", "r3") LINK("23f", "r12")
+                   "12:\n" NEXT_PAIR LINK("20f", "r0") LINK("21f", "r2") LINK("22f", "r3")
+                       LINK("23f", "r12")
                    /* the state */
                    " str r1, [sp, #8]\n"
                    " ldr r0, [sp, #80]\n"
@@ -268,12 +302,26 @@ MCUQ_DSP_NAKED static void run_channels(MCUQ_DSP_ARGUMENT const block_job *job)
                    " pop {r4-r11, pc}\n");
 }
 #else
-/* The weight of one of the four sums, for input i of a unit and a channel. */
-static int32_t weight(const int8_t *unit, int32_t channel, int32_t i, int32_t sum)
+/* The weight of a column for input i of a channel; weights: those of the pair. */
+static int32_t column_weight(const block_job *job, const int32_t *weights, int32_t channel,
+                             int32_t i, int32_t column)
 {
-    const int32_t g0 = unit[4 * channel + i];
-    const int32_t g1 = unit[8 + 4 * channel + i];
-    const int32_t g2 = unit[16 + 4 * channel + i];
+#if defined(MCUQ_CODED_BITS)
+    const int32_t pair = 12 * (i / 4) + 6 * channel + 2 * column + (i & 1);
+    return mcuq_coded_of_pair(weights, pair, i >> 1 & 1, job->stream);
+#else
+    (void)job;
+    return ((const int8_t *)(const void *)weights)[24 * (i / 4) + 8 * column + 4 * channel + i % 4];
+#endif
+}
+
+/* The weight of one of the four sums. */
+static int32_t weight(const block_job *job, const int32_t *weights, int32_t channel, int32_t i,
+                      int32_t sum)
+{
+    const int32_t g0 = column_weight(job, weights, channel, i, 0);
+    const int32_t g1 = column_weight(job, weights, channel, i, 1);
+    const int32_t g2 = column_weight(job, weights, channel, i, 2);
     const int32_t all[4] = {g0 + g1 + g2, g0 - g1 + g2, 2 * g0, 2 * g2};
     return all[sum];
 }
@@ -283,12 +331,11 @@ static void run_tile(const block_job *job, const int32_t *weights, const int16_t
 {
     static const int8_t order[4] = {0, 2, 1, 3};
     const int shift = (weights[2] >> (8 * channel)) & 31;
-    const int8_t *units = (const int8_t *)(const void *)(weights + 3);
     int32_t m[4] = {0, 0, 0, 0};
     for (int32_t sum = 0; sum < 4; sum++) {
         for (int32_t i = 0; i < 4 * job->units; i++) {
             const int32_t at = sum * UNIT * job->units + UNIT * (i / 4) + order[i & 3];
-            m[sum] += x[at] * weight(units + 24 * (i / 4), channel, i & 3, sum);
+            m[sum] += x[at] * weight(job, weights + 3, channel, i, sum);
         }
     }
     out[0] = mcuq_requant(weights[channel] + m[0] + m[1] + m[2], shift, -128, 127);
@@ -312,7 +359,7 @@ static void run_channels(const block_job *job)
             run_tile(job, weights, x, 0, out);
             run_tile(job, weights, x, 1, out + distance);
         }
-        weights += 3 + 6 * job->units;
+        weights += 3 + (UNIT_BYTES * job->units + 3) / 4;
     }
 }
 #endif
@@ -350,12 +397,9 @@ static void widen_tile(const mcuq_conv2d_winograd_params *p, const int8_t *in, i
     transform(to, from, &shape);
 }
 
-/* What runs all channels of a block: run_channels, or what has to make their weights first. */
-typedef void channels_function(const block_job *job, const void *context);
-
 /* Block after block of pixels; stream and all behind it: scratch of mcuq_conv2d_s8_dsp_winograd. */
 static inline void run_blocks(const mcuq_conv2d_winograd_params *p, const int8_t *in, int8_t *out,
-                              int32_t *stream, channels_function *run, const void *context)
+                              int32_t *stream)
 {
     const int32_t units = p->kernel_h * p->in_c / 4;
     const int32_t size = PRODUCTS_4 * UNIT * units;
@@ -376,7 +420,7 @@ static inline void run_blocks(const mcuq_conv2d_winograd_params *p, const int8_t
         job.out = out + pixel * p->out_c;
         job.tail = tiles & 1;
         job.x_end = x + (tiles >> 1) * size;
-        run(&job, context);
+        run_channels(&job);
         mcuq_dsp_clamp(job.out, count * p->out_c, p->out_min, p->out_max);
     }
 }

@@ -284,11 +284,11 @@ static inline int32_t mcuq_mve_chunk(int32_t out_c)
     return (mcuq_mve_count(out_c, 0) + 3) & ~3;
 }
 
-/** Stores the channels from `at` on of `valid` pixels, which are consecutive in out. */
+/** Stores the channels from `at` on of `valid` pixels, which lie `pitch` bytes apart in out. */
 static inline void mcuq_mve_store_block(const mcuq_conv2d_mve_params *p, const int32_t *acc,
-                                        int32_t at, int8_t *out, int32_t valid)
+                                        int32_t at, int8_t *out, int32_t valid, int32_t pitch)
 {
-    int32_t step1 = p->out_c;
+    int32_t step1 = pitch;
     int32_t step2 = step1;
     int32_t step3 = step1;
     if (valid < 4) {
@@ -322,9 +322,9 @@ static inline mcuq_mve_job mcuq_mve_job_at(const mcuq_conv2d_mve_params *p,
 }
 
 /** One block: sums and stores all output channels of the four pixels whose inputs lie in x.
- *  `valid` pixels exist. */
+ *  `valid` pixels exist, and lie `pitch` bytes apart in out. */
 static inline void mcuq_mve_block(const mcuq_conv2d_mve_params *p, const mcuq_mve_job *first,
-                                  int8_t *out, int32_t valid)
+                                  int8_t *out, int32_t valid, int32_t pitch)
 {
     const mcuq_mve_job *now = first;
     mcuq_mve_job next;
@@ -334,7 +334,7 @@ static inline void mcuq_mve_block(const mcuq_conv2d_mve_params *p, const mcuq_mv
         } else {
             mcuq_mve_dot(now, p->steps);
         }
-        mcuq_mve_store_block(p, first->acc, at, out, valid);
+        mcuq_mve_store_block(p, first->acc, at, out, valid, pitch);
         at += MCUQ_MVE_CHUNK;
         if (at < p->out_c) {
             next = mcuq_mve_job_at(p, first, at);

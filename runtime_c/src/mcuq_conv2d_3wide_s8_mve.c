@@ -152,7 +152,7 @@ static void run_block(const mcuq_conv2d_mve_params *p, const state *s, int8_t *o
     mcuq_mve_job next;
     for (int32_t at = 0; at < p->out_c;) {
         dot(now, s->window, p->stride_w);
-        mcuq_mve_store_block(p, s->job.acc, at, out, valid);
+        mcuq_mve_store_block(p, s->job.acc, at, out, valid, p->out_c);
         at += MCUQ_MVE_CHUNK;
         if (at < p->out_c) {
             next = mcuq_mve_job_at(p, &s->job, at);

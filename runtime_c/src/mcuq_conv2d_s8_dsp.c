@@ -7,14 +7,8 @@
 #include "mcuq_conv2d_dsp.h"
 #include "mcuq_conv2d_dsp_channels.h"
 
-static void run_all(const block_job *job, const void *context)
-{
-    (void)context;
-    run_channels(job);
-}
-
 void mcuq_conv2d_s8_dsp(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_t *out,
                         void *scratch)
 {
-    run_blocks(p, in, out, scratch, run_all, NULL);
+    run_blocks(p, in, out, scratch);
 }

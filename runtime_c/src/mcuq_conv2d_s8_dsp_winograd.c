@@ -9,14 +9,8 @@
 #include "mcuq_conv2d_dsp_winograd_tiles.h"
 #include "mcuq_conv2d_winograd_dsp.h"
 
-static void run_all(const block_job *job, const void *context)
-{
-    (void)context;
-    run_channels(job);
-}
-
 void mcuq_conv2d_s8_dsp_winograd(const mcuq_conv2d_winograd_params *p, const int8_t *in,
                                  int8_t *out, void *scratch)
 {
-    run_blocks(p, in, out, scratch, run_all, NULL);
+    run_blocks(p, in, out, scratch);
 }

@@ -1,4 +1,5 @@
 #include "mcuq_dense_mve.h"
+#include "mcuq_dense_mve_store.h"
 #include "mcuq_mve.h"
 
 #define CHUNK 64 /* outputs whose sums are kept at a time */
@@ -51,26 +52,6 @@ static inline void block_of_4(const int8_t *weights, const int32_t *bias, const 
                    : "q0", "q1", "q2", "q3", "q4", "r0", "r2", "r4", "r6", "lr", "memory");
 }
 
-/** out[o] = clamp(acc[o] >> shift[o]): 7 instructions for 4 outputs. */
-static void store(const mcuq_dense_mve_params *p, const int32_t *acc, const int8_t *minus_shift,
-                  int8_t *out, int32_t count)
-{
-    const int8_t *const range = p->out_range;
-    __asm volatile("ldrsb lr, [%[range]]\n vdup.32 q2, lr\n"
-                   "ldrsb lr, [%[range], #1]\n vdup.32 q3, lr\n"
-                   "lsrs lr, %[count], #2\n beq 2f\n dls lr, lr\n"
-                   "1: vldrw.u32 q0, [%[acc]], #16\n vldrb.s32 q1, [%[shift]], #4\n"
-                   "vshl.s32 q0, q0, q1\n vmax.s32 q0, q0, q2\n vmin.s32 q0, q0, q3\n"
-                   "vstrb.32 q0, [%[out]], #4\n le lr, 1b\n"
-                   "2: ands lr, %[count], #3\n beq 3f\n vctp.32 lr\n"
-                   "vldrw.u32 q0, [%[acc]]\n vldrb.s32 q1, [%[shift]]\n"
-                   "vshl.s32 q0, q0, q1\n vmax.s32 q0, q0, q2\n vmin.s32 q0, q0, q3\n"
-                   "vpst\n vstrbt.32 q0, [%[out]]\n 3:\n"
-                   : [acc] "+r"(acc), [shift] "+l"(minus_shift), [out] "+l"(out)
-                   : [count] "r"(count), [range] "r"(range)
-                   : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
-}
-
 void mcuq_dense_s8_mve(const mcuq_dense_mve_params *p, const int8_t *in, int8_t *out, void *scratch)
 {
     const int32_t steps = (p->in_len + 15) / 16;
@@ -95,7 +76,7 @@ void mcuq_dense_s8_mve(const mcuq_dense_mve_params *p, const int8_t *in, int8_t 
         if (count > by_8) {
             block_of_4(weights, p->bias + at + by_8, in, steps, acc + by_8);
         }
-        store(p, acc, p->minus_shift + at, out + at, count);
+        mcuq_mve_store_outputs(p->out_range, acc, p->minus_shift + at, out + at, count);
     }
 }
 

@@ -1,0 +1,10 @@
+#define MCUQ_CODED_BITS 4
+
+#include "mcuq_dense_coded.h"
+#include "mcuq_dense_coded_dsp.h"
+
+void mcuq_dense_s8_coded4_dsp(const mcuq_dense_coded_dsp_params *p, const int8_t *in, int8_t *out,
+                              void *scratch)
+{
+    run_dense(p, in, out, scratch);
+}
