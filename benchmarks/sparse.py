@@ -77,7 +77,7 @@ def prune(weights: Tensor, pattern: str, share: float) -> Tensor:
 
 
 def _keep(weights: Tensor, size: Tensor, share: float) -> Tensor:
-    return weights * (size >= torch.quantile(size[..., 0].flatten(), share)).reshape(weights.shape)
+    return weights * (size >= torch.quantile(size.flatten(), share)).reshape(weights.shape)
 
 
 def make(name: str, pattern: str, share: float) -> Bundle:

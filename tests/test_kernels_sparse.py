@@ -20,7 +20,7 @@ from mcuq.ops import spec
 BATCH = 90
 BLOCKS, _ = sparse_blocks.VARIANTS
 SINGLE, _, NARROW, _ = sparse_single.VARIANTS
-DSP, _ = sparse_dsp.VARIANTS
+DSP, _, CONV_DSP = sparse_dsp.VARIANTS
 MVE, _ = sparse_mve.VARIANTS
 TWO_OF_FOUR, _ = sparse_2of4.VARIANTS
 CORES = {
@@ -85,6 +85,7 @@ def layer(
 PATTERNS = {
     BLOCKS: "blocks",
     DSP: "blocks",
+    CONV_DSP: "blocks",
     MVE: "blocks",
     SINGLE: "single",
     NARROW: "single",
@@ -142,13 +143,13 @@ def placed(cases: Iterator[Case]) -> list[Case]:
 
 def fits(case: Case) -> bool:
     """Whether the kernel can run it at all, be it worth while or not."""
-    if case.variant.symbol == DSP.symbol:
+    if case.variant.symbol in (DSP.symbol, CONV_DSP.symbol):
         return sparse_dsp.representable(case.node, case.qgraph)
     return True
 
 
 SETS = {"small": small_shapes, "wide": wide_shapes, "convolutions": convolutions}
-KERNELS = {variant.symbol.removeprefix("mcuq_dense_s8_"): variant for variant in PATTERNS}
+KERNELS = {v.symbol.removeprefix("mcuq_").removeprefix("dense_s8_"): v for v in PATTERNS}
 
 
 def run(kernel: str, target: str, folder: Path) -> None:
@@ -170,7 +171,9 @@ def test_exact_on_the_host(kernel: str, tmp_path: Path) -> None:
 ANY = ("sparse4", "sparse", "sparse_narrow", "sparse_2of4")
 RUNS = [
     *itertools.product(ANY, ("m0", "m3", "riscv32")),
-    *itertools.product(("sparse4_dsp",), ("m4", "m4-clang", "m7", "m33")),
+    *itertools.product(
+        ("sparse4_dsp", "conv2d_1x1_s8_sparse4_dsp"), ("m4", "m4-clang", "m7", "m33")
+    ),
     ("sparse4_mve", "m55"),
 ]
 
@@ -191,7 +194,7 @@ def test_cost_is_what_is_measured(core: str, tmp_path: Path) -> None:
         if not variant.needs <= CORES[core].features:
             continue
         for out_len, in_len in ((128, 640), (640, 128), (8, 128)):
-            if variant is not NARROW or in_len <= 256:
+            if variant.op == "dense" and (variant is not NARROW or in_len <= 256):
                 weights = sparse_weights(random, out_len, in_len, pattern, 0.8, "any")
                 cases.append(layer(variant, random, weights))
         conv = next(v for v in sparse.VARIANTS if v.symbol == variant.symbol and v.op == "conv2d")
@@ -275,6 +278,7 @@ def test_weights_of_128_below_zero_take_a_second_block() -> None:
     """256 * -128 - 1 does not fit a halfword."""
     weights = np.zeros((1, 8), np.int64)
     weights[0, 4:6] = (-1, -128)
-    words, index = sparse_dsp.pack(weights, np.array([0]), np.array([7]))
+    words, kept = sparse_dsp.pack(weights, np.array([0]), np.array([7]))
+    index = sparse_dsp.index_in_fours(kept)
     assert index.tolist()[:4] == [2, 0, 0, 8]
     assert words[1:].tolist() == [(256 * -127 - 1) & 0xFFFF, (256 * -1) & 0xFFFF]

@@ -91,11 +91,16 @@ def pixels(node: Node, qgraph: QGraph) -> Pixels:
 
 def gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     """A pixel's inputs are all read before its outputs are written."""
+    return gap_of_groups(node, qgraph, index, 1)
+
+
+def gap_of_groups(node: Node, qgraph: QGraph, index: int, group: int) -> int | None:
+    """The inputs of so many pixels are all read before their outputs are written."""
     if index != 0:
         return None
     at = pixels(node, qgraph)
     out_c = qgraph.tensor(node.output).shape[-1]
-    pixel = np.arange(1, at.count)
+    pixel = np.arange(group, at.count, group)
     starts = pixel // at.columns * at.row_pitch + pixel % at.columns * at.pixel_pitch
     return max(0, int((pixel * out_c - starts).max(initial=0)))
 

@@ -5,10 +5,10 @@
  * what is added to them below 256 changes no result: there, in the bias, the shift has its place.
  */
 #include "mcuq_dense_sparse.h"
-#include "mcuq_dense_spread.h"
 #include "mcuq_dsp.h"
+#include "mcuq_sparse_spread.h"
 
-/* All outputs of one pixel; x as mcuq_dense_spread makes it.
+/* All outputs of one pixel; x as mcuq_sparse_spread makes it.
  * Block: 4 inputs x 1 output, in fours: 5.5 instructions (9 cycles) for 4 MAC; 17 for an output.
  * r0 weights, r1 index, r2 x, r3 sum, r4 distances, r5-r8 weights, r9 and r10 inputs, r11 out,
  * r12 eights left, lr shift; the first x is on the stack. */
@@ -90,7 +90,7 @@ void mcuq_dense_s8_sparse4_dsp(const mcuq_sparse4_dsp_params *p, const int8_t *i
     for (int32_t y = 0; y < p->pixels.rows; y++) {
         const int8_t *from = in + y * p->pixels.row_pitch;
         for (int32_t x = 0; x < p->pixels.columns; x++) {
-            (void)mcuq_dense_spread_all(scratch, from, p->in_len);
+            mcuq_sparse_spread_all(scratch, from, p->in_len, 2);
             run_rows(p->weights, p->index, scratch, to);
             from += p->pixels.pixel_pitch;
             to += p->out_len;
