@@ -16,7 +16,7 @@ from mcuq.qir import QGraph, QTensor
 GENERIC = Cpu("generic", frozenset())
 
 
-# "balanced" lets a layer's constants grow to a multiple of the least where every weight is stored,
+# "balanced" lets a layer's constants grow to a multiple of what the least or a byte a weight takes,
 # or by so many bytes in all.
 _GROWTH = 1.6
 _SMALL = 1024
@@ -83,7 +83,11 @@ def lower(qgraph: QGraph, cpu: Cpu = GENERIC, prefer: str = "balanced") -> Progr
     qgraph = own_outputs(qgraph)
     nodes = [node for node in qgraph.nodes if node.op != "reshape"]
     found = [_candidates(node, qgraph, cpu) for node in nodes]
-    chosen = choose([_eligible(candidates, prefer) for candidates in found], prefer)
+    eligible = [
+        _eligible(candidates, prefer, _constants(node, qgraph))
+        for node, candidates in zip(nodes, found, strict=True)
+    ]
+    chosen = choose(eligible, prefer)
     steps = tuple(
         _step(node, picked, candidates, qgraph)
         for node, (picked, _), candidates in zip(nodes, chosen, found, strict=True)
@@ -144,12 +148,17 @@ def _candidates(node: Node, qgraph: QGraph, cpu: Cpu) -> tuple[Candidate, ...]:
     return tuple(found)
 
 
-def _eligible(found: tuple[Candidate, ...], prefer: str) -> tuple[Candidate, ...]:
+def _constants(node: Node, qgraph: QGraph) -> int:
+    """Bytes of the constants of ``node``, stored one by one."""
+    return sum(qgraph.tensors[n].bytes for n in node.inputs if qgraph.is_constant(n))
+
+
+def _eligible(found: tuple[Candidate, ...], prefer: str, constants: int) -> tuple[Candidate, ...]:
     """The candidates that ``prefer`` may take."""
     if prefer != "balanced":
         return found
     whole = [c for c in found if not c.variant.compressed]
-    least = min(c.flash for c in whole)
+    least = max(constants, min(c.flash for c in whole))
     whole = [c for c in whole if c.flash <= max(least * _GROWTH, least + _SMALL)]
     fastest = min(c.cycles for c in whole)
     return tuple(c for c in found if c in whole or (c.variant.compressed and c.cycles <= fastest))
