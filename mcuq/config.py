@@ -47,7 +47,7 @@ _QUANTIZE_KEYS = ("ranges", "effort", "seed", "fracs", "bits")
 _CHOICES = {
     "kind": ("u8",),
     "layout": ("nhwc", "nchw"),
-    "ranges": ("mse", "minmax"),
+    "ranges": ("auto", "mse", "minmax"),
     "effort": ("fast", "normal", "best"),
 }
 

@@ -20,7 +20,9 @@ import click
     help="Which kernels: about one byte a weight, the fastest, or the least flash.",
 )
 @click.option("--config", "config_path", type=click.Path(), help="How inputs arrive, and more.")
-@click.option("--ranges", type=click.Choice(["mse", "minmax"]), help="How ranges are chosen.")
+@click.option(
+    "--ranges", type=click.Choice(["auto", "mse", "minmax"]), help="How ranges are chosen."
+)
 @click.option("--effort", type=click.Choice(["fast", "normal", "best"]), help="Default: normal.")
 @click.option(
     "--bits",
