@@ -65,8 +65,7 @@ def pack(weights: Array, bias: Array, shift: Array) -> tuple[Array, Entries]:
     kept, values = _stored(weights)
     halves = (256 * values[:, 1::2] + values[:, 0::2]).astype("<i2")
     even = np.bincount(kept.row, values[:, 0::2].sum(1), len(weights)).astype(np.int64)
-    base = 256 * bias - 127 * even
-    heads = base + (shift + 8 - base) % 256
+    heads = 256 * bias - 127 * even + shift + 8
     words = np.zeros(len(kept.row) + len(weights), np.uint32)
     starts = np.cumsum(kept.counts) - kept.counts
     words[np.arange(len(kept.row)) + kept.row + 1] = halves.view("<u4").ravel()
@@ -129,7 +128,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     """Per pixel: inputs; outputs, their blocks in eights, fours and what is left."""
     weights = rows(node, qgraph)[0]
     count = _stored(weights)[0].counts
-    each = 12 + 5 * count + 2 * (-(-count // 4)) + (count % 4 > 0) + 2 * (count // 8)
+    each = 11 + 5 * count + 2 * (-(-count // 4)) + (count % 4 > 0) + 2 * (count // 8)
     turns, left = divmod(weights.shape[1], 8)
     terms = (1, turns, left > 0, int(each.sum()), len(weights) * sparse_layer.is_narrow(node))
     return 40 + sparse_layer.per_pixel(node, qgraph, (45.0, 14.0, 70.0, 1.0, 1.75), terms)
@@ -141,7 +140,7 @@ def _cost_conv(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     count = _stored(weights)[0].counts
     pixels = sparse_layer.pixels(node, qgraph).count
     turns, left = divmod(weights.shape[1], 8)
-    each = 35 + 15 * count + 2 * (count // 2) + (count % 2)
+    each = 33 + 15 * count + 2 * (count // 2) + (count % 2)
     clamped = 1.75 * pixels * len(weights) * sparse_layer.is_narrow(node)
     inputs = 4 * (14 * turns + 30 + 70 * (left > 0))
     return float(40 + clamped + -(-pixels // _PIXELS) * (25 + inputs + each.sum()))

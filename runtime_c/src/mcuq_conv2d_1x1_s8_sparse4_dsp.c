@@ -14,10 +14,10 @@ typedef struct {
 } pixels_job;
 
 /* All outputs of four pixels at job->x, [in_len / 4][PIXELS][2 words].
- * Block: 4 inputs x 4 pixels x 1 output: 15.5 instructions (25 cycles) for 16 MAC; 34 for an
+ * Block: 4 inputs x 4 pixels x 1 output: 15.5 instructions (25 cycles) for 16 MAC; 32 for an
  * output.
  * r0 weights, r1 index, r2-r5 sums, r6 x, r7 weights, r8 even weights, r9-r12 inputs, lr blocks
- * left; on the stack: shift, job, outputs left. */
+ * left; on the stack: job, outputs left. */
 #if MCUQ_DSP_ASM
 #define BLOCK                                                                                      \
     " ldrb r9, [r1], #1\n ldr r7, [r0], #4\n add r6, r6, r9, lsl #2\n"                             \
@@ -27,19 +27,18 @@ typedef struct {
     " ldrd r9, r10, [r6, #16]\n ldrd r11, r12, [r6, #24]\n"                                        \
     " smlad r4, r7, r9, r4\n smlad r4, r8, r10, r4\n"                                              \
     " smlad r5, r7, r11, r5\n smlad r5, r8, r12, r5\n"
-#define RESULT(sum) " asr " sum ", " sum ", r6\n ssat " sum ", #8, " sum "\n"
+#define RESULT(sum) " asr " sum ", " sum ", " sum "\n ssat " sum ", #8, " sum "\n"
 MCUQ_DSP_NAKED static void run_rows(MCUQ_DSP_ARGUMENT const uint32_t *weights,
                                     MCUQ_DSP_ARGUMENT const uint8_t *index,
                                     MCUQ_DSP_ARGUMENT pixels_job *job,
                                     MCUQ_DSP_ARGUMENT int32_t outputs)
 {
-    __asm volatile("push {r1-r11, lr}\n"
+    __asm volatile("push {r2-r11, lr}\n"
                    "1:\n"
                    " ldr r2, [r0], #4\n"
-                   " ldr r9, [sp, #4]\n"
+                   " ldr r9, [sp]\n"
                    " ldrh lr, [r1], #2\n"
                    " ldr r6, [r9]\n"
-                   " str r2, [sp]\n"
                    " mov r3, r2\n"
                    " mov r4, r2\n"
                    " mov r5, r2\n"
@@ -49,20 +48,22 @@ MCUQ_DSP_NAKED static void run_rows(MCUQ_DSP_ARGUMENT const uint32_t *weights,
                    "4:\n" BLOCK "2:\n" BLOCK "3:\n"
                    " subs lr, #1\n"
                    " bpl 4b\n"
-                   " ldr r6, [sp]\n"
-                   " ldr r7, [sp, #4]\n"
+                   " ldr r7, [sp]\n"
                    " add r7, #4\n"
-                   " ldmia r7, {r8-r11}\n" RESULT("r2") RESULT("r3") RESULT("r4")
-                       RESULT("r5") " strb r2, [r8], #1\n"
-                                    " strb r3, [r9], #1\n"
-                                    " strb r4, [r10], #1\n"
-                                    " strb r5, [r11], #1\n"
-                                    " stmia r7, {r8-r11}\n"
-                                    " ldr r7, [sp, #8]\n"
-                                    " subs r7, #1\n"
-                                    " str r7, [sp, #8]\n"
-                                    " bne 1b\n"
-                                    " pop {r1-r11, pc}\n");
+                   " ldmia r7, {r8-r11}\n"
+                   /* clang-format off */
+                   RESULT("r2") RESULT("r3") RESULT("r4") RESULT("r5")
+                   /* clang-format on */
+                   " strb r2, [r8], #1\n"
+                   " strb r3, [r9], #1\n"
+                   " strb r4, [r10], #1\n"
+                   " strb r5, [r11], #1\n"
+                   " stmia r7, {r8-r11}\n"
+                   " ldr r7, [sp, #4]\n"
+                   " subs r7, #1\n"
+                   " str r7, [sp, #4]\n"
+                   " bne 1b\n"
+                   " pop {r2-r11, pc}\n");
 }
 #else
 static void run_rows(const uint32_t *weights, const uint8_t *index, pixels_job *job,
@@ -84,7 +85,7 @@ static void run_rows(const uint32_t *weights, const uint8_t *index, pixels_job *
         }
         for (int32_t pixel = 0; pixel < PIXELS; pixel++) {
             *job->out[pixel]++ =
-                (int8_t)mcuq_clamp((int32_t)sums[pixel] >> (head & 31u), -128, 127);
+                (int8_t)mcuq_clamp((int32_t)sums[pixel] >> (sums[pixel] & 31u), -128, 127);
         }
     }
 }
