@@ -21,7 +21,6 @@ from mcuq.kernels import (
     mve,
     pad,
     softmax,
-    sparse,
     transpose,
 )
 from mcuq.kernels.variant import Variant
@@ -46,7 +45,6 @@ VARIANTS: tuple[Variant, ...] = (
     *dsp.VARIANTS,
     *mve.VARIANTS,
     *coded.VARIANTS,
-    *sparse.VARIANTS,
 )
 
 
