@@ -26,7 +26,8 @@ from mcuq.importers import from_torch, load
 from mcuq.ir import Graph, to_memory
 from mcuq.passes import pipeline
 from mcuq.quantize import Options, quantize
-from mcuq.quantize.equalize import components, rescaled
+from mcuq.quantize.equalize import components
+from mcuq.quantize.rescale import Change, rescaled
 from mcuq.quantize.state import OPTIONAL, State
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -98,7 +99,7 @@ def uneven(case: Case, spread: float) -> Case:
         found = spread ** random.uniform(-0.5, 0.5, part.channels)
         for name in part.tensors if part.channels > 1 else ():
             factors[name] = np.broadcast_to(found, graph.shape(name)[-1:])
-    changed = rescaled(State(graph, {}, Options()), factors).graph
+    changed = rescaled(State(graph, {}, Options()), Change(factors)).graph
     return replace(case, name="uneven", graph=changed, onnx=None)
 
 

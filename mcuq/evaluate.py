@@ -57,13 +57,6 @@ def evaluate(
     )
 
 
-def float_top1(graph: Graph, feeds: Mapping[str, Array], labels: Array) -> float | None:
-    """The share of rows whose class the first output of a float network names."""
-    name = graph.outputs[0].tensor
-    output = run_float(graph, feeds_to_float(graph, feeds), {name})[name]
-    return _share(classes(graph, name, output), labels)
-
-
 def sqnr(exact: Array, found: Array) -> float:
     """Signal power over noise power in dB; infinite if equal.
 
@@ -105,9 +98,20 @@ def _real(qgraph: QGraph, name: str, integers: Array) -> Array:
         if port.tensor == name:
             return port_to_real(port, integers)
     tensor = qgraph.tensor(name)
+    scale = _softmax_scale(qgraph, name)
     frac = np.array(tensor.frac, np.float64)
-    reals: Array = (integers.astype(np.float64) - tensor.zero) * 2.0**-frac
+    reals: Array = (integers.astype(np.float64) - tensor.zero) * 2.0**-frac * scale
     return reals
+
+
+def _softmax_scale(qgraph: QGraph, name: str) -> float:
+    """How many times the integers of ``name`` a softmax behind it means."""
+    for node in qgraph.consumers(name):
+        if node.op == "softmax":
+            return node.float("scale")
+        if node.op in ("reshape", "transpose", "requant"):
+            return _softmax_scale(qgraph, node.output)
+    return 1.0
 
 
 def _share(a: Array | None, b: Array | None) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from mcuq.choose import Candidate, Choice, Selected, choose
+from mcuq.choose import Candidate, Choice, choose
 from mcuq.errors import ModelError
 from mcuq.ir import Node, unique_name
 from mcuq.kernels import variants
@@ -16,14 +16,15 @@ from mcuq.qir import QGraph, QTensor
 GENERIC = Cpu("generic", frozenset())
 
 
-# "balanced" lets a layer's constants grow to a multiple of the least, or by so many bytes in all.
+# "balanced" lets a layer's constants grow to a multiple of what the least or a byte a weight takes,
+# or by so many bytes in all.
 _GROWTH = 1.6
 _SMALL = 1024
 
 
 @dataclass(frozen=True)
 class Step:
-    """One node and how it is run. ``choices``: the chosen variant, then the others by cost."""
+    """One node and how it is run. ``choices``: the chosen variant, then all others by cycles."""
 
     node: Node
     variant: Variant
@@ -77,12 +78,20 @@ def lower(qgraph: QGraph, cpu: Cpu = GENERIC, prefer: str = "balanced") -> Progr
 
     ``prefer``: "speed" takes the fewest estimated cycles, "size" the least flash, code counted
     once; "balanced" keeps to about one byte a weight, and within that lets a percent of flash cost
-    a percent of cycles.
+    a percent of cycles, but takes a compressed format only where that is no slower.
     """
     qgraph = own_outputs(qgraph)
     nodes = [node for node in qgraph.nodes if node.op != "reshape"]
-    chosen = choose([_candidates(node, qgraph, cpu, prefer) for node in nodes], prefer)
-    steps = tuple(_step(*pair, qgraph) for pair in zip(nodes, chosen, strict=True))
+    found = [_candidates(node, qgraph, cpu) for node in nodes]
+    eligible = [
+        _eligible(candidates, prefer, _constants(node, qgraph))
+        for node, candidates in zip(nodes, found, strict=True)
+    ]
+    chosen = choose(eligible, prefer)
+    steps = tuple(
+        _step(node, picked, candidates, qgraph)
+        for node, (picked, _), candidates in zip(nodes, chosen, found, strict=True)
+    )
     return Program(qgraph, cpu, prefer, steps, _views(qgraph))
 
 
@@ -123,7 +132,7 @@ def _views(qgraph: QGraph) -> dict[str, str]:
     return views
 
 
-def _candidates(node: Node, qgraph: QGraph, cpu: Cpu, prefer: str) -> tuple[Candidate, ...]:
+def _candidates(node: Node, qgraph: QGraph, cpu: Cpu) -> tuple[Candidate, ...]:
     """The accepted variants of ``node``; ModelError if there is none."""
     found = [
         Candidate(v, v.lower(node, qgraph), v.cost(node, qgraph, cpu), cpu.name)
@@ -136,14 +145,26 @@ def _candidates(node: Node, qgraph: QGraph, cpu: Cpu, prefer: str) -> tuple[Cand
             f"node '{node.name}': no kernel runs {node.op} with these shapes",
             "Run 'mcuq ops' for the limits of each operator",
         )
-    if prefer == "balanced":
-        least = min(c.flash for c in found)
-        found = [c for c in found if c.flash <= max(least * _GROWTH, least + _SMALL)]
     return tuple(found)
 
 
-def _step(node: Node, selected: Selected, qgraph: QGraph) -> Step:
-    chosen, candidates = selected
+def _constants(node: Node, qgraph: QGraph) -> int:
+    """Bytes of the constants of ``node``, stored one by one."""
+    return sum(qgraph.tensors[n].bytes for n in node.inputs if qgraph.is_constant(n))
+
+
+def _eligible(found: tuple[Candidate, ...], prefer: str, constants: int) -> tuple[Candidate, ...]:
+    """The candidates that ``prefer`` may take."""
+    if prefer != "balanced":
+        return found
+    whole = [c for c in found if not c.variant.compressed]
+    least = max(constants, min(c.flash for c in whole))
+    whole = [c for c in whole if c.flash <= max(least * _GROWTH, least + _SMALL)]
+    fastest = min(c.cycles for c in whole)
+    return tuple(c for c in found if c in whole or (c.variant.compressed and c.cycles <= fastest))
+
+
+def _step(node: Node, chosen: Candidate, candidates: tuple[Candidate, ...], qgraph: QGraph) -> Step:
     shapes = [qgraph.tensors[n].shape for n in node.inputs]
     macs = spec(node.op).macs(node, shapes, qgraph.tensors[node.output].shape)
     others = sorted((c.choice for c in candidates if c is not chosen), key=lambda c: c.cycles)

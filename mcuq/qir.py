@@ -20,7 +20,7 @@ class QTensor:
     """An integer tensor.
 
     ``kind`` is s8, u8, s16 or s32. ``frac`` is one int, or one per output channel for weights and
-    biases. ``zero`` is 0 or -128 for activations. ``data`` is set for constants.
+    biases. ``zero`` of s8 activations is any integer of theirs. ``data`` is set for constants.
     """
 
     name: str

@@ -82,7 +82,7 @@ def given_advice(given: Sequence[Given]) -> tuple[str, ...]:
         return (f"quantized model: the numbers of all {kept} tensors are kept exactly",)
     text = (
         f"quantized model: {len(given) - kept} of {len(given)} tensors are fitted anew: "
-        "their scale is no power of two, or their zero point neither 0 nor the lowest integer"
+        "their scale is no power of two"
     )
     return (text,)
 

@@ -89,6 +89,12 @@ TARGETS = {
     )
 }  # fmt: skip
 
+_RISCV32 = ("riscv64-unknown-elf-gcc", "-march=rv32imc", "-mabi=ilp32", "--specs=picolibc.specs",
+           "--oslib=semihost", "--crt0=hosted", "-std=c99", "-O2", "-DTIMER_HOST")  # fmt: skip
+_VIRT = ("qemu-system-riscv32", "-M", "virt", "-bios", "none", "-display", "none",
+        "-monitor", "none", "-serial", "none", "-semihosting-config", "enable=on,target=native",
+        "-kernel")  # fmt: skip
+
 
 def run(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
     """The outcome of every case, built and run in ``folder``; raises with the tool's output."""
@@ -109,6 +115,24 @@ def check(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
     bad = [o for o in outcomes if o.wrong or o.damaged]
     assert not bad, f"{len(bad)} of {len(outcomes)} cases differ on {target.name}: {bad[:5]}"
     return outcomes
+
+
+def check_riscv32(cases: Sequence[Case], folder: Path) -> None:
+    """As ``check``, in QEMU's virt machine; picolibc prints through semihosting."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cases.c").write_text(render(cases))
+    symbols = sorted(
+        {c.symbol for case in cases for c in case.variant.lower(case.node, case.qgraph)}
+    )
+    sources = [str(folder / "cases.c"), *(str(ROOT / "src" / f"{name}.c") for name in symbols)]
+    places = ("__flash=0x80000000", "__flash_size=0x800000", "__ram=0x80800000",
+              "__ram_size=0x400000", "__stack_size=0x4000")  # fmt: skip
+    command = [*_RISCV32, f"-I{ROOT / 'include'}", *sources, "-o", str(folder / "cases.elf")]
+    command += [f"-Wl,--defsym={place}" for place in places]
+    _output(command)
+    text = _output([*_VIRT, str(folder / "cases.elf")])
+    rows = [tuple(map(int, line.split())) for line in text.splitlines()]
+    assert rows == [(index, 0, 0, 0) for index in range(len(cases))]
 
 
 def _compile(flags: Sequence[str], source: Path, folder: Path) -> str:

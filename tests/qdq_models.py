@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,12 @@ from mcuq.fixed import half
 from mcuq.ir import Array
 from mcuq.qir import QGraph
 
-SIGNED = {0: np.int8(0), -128: np.int8(-128)}
-UNSIGNED = {0: np.uint8(128), -128: np.uint8(0)}
+signed = np.int8
+
+
+def unsigned(zero: int) -> np.uint8:
+    """The zero point of the same integers without a sign."""
+    return np.uint8(zero + 128)
 
 
 def pair(source: str, result: str, scale: float, zero: Any) -> tuple[list[Any], dict[str, Array]]:
@@ -27,7 +31,7 @@ def pair(source: str, result: str, scale: float, zero: Any) -> tuple[list[Any], 
     return nodes, {f"{result}.scale": np.float32(scale), f"{result}.zero": zero}
 
 
-def as_qdq(proto: Model, qgraph: QGraph, zeros: Mapping[int, Any]) -> Model:
+def as_qdq(proto: Model, qgraph: QGraph, zeros: Callable[[int], Any]) -> Model:
     """``proto``, whose tensors are those of ``qgraph``, with all of its numbers as QDQ pairs."""
     kept = {t.name: numpy_helper.to_array(t) for t in proto.graph.initializer}
     constants: dict[str, Array] = {}
@@ -62,10 +66,10 @@ def _value(attribute: Any) -> Any:
     return onnx.helper.get_attribute_value(attribute)
 
 
-def _numbers(qgraph: QGraph, name: str, zeros: Mapping[int, Any]) -> tuple[float, Any]:
+def _numbers(qgraph: QGraph, name: str, zeros: Callable[[int], Any]) -> tuple[float, Any]:
     tensor = qgraph.tensors[name]
     assert isinstance(tensor.frac, int)
-    return 2.0**-tensor.frac, zeros[tensor.zero]
+    return 2.0**-tensor.frac, zeros(tensor.zero)
 
 
 def _parameters(qgraph: QGraph, old: Any, shape: tuple[int, ...]) -> dict[str, Array]:

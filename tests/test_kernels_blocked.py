@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from kernel_harness import ROOT, TARGETS, Case, check, one_node, render
+from kernel_harness import TARGETS, Case, check, check_riscv32, one_node
 
 from mcuq.ir import Array, Node
 from mcuq.kernels import blocked
@@ -19,11 +18,6 @@ from mcuq.ops import spec
 
 CONV2D, DEPTHWISE_3X3, DEPTHWISE, DENSE_4, DENSE_8 = blocked.VARIANTS
 BATCH = 60
-RISCV32 = ("riscv64-unknown-elf-gcc", "-march=rv32imc", "-mabi=ilp32", "--specs=picolibc.specs",
-           "--oslib=semihost", "--crt0=hosted", "-std=c99", "-O2", "-DTIMER_HOST")  # fmt: skip
-VIRT = ("qemu-system-riscv32", "-M", "virt", "-bios", "none", "-display", "none",
-        "-monitor", "none", "-serial", "none", "-semihosting-config", "enable=on,target=native",
-        "-kernel")  # fmt: skip
 FULL = (-128, 127)
 NARROW = (-77, 90)
 
@@ -199,26 +193,6 @@ def run(make: Maker, random: np.random.Generator, target: str, folder: Path) -> 
             check_riscv32(batch, place)
         else:
             check(batch, TARGETS[target], place)
-
-
-def check_riscv32(cases: list[Case], folder: Path) -> None:
-    """As ``check``, in QEMU's virt machine; picolibc prints through semihosting."""
-    folder.mkdir()
-    (folder / "cases.c").write_text(render(cases))
-    symbols = sorted(
-        {c.symbol for case in cases for c in case.variant.lower(case.node, case.qgraph)}
-    )
-    sources = [str(folder / "cases.c"), *(str(ROOT / "src" / f"{name}.c") for name in symbols)]
-    places = ("__flash=0x80000000", "__flash_size=0x800000", "__ram=0x80800000",
-              "__ram_size=0x400000", "__stack_size=0x4000")  # fmt: skip
-    command = [*RISCV32, f"-I{ROOT / 'include'}", *sources, "-o", str(folder / "cases.elf")]
-    command += [f"-Wl,--defsym={place}" for place in places]
-    subprocess.run(command, check=True, timeout=300)
-    done = subprocess.run(
-        [*VIRT, str(folder / "cases.elf")], capture_output=True, text=True, check=True, timeout=300
-    )
-    rows = [tuple(map(int, line.split())) for line in (done.stdout + done.stderr).splitlines()]
-    assert rows == [(index, 0, 0, 0) for index in range(len(cases))]
 
 
 @pytest.mark.slow

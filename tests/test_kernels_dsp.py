@@ -12,7 +12,7 @@ import pytest
 from kernel_harness import TARGETS, Case, check, one_node
 
 from mcuq.ir import Array, Node
-from mcuq.kernels import dsp_conv2d, dsp_dense, dsp_winograd
+from mcuq.kernels import dsp_conv2d, dsp_dense, dsp_dense_parts, dsp_winograd
 from mcuq.kernels.variant import Cpu, Variant
 from mcuq.ops import spec
 
@@ -163,6 +163,16 @@ def dense_shapes() -> Iterator[Case]:
             yield case
 
 
+def dense_parts_shapes() -> Iterator[Case]:
+    """Up to three parts, whatever the weights are."""
+    random = np.random.default_rng(6)
+    lengths = [*range(1, 18), 64, 101, 504, 505, 1009]
+    for in_len, out_len in itertools.product(lengths, [1, 2, 3, 4, 5, 9]):
+        kind = str(random.choice(["any", "extremes", "least"]))
+        case = dense(random, in_len, out_len, kind, [FULL, NARROW][in_len % 2])
+        yield dataclasses.replace(case, variant=dsp_dense_parts.VARIANTS[0])
+
+
 def placed(cases: Iterator[Case]) -> list[Case]:
     """Every other case overlaps, the others miss word alignment by 0 to 3 bytes."""
     result = []
@@ -178,6 +188,7 @@ SETS = {
     "rare": rare_shapes,
     "winograd": lambda: winograd_shapes(0, 200),
     "dense": dense_shapes,
+    "dense in parts": dense_parts_shapes,
 }
 
 
@@ -188,7 +199,7 @@ def test_equal_on_the_host_with_sanitizers(name: str, tmp_path: Path) -> None:
 
 RUNS = [
     *itertools.product(["m4", "m4-clang"], sorted(SETS)),
-    *itertools.product(["m7", "m33"], ["rare", "winograd"]),
+    *itertools.product(["m7", "m33"], ["rare", "winograd", "dense in parts"]),
 ]
 
 
@@ -227,6 +238,8 @@ def test_cost_is_what_is_measured(tmp_path: Path) -> None:
     random = np.random.default_rng(2)
     cases = [conv(v, random, *shape) for v, *shape in LAYERS.values()]
     cases += [dense(random, *size, "any", FULL) for size in ((640, 128), (128, 128), (64, 12))]
+    parts = [dense(random, *size, "extremes", FULL) for size in ((2048, 64), (1024, 10))]
+    cases += [dataclasses.replace(c, variant=dsp_dense_parts.VARIANTS[0]) for c in parts]
     measured = check(cases, TARGETS["m4"], tmp_path)
     for case, outcome in zip(cases, measured, strict=True):
         cost = case.variant.cost(case.node, case.qgraph, M4)

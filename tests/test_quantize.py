@@ -53,13 +53,13 @@ def test_minmax_frac(low: float, high: float, zero: int, frac: int) -> None:
     assert minmax_frac(low, high, zero) == frac
 
 
-def test_zero_is_minus_128_only_where_never_negative() -> None:
+def test_zero_is_minus_128_where_never_negative_else_in_the_middle() -> None:
     graph = residual_network()
     qgraph = quantize(graph, {"x": images(32)}, FAST)
     zeros = {n.op: qgraph.tensor(n.output).zero for n in qgraph.nodes}
     assert zeros["depthwise_conv2d"] == -128
-    assert zeros["add"] == 0
-    assert zeros["dense"] == 0
+    assert -64 < zeros["add"] < 64
+    assert -64 < zeros["dense"] < 64
     assert zeros["softmax"] == -128
     assert qgraph.tensor("classes").frac == 8
 
@@ -80,7 +80,7 @@ def test_mse_clips_outliers() -> None:
     net = Net((1, 6))
     graph = net.graph(net.node("clip", "x", low=-math.inf, high=math.inf, name="y"))
     x = vectors(500)
-    x[0, 0] = 4.3
+    x[0, 0] = 5.0
     fracs = [
         quantize(graph, {"x": x}, Options("fast", ranges)).tensor("x").frac
         for ranges in ("minmax", "mse")

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import click
 
-from mcuq.cli.compress import compressing, labels_of, show_layers
-
 
 @click.command("compile")
 @click.argument("model", type=click.Path())
@@ -22,14 +20,15 @@ from mcuq.cli.compress import compressing, labels_of, show_layers
     help="Which kernels: about one byte a weight, the fastest, or the least flash.",
 )
 @click.option("--config", "config_path", type=click.Path(), help="How inputs arrive, and more.")
-@click.option("--ranges", type=click.Choice(["mse", "minmax"]), help="How ranges are chosen.")
+@click.option(
+    "--ranges", type=click.Choice(["auto", "mse", "minmax"]), help="How ranges are chosen."
+)
 @click.option("--effort", type=click.Choice(["fast", "normal", "best"]), help="Default: normal.")
 @click.option(
     "--bits",
     type=click.Choice(["8", "16", "mixed"]),
     help="Of activations; mixed: 16 where it helps most, for at most 1.5 x the cycles. Default: 8.",
 )
-@compressing
 @click.option("-o", "--out", required=True, type=click.Path(), help="The folder to write.")
 def compile_(
     model: str,
@@ -41,13 +40,9 @@ def compile_(
     ranges: str | None,
     effort: str | None,
     bits: str | None,
-    methods: str | None,
-    recover: int | None,
-    labels: bool,
-    checkpoint: str | None,
     out: str,
 ) -> None:
-    """Quantize MODEL (.onnx or .pt2), write its C files to a folder."""
+    """Quantize MODEL (.onnx or .pt2) and write its C files to a folder."""
     from dataclasses import replace
 
     from mcuq import config
@@ -72,14 +67,9 @@ def compile_(
             name=name,
             prefer=prefer,
             config=settings,
-            compress=methods,
-            recover=recover,
-            labels=labels_of(calib, labels),
-            checkpoint=checkpoint,
             progress=report,
         )
     compiled.write(out)
-    show_layers(compiled.report.get("compression", {}).get("layers", ()))
     for advice in compiled.advice:
         say(f"note: {advice}", err=True)
     facts = compiled.report

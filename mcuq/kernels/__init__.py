@@ -21,6 +21,7 @@ from mcuq.kernels import (
     mve,
     pad,
     softmax,
+    sparse,
     transpose,
 )
 from mcuq.kernels.variant import Variant
@@ -45,6 +46,7 @@ VARIANTS: tuple[Variant, ...] = (
     *dsp.VARIANTS,
     *mve.VARIANTS,
     *coded.VARIANTS,
+    *sparse.VARIANTS,
 )
 
 

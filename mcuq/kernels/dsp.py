@@ -5,6 +5,7 @@ from __future__ import annotations
 from mcuq.kernels import (
     dsp_conv2d,
     dsp_dense,
+    dsp_dense_parts,
     dsp_depthwise_conv2d,
     dsp_elementwise,
     dsp_int16,
@@ -19,6 +20,7 @@ VARIANTS: tuple[Variant, ...] = (
     *dsp_winograd.VARIANTS,
     *dsp_depthwise_conv2d.VARIANTS,
     *dsp_dense.VARIANTS,
+    *dsp_dense_parts.VARIANTS,
     *dsp_elementwise.VARIANTS,
     *dsp_int16.VARIANTS,
     *dsp_pool.VARIANTS,

@@ -18,7 +18,7 @@ _SYMBOL = "mcuq_dense_s8_dsp"
 _SYMBOL_8 = "mcuq_dense_s8_dsp_8"
 
 
-def _rows(node: Node, qgraph: QGraph) -> tuple[Array, Array]:
+def rows(node: Node, qgraph: QGraph) -> tuple[Array, Array]:
     """Weights (out, in) and biases (out,), int64.
 
     An output that is the same whatever the inputs are (one that a bias far outside saturates) has
@@ -35,10 +35,10 @@ def _rows(node: Node, qgraph: QGraph) -> tuple[Array, Array]:
 
 def _matrix(node: Node, qgraph: QGraph) -> Array:
     """(out, in) int64."""
-    return _rows(node, qgraph)[0]
+    return rows(node, qgraph)[0]
 
 
-def _sizes(node: Node, qgraph: QGraph) -> tuple[int, int]:
+def sizes(node: Node, qgraph: QGraph) -> tuple[int, int]:
     """Outputs and inputs."""
     weights = qgraph.data(node.inputs[1])
     return len(weights), weights.size // len(weights)
@@ -46,7 +46,7 @@ def _sizes(node: Node, qgraph: QGraph) -> tuple[int, int]:
 
 def _centers(node: Node, qgraph: QGraph) -> Array:
     """(out,) the results of the biases alone."""
-    bias = _rows(node, qgraph)[1]
+    bias = rows(node, qgraph)[1]
     centers: Array = np.clip(bias >> np.array(node.ints("shift"), np.int64), -128, 127)
     return centers
 
@@ -54,7 +54,7 @@ def _centers(node: Node, qgraph: QGraph) -> Array:
 def _rest(node: Node, qgraph: QGraph) -> Array:
     """(out,) what is left of the biases."""
     shift = np.array(node.ints("shift"), np.int64)
-    rest: Array = _rows(node, qgraph)[1] - (_centers(node, qgraph) << shift)
+    rest: Array = rows(node, qgraph)[1] - (_centers(node, qgraph) << shift)
     return rest
 
 
@@ -116,13 +116,13 @@ def _call(symbol: str, node: Node, qgraph: QGraph, centers: Array, group: int) -
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    out_len, in_len = _sizes(node, qgraph)
+    out_len, in_len = sizes(node, qgraph)
     turns = math.ceil(in_len / 8)
     return 100 + 16 * turns + math.ceil(out_len / 4) * (27 * turns + 3 * math.ceil(turns / 8) + 35)
 
 
 def _cost_8(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    out_len, in_len = _sizes(node, qgraph)
+    out_len, in_len = sizes(node, qgraph)
     turns = math.ceil(in_len / 8)
     group = 62 * turns + 3 * (turns // 8) + 58
     return 110 + 16 * turns + math.ceil(out_len / 8) * group
@@ -139,14 +139,14 @@ def _accepts_conv2d(node: Node, qgraph: QGraph) -> bool:
     return is_dense(node, qgraph) and _fits(node, qgraph)
 
 
-def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
+def gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     return 0 if index == 0 else None
 
 
 _NEEDS = frozenset({"dsp"})
 VARIANTS = (
-    Variant("dense", _SYMBOL, _lower, _cost, _fits, _NEEDS, _gap, cycles=1.45),
-    Variant("conv2d", _SYMBOL, _lower, _cost, _accepts_conv2d, _NEEDS, _gap, cycles=1.45),
-    Variant("dense", _SYMBOL_8, _lower_8, _cost_8, _fits, _NEEDS, _gap, cycles=1.25),
-    Variant("conv2d", _SYMBOL_8, _lower_8, _cost_8, _accepts_conv2d, _NEEDS, _gap, cycles=1.25),
+    Variant("dense", _SYMBOL, _lower, _cost, _fits, _NEEDS, gap, cycles=1.45),
+    Variant("conv2d", _SYMBOL, _lower, _cost, _accepts_conv2d, _NEEDS, gap, cycles=1.45),
+    Variant("dense", _SYMBOL_8, _lower_8, _cost_8, _fits, _NEEDS, gap, cycles=1.25),
+    Variant("conv2d", _SYMBOL_8, _lower_8, _cost_8, _accepts_conv2d, _NEEDS, gap, cycles=1.25),
 )

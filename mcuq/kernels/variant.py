@@ -77,6 +77,7 @@ class Variant:
     of input ``index`` and overlap it, because the kernel walks forward and never reads again what
     it has overwritten; 0 means in place; None means never overlap.
     ``gap_exact``: the overlap is safe at exactly that distance only, not at more.
+    ``compressed``: stores less than one byte a weight; "balanced" asks that it be no slower.
     ``kinds``: the widths of data that it is for: s16 where a node reads or writes s16, else s8.
     ``cycles``: about how many an executed instruction takes on Cortex-M4, where memory has no wait
     states: loads of several registers, and branches, take more than one.
@@ -92,6 +93,7 @@ class Variant:
     gap_exact: bool = False
     cycles: float = 1.8
     kinds: frozenset[str] = S8
+    compressed: bool = False
 
     def suits(self, node: Node, qgraph: QGraph) -> bool:
         """Whether it runs ``node``: the kind of its data, shapes and numbers."""

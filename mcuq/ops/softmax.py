@@ -1,4 +1,5 @@
-"""softmax over the last axis. In integers, with table[d] = round(32767 * exp(-d * 2**-frac_x)):
+"""softmax over the last axis of ``scale`` times the input. In integers, with
+table[d] = round(32767 * exp(-d * scale * 2**-frac_x)):
 
     e_i = table[max(q) - q_i]      S = sum e_i      y_i = min(127, (256 * e_i + S // 2) // S - 128)
 
@@ -29,17 +30,23 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
 
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """exp(x) / sum(exp(x)) over the last axis."""
-    return inputs[0].softmax(dim=-1)
+    """exp(s x) / sum(exp(s x)) over the last axis, with s = ``scale`` (default 1)."""
+    scale = scale_of(node)
+    return (inputs[0] if scale == 1.0 else inputs[0] * scale).softmax(dim=-1)
 
 
-def exp_table(frac: int) -> IntArray:
-    """round(32767 * exp(-d * 2**-frac)) for d = 0..255, as s16.
+def scale_of(node: Node) -> float:
+    """How many times its input a softmax means: the quantizer's free factor, taken back."""
+    return float(node.attrs.get("scale", 1.0))
+
+
+def exp_table(frac: int, scale: float = 1.0) -> IntArray:
+    """round(32767 * exp(-d * 2**-frac * scale)) for d = 0..255, as s16.
 
     >>> exp_table(0)[:3].tolist()
     [32767, 12054, 4435]
     """
-    distance: FloatArray = np.arange(256) * 2.0**-frac
+    distance: FloatArray = np.arange(256) * (2.0**-frac * scale)
     return round_half_up(_ONE * np.exp(-distance)).astype(np.int16)
 
 
@@ -50,9 +57,11 @@ def to_int(
     source, output = acts[node.inputs[0]], acts[node.output]
     if (output.frac, output.zero) != (OUTPUT_FRAC, OUTPUT_ZERO):
         raise ValueError(f"softmax writes frac {OUTPUT_FRAC} and zero {OUTPUT_ZERO}")
-    data = exp_table(frac_of(source))
+    data = exp_table(frac_of(source), scale_of(node))
     table = QTensor(f"{node.output}.table", (256,), "s16", 15, 0, data)
-    form = Node("softmax", node.name, (source.name, table.name), node.outputs)
+    form = Node(
+        "softmax", node.name, (source.name, table.name), node.outputs, {"scale": scale_of(node)}
+    )
     return IntForm(form, (table,))
 
 

@@ -13,13 +13,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from mcuq.ir import Array, Graph, Node, Port, Tensor, unique_name
+from mcuq.ir import Graph, Node, Port, Tensor, unique_name
 from mcuq.qir import QTensor
 from mcuq.quantize import given
 from mcuq.quantize.limits import limit_fracs
-from mcuq.quantize.scales import choose_weights
+from mcuq.quantize.scales import choose_weights, observe
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import WEIGHT_AXIS
+from mcuq.quantize.tails import Seen
 
 
 def affine_inputs(state: State) -> State:
@@ -27,6 +28,7 @@ def affine_inputs(state: State) -> State:
     for port in state.graph.inputs:
         if state.acts[port.tensor].kind == "s8" and _foldable(state.graph, port):
             state = _with_affine(state, port)
+    state = observe(state)
     return choose_weights(state.with_(acts=limit_fracs(state.graph, state.acts)))
 
 
@@ -39,7 +41,7 @@ def _foldable(graph: Graph, port: Port) -> bool:
 
 
 def _with_affine(state: State, port: Port) -> State:
-    scale, offset = _conversion(state.feeds[port.name])
+    scale, offset = _conversion(state.seen[port.tensor])
     graph = state.graph
     tensors, nodes = dict(graph.tensors), []
     for node in graph.nodes:
@@ -54,9 +56,10 @@ def _with_affine(state: State, port: Port) -> State:
     return state.with_(graph=changed, feeds=feeds).with_acts({port.tensor: act})
 
 
-def _conversion(values: Array) -> tuple[float, int]:
-    """The scale and the integer offset at which 0..255 spans all ``values``, and zero."""
-    low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
+def _conversion(seen: Seen) -> tuple[float, int]:
+    """The scale and the integer offset at which 0..255 spans the range that errs least."""
+    lows, highs = seen.best_ends()
+    low, high = float(lows.min()), float(highs.max())
     scale = float(np.float32((high - low) / 255)) or 1.0
     return scale, round(-low / scale)
 

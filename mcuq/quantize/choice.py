@@ -10,24 +10,24 @@ from mcuq.quantize.affine import affine_inputs
 from mcuq.quantize.bias import correct_biases
 from mcuq.quantize.equalize import equalize
 from mcuq.quantize.finish import finish, fresh_numbers
-from mcuq.quantize.guard import GAIN, held_rows, output_error
+from mcuq.quantize.guard import GAIN, trial_error
 from mcuq.quantize.refine import refine_equalization
 from mcuq.quantize.rounding import round_layers
 from mcuq.quantize.search import search_scales
 from mcuq.quantize.simulate import decibels
 from mcuq.quantize.state import State, Step, StepNote
 
-STRENGTHS = {"fast": (0.5,), "normal": (0.25, 0.5, 0.75, 1.0), "best": (0.25, 0.5, 0.75, 1.0)}
+TRADES = {"fast": (1.0,), "normal": (0.3, 1.0, 3.0), "best": (0.1, 0.3, 1.0, 3.0, 10.0)}
 
 
 def choose(name: str, state: State, steps: Sequence[tuple[str, Step]]) -> State:
     """``state``, or the alternative that is better once finished."""
-    best, error = state, output_error(finish(state), held_rows(state))
+    best, error = state, trial_error(finish(state))
     before = error
     for index, (label, step) in enumerate(steps):
         state.options.report(f"{name} {label}".strip(), index / len(steps))
         candidate = step(state)
-        found = output_error(finish(candidate), held_rows(candidate))
+        found = trial_error(finish(candidate))
         if found < min(error, before * GAIN):
             best, error = candidate, found
     kept = best is not state
@@ -42,12 +42,12 @@ def choose_affine_inputs(state: State) -> State:
 
 def choose_equalization(state: State) -> State:
     """Rescaled channels, as far as that helps."""
-    strengths = STRENGTHS[state.options.effort]
-    steps = [(f"{s:g}", partial(_equalized, s)) for s in strengths]
-    state = choose("equalization", state, steps)
+    trades = TRADES[state.options.effort]
+    steps = [(f"{t:g}", partial(_equalized, t)) for t in trades]
+    found = choose("equalization", state, steps)
     if state.options.effort != "best":
-        return state
-    return choose("equalization of each layer", state, [("", refine_equalization)])
+        return found
+    return choose("equalization of each layer", found, [("", lambda _: refine_equalization(state))])
 
 
 def choose_ranges(state: State) -> State:
@@ -57,7 +57,7 @@ def choose_ranges(state: State) -> State:
 
 def choose_rounding(state: State) -> State:
     """Corrected biases, then compensated rounding, each if it helps; then with all rows."""
-    error = output_error(state, held_rows(state))
+    error = trial_error(state)
     steps: list[tuple[str, Step]] = [("bias correction", correct_biases)]
     if state.options.effort != "fast":
         steps.append(("compensated rounding", round_layers))
@@ -65,7 +65,7 @@ def choose_rounding(state: State) -> State:
     notes = list(state.notes)
     for name, step in steps:
         candidate = step(state)
-        found = output_error(candidate, held_rows(candidate))
+        found = trial_error(candidate)
         kept = found < error * GAIN
         notes.append(StepNote(name, decibels(error), decibels(found), kept))
         if kept:
@@ -74,8 +74,8 @@ def choose_rounding(state: State) -> State:
     return chosen(state) if chosen else state
 
 
-def _equalized(strength: float, state: State) -> State:
-    return fresh_numbers(equalize(state, strength))
+def _equalized(trade: float, state: State) -> State:
+    return fresh_numbers(equalize(state, trade))
 
 
 def _searched(state: State) -> State:

@@ -16,7 +16,7 @@ def finish(state: State) -> State:
 
 
 def fresh_numbers(state: State) -> State:
-    """Ranges, scales and weights found anew for a changed graph."""
-    for step in (scales.observe, scales.choose_scales, scales.choose_weights):
+    """Scales and weights found anew for a changed graph."""
+    for step in (scales.choose_scales, scales.choose_weights):
         state = step(state)
     return state

@@ -1,8 +1,8 @@
 """What an already quantized model gives: numbers that are kept where they are powers of two.
 
-A tensor keeps its frac and zero if its scale is a power of two and its zero point 0 or the lowest
-integer, for at most 8 bits. Weights keep their fracs if every one lies on the grid of its scale;
-their integers are then those of the model. Everything else is fitted anew.
+A tensor of at most 8 bits keeps its frac and zero if its scale is a power of two (with fewer than 8
+bits, if its zero point is 0 or the lowest integer). Weights keep their fracs if every one lies on
+the grid of its scale; their integers are then those of the model. Everything else is fitted anew.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ def _own(hint: Hint | None) -> tuple[int, int] | None:
         return None
     frac = power_of_two(hint.scale[0])
     lowest = -(1 << (hint.bits - 1))
-    if frac is None or hint.zero not in (0, lowest):
+    if frac is None or (hint.bits < 8 and hint.zero not in (0, lowest)):
         return None
-    return frac, 0 if hint.zero == 0 else -128
+    return frac, -128 if hint.zero == lowest else hint.zero
 
 
 def _grid(graph: Graph, name: str, axis: int, hint: Hint) -> tuple[int, ...] | None:

@@ -48,3 +48,8 @@ def output_error(state: State, feeds: Mapping[str, Array]) -> float:
     simulation = Simulation(state, feeds)
     found = {name: simulation.value(name) for name in output_names(state.graph)}
     return relative_error(float_outputs(state, feeds), found)
+
+
+def trial_error(state: State) -> float:
+    """The error of a finished network over all rows, those held out counting half."""
+    return (output_error(state, fit_rows(state)) + output_error(state, held_rows(state))) / 2

@@ -15,6 +15,8 @@ from mcuq.ops.weights import quantize_weights
 from mcuq.qir import QTensor
 from mcuq.quantize import given, wide
 from mcuq.quantize.limits import limit_fracs
+from mcuq.quantize.ranges import FRAC_MAX, FRAC_MIN, SILENT_FRAC, Candidate, candidates
+from mcuq.quantize.sensitivity import sensitivities
 from mcuq.quantize.simulate import fake_quantize_array
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import (
@@ -25,32 +27,29 @@ from mcuq.quantize.structure import (
     never_negative,
     weighted,
 )
+from mcuq.quantize.tails import Collector, expected_noise
 from mcuq.reference import chunk_rows, run_float
-
-FRAC_MIN, FRAC_MAX = -20, 24
-SILENT_FRAC = 7
-"""The frac of a tensor that is zero everywhere: any would do."""
-
-_CLIPPED_BITS = 3
-"""Least error is sought from the min-max frac up to this many bits finer."""
 
 
 def observe(state: State) -> State:
     """Find the range of every activation over the calibration rows."""
-    found: dict[str, tuple[float, float]] = {}
+    collector = Collector()
     for part in row_parts(state):
-        for name, values in run_float(state.graph, part).items():
-            low, high = float(values.min()), float(values.max())
-            old = found.get(name, (low, high))
-            found[name] = (min(low, old[0]), max(high, old[1]))
-    bad = [name for name, span in found.items() if not all(map(math.isfinite, span))]
-    if bad:
-        reason = f"tensor '{bad[0]}' becomes infinite or NaN on the calibration data"
-        raise ModelError(state.graph.name, reason, "Check the weights and the data's preparation")
+        values = run_float(state.graph, part)
+        bad = [name for name, reals in values.items() if not bool(np.isfinite(reals).all())]
+        if bad:
+            reason = f"tensor '{bad[0]}' becomes infinite or NaN on the calibration data"
+            remedy = "Check the weights and the data's preparation"
+            raise ModelError(state.graph.name, reason, remedy)
+        collector.add(values)
+    seen = collector.seen()
+    found = {name: each.bounds for name, each in seen.items()}
     silent = {n for n in activations(state.graph) if found[n] == (0.0, 0.0)}
     warnings = tuple(_first_silent(state.graph, silent))
     new = tuple(text for text in warnings if text not in state.warnings)
-    return state.with_(ranges=found, warnings=state.warnings + new)
+    weight = sensitivities(state.graph, state.feeds, state.options.seed)
+    warned = state.warnings + new
+    return state.with_(ranges=found, seen=seen, sensitivity=weight, warnings=warned)
 
 
 def _first_silent(graph: Graph, silent: Collection[str]) -> Iterator[str]:
@@ -68,6 +67,7 @@ def split_concats(state: State) -> State:
     fixed = set(dictated(graph))
     nodes: list[Node] = []
     tensors, ranges = dict(graph.tensors), dict(state.ranges)
+    seen, sensitivity = dict(state.seen), dict(state.sensitivity)
     group = group_of(graph)
     for node in graph.nodes:
         inputs = list(node.inputs)
@@ -85,9 +85,14 @@ def split_concats(state: State) -> State:
                 nodes.append(Node("clip", copy, (name,), (copy,), attrs))
                 tensors[copy] = Tensor(copy, graph.shape(name))
                 ranges[copy] = ranges[name]
+                if name in seen:
+                    seen[copy] = seen[name]
+                if name in sensitivity:
+                    sensitivity[copy] = sensitivity[name]
                 inputs[index] = copy
         nodes.append(replace(node, inputs=tuple(inputs)))
-    return state.with_(graph=replace(graph, nodes=tuple(nodes), tensors=tensors), ranges=ranges)
+    graph = replace(graph, nodes=tuple(nodes), tensors=tensors)
+    return state.with_(graph=graph, ranges=ranges, seen=seen, sensitivity=sensitivity)
 
 
 def choose_scales(state: State) -> State:
@@ -95,25 +100,36 @@ def choose_scales(state: State) -> State:
     graph = state.graph
     never, fixed, kept = never_negative(graph), dictated(graph), given.kept_activations(graph)
     acts: dict[str, QTensor] = {}
-    wanted: dict[tuple[str, ...], range] = {}
+    wanted: dict[tuple[str, ...], tuple[Candidate, ...]] = {}
     for group in groups(graph):
         special = next((fixed[n] for n in group if n in fixed), None)
-        zero = -128 if all(n in never for n in group) else 0
+        never_below = all(n in never for n in group)
         low = min(state.ranges[n][0] for n in group)
         high = max(state.ranges[n][1] for n in group)
-        first = minmax_frac(low, high, zero)
+        options = candidates(low, high, never_below)
         forced = [state.options.fracs[n] for n in group if n in state.options.fracs]
         if not (special or forced) and group[0] in kept:
             special = ("s8", *kept[group[0]])
-        kind, frac, zero = special if special else ("s8", first, zero)
+        kind, frac, zero = special if special else ("s8", *options[0])
         if forced and not special:
-            frac = forced[0]
-        elif not special and state.options.ranges == "mse" and (low, high) != (0.0, 0.0):
-            wanted[group] = range(first, min(first + _CLIPPED_BITS, FRAC_MAX) + 1)
+            frac, zero = forced[0], -128 if never_below else 0
+        elif not special and state.options.ranges == "auto" and group[0] in state.seen:
+            frac, zero = least_noise(state, group, options)
+        elif not special and state.options.ranges == "mse" and len(options) > 1:
+            wanted[group] = options
         for name in group:
             acts[name] = QTensor(name, graph.shape(name), kind, frac, zero)
     acts = wide.widened(state, _least_error(state, acts, wanted))
     return state.with_(acts=limit_fracs(graph, acts))
+
+
+def least_noise(state: State, group: Sequence[str], options: Sequence[Candidate]) -> Candidate:
+    """The candidate that is expected to add the least noise to the network's output."""
+    errors = [
+        sum(expected_noise(state.seen[n], state.sensitivity.get(n), *option) for n in group)
+        for option in options
+    ]
+    return options[int(np.argmin(errors))]
 
 
 def minmax_frac(low: float, high: float, zero: int) -> int:
@@ -134,7 +150,7 @@ def minmax_frac(low: float, high: float, zero: int) -> int:
 
 def choose_weights(state: State) -> State:
     """Round every weight to the nearest integer, with the least-error frac of its channel."""
-    clipped_bits = 1 if state.options.ranges == "mse" else 0
+    clipped_bits = 0 if state.options.ranges == "minmax" else 1
     found, kept = {}, given.kept_weights(state.graph)
     for node in weighted(state.graph):
         name = node.inputs[1]
@@ -180,23 +196,26 @@ def _weight_error(row: Array, frac: int) -> float:
 
 
 def _least_error(
-    state: State, acts: dict[str, QTensor], wanted: Mapping[tuple[str, ...], range]
+    state: State,
+    acts: dict[str, QTensor],
+    wanted: Mapping[tuple[str, ...], Sequence[Candidate]],
 ) -> dict[str, QTensor]:
-    """``acts`` with the least-error frac of the candidates of each group."""
+    """``acts`` with the least-error candidate of each group."""
     if not wanted:
         return acts
-    errors = {group: np.zeros(len(fracs)) for group, fracs in wanted.items()}
+    errors = {group: np.zeros(len(options)) for group, options in wanted.items()}
     for part in row_parts(state):
         values = run_float(state.graph, part)
-        for group, fracs in wanted.items():
-            for index, frac in enumerate(fracs):
+        for group, options in wanted.items():
+            for index, (frac, zero) in enumerate(options):
                 errors[group][index] += sum(
-                    _error(values[name], replace(acts[name], frac=frac)) for name in group
+                    _error(values[name], replace(acts[name], frac=frac, zero=zero))
+                    for name in group
                 )
-    for group, fracs in wanted.items():
-        best = fracs[int(np.argmin(errors[group]))]
+    for group, options in wanted.items():
+        frac, zero = options[int(np.argmin(errors[group]))]
         for name in group:
-            acts[name] = replace(acts[name], frac=best)
+            acts[name] = replace(acts[name], frac=frac, zero=zero)
     return acts
 
 

@@ -15,7 +15,7 @@ from mcuq.qir import QTensor
 from mcuq.quantize import given
 from mcuq.quantize.guard import fit_rows
 from mcuq.quantize.limits import frac_of, limit_fracs
-from mcuq.quantize.scales import FRAC_MAX, FRAC_MIN
+from mcuq.quantize.ranges import FRAC_MAX, FRAC_MIN
 from mcuq.quantize.simulate import Simulation, float_outputs, output_names, relative_error
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import groups

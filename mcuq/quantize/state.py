@@ -8,10 +8,11 @@ from typing import Any
 
 from mcuq.ir import Array, Graph
 from mcuq.qir import QGraph, QTensor
+from mcuq.quantize.tails import Seen
 
 Progress = Callable[[str, float], None]
 EFFORTS = ("fast", "normal", "best")
-RANGES = ("minmax", "mse")
+RANGES = ("auto", "minmax", "mse")
 OPTIONAL = ("affine input", "equalization", "range search", "rounding")
 
 
@@ -34,7 +35,7 @@ class Options:
     """
 
     effort: str = "normal"
-    ranges: str = "mse"
+    ranges: str = "auto"
     fracs: Mapping[str, int] = field(default_factory=dict)
     bits: Mapping[str, int] = field(default_factory=dict)
     mixed: bool = False
@@ -60,7 +61,8 @@ class State:
     """``graph`` computes what the user's network computes, and is what will be rounded.
 
     ``feeds``: calibration rows by port name, as ``graph`` reads them. ``ranges``: (min, max) of
-    every activation over them. ``acts``: the chosen numbers of every activation (no data).
+    every activation over them, ``seen`` their largest values, ``sensitivity`` what their errors do
+    to the output (``sensitivity.py``). ``acts``: the chosen numbers of every activation (no data).
     ``weights``: the chosen integers, and ``biases``: the corrected reals, by the constant's name.
     ``all_rows``: every row may be learned from, as nothing is decided any more.
     ``mixed``: which tensors got 16 bits, and the price, if that was asked for.
@@ -71,6 +73,8 @@ class State:
     feeds: Mapping[str, Array]
     options: Options
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+    sensitivity: Mapping[str, Array] = field(default_factory=dict)
     acts: Mapping[str, QTensor] = field(default_factory=dict)
     weights: Mapping[str, QTensor] = field(default_factory=dict)
     biases: Mapping[str, Array] = field(default_factory=dict)

@@ -44,8 +44,14 @@ static inline uint32_t *add_row(uint32_t *to, const uint32_t *from, uint32_t add
                          : "r3", "r4", "r5", "r6", "cc", "memory");
     }
 #else
-    for (int32_t i = 0; i < ROW_WORDS; i++) {
-        *to++ = *from++ + add;
+    for (int32_t i = 0; i < ROW_WORDS; i += 4, to += 4, from += 4) {
+        const uint32_t first = from[0] + add;
+        const uint32_t second = from[1] + add;
+        const uint32_t third = from[2] + add;
+        to[3] = from[3] + add;
+        to[0] = first;
+        to[1] = second;
+        to[2] = third;
     }
 #endif
     return to;
@@ -193,8 +199,9 @@ static inline void add_sums(const uint8_t *codes, const table_sum *tables, int32
 
 #else
 
-static inline void add_sums(const uint8_t *codes, const table_sum *tables, int32_t count,
-                            uint32_t *acc)
+/* Not inlined, so that compilers keep the sums in registers. */
+static __attribute__((noinline)) void add_sums(const uint8_t *codes, const table_sum *tables,
+                                               int32_t count, uint32_t *acc)
 {
     uint32_t acc0 = acc[0];
     uint32_t acc1 = acc[1];

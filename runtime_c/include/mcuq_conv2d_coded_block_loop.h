@@ -28,6 +28,12 @@ static void gather_all(const mcuq_conv2d_block_params *p, const int8_t *in, int3
     }
 }
 
+/* One channel of four pixels; not inlined, so that compilers keep its sums in registers. */
+static __attribute__((noinline)) void run_channel(const mcuq_pair_block *block)
+{
+    mcuq_pair_run(block);
+}
+
 /* All output channels of `pixels` pixels. */
 static void run_channels(const mcuq_conv2d_coded_block_params *p, int32_t pixels, const places *own,
                          int8_t *out)
@@ -47,7 +53,7 @@ static void run_channels(const mcuq_conv2d_coded_block_params *p, int32_t pixels
         for (int32_t left = pixels; left > 0; left -= 4) {
             block.end = block.out + 1;
             place_outputs(&p->conv, (left < 4) ? left : 4, block.place);
-            mcuq_pair_run(&block);
+            run_channel(&block);
             block.x += 2 * taps;
             block.out += 4 * p->conv.out_c;
         }

@@ -26,4 +26,20 @@ void mcuq_dense_s8_dsp(const mcuq_dense_dsp_params *p, const int8_t *in, int8_t 
 void mcuq_dense_s8_dsp_8(const mcuq_dense_dsp_params *p, const int8_t *in, int8_t *out,
                          void *scratch);
 
+typedef struct {
+    const uint32_t *weights; /* per 4 outputs, for each part of the inputs: 4 biases and
+                                [turns][2][4] words (see mcuq_dense_s8_dsp) */
+    const int32_t *bias;     /* [out_len] */
+    const int8_t *shift;     /* [out_len], 0..31 */
+    int32_t in_len, out_len;
+    int16_t turns; /* inputs in eights, rounded up */
+    int16_t part;  /* turns of all parts but the last, which may have fewer; 63 at most */
+    int8_t out_min, out_max;
+} mcuq_dense_dsp_parts_params;
+
+/** The same for any weights: the inputs are taken in parts so short that 256-fold sums of each fit.
+ *  scratch: 16 * turns bytes, and 4 for each part. */
+void mcuq_dense_s8_dsp_parts(const mcuq_dense_dsp_parts_params *p, const int8_t *in, int8_t *out,
+                             void *scratch);
+
 #endif

@@ -1,0 +1,73 @@
+"""The numbers an activation may get, and how well they hold its values.
+
+A candidate is ``(frac, zero)``. Where values are never negative the zero is -128; elsewhere it puts
+the range into the middle of the integers, as any zero is free at run time.
+"""
+
+from __future__ import annotations
+
+import math
+
+SILENT_FRAC = 7
+"""The frac of a tensor that is zero everywhere: any would do."""
+
+FRAC_MIN, FRAC_MAX = -20, 24
+CLIPPED_BITS = 3
+"""Candidates are up to so many bits finer than the whole range allows."""
+
+Candidate = tuple[int, int]
+
+
+def candidates(low: float, high: float, never: bool) -> tuple[Candidate, ...]:
+    """The numbers for values in ``low``..``high``: those that clip nothing first, then finer ones.
+
+    ``never``: the values are never negative.
+
+    >>> candidates(-1.0, 2.0, False)[:2]
+    ((6, -32), (7, -64))
+    >>> candidates(0.0, 1.0, True)
+    ((7, -128), (8, -128), (9, -128), (10, -128))
+    """
+    low, high = min(low, 0.0), max(high, 0.0)
+    first = finest(low, high, never)
+    if (low, high) == (0.0, 0.0):
+        return ((first, -128 if never else 0),)
+    fracs = range(first, min(first + CLIPPED_BITS, FRAC_MAX) + 1)
+    return tuple((frac, zero) for frac in fracs for zero in _zeros(low, high, frac, never))
+
+
+def finest(low: float, high: float, never: bool) -> int:
+    """The finest frac at which neither end is clipped, with the best zero.
+
+    >>> finest(-1.0, 0.9, False), finest(0.0, 1.0, True), finest(0.0, 0.0, False)
+    (7, 7, 7)
+    """
+    span = high if never else high - low
+    if span <= 0.0:
+        return SILENT_FRAC
+    frac = max(FRAC_MIN, min(FRAC_MAX, math.floor(math.log2(255.98 / span))))
+    return frac if _fits(low, high, frac, never) else max(FRAC_MIN, frac - 1)
+
+
+def _fits(low: float, high: float, frac: int, never: bool) -> bool:
+    lowest, highest = _steps(0.0 if never else low, frac), _steps(high, frac)
+    return highest - lowest <= 255
+
+
+def _zeros(low: float, high: float, frac: int, never: bool) -> tuple[int, ...]:
+    """The middle of what fits; where nothing does, also either end aligned, and 0."""
+    if never:
+        return (-128,)
+    first, last = -128 - _steps(low, frac), 127 - _steps(high, frac)
+    middle = _limited((first + last + 1) // 2)
+    if first <= last:
+        return (middle,)
+    return tuple(dict.fromkeys((middle, _limited(first), _limited(last), 0)))
+
+
+def _limited(zero: int) -> int:
+    return max(-128, min(127, zero))
+
+
+def _steps(real: float, frac: int) -> int:
+    return math.floor(real * 2.0**frac + 0.5)

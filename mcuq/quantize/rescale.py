@@ -1,0 +1,133 @@
+"""The same network with its activations multiplied and shifted, channel by channel.
+
+An activation ``x`` becomes ``x * factor + offset``: the weights and the bias that write it absorb
+both, those that read it take them back. Nothing changes at run time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from mcuq.ir import Array, Graph, Node, Tensor
+from mcuq.quantize.state import State
+from mcuq.quantize.structure import WEIGHT_AXIS
+
+
+@dataclass(frozen=True)
+class Change:
+    """(C,) factors > 0 and offsets by activation; tensors without any stay as they are."""
+
+    factors: Mapping[str, Array]
+    offsets: Mapping[str, Array] = field(default_factory=dict)
+
+    def factor(self, name: str) -> Array | float:
+        return self.factors.get(name, 1.0)
+
+    def offset(self, name: str) -> Array | float:
+        return self.offsets.get(name, 0.0)
+
+
+def rescaled(state: State, change: Change) -> State:
+    """``state`` with a changed graph; the numbers are to be chosen anew."""
+    graph = state.graph
+    tensors = dict(graph.tensors)
+    nodes = tuple(_node(node, graph, tensors, change) for node in graph.nodes)
+    outer = dict(state.factors)
+    for port in graph.outputs:
+        if port.tensor in change.factors:
+            factor = float(change.factors[port.tensor][0])
+            outer[port.tensor] = outer.get(port.tensor, 1.0) * factor
+    changed = replace(graph, nodes=nodes, tensors=tensors)
+    return _known(state.with_(graph=changed, factors=outer), change)
+
+
+def _known(state: State, change: Change) -> State:
+    """What is known of the activations, in the new scale."""
+    seen, sensitivity, ranges = dict(state.seen), dict(state.sensitivity), dict(state.ranges)
+    limits = {n.output: n.attrs["clip"] for n in state.graph.nodes if "clip" in n.attrs}
+    for name in {*change.factors, *change.offsets} & state.seen.keys():
+        factor, offset = change.factor(name), change.offset(name)
+        seen[name] = seen[name].affine(factor, offset).limited(*limits.get(name, _FREE))
+        ranges[name] = seen[name].bounds
+        if name in sensitivity:
+            sensitivity[name] = sensitivity[name] / factor**2
+    return state.with_(seen=seen, sensitivity=sensitivity, ranges=ranges)
+
+
+_FREE = (-math.inf, math.inf)
+
+
+def _node(node: Node, graph: Graph, tensors: dict[str, Tensor], change: Change) -> Node:
+    if node.op in WEIGHT_AXIS:
+        return _layer(node, graph, tensors, change)
+    if node.op == "softmax" and node.inputs[0] in change.factors:
+        factor = float(change.factors[node.inputs[0]][0])
+        return node.with_attrs(scale=float(node.attrs.get("scale", 1.0)) / factor)
+    scaled = change.factors.get(node.output)
+    if scaled is None:
+        return node
+    for name in node.inputs:
+        if graph.is_constant(name):
+            data = graph.data(name) * scaled.astype(np.float32)
+            tensors[name] = Tensor(name, data.shape, data.astype(np.float32))
+    return _bounds(node, scaled)
+
+
+def _layer(node: Node, graph: Graph, tensors: dict[str, Tensor], change: Change) -> Node:
+    source, w, b = node.inputs
+    weights = graph.data(w).astype(np.float64)
+    bias = graph.data(b).astype(np.float64)
+    axis = WEIGHT_AXIS[node.op]
+    if source in change.factors:
+        weights = weights / per_weight(node, weights, change.factors[source])
+    if source in change.offsets:
+        others = tuple(i for i in range(weights.ndim) if i != axis)
+        shifts = per_weight(node, weights, change.offsets[source])
+        bias = bias - (weights * shifts).sum(axis=others)
+    if node.output in change.factors:
+        factor = change.factors[node.output]
+        weights = weights * factor.reshape([-1 if i == axis else 1 for i in range(weights.ndim)])
+        bias = bias * factor
+        node = _bounds(node, factor)
+    bias = bias + change.offset(node.output)
+    for name, data in ((w, weights), (b, bias)):
+        tensors[name] = Tensor(name, data.shape, data.astype(np.float32))
+    return node
+
+
+def per_weight(node: Node, weights: Array, values: Array) -> Array:
+    """What the input channel that each weight multiplies has of ``values``, broadcastable."""
+    if node.op == "depthwise_conv2d":
+        return np.repeat(values, weights.shape[2] // len(values))
+    if node.op == "dense":
+        return values
+    groups, depth = node.int("groups"), weights.shape[3]
+    per_output = np.repeat(values.reshape(groups, depth), weights.shape[0] // groups, axis=0)
+    return per_output[:, None, None, :]
+
+
+def _bounds(node: Node, factor: Array) -> Node:
+    """``node`` with its bounds and padding in the new scale (infinite and 0 stay).
+
+    An upper bound goes with the least factor: channels with a larger one stay below their own.
+    """
+    least = float(factor.min())
+    if "clip" in node.attrs:
+        low, high = node.attrs["clip"]
+        node = node.with_attrs(clip=(_times(low, least), _times(high, least)))
+    if node.op == "clip":
+        low, high = node.float("low"), node.float("high")
+        node = node.with_attrs(low=_times(low, least), high=_times(high, least))
+    if node.op == "pad":
+        value = np.array(node.attrs["value"], np.float64) * factor
+        same = bool((value == value[0]).all())
+        node = node.with_attrs(value=tuple(float(v) for v in (value[:1] if same else value)))
+    return node
+
+
+def _times(bound: float, factor: float) -> float:
+    return bound if math.isinf(bound) or bound == 0 else bound * factor

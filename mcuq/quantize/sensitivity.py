@@ -1,0 +1,96 @@
+"""How much the network's output changes with each activation: its squared Jacobian.
+
+Small errors of the channels of a tensor, if independent, add the squared error
+``sum over channels of weight * error`` to the output, relative to its power. The rows of the
+Jacobian are summed without being computed one by one: random signs in front of the outputs give
+the sum of their squares in the mean (Hutchinson 1990).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from mcuq.ir import Array, Graph
+from mcuq.ops import spec
+from mcuq.quantize.simulate import output_names
+from mcuq.reference import chunk_rows, run_float
+
+ROWS = 48
+"""At most so many rows, evenly spaced."""
+
+SIGNS = 4
+"""So many random signs for each output."""
+
+
+def sensitivities(graph: Graph, feeds: Mapping[str, Array], seed: int = 0) -> dict[str, Array]:
+    """(C,) by activation: the relative squared error of the outputs for each of its values.
+
+    The error of each value of a channel counts alike; their sum over all positions is what 1 stands
+    for. Activations that no output depends on are 0.
+    """
+    import torch
+
+    count = len(next(iter(feeds.values())))
+    rows = np.unique(np.linspace(0, count - 1, min(count, ROWS)).round().astype(int))
+    names = output_names(graph)
+    exact = run_float(graph, {n: v[rows] for n, v in feeds.items()}, names)
+    powers = {n: max(float(np.square(v, dtype=np.float64).sum()), 1e-30) for n, v in exact.items()}
+    signs = torch.Generator().manual_seed(seed)
+    total: dict[str, Array] = {}
+    for part in np.array_split(rows, -(-len(rows) // chunk_rows(graph))):
+        trace = _Trace(graph, {n: v[part] for n, v in feeds.items()}, names)
+        for name, found in trace.squares(powers, signs).items():
+            total[name] = total.get(name, 0.0) + found
+    return total
+
+
+class _Trace:
+    """The float network over some rows, with all its activations as leaves of gradients."""
+
+    def __init__(self, graph: Graph, feeds: Mapping[str, Array], outputs: Collection[str]) -> None:
+        import torch
+
+        self._torch = torch
+        constants = {
+            n: torch.from_numpy(np.array(t.data, np.float32))
+            for n, t in graph.tensors.items()
+            if t.data is not None
+        }
+        self._leaves: dict[str, Any] = {}
+        values: dict[str, Any] = {}
+
+        def keep(name: str, value: Any) -> None:
+            self._leaves[name] = torch.zeros_like(value, requires_grad=True)
+            values[name] = value + self._leaves[name]
+
+        for port in graph.inputs:
+            keep(port.tensor, torch.from_numpy(np.array(feeds[port.name], np.float32)))
+        for node in graph.nodes:
+            if node.op == "argmax":
+                continue
+            run = spec(node.op).run_float
+            assert run is not None
+            inputs = [constants[n] if n in constants else values[n] for n in node.inputs]
+            keep(node.output, run(node, inputs))
+        self._values = {name: values[name] for name in outputs}
+
+    def squares(self, powers: Mapping[str, float], signs: Any) -> dict[str, Array]:
+        """(C,) by activation: squared gradients, summed over rows, positions and outputs."""
+        total: dict[str, Array] = {}
+        for name, value in self._values.items():
+            share = 1.0 / powers[name] / len(self._values) / SIGNS
+            for _ in range(SIGNS):
+                sign = self._torch.randint(0, 2, value.shape, generator=signs) * 2.0 - 1.0
+                found = self._torch.autograd.grad(
+                    (value * sign).sum(), [*self._leaves.values()], retain_graph=True,
+                    allow_unused=True,
+                )  # fmt: skip
+                for leaf, gradient in zip(self._leaves, found, strict=True):
+                    if gradient is not None:
+                        flat = gradient.reshape(-1, gradient.shape[-1]).double()
+                        squares = np.asarray(flat.square().sum(0).numpy()) * share
+                        total[leaf] = total.get(leaf, 0.0) + squares
+        return total
