@@ -189,6 +189,7 @@ DENSE = tuple(
         ("128 to 33", 128, 33, 0, {}),
         ("1025 to 4", 1025, 4, -128, {}),
         ("powers of two, 37 to 19", 37, 19, 0, {"levels": _POWERS}),
+        ("five equal steps, 30 to 6", 30, 6, -128, {"levels": (-126, -63, 0, 63, 126)}),
         ("four values, 33 to 10, relu", 33, 10, -128, {"levels": _FOUR, **_RELU}),
     )
 )

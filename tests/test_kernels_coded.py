@@ -23,7 +23,6 @@ from mcuq.ops import spec
 from mcuq.qir import QGraph
 
 BATCH = 90
-VARIANT = {(variant.op, variant.symbol): variant for variant in coded.VARIANTS}
 FULL, NARROW = (-128, 127), (-77, 90)
 LEVELS = {
     "sixteen": (-127, -90, -64, -40, -27, -16, -9, -4, 0, 3, 8, 15, 28, 41, 66, 100),
@@ -191,7 +190,7 @@ def test_cost_is_what_is_measured(core: str, random: np.random.Generator, tmp_pa
     layers = [
         network(random, op, image, weights, kind, **attrs)
         for op, image, weights, attrs in REAL
-        for kind in ("powers", "four")
+        for kind in ("powers", "four", "int4")
     ]
     made = cases(iter(layers), KERNELS[core])
     for case, outcome in zip(made, check(made, TARGETS[core], tmp_path), strict=True):
@@ -208,17 +207,38 @@ def with_weights(qgraph: QGraph, weights: Array) -> QGraph:
     return dataclasses.replace(qgraph, tensors=tensors)
 
 
+LINEAR = "mcuq_dense_s8_coded4_dsp_linear"
+
+
 def dense_kernels(bits: int) -> set[str]:
     return {f"mcuq_dense_s8_coded{bits}_{core}" for core in ("sums", "dsp", "mve")}
 
 
-def test_the_number_of_values_decides(random: np.random.Generator) -> None:
+@pytest.mark.parametrize(
+    ("count", "kernels"),
+    [(1, dense_kernels(2)), (4, dense_kernels(2)), (5, dense_kernels(4)), (16, dense_kernels(4)),
+     (17, set())],
+)  # fmt: skip
+def test_the_number_of_values_decides(
+    count: int, kernels: set[str], random: np.random.Generator
+) -> None:
     node, qgraph, _ = network(random, "dense", (1, 34), (8, 34), "int4")
-    of = {n: with_weights(qgraph, np.resize(np.arange(n, dtype=np.int8), (8, 34)))
-          for n in (1, 4, 5, 16, 17)}  # fmt: skip
-    assert [accepted(node, of[n]) for n in of] == [
-        dense_kernels(2), dense_kernels(2), dense_kernels(4), dense_kernels(4), set(),
-    ]  # fmt: skip
+    squares = np.arange(count, dtype=np.int8) ** 2 // 3 + np.arange(count, dtype=np.int8)
+    assert accepted(node, with_weights(qgraph, np.resize(squares, (8, 34)))) - {LINEAR} == kernels
+
+
+@pytest.mark.parametrize(
+    ("values", "linear"),
+    [((0,), True), ((-128, 127), True), (range(-8, 8), True), ((-120, -64, 0), True),
+     ((0, 1, 16), False), (range(-8, 9), False), (range(0, 96, 6), True),
+     (range(0, 102, 6), False)],
+)  # fmt: skip
+def test_a_linear_scale_has_16_steps(
+    values: tuple[int, ...], linear: bool, random: np.random.Generator
+) -> None:
+    node, qgraph, _ = network(random, "dense", (1, 34), (8, 34), "int4")
+    weights = np.resize(np.array(values, np.int8), (8, 34))
+    assert (LINEAR in accepted(node, with_weights(qgraph, weights))) == linear
 
 
 def test_small_layers_keep_whole_bytes(random: np.random.Generator) -> None:
@@ -249,11 +269,6 @@ def test_groups_keep_to_the_values(kind: str, random: np.random.Generator) -> No
 
 def test_groups_without_a_small_value_are_refused() -> None:
     assert group_codes(np.array([[100, -100, 90, 100]], np.int8)) is None
-
-
-def test_every_variant_is_needed() -> None:
-    """Two of each kind: of 4 bits and of 2."""
-    assert len(VARIANT) == len(coded.VARIANTS) == 16
 
 
 def flash(variant: Variant, node: Node, qgraph: QGraph) -> int:

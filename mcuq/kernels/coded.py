@@ -7,6 +7,7 @@ from mcuq.kernels import (
     coded_dense_sums,
     coded_dsp_conv2d,
     coded_dsp_dense,
+    coded_dsp_linear,
     coded_mve,
 )
 from mcuq.kernels.variant import Variant
@@ -16,5 +17,6 @@ VARIANTS: tuple[Variant, ...] = (
     *coded_dsp_conv2d.VARIANTS,
     *coded_dense_sums.VARIANTS,
     *coded_dsp_dense.VARIANTS,
+    *coded_dsp_linear.VARIANTS,
     *coded_mve.VARIANTS,
 )

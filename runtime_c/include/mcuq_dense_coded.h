@@ -47,4 +47,18 @@ void mcuq_dense_s8_coded4_dsp(const mcuq_dense_coded_dsp_params *p, const int8_t
 void mcuq_dense_s8_coded2_dsp(const mcuq_dense_coded_dsp_params *p, const int8_t *in, int8_t *out,
                               void *scratch);
 
+typedef struct {
+    const uint32_t *weights; /* per 4 outputs: [turns][4] words of 8 codes, 4 biases, 4 shifts as
+                                bytes; byte i of a word: input i low, input i + 4 high */
+    int32_t in_len, out_len;
+    int16_t turns; /* inputs in eights, rounded up */
+    int16_t step, least;
+    int8_t out_min, out_max;
+} mcuq_dense_coded_linear_params;
+
+/** With the DSP extension, for codes of 4 bits on a linear scale: a weight is least + step * code.
+ *  All inputs are read before the first output is written. scratch: 16 * turns bytes. */
+void mcuq_dense_s8_coded4_dsp_linear(const mcuq_dense_coded_linear_params *p, const int8_t *in,
+                                     int8_t *out, void *scratch);
+
 #endif
