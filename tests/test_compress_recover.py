@@ -339,6 +339,17 @@ def test_images_are_moved_and_mirrored() -> None:
     np.testing.assert_array_equal(Augment()({"x": image}, np.random.default_rng(0))["x"], image)
 
 
+def test_half_of_a_batch_is_mixed() -> None:
+    image = np.arange(9, dtype=np.float32)[:, None, None, None] * np.ones((1, 8, 8, 2), np.float32)
+    mix = Augment(mix=True)
+    mixed = mix({"x": image}, np.random.default_rng(0))["x"]
+    assert mix.labelled(9) == 5
+    np.testing.assert_array_equal(mixed[:5], image[:5])
+    for row in range(5, 9):
+        assert set(mixed[row].reshape(-1).tolist()) <= {row, row - 1}
+    assert (mixed[5:] != image[5:]).any()
+
+
 @pytest.mark.parametrize("name", schedule.POWERS)
 def test_a_schedule_ends_at_its_target(name: str) -> None:
     found = schedule.amounts(name, 0.8, 5)

@@ -57,16 +57,18 @@ class Distillation:
         student: Mapping[str, TorchTensor],
         teacher: Mapping[str, TorchTensor],
         rows: Array,
+        labelled: int,
     ) -> TorchTensor:
-        """The mean loss of some ``rows``."""
+        """The mean loss of some ``rows``; the labels of the first ``labelled`` hold."""
         total = torch.zeros(())
         pairs = zip(self.student_logits, self.teacher_logits, self._classes, strict=True)
-        for one, other, classes in pairs:
-            measure = _divergence if classes else _error
+        for one, other, by_class in pairs:
+            measure = _divergence if by_class else _error
             total = total + measure(student[one], teacher[other]) / len(self._classes)
         if self._labels is not None:
-            output = student[self.student_logits[0]].reshape(len(rows), -1)
-            known = functional.cross_entropy(output, self._labels[torch.from_numpy(rows)])
+            output = student[self.student_logits[0]].reshape(len(rows), -1)[:labelled]
+            classes = self._labels[torch.from_numpy(rows[:labelled])]
+            known = functional.cross_entropy(output, classes)
             total = self._trust * known + (1 - self._trust) * total
         for name in self._hints:
             total = total + self._weight / len(self._hints) * _error(student[name], teacher[name])

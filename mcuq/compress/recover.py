@@ -185,7 +185,7 @@ class _Run:
         rows = order[index * self.settings.batch :][: self.settings.batch]
         chance = np.random.default_rng((seed, epoch, index))
         part = self.settings.augment(self._rows(rows), chance)
-        loss = self._loss(part, rows)
+        loss = self._loss(part, rows, self.settings.augment.labelled(len(rows)))
         if not math.isfinite(loss.item()):
             return False
         self.optimizer.zero_grad()
@@ -203,7 +203,7 @@ class _Run:
         fall = 0.5 * (1 + math.cos(math.pi * done))
         return self.settings.learning_rate * fall * min(1.0, done / WARM_UP)
 
-    def _loss(self, part: Mapping[str, Array], rows: Array) -> Any:
+    def _loss(self, part: Mapping[str, Array], rows: Array, labelled: int) -> Any:
         import torch
 
         feeds = feeds_to_float(self.student.graph, part)
@@ -212,7 +212,7 @@ class _Run:
             with torch.no_grad():
                 taught = self.teacher(feeds)
             found = self.student.run(feeds)
-        return self.loss(found, taught, rows)
+        return self.loss(found, taught, rows, labelled)
 
     def _judge(self) -> None:
         """Note the loss on held-out rows, and the state if it is the best."""
@@ -222,7 +222,7 @@ class _Run:
         with torch.no_grad():
             for first in range(0, len(self.held), 256):
                 rows = self.held[first : first + 256]
-                total += float(self._loss(self._rows(rows), rows)) * len(rows)
+                total += float(self._loss(self._rows(rows), rows, len(rows))) * len(rows)
         loss = total / len(self.held)
         if not math.isfinite(loss):
             self.failed = bool(self.losses)
