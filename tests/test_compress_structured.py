@@ -259,6 +259,14 @@ def test_only_the_named_layers_lose_channels() -> None:
     assert small.shape("conv2d_2")[-1] < 24
 
 
+def test_gradual_pruning_arrives_at_the_amount_of_the_whole() -> None:
+    whole = small = network()
+    for amount in (0.2, 0.4, 0.5, 0.5):
+        small = prune_channels(small, amount, importance="magnitude", of=whole)
+    assert 0.35 * cost(whole, "macs") <= cost(small, "macs") <= 0.5 * cost(whole, "macs")
+    assert prune_channels(small, 0.4, importance="magnitude", of=whole) is small
+
+
 def test_dead_channels_go_first() -> None:
     graph = network()
     tensors = dict(graph.tensors)

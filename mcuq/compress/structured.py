@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from mcuq.compress.groups import Group, Structure, structure
@@ -31,6 +31,7 @@ def prune_channels(
     multiple: int = 4,
     measure: str = "macs",
     refit: bool = True,
+    of: Graph | None = None,
     seed: int = 0,
 ) -> Graph:
     """``graph``, which must be ready (``passes.run``), with at least ``amount`` (0..1) less of it.
@@ -40,7 +41,8 @@ def prune_channels(
     the output changes least for what is saved, "layer" the same share of the channels everywhere.
     A layer keeps a multiple of ``multiple`` channels, and at least one. ``importance`` and
     ``calibration``: see ``importance.py``. ``refit``: with calibration data, the layers that lost
-    inputs make up for it (``refit.py``).
+    inputs make up for it (``refit.py``). ``of``: the network that the amount is a share of, if
+    ``graph`` has already lost channels of it (gradual pruning).
     """
     _check(amount, scope, measure, multiple)
     plan = _Plan.of(graph, only, measure, multiple)
@@ -51,7 +53,6 @@ def prune_channels(
     order = {group: sorted(group.units, key=lambda u: (score[u], u)) for group in plan.groups}
     # Sums of norms are no loss, so only ``taylor`` can be weighed against a price.
     worth = plan.by_worth(order, score, priced=importance == "taylor")
-    target = (1.0 - amount) * plan.cost(frozenset()) + 1e-9
     taken: list[Part] = []
     for taken in worth if scope == "global" else plan.evenly(order):
         if plan.cost(_units(taken)) <= target:
@@ -93,10 +94,15 @@ class _Plan:
     ) -> _Plan:
         found = structure(graph)
         chosen = layers_matching(graph, only)
-        groups = tuple(g for g in found.groups if chosen.issuperset(g.layers) and len(g.units) > 1)
-        if not groups:
+        plan = cls(graph, found, _groups(found, chosen), chosen, measure, multiple)
+        if not plan.groups:
             raise _nothing(graph, found, chosen)
-        return cls(graph, found, groups, chosen, measure, multiple)
+        return plan
+
+    def before(self, graph: Graph) -> _Plan:
+        """The plan for the same layers of ``graph``."""
+        found = structure(graph)
+        return replace(self, graph=graph, found=found, groups=_groups(found, self.layers))
 
     def cost(self, removed: frozenset[int]) -> float:
         if self.measure == "channels":
@@ -152,6 +158,11 @@ class _Plan:
             else:
                 kept.add(part.group)
         return _units(needed)
+
+
+def _groups(found: Structure, layers: frozenset[str]) -> tuple[Group, ...]:
+    """The groups whose every filter is of one of ``layers``."""
+    return tuple(g for g in found.groups if layers.issuperset(g.layers) and len(g.units) > 1)
 
 
 def _units(parts: Sequence[Part]) -> frozenset[int]:
