@@ -131,14 +131,18 @@ class _Run:
 
     def _prune_channels(self, before: float, now: float) -> None:
         for layers, amount in _structured(self.methods):
-            share = further(before * amount, now * amount)
+            # A share of some layers' MACs may go with the inputs that others no longer give them:
+            # they lose their part of what they have left.
+            everywhere = len(layers) == len(self.methods)
+            share = now * amount if everywhere else further(before * amount, now * amount)
             self.report("pruning channels", self.turn / max(1, self.turns))
             self.graph = prune_channels(
                 self.graph,
                 share,
                 importance=self._importance(),
                 calibration=self.calibration or None,
-                only=None if len(layers) == len(self.methods) else [glob.escape(n) for n in layers],
+                only=None if everywhere else [glob.escape(name) for name in layers],
+                of=self.teacher if everywhere else None,
                 seed=self.tuning.seed,
             )
 

@@ -46,7 +46,9 @@ def prune_channels(
     """
     _check(amount, scope, measure, multiple)
     plan = _Plan.of(graph, only, measure, multiple)
-    if amount == 0:
+    whole = plan if of is None else plan.before(of)
+    target = (1.0 - amount) * whole.cost(frozenset()) + 1e-9
+    if plan.cost(frozenset()) <= target:
         return graph
     with torch_threads(1):
         score = importance_of(graph, plan.found, importance, calibration, seed)
