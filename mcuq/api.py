@@ -17,7 +17,10 @@ import numpy as np
 
 from mcuq import benchmark, boards, data, emulate, evaluate, explain, preflight, selftest, verify
 from mcuq.boards import Board
+from mcuq.budget import fit_model
 from mcuq.compiler import Calibration, Compiled, compile_model, load_compiled
+from mcuq.compress.request import Request
+from mcuq.compressor import compress_model
 from mcuq.config import Config
 from mcuq.ir import Array
 from mcuq.progress import Progress, silent
@@ -25,6 +28,8 @@ from mcuq.reference import port_to_real
 
 if TYPE_CHECKING:
     import torch
+
+__all__ = ["Model", "compile", "compress_model", "fit_model", "inspect", "load"]
 
 AnyBoard = str | Path | Board
 Inputs = Array | Mapping[str, Array]
@@ -78,7 +83,7 @@ class Model:
         made = self.compiled.bundle
         feeds = data.from_arrays(inputs, made.graph, "inputs")
         classes = None if labels is None else np.asarray(labels)
-        return evaluate.evaluate(made.graph, made.qgraph, feeds, classes)
+        return evaluate.evaluate(made.whole or made.graph, made.qgraph, feeds, classes)
 
     def explain(
         self, inputs: Inputs | None = None, progress: Progress = silent
@@ -109,6 +114,10 @@ def compile(
     name: str | None = None,
     prefer: str = "balanced",
     config: Config | None = None,
+    compress: str | Request | None = None,
+    recover: int | None = None,
+    labels: Array | Sequence[int] | None = None,
+    checkpoint: str | Path | None = None,
     progress: Progress = silent,
 ) -> Model:
     """Compile a network to C; the arguments are those of ``compiler.compile_model``."""
@@ -122,6 +131,10 @@ def compile(
             name=name,
             prefer=prefer,
             config=config,
+            compress=compress,
+            recover=recover,
+            labels=None if labels is None else np.asarray(labels),
+            checkpoint=checkpoint,
             progress=progress,
         )
     )

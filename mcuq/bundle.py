@@ -30,6 +30,7 @@ class Bundle:
 
     ``rounded``: the float network whose numbers were rounded, if it is not ``graph`` itself: the
     same function with rescaled channels. ``quantization``: what was done, as the report says it.
+    ``whole``: the network before ``graph`` was compressed, if it was.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Bundle:
     vectors: Mapping[str, Array]
     rounded: Graph | None = None
     quantization: Mapping[str, Any] = field(default_factory=dict)
+    whole: Graph | None = None
 
 
 class _Arrays:
@@ -72,6 +74,7 @@ def dump(bundle: Bundle) -> bytes:
         "vectors": {name: arrays.put(v) for name, v in sorted(bundle.vectors.items())},
         "rounded": _graph(bundle.rounded, arrays) if bundle.rounded else None,
         "quantization": dict(bundle.quantization),
+        "whole": _graph(bundle.whole, arrays) if bundle.whole else None,
     }
     text = np.frombuffer(json.dumps(facts, default=_scalar).encode(), np.uint8)
     stream = io.BytesIO()
@@ -133,6 +136,7 @@ def _bundle(facts: dict[str, Any], arrays: Mapping[str, Array]) -> Bundle:
         {name: arrays[f"a{number}"] for name, number in facts["vectors"].items()},
         reader.graph(facts["rounded"]) if facts.get("rounded") else None,
         facts.get("quantization", {}),
+        reader.graph(facts["whole"]) if facts.get("whole") else None,
     )
 
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mcuq import boards, bundle, data, fit, importers, quantize
+from mcuq import boards, bundle, compression, data, fit, importers, quantize
 from mcuq.boards import Board
 from mcuq.bundle import Bundle
 from mcuq.choose import PREFERENCES
+from mcuq.compress.pipeline import compress_graph
+from mcuq.compress.request import Request
 from mcuq.config import Config, quantize_options
 from mcuq.emit import emit
 from mcuq.emit.facts import model_facts
@@ -73,6 +75,10 @@ def compile_model(
     name: str | None = None,
     prefer: str = "balanced",
     config: Config | None = None,
+    compress: str | Request | None = None,
+    recover: int | None = None,
+    labels: Array | None = None,
+    checkpoint: str | Path | None = None,
     progress: Progress = silent,
 ) -> Compiled:
     """Compile a network to C.
@@ -83,6 +89,9 @@ def compile_model(
     for its core and refuses what does not fit it. ``name`` prefixes the C symbols. ``prefer``:
     balanced, speed or size (``lower.lower``). ``config``: what the command's ``--config``,
     ``--effort`` and ``--ranges`` say, such as ``Config(quantize={"effort": "best"})``.
+    ``compress``: what to leave out first, such as "structured:0.5,cluster:4bit"; ``recover``: the
+    network is tuned after that for so many epochs, with the (N,) classes ``labels`` of the
+    calibration rows if known; ``checkpoint``: a file that lets tuning go on where it was stopped.
 
     Raises ``McuqError`` for whatever is wrong with the model, the data or the board.
     """
@@ -90,11 +99,17 @@ def compile_model(
     if prefer not in PREFERENCES:
         raise McuqError("prefer", f"'{prefer}' is not one of {', '.join(PREFERENCES)}")
     target = board if isinstance(board, Board) or board is None else boards.load(board)
+    request = compression.requested(compress, settings.compress, recover)
     progress("reading the model", 0.0)
-    graph, digest, source = _import(model, example_input)
+    graph, digest, source = import_model(model, example_input)
     identity = check_id(name) if name else model_id(Path(source).stem)
     graph = prepare(graph, settings)
-    feeds = _calibration(calibration, graph)
+    feeds = calibration_feeds(calibration, graph)
+    whole, squeezed = graph, None
+    if request is not None:
+        place = None if checkpoint is None else Path(checkpoint)
+        squeezed = compress_graph(graph, request, feeds, labels, checkpoint=place, report=progress)
+        graph = squeezed.graph
     core = boards.cpu(target) if target else GENERIC
     options = quantize.Options(
         **quantize_options(settings),
@@ -103,6 +118,14 @@ def compile_model(
     )
     result = quantize.quantize_report(graph, feeds, options)
     facts = quantization_facts(result, options.effort, data.rows_of(feeds))
+    notes: tuple[str, ...] = (*result.warnings, *given_advice(result.given))
+    if squeezed is not None:
+        after = lower(result.qgraph, core, prefer)
+        layers = compression.gains(
+            squeezed, compression.plain_program(whole, feeds, core, prefer), after
+        )
+        facts["compression"] = compression.compression_facts(squeezed, layers)
+        notes = (*squeezed.warnings, *notes, *compression.advice(layers))
     made = Bundle(
         identity,
         Path(source).name,
@@ -114,10 +137,10 @@ def compile_model(
         _vectors(result.qgraph, feeds),
         None if result.rounded is graph else result.rounded,
         facts,
+        None if squeezed is None else whole,
     )
     progress("generating C", 0.95)
-    done = generate(made, target)
-    return replace(done, advice=(*result.warnings, *given_advice(result.given)))
+    return replace(generate(made, target), advice=notes)
 
 
 def generate(made: Bundle, board: Board | None) -> Compiled:
@@ -189,7 +212,7 @@ def entry_of(program: Program, placed: Plan, identity: str) -> Entry:
     )
 
 
-def _import(model: str | Path | torch.nn.Module, example: Any) -> tuple[Graph, str, str]:
+def import_model(model: str | Path | torch.nn.Module, example: Any) -> tuple[Graph, str, str]:
     """The graph, the SHA-256 of what it was made from, and the name of its source."""
     if isinstance(model, (str, Path)):
         graph = importers.load(model)
@@ -225,7 +248,7 @@ def _vectors(qgraph: QGraph, feeds: Mapping[str, Array]) -> dict[str, Array]:
     return found
 
 
-def _calibration(given: Calibration | None, graph: Graph) -> dict[str, Array]:
+def calibration_feeds(given: Calibration | None, graph: Graph) -> dict[str, Array]:
     if given is None and not quantize.needs_calibration(graph):
         return {}
     if given is None:

@@ -10,6 +10,9 @@ kind = "u8"                  # the firmware passes raw sensor bytes
 mean = [123.7, 116.3, 103.5] # in byte units: real = (byte - mean) / std
 std = [58.4, 57.1, 57.4]
 layout = "nhwc"              # the order in which the firmware's bytes lie
+
+[compress]                   # what --compress may say, and more: compress/request.py
+structured = 0.5
 """
 
 from __future__ import annotations
@@ -36,10 +39,14 @@ class InputConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """A configuration file; the defaults are what a missing file means."""
+    """A configuration file; the defaults are what a missing file means.
+
+    ``compress`` is as it stands there: see ``compress/request.py``.
+    """
 
     inputs: Mapping[str, InputConfig] = field(default_factory=dict)
     quantize: Mapping[str, Any] = field(default_factory=dict)
+    compress: Mapping[str, Any] = field(default_factory=dict)
 
 
 _INPUT_KEYS = ("kind", "mean", "std", "layout")
@@ -65,9 +72,10 @@ def load(path: Path) -> Config:
 
 def parse(table: Mapping[str, Any], thing: str) -> Config:
     """The configuration in a table; ``thing`` names it in errors."""
-    faults = _unknown(thing, "", table, ("input", "quantize"))
+    faults = _unknown(thing, "", table, ("input", "quantize", "compress"))
     inputs = _table(thing, "input", table.get("input", {}), faults)
     quantize = _table(thing, "quantize", table.get("quantize", {}), faults)
+    compress = _table(thing, "compress", table.get("compress", {}), faults)
     faults += _unknown(thing, "quantize.", quantize, _QUANTIZE_KEYS)
     faults += _bad_choices(thing, "quantize.", quantize)
     seed = quantize.get("seed", 0)
@@ -79,7 +87,7 @@ def parse(table: Mapping[str, Any], thing: str) -> Config:
     faults += _bad_bits(thing, quantize.get("bits", 8))
     described = {name: _input(thing, name, value, faults) for name, value in inputs.items()}
     raise_all(faults)
-    return Config(described, quantize)
+    return Config(described, quantize, compress)
 
 
 def quantize_options(settings: Config) -> dict[str, Any]:

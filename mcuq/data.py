@@ -63,6 +63,12 @@ def load_labelled(ref: str | Path, network: Network) -> tuple[dict[str, Array], 
     return feeds, _labels(str(ref), arrays, picked, rows)
 
 
+def load_labels(ref: str | Path) -> Array:
+    """The class of each row as int64, as ``load_labelled`` finds them."""
+    arrays, picked = read(ref)
+    return _labels(str(ref), arrays, picked, None)
+
+
 def read(ref: str | Path) -> tuple[dict[str, Array], str | None]:
     """The arrays of a file by name (the only one of a .npy is ``x``), and the one picked."""
     path, picked = _split(str(ref))
@@ -327,7 +333,7 @@ def _spread(values: Array, shape: tuple[int, ...]) -> Array:
     return values.reshape(shape) if values.size > 1 else values
 
 
-def _labels(ref: str, arrays: Mapping[str, Array], picked: str | None, rows: int) -> Array:
+def _labels(ref: str, arrays: Mapping[str, Array], picked: str | None, rows: int | None) -> Array:
     twin = ("y" + picked[1:],) if picked and picked.startswith("x") else ()
     name = next((n for n in (*twin, *LABEL_NAMES) if n in arrays), None)
     if name is None:
@@ -338,7 +344,7 @@ def _labels(ref: str, arrays: Mapping[str, Array], picked: str | None, rows: int
     if labels.ndim != 1 or labels.dtype.kind not in "fiub":
         reason = f"labels '{name}' have shape {labels.shape} and type {labels.dtype}"
         raise DataError(ref, reason, "Give one class number per row")
-    if len(labels) != rows:
+    if rows is not None and len(labels) != rows:
         raise DataError(ref, f"{len(labels)} labels in '{name}' for {rows} rows")
     whole = labels.astype(np.int64)
     if not bool((whole == labels).all()) or int(whole.min(initial=0)) < 0:

@@ -57,6 +57,13 @@ def evaluate(
     )
 
 
+def float_top1(graph: Graph, feeds: Mapping[str, Array], labels: Array) -> float | None:
+    """The share of rows whose class the first output of a float network names."""
+    name = graph.outputs[0].tensor
+    output = run_float(graph, feeds_to_float(graph, feeds), {name})[name]
+    return _share(classes(graph, name, output), labels)
+
+
 def sqnr(exact: Array, found: Array) -> float:
     """Signal power over noise power in dB; infinite if equal.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mcuq import boards, config
+from mcuq.compress.request import from_table, parse
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -49,6 +50,14 @@ def test_board_example_is_a_board(tmp_path: Path) -> None:
 def test_config_example_is_a_config() -> None:
     table = tomllib.loads(next(b for b in blocks("toml") if "input.input" in b))
     assert config.parse(table, "README").inputs["input"].kind == "u8"
+
+
+def test_compression_example_is_a_request() -> None:
+    text = next(b for b in blocks("toml") if "compress" in b)
+    request = from_table(config.parse(tomllib.loads(text), "README").compress)
+    assert [pattern for pattern, _ in request.layers] == ["fc*", "stem"]
+    methods = [line.split()[0] for line in blocks("text")[1].splitlines()]
+    assert [str(parse(method)) for method in methods] == methods
 
 
 @pytest.mark.emulated

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mcuq import __version__
+from mcuq.cli.compress import compress
 from mcuq.cli.explain import explain
 from mcuq.cli.look import boards, doctor, inspect, ops
 from mcuq.cli.make import build, compile_
@@ -30,7 +31,7 @@ def cli() -> None:
 
 
 for command in (
-    *(inspect, compile_, check, bench, evaluate, explain, build, run),
+    *(inspect, compress, compile_, check, bench, evaluate, explain, build, run),
     *(boards, ops, doctor),
 ):
     cli.add_command(command)

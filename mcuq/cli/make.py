@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from mcuq.cli.compress import compressing, labels_of, show_layers
+
 
 @click.command("compile")
 @click.argument("model", type=click.Path())
@@ -29,6 +31,7 @@ import click
     type=click.Choice(["8", "16", "mixed"]),
     help="Of activations; mixed: 16 where it helps most, for at most 1.5 x the cycles. Default: 8.",
 )
+@compressing
 @click.option("-o", "--out", required=True, type=click.Path(), help="The folder to write.")
 def compile_(
     model: str,
@@ -40,9 +43,13 @@ def compile_(
     ranges: str | None,
     effort: str | None,
     bits: str | None,
+    methods: str | None,
+    recover: int | None,
+    labels: bool,
+    checkpoint: str | None,
     out: str,
 ) -> None:
-    """Quantize MODEL (.onnx or .pt2) and write its C files to a folder."""
+    """Quantize MODEL (.onnx or .pt2), write its C files to a folder."""
     from dataclasses import replace
 
     from mcuq import config
@@ -67,9 +74,14 @@ def compile_(
             name=name,
             prefer=prefer,
             config=settings,
+            compress=methods,
+            recover=recover,
+            labels=labels_of(calib, labels),
+            checkpoint=checkpoint,
             progress=report,
         )
     compiled.write(out)
+    show_layers(compiled.report.get("compression", {}).get("layers", ()))
     for advice in compiled.advice:
         say(f"note: {advice}", err=True)
     facts = compiled.report

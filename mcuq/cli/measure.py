@@ -68,22 +68,25 @@ def _show_verdicts(verdicts: Sequence[Any]) -> None:
 @click.option("--data", required=True, help="FILE.npz with arrays x and y.")
 @click.option("--json", "json_path", type=click.Path(), help="Write the result as JSON.")
 def evaluate(folder: str, data: str, json_path: str | None) -> None:
-    """Float and integer accuracy, agreement and SQNR on labelled data."""
+    """Float and integer accuracy, agreement, SQNR on labelled data."""
     from dataclasses import asdict
 
     from mcuq import bundle
     from mcuq.cli.show import progress, table, write_json
     from mcuq.data import load_labelled
     from mcuq.evaluate import evaluate as run_evaluation
+    from mcuq.evaluate import float_top1
 
     made = bundle.load(Path(folder))
     feeds, labels = load_labelled(data, made.graph)
     with progress(f"eval {folder}") as report:
         report("float and integer network", 0.1)
-        result = run_evaluation(made.graph, made.qgraph, feeds, labels)
+        result = run_evaluation(made.whole or made.graph, made.qgraph, feeds, labels)
+        small = float_top1(made.graph, feeds, labels) if made.whole else None
     rows = (
         ("rows", result.samples),
         ("float top-1", _percent(result.float_top1)),
+        *([("compressed, float top-1", _percent(small))] if made.whole else []),
         ("int8 top-1", _percent(result.int8_top1)),
         ("same class in both", _percent(result.agreement)),
         ("output SQNR", f"{result.sqnr_db:.2f} dB"),

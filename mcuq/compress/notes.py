@@ -9,8 +9,9 @@ import numpy as np
 
 from mcuq.compress.request import Methods
 from mcuq.ir import Array, Graph
+from mcuq.ops.coded import joined
 from mcuq.quantize.simulate import decibels, output_names, relative_error
-from mcuq.quantize.structure import weighted
+from mcuq.quantize.structure import WEIGHT_AXIS, weighted
 from mcuq.reference import feeds_to_float, run_float
 
 ROWS = 64
@@ -18,7 +19,8 @@ ROWS = 64
 
 @dataclass(frozen=True)
 class LayerNote:
-    """``before`` and ``after``: weights; ``nonzero`` of the latter; ``values``: distinct ones.
+    """``before`` and ``after``: weights; ``nonzero`` of the latter; ``values``: distinct ones, or
+    where the channels share a table, those in it.
 
     ``sqnr_db``: of the layer's output against that of the network before; None without data, or
     where the shapes differ.
@@ -52,11 +54,17 @@ def notes_of(
                 before.data(pairs[node.name].inputs[1]).size,
                 weights.size,
                 int(np.count_nonzero(weights)),
-                len(np.unique(weights)),
+                len(np.unique(_in_table(weights, WEIGHT_AXIS[node.op]))),
                 found.get(node.output),
             )
         )
     return tuple(notes)
+
+
+def _in_table(weights: Array, axis: int) -> Array:
+    """The weights, without their channels' powers of two where these share a table."""
+    table = joined(weights, axis)
+    return weights if table is None else table[0]
 
 
 def output_sqnr(

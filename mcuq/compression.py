@@ -1,0 +1,147 @@
+"""Compression on the way to C: what is asked for, and what it brings in bytes and cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mcuq.compress.pipeline import Compressed
+from mcuq.compress.request import Request, from_table, parse
+from mcuq.errors import McuqError
+from mcuq.ir import Array, Graph
+from mcuq.kernels.variant import Cpu
+from mcuq.lower import Program, Step, lower
+from mcuq.qir import QGraph
+from mcuq.quantize import Options, quantize
+from mcuq.quantize.state import OPTIONAL
+
+Json = dict[str, Any]
+ROWS = 32
+
+
+def requested(
+    given: str | Request | None, table: Mapping[str, Any], epochs: int | None = None
+) -> Request | None:
+    """The request of ``--compress`` and ``--recover`` and of the ``[compress]`` table; or None.
+
+    The text replaces the table's methods for all layers, and leaves its layers and settings.
+    """
+    if given is None and not table:
+        if epochs:
+            raise McuqError("--recover", "there is nothing to recover from", "Add --compress")
+        return None
+    request = given if isinstance(given, Request) else from_table(table)
+    if isinstance(given, str):
+        request = replace(request, default=parse(given))
+    if epochs is not None:
+        if epochs < 0:
+            raise McuqError("--recover", f"{epochs} epochs", "Give 0 or more")
+        request = replace(request, tuning=replace(request.tuning, epochs=epochs))
+    return request
+
+
+def plain_program(graph: Graph, feeds: Mapping[str, Array], core: Cpu, prefer: str) -> Program:
+    """``graph`` as a program quickly quantized, for its sizes and cost only."""
+    options = Options(effort="fast", ranges="minmax", skip=OPTIONAL, rows=ROWS)
+    return lower(quantize(graph, feeds, options), core, prefer)
+
+
+@dataclass(frozen=True)
+class LayerGain:
+    """A layer before and after: bytes of constants, estimated cycles, kernels.
+
+    ``pays``: it got smaller or faster. ``dense``: it runs by a kernel that stores all weights as
+    they are; ``why`` then says what others would have cost, if its weights were changed.
+    """
+
+    layer: str
+    methods: str
+    flash_before: int
+    flash: int
+    cycles_before: int
+    cycles: int
+    kernel: str
+    dense: bool
+    pays: bool
+    why: str = ""
+
+
+def gains(done: Compressed, before: Program, after: Program) -> tuple[LayerGain, ...]:
+    """One per layer with weights, in the order of ``after``."""
+    old = {step.node.name: step for step in before.steps}
+    plain = {s.node.name: s for s in lower(_densified(after), after.cpu, after.prefer).steps}
+    methods = {note.layer: note.methods for note in done.notes}
+    return tuple(
+        _gain(methods[step.node.name], old[step.node.name], step, plain[step.node.name])
+        for step in after.steps
+        if step.node.name in methods and step.node.name in old
+    )
+
+
+def _gain(methods: str, old: Step, new: Step, plain: Step) -> LayerGain:
+    first, chosen = old.choices[0], new.choices[0]
+    possible = {choice.symbol for choice in plain.choices}
+    dense = chosen.symbol in possible
+    others = [choice for choice in new.choices if choice.symbol not in possible]
+    why = ""
+    changes_weights = _changes_weights(methods)
+    if dense and changes_weights and others:
+        best = min(others, key=lambda choice: choice.cycles)
+        why = (
+            f"{best.symbol} would take {best.flash:,} B and {round(best.cycles):,} cycles, "
+            f"the dense {chosen.symbol} {chosen.flash:,} B and {round(chosen.cycles):,}"
+        )
+    elif dense and changes_weights:
+        why = "no kernel of this core makes use of such weights in such a layer"
+    smaller = chosen.flash < first.flash or chosen.cycles < 0.99 * first.cycles
+    return LayerGain(
+        new.node.name,
+        methods,
+        first.flash,
+        chosen.flash,
+        round(first.cycles),
+        round(chosen.cycles),
+        chosen.symbol,
+        dense,
+        smaller,
+        why,
+    )
+
+
+def _changes_weights(methods: str) -> bool:
+    return any(not part.startswith("structured") for part in methods.split(",") if part != "none")
+
+
+def _densified(program: Program) -> QGraph:
+    """The integer network with weights that no kernel can shorten: all different from 0."""
+    qgraph = program.qgraph
+    tensors = dict(qgraph.tensors)
+    for node in qgraph.nodes:
+        if node.op in ("conv2d", "depthwise_conv2d", "dense"):
+            weights = tensors[node.inputs[1]]
+            filled = 1 + 2 * (np.arange(weights.size) % 49)
+            data = filled.reshape(weights.shape).astype(np.int8)
+            tensors[weights.name] = replace(weights, data=data)
+    return replace(qgraph, tensors=tensors)
+
+
+def compression_facts(done: Compressed, layers: Sequence[LayerGain]) -> Json:
+    """What ``report.json`` says under ``compression``."""
+    notes = {note.layer: note for note in done.notes}
+    return {
+        "output_sqnr_db": done.sqnr_db,
+        "layers": [{**asdict(notes[gain.layer]), **asdict(gain)} for gain in layers],
+    }
+
+
+def advice(layers: Sequence[LayerGain]) -> tuple[str, ...]:
+    """A line for each way in which layers were compressed in vain."""
+    found: dict[str, list[str]] = {}
+    for gain in layers:
+        if gain.methods != "none" and (gain.why or not gain.pays):
+            reason = gain.why or "neither smaller nor faster"
+            found.setdefault(f"{gain.methods} does not pay: {reason}", []).append(gain.layer)
+    return tuple(f"{', '.join(names)}: {reason}" for reason, names in found.items())

@@ -1,0 +1,61 @@
+"""Graph -> the bytes of an ONNX file."""
+
+from __future__ import annotations
+
+from math import prod
+
+import onnx
+from onnx import helper
+
+from mcuq import __version__
+from mcuq.errors import ModelError
+from mcuq.exporters.operators import write
+from mcuq.exporters.values import Value, Values, info
+from mcuq.importers import layout
+from mcuq.ir import Array, Graph, Port
+
+
+def to_bytes(graph: Graph) -> bytes:
+    """The same for the same graph. Operators of opset 17, or 20 where there is a Gelu."""
+    values = Values(graph)
+    for port in graph.inputs:
+        if port.kind != "s8" or port.scale:
+            reason = f"input '{port.name}' is described as bytes"
+            raise ModelError(graph.name, reason, "Write the file before describing its inputs")
+        value = Value(port.name, port.shape, _places(port))
+        values.input(port.name, value)
+        values.known[port.tensor] = value
+    for node in graph.nodes:
+        write(values, node)
+    names = _output_names(values)
+    made = helper.make_graph(
+        values.renamed(names),
+        graph.name,
+        [info(port.name, port.shape) for port in graph.inputs],
+        [info(port.name, port.shape, port.kind == "s32") for port in graph.outputs],
+        list(values.constants.values()),
+    )
+    opset = [helper.make_opsetid("", values.opset)]
+    model = helper.make_model(made, opset_imports=opset, producer_name="mcuq")
+    model.producer_version = __version__
+    model.ir_version = 9 if values.opset > 18 else 8
+    onnx.checker.check_model(model)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def _places(port: Port) -> Array:
+    return layout.identity(prod(port.shape)) if port.order is None else port.order
+
+
+def _output_names(values: Values) -> dict[str, str]:
+    """Of every value that is an output, the name that the user gave it."""
+    names: dict[str, str] = {}
+    inputs = {port.name for port in values.graph.inputs}
+    for port in values.graph.outputs:
+        value = values.moved(values.known[port.tensor], _places(port), port.shape)
+        name = value.name
+        if name in names or name in inputs:
+            name = values.emit("Identity", port.name, [name])
+        names[name] = port.name
+    return names

@@ -1,0 +1,272 @@
+"""How each operator of the Graph is written in ONNX."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from math import prod
+
+import numpy as np
+
+from mcuq.errors import ModelError
+from mcuq.exporters.values import Value, Values, file_places, file_shape
+from mcuq.importers import layout
+from mcuq.ir import Array, Node, Shape
+
+Writer = Callable[[Values, Node], Value]
+NO_CLIP = (-math.inf, math.inf)
+
+
+def write(values: Values, node: Node) -> None:
+    """Append ``node`` to the file."""
+    if node.op not in _WRITERS:
+        raise ModelError(values.graph.name, f"node '{node.name}': {node.op} has no ONNX form")
+    values.known[node.output] = _WRITERS[node.op](values, node)
+
+
+def _conv2d(values: Values, node: Node) -> Value:
+    weights = values.graph.data(node.inputs[1]).transpose(0, 3, 1, 2)
+    return _convolution(values, node, weights, node.int("groups"))
+
+
+def _depthwise(values: Values, node: Node) -> Value:
+    weights = values.graph.data(node.inputs[1]).transpose(2, 0, 1)[:, None]
+    return _convolution(values, node, weights, values.graph.shape(node.inputs[0])[-1])
+
+
+def _convolution(values: Values, node: Node, weights: Array, groups: int) -> Value:
+    """Conv; padding with other values than 0 by a Pad before it."""
+    x, w, b = node.inputs
+    source, pads = values.usual(x).name, node.ints("pads")
+    level = np.array(node.attrs["pad_value"], np.float64)
+    if any(pads) and level.any():
+        source = _padded(values, source, node.name, (0, 0, *pads[:2], 0, 0, *pads[2:]), level)
+        pads = (0, 0, 0, 0)
+    made = values.emit_as(
+        "Conv",
+        node.name,
+        _bare(node),
+        [source, values.constant(w, weights), values.constant(b, values.graph.data(b))],
+        kernel_shape=weights.shape[2:],
+        strides=node.ints("strides"),
+        dilations=node.ints("dilations"),
+        pads=pads,
+        group=groups,
+    )
+    return _limited(values, node, made)
+
+
+def _padded(values: Values, source: str, label: str, pads: tuple[int, ...], level: Array) -> str:
+    """``source`` padded; with a value per channel as x - v, padded with 0, then + v."""
+    amounts = values.constant(f"{label}.pads", np.array(pads, np.int64))
+    if len(set(level.tolist())) == 1:
+        fill = values.constant(f"{label}.pad_value", np.array(level[0]))
+        return values.emit("Pad", f"{label}.pad", [source, amounts, fill])
+    lift = values.constant(f"{label}.pad_value", level.reshape(1, -1, 1, 1))
+    moved = values.emit("Sub", f"{label}.lowered", [source, lift])
+    wide = values.emit("Pad", f"{label}.pad", [moved, amounts])
+    return values.emit("Add", f"{label}.padded", [wide, lift])
+
+
+def _dense(values: Values, node: Node) -> Value:
+    """Gemm; its columns follow the order of the data in the file."""
+    x, w, b = node.inputs
+    value, weights = values.known[x], values.graph.data(w)
+    flat = values.moved(value, value.places, (1, weights.shape[1]))
+    made = values.emit_as(
+        "Gemm",
+        node.name,
+        _bare(node),
+        [
+            flat.name,
+            values.constant(w, weights[:, value.places]),
+            values.constant(b, values.graph.data(b)),
+        ],
+        transB=1,
+    )
+    return _limited(values, node, made)
+
+
+def _bare(node: Node) -> str:
+    """The name of the node's value before its clip."""
+    return node.output if _limits(node) == NO_CLIP else f"{node.output}.unclipped"
+
+
+def _limits(node: Node) -> tuple[float, float]:
+    low, high = node.attrs.get("clip", NO_CLIP)
+    return float(low), float(high)
+
+
+def _limited(values: Values, node: Node, made: str) -> Value:
+    """``made``, in the usual order, with the node's clip behind it."""
+    name = _clip_to(values, _limits(node), f"{node.name}.clip", made, node.output)
+    shape = values.graph.shape(node.output)
+    return Value(name, file_shape(shape), file_places(shape))
+
+
+def _clip_to(
+    values: Values, limits: tuple[float, float], label: str, source: str, output: str
+) -> str:
+    low, high = limits
+    if (low, high) == NO_CLIP:
+        return source
+    if (low, high) == (0.0, math.inf):
+        return values.emit_as("Relu", label, output, [source])
+    ends = [
+        "" if math.isinf(v) else values.constant(f"{label}.{key}", np.array(v))
+        for key, v in (("min", low), ("max", high))
+    ]
+    return values.emit_as("Clip", label, output, [source, *(ends if ends[1] else ends[:1])])
+
+
+def _clip(values: Values, node: Node) -> Value:
+    value = values.known[node.inputs[0]]
+    limits = (node.float("low"), node.float("high"))
+    return _same_order(value, _clip_to(values, limits, node.name, value.name, node.output))
+
+
+def _same_order(value: Value, name: str) -> Value:
+    return Value(name, value.shape, value.places)
+
+
+def _unary(op: str, *attrs: str, opset: int = 0) -> Writer:
+    def writer(values: Values, node: Node) -> Value:
+        value = values.known[node.inputs[0]]
+        values.opset = max(values.opset, opset)
+        given = {key: node.attrs[key] for key in attrs}
+        made = values.emit_as(op, node.name, node.output, [value.name], **given)
+        return _same_order(value, made)
+
+    return writer
+
+
+def _silu(values: Values, node: Node) -> Value:
+    value = values.known[node.inputs[0]]
+    gate = values.emit("Sigmoid", f"{node.name}.sigmoid", [value.name])
+    made = values.emit_as("Mul", node.name, node.output, [value.name, gate])
+    return _same_order(value, made)
+
+
+def _binary(op: str) -> Writer:
+    def writer(values: Values, node: Node) -> Value:
+        shape = values.graph.shape(node.output)
+        inputs = [_operand(values, name, shape) for name in node.inputs]
+        return _limited(values, node, values.emit_as(op, node.name, _bare(node), inputs))
+
+    return writer
+
+
+def _operand(values: Values, name: str, shape: Shape) -> str:
+    """An operand that spreads over a value whose tensor has ``shape``."""
+    own = values.graph.shape(name)
+    wide = (1,) * (len(shape) - len(own)) + own
+    if values.graph.is_constant(name):
+        data = values.graph.data(name).reshape(wide)
+        return values.constant(name, data.transpose(0, 3, 1, 2) if len(shape) == 4 else data)
+    if len(own) == len(shape):
+        return values.usual(name).name
+    value = values.moved(values.known[name], layout.identity(prod(own)), own)
+    return values.moved(value, file_places(wide), file_shape(wide)).name
+
+
+def _max_pool(values: Values, node: Node) -> Value:
+    made = values.emit_as(
+        "MaxPool",
+        node.name,
+        node.output,
+        [values.usual(node.inputs[0]).name],
+        kernel_shape=node.ints("kernel"),
+        strides=node.ints("strides"),
+        dilations=node.ints("dilations"),
+        pads=node.ints("pads"),
+    )
+    return _limited(values, node, made)
+
+
+def _average_pool(values: Values, node: Node) -> Value:
+    source = values.usual(node.inputs[0])
+    if node.ints("kernel") == source.shape[2:] and not any(node.ints("pads")):
+        made = values.emit_as("GlobalAveragePool", node.name, _bare(node), [source.name])
+        return _limited(values, node, made)
+    made = values.emit_as(
+        "AveragePool",
+        node.name,
+        _bare(node),
+        [source.name],
+        kernel_shape=node.ints("kernel"),
+        strides=node.ints("strides"),
+        pads=node.ints("pads"),
+        count_include_pad=int(bool(node.attrs["include_pad"])),
+    )
+    return _limited(values, node, made)
+
+
+def _over_channels(op: str, **attrs: int) -> Writer:
+    """Softmax and ArgMax: along our last axis, which is axis 1 of the file."""
+
+    def writer(values: Values, node: Node) -> Value:
+        source = values.usual(node.inputs[0])
+        axis = 1 if len(source.shape) == 4 else len(source.shape) - 1
+        made = values.emit_as(op, node.name, node.output, [source.name], axis=axis, **attrs)
+        return _limited(values, node, made)
+
+    return writer
+
+
+def _concat(values: Values, node: Node) -> Value:
+    inputs = [values.usual(name).name for name in node.inputs]
+    axis, rank = node.int("axis"), len(values.graph.shape(node.output))
+    axis = {1: 2, 2: 3, 3: 1}[axis] if rank == 4 else axis
+    return _limited(
+        values, node, values.emit_as("Concat", node.name, node.output, inputs, axis=axis)
+    )
+
+
+def _pad(values: Values, node: Node) -> Value:
+    pairs = node.attrs["pads"]
+    pairs = [pairs[i] for i in (0, 3, 1, 2)] if len(pairs) == 4 else list(pairs)
+    amounts = (*(begin for begin, _ in pairs), *(end for _, end in pairs))
+    level = np.array(node.attrs["value"], np.float64)
+    source = values.usual(node.inputs[0]).name
+    return _limited(values, node, _padded(values, source, node.name, amounts, level))
+
+
+def _reshape(values: Values, node: Node) -> Value:
+    """The same memory: nothing is written."""
+    return values.known[node.inputs[0]]
+
+
+def _transpose(values: Values, node: Node) -> Value:
+    """The same values at other places: nothing is written."""
+    value, shape = values.known[node.inputs[0]], values.graph.shape(node.inputs[0])
+    moved = layout.identity(prod(shape)).reshape(shape).transpose(node.ints("perm")).reshape(-1)
+    place = np.empty_like(moved)
+    place[moved] = layout.identity(len(moved))
+    return Value(value.name, value.shape, place[value.places])
+
+
+_WRITERS: dict[str, Writer] = {
+    "conv2d": _conv2d,
+    "depthwise_conv2d": _depthwise,
+    "dense": _dense,
+    "clip": _clip,
+    "sigmoid": _unary("Sigmoid"),
+    "tanh": _unary("Tanh"),
+    "hard_sigmoid": _unary("HardSigmoid", "alpha", "beta"),
+    "hard_swish": _unary("HardSwish"),
+    "leaky_relu": _unary("LeakyRelu", "alpha"),
+    "elu": _unary("Elu", "alpha"),
+    "gelu": _unary("Gelu", "approximate", opset=20),
+    "silu": _silu,
+    "add": _binary("Add"),
+    "sub": _binary("Sub"),
+    "mul": _binary("Mul"),
+    "max_pool2d": _max_pool,
+    "avg_pool2d": _average_pool,
+    "softmax": _over_channels("Softmax"),
+    "argmax": _over_channels("ArgMax", keepdims=1),
+    "concat": _concat,
+    "pad": _pad,
+    "reshape": _reshape,
+    "transpose": _transpose,
+}
