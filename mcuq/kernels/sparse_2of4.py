@@ -14,7 +14,7 @@ from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
 _SYMBOL = "mcuq_dense_s8_sparse_2of4"
-_RATES = ((75.0, 36.8, 22.0), (120.0, 52.4, 36.0), (70.0, 30.0, 27.0))
+_RATES = ((75.0, 36.8, 22.0), (120.0, 52.4, 36.0), (70.0, 34.4, 32.0))
 
 
 def _accepts(node: Node, qgraph: QGraph) -> bool:
