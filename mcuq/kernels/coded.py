@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mcuq.kernels import (
     coded_blocked_conv2d,
+    coded_dense_pairs,
     coded_dense_sums,
     coded_dsp_conv2d,
     coded_dsp_dense,
@@ -15,6 +16,7 @@ from mcuq.kernels.variant import Variant
 VARIANTS: tuple[Variant, ...] = (
     *coded_blocked_conv2d.VARIANTS,
     *coded_dsp_conv2d.VARIANTS,
+    *coded_dense_pairs.VARIANTS,
     *coded_dense_sums.VARIANTS,
     *coded_dsp_dense.VARIANTS,
     *coded_dsp_linear.VARIANTS,

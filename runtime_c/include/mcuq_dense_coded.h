@@ -61,4 +61,19 @@ typedef struct {
 void mcuq_dense_s8_coded4_dsp_linear(const mcuq_dense_coded_linear_params *p, const int8_t *in,
                                      int8_t *out, void *scratch);
 
+typedef struct {
+    const uint8_t *codes; /* [out_len / 4, rounded up][in_len, to even][2]: of outputs 0 and 1, 2
+                             and 3 */
+    const int8_t *values; /* 16 */
+    const int32_t *bias;  /* [out_len] */
+    const int8_t *shift;  /* [out_len], 0..31 */
+    int32_t in_len, out_len;
+    int8_t out_min, out_max;
+} mcuq_dense_coded_pairs_params;
+
+/** Codes of 4 bits; no value is -128. A byte is the weights of two outputs, which share a word and
+ *  a multiplication as in mcuq_pair.h, groups of two inputs. scratch: 1024 bytes of table. */
+void mcuq_dense_s8_coded4_pairs(const mcuq_dense_coded_pairs_params *p, const int8_t *in,
+                                int8_t *out, void *scratch);
+
 #endif
