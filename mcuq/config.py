@@ -1,7 +1,7 @@
 """``--config FILE.toml``: how inputs arrive, and how the network is quantized.
 
 [quantize]
-ranges = "mse"
+ranges = "auto"              # or { "*" = "auto", "conv1_out" = "percentile" }
 bits = 16                    # of all activations, or { "*" = 8, "conv1_out" = 16 }
 fracs = { "conv1_out" = 4 }  # set by hand, by tensor name
 
@@ -51,10 +51,11 @@ class Config:
 
 _INPUT_KEYS = ("kind", "mean", "std", "layout")
 _QUANTIZE_KEYS = ("ranges", "effort", "seed", "fracs", "bits")
+_RANGES = ("auto", "minmax", "percentile", "mse", "kl")
+_EITHER_RANGE = " or ".join(_RANGES)
 _CHOICES = {
     "kind": ("u8",),
     "layout": ("nhwc", "nchw"),
-    "ranges": ("auto", "mse", "minmax"),
     "effort": ("fast", "normal", "best"),
 }
 
@@ -85,6 +86,7 @@ def parse(table: Mapping[str, Any], thing: str) -> Config:
         if not isinstance(frac, int) or isinstance(frac, bool):
             faults.append(McuqError(thing, f"quantize.fracs.{name} is not a whole number"))
     faults += _bad_bits(thing, quantize.get("bits", 8))
+    faults += _bad_ranges(thing, quantize.get("ranges", "auto"))
     described = {name: _input(thing, name, value, faults) for name, value in inputs.items()}
     raise_all(faults)
     return Config(described, quantize, compress)
@@ -105,6 +107,17 @@ def _bad_bits(thing: str, bits: Any) -> list[McuqError]:
         return []
     text = "quantize.bits is not 8 or 16, mixed, or a table of these by tensor name"
     return [McuqError(thing, text)]
+
+
+def _bad_ranges(thing: str, ranges: Any) -> list[McuqError]:
+    by_name = ranges if isinstance(ranges, dict) else {"": ranges}
+    return [
+        McuqError(
+            thing, f"quantize.ranges{'.' * bool(name)}{name} = {method!r}", f"Use {_EITHER_RANGE}"
+        )
+        for name, method in by_name.items()
+        if method not in _RANGES
+    ]
 
 
 def _input(thing: str, name: str, value: Any, faults: list[McuqError]) -> InputConfig:

@@ -23,7 +23,9 @@ from mcuq.cli.compress import compressing, labels_of, show_layers
 )
 @click.option("--config", "config_path", type=click.Path(), help="How inputs arrive, and more.")
 @click.option(
-    "--ranges", type=click.Choice(["auto", "mse", "minmax"]), help="How ranges are chosen."
+    "--ranges",
+    type=click.Choice(["auto", "minmax", "percentile", "mse", "kl"]),
+    help="How ranges are chosen. Default: auto, by the noise at the network's output.",
 )
 @click.option("--effort", type=click.Choice(["fast", "normal", "best"]), help="Default: normal.")
 @click.option(

@@ -157,8 +157,7 @@ def _check(graph: Graph, calibration: Mapping[str, Array], options: Options) -> 
         )
     if options.effort not in EFFORTS:
         raise McuqError("effort", f"'{options.effort}' is not one of {', '.join(EFFORTS)}")
-    if options.ranges not in RANGES:
-        raise McuqError("ranges", f"'{options.ranges}' is not one of {', '.join(RANGES)}")
+    _check_ranges(graph, options.ranges)
     for name in options.skip:
         if name not in OPTIONAL:
             raise McuqError("skip", f"'{name}' is not one of {', '.join(OPTIONAL)}")
@@ -166,6 +165,15 @@ def _check(graph: Graph, calibration: Mapping[str, Array], options: Options) -> 
     for name in options.fracs:
         if name not in graph.tensors or graph.is_constant(name):
             raise McuqError(graph.name, f"no activation '{name}' to set a frac for")
+
+
+def _check_ranges(graph: Graph, ranges: str | Mapping[str, str]) -> None:
+    by_name = {"*": ranges} if isinstance(ranges, str) else ranges
+    for name, method in by_name.items():
+        if method not in RANGES:
+            raise McuqError("ranges", f"'{method}' is not one of {', '.join(RANGES)}")
+        if name != "*" and (name not in graph.tensors or graph.is_constant(name)):
+            raise McuqError(graph.name, f"no activation '{name}' to find a range for")
 
 
 def _thinned(feeds: Mapping[str, Array], rows: int) -> dict[str, Array]:

@@ -173,9 +173,9 @@ def _shape(
             steps = 255.0 if name in never else 127.5
             tensors.append(Activations(peak, state.sensitivity[name] * seen.busy, steps))
     found = balance(tensors, readers, trade)
-    peak = np.max([state.seen[name].high.top[0] for name in rounding], axis=0)
     # A channel must stay below the common bound, which goes with the least factor.
-    most = bound * found.min() / np.maximum(peak, 1e-30)
+    highest = [np.maximum(ends[name][1], state.seen[name].high.top[0]) for name in rounding]
+    most = bound * found.min() / np.maximum(np.minimum(np.max(highest, axis=0), bound), 1e-30)
     factors: Array = np.minimum(found, most)
     return factors
 

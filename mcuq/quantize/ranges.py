@@ -54,15 +54,27 @@ def _fits(low: float, high: float, frac: int, never: bool) -> bool:
     return highest - lowest <= 255
 
 
+def middle(low: float, high: float, frac: int, never: bool) -> int:
+    """The zero at which the range lies in the middle of the integers; -128 if ``never``.
+
+    >>> middle(-1.0, 2.0, 6, False), middle(0.0, 2.0, 6, True)
+    (-32, -128)
+    """
+    if never:
+        return -128
+    first, last = -128 - _steps(min(low, 0.0), frac), 127 - _steps(max(high, 0.0), frac)
+    return _limited((first + last + 1) // 2)
+
+
 def _zeros(low: float, high: float, frac: int, never: bool) -> tuple[int, ...]:
     """The middle of what fits; where nothing does, also either end aligned, and 0."""
     if never:
         return (-128,)
     first, last = -128 - _steps(low, frac), 127 - _steps(high, frac)
-    middle = _limited((first + last + 1) // 2)
+    centre = middle(low, high, frac, never)
     if first <= last:
-        return (middle,)
-    return tuple(dict.fromkeys((middle, _limited(first), _limited(last), 0)))
+        return (centre,)
+    return tuple(dict.fromkeys((centre, _limited(first), _limited(last), 0)))
 
 
 def _limited(zero: int) -> int:

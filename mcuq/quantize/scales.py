@@ -15,9 +15,9 @@ from mcuq.ops.weights import quantize_weights
 from mcuq.qir import QTensor
 from mcuq.quantize import given, wide
 from mcuq.quantize.limits import limit_fracs
-from mcuq.quantize.ranges import FRAC_MAX, FRAC_MIN, SILENT_FRAC, Candidate, candidates
+from mcuq.quantize.methods import METHODS, best
+from mcuq.quantize.ranges import FRAC_MAX, FRAC_MIN, SILENT_FRAC, Candidate, candidates, middle
 from mcuq.quantize.sensitivity import sensitivities
-from mcuq.quantize.simulate import fake_quantize_array
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import (
     WEIGHT_AXIS,
@@ -29,6 +29,9 @@ from mcuq.quantize.structure import (
 )
 from mcuq.quantize.tails import Collector, expected_noise
 from mcuq.reference import chunk_rows, run_float
+
+SAMPLES = 300_000
+"""About so many values of a tensor are looked at by the methods that go by values."""
 
 
 def observe(state: State) -> State:
@@ -100,27 +103,42 @@ def choose_scales(state: State) -> State:
     graph = state.graph
     never, fixed, kept = never_negative(graph), dictated(graph), given.kept_activations(graph)
     acts: dict[str, QTensor] = {}
-    wanted: dict[tuple[str, ...], tuple[Candidate, ...]] = {}
+    wanted: dict[tuple[str, ...], tuple[str, tuple[Candidate, ...]]] = {}
     for group in groups(graph):
         special = next((fixed[n] for n in group if n in fixed), None)
-        never_below = all(n in never for n in group)
-        low = min(state.ranges[n][0] for n in group)
-        high = max(state.ranges[n][1] for n in group)
-        options = candidates(low, high, never_below)
-        forced = [state.options.fracs[n] for n in group if n in state.options.fracs]
-        if not (special or forced) and group[0] in kept:
-            special = ("s8", *kept[group[0]])
-        kind, frac, zero = special if special else ("s8", *options[0])
-        if forced and not special:
-            frac, zero = forced[0], -128 if never_below else 0
-        elif not special and state.options.ranges == "auto" and group[0] in state.seen:
+        below = all(n in never for n in group)
+        span = _span(state, group)
+        options = candidates(*span, below)
+        forced = next((state.options.fracs[n] for n in group if n in state.options.fracs), None)
+        method = method_of(state, group)
+        kind, (frac, zero) = "s8", options[0]
+        if special:
+            kind, frac, zero = special
+        elif forced is not None:
+            frac, zero = forced, middle(*span, forced, below)
+        elif group[0] in kept:
+            frac, zero = kept[group[0]]
+        elif method == "auto" and group[0] in state.seen:
             frac, zero = least_noise(state, group, options)
-        elif not special and state.options.ranges == "mse" and len(options) > 1:
-            wanted[group] = options
+        elif method in METHODS and len(options) > 1:
+            wanted[group] = (method, options)
         for name in group:
             acts[name] = QTensor(name, graph.shape(name), kind, frac, zero)
-    acts = wide.widened(state, _least_error(state, acts, wanted))
+    acts = wide.widened(state, _by_values(state, acts, wanted))
     return state.with_(acts=limit_fracs(graph, acts))
+
+
+def method_of(state: State, group: Sequence[str]) -> str:
+    """The name of the method by which the range of a group is found."""
+    given_names = state.options.ranges
+    if isinstance(given_names, str):
+        return given_names
+    default = given_names.get("*", "auto")
+    return next((given_names[name] for name in group if name in given_names), default)
+
+
+def _span(state: State, group: Sequence[str]) -> tuple[float, float]:
+    return min(state.ranges[n][0] for n in group), max(state.ranges[n][1] for n in group)
 
 
 def least_noise(state: State, group: Sequence[str], options: Sequence[Candidate]) -> Candidate:
@@ -150,7 +168,7 @@ def minmax_frac(low: float, high: float, zero: int) -> int:
 
 def choose_weights(state: State) -> State:
     """Round every weight to the nearest integer, with the least-error frac of its channel."""
-    clipped_bits = 0 if state.options.ranges == "minmax" else 1
+    clipped_bits = 0 if method_of(state, ()) == "minmax" else 1
     found, kept = {}, given.kept_weights(state.graph)
     for node in weighted(state.graph):
         name = node.inputs[1]
@@ -195,32 +213,23 @@ def _weight_error(row: Array, frac: int) -> float:
     return float(((steps * 2.0**-frac - row) ** 2).sum())
 
 
-def _least_error(
+def _by_values(
     state: State,
     acts: dict[str, QTensor],
-    wanted: Mapping[tuple[str, ...], Sequence[Candidate]],
+    wanted: Mapping[tuple[str, ...], tuple[str, Sequence[Candidate]]],
 ) -> dict[str, QTensor]:
-    """``acts`` with the least-error candidate of each group."""
-    if not wanted:
-        return acts
-    errors = {group: np.zeros(len(options)) for group, options in wanted.items()}
-    for part in row_parts(state):
-        values = run_float(state.graph, part)
-        for group, options in wanted.items():
-            for index, (frac, zero) in enumerate(options):
-                errors[group][index] += sum(
-                    _error(values[name], replace(acts[name], frac=frac, zero=zero))
-                    for name in group
-                )
-    for group, options in wanted.items():
-        frac, zero = options[int(np.argmin(errors[group]))]
-        for name in group:
-            acts[name] = replace(acts[name], frac=frac, zero=zero)
+    """``acts`` with the candidate of each group that its method finds best."""
+    samples: dict[str, list[Array]] = {name: [] for group in wanted for name in group}
+    parts = row_parts(state) if wanted else []
+    for part in parts:
+        for name, values in run_float(state.graph, part, samples).items():
+            step = max(1, values.size * len(parts) // SAMPLES)
+            samples[name].append(values.reshape(-1)[::step].copy())
+    for group, (method, options) in wanted.items():
+        known = [np.concatenate(samples[name]) for name in group]
+        frac, zero = best(METHODS[method], known, acts[group[0]], options)
+        acts.update((name, replace(acts[name], frac=frac, zero=zero)) for name in group)
     return acts
-
-
-def _error(values: Array, act: QTensor) -> float:
-    return float(np.mean((fake_quantize_array(values, act) - values) ** 2, dtype=np.float64))
 
 
 def dictated(graph: Graph) -> dict[str, tuple[str, int, int]]:

@@ -12,7 +12,7 @@ from mcuq.quantize.tails import Seen
 
 Progress = Callable[[str, float], None]
 EFFORTS = ("fast", "normal", "best")
-RANGES = ("auto", "minmax", "mse")
+RANGES = ("auto", "minmax", "percentile", "mse", "kl")
 OPTIONAL = ("affine input", "equalization", "range search", "rounding")
 
 
@@ -24,7 +24,9 @@ def silent(text: str, fraction: float) -> None:
 class Options:
     """``effort``: fast, normal or best: how many steps are tried, and for how long.
 
-    ``ranges``: how the first frac of a tensor is found: minmax, or mse (least squared error).
+    ``ranges``: how the range of a tensor is found, one of ``RANGES``, or by tensor name with
+    ``"*"`` for all others: by the expected noise at the network's output (auto), or by the
+    tensor's own values (``methods.py``).
     ``fracs``: the frac of activations, by tensor name, set by the user.
     ``bits``: 8 or 16 bits of activations, by tensor name or for all others by ``"*"``.
     ``mixed``: 16 bits where they help most (``mixed.py``), as far as ``price``, the estimated
@@ -35,7 +37,7 @@ class Options:
     """
 
     effort: str = "normal"
-    ranges: str = "auto"
+    ranges: str | Mapping[str, str] = "auto"
     fracs: Mapping[str, int] = field(default_factory=dict)
     bits: Mapping[str, int] = field(default_factory=dict)
     mixed: bool = False
