@@ -50,7 +50,7 @@ class _Sums:
     def variant(self) -> Variant:
         symbol = f"mcuq_dense_s8_coded{self.bits}_sums"
         lower = self._lower(symbol)
-        return Variant("dense", symbol, lower, self._cost, self._accepts, gap=_gap, cycles=1.6)
+        return Variant("dense", symbol, lower, self._cost, self._accepts, gap=_gap, cycles=1.5)
 
     def _accepts(self, node: Node, qgraph: QGraph) -> bool:
         weights = qgraph.data(node.inputs[1])

@@ -35,9 +35,13 @@ class _Coded:
 
     def variants(self) -> tuple[Variant, ...]:
         symbol = f"mcuq_dense_s8_coded{self.bits}_dsp"
-        lower, needs = self._lower(symbol), frozenset({"dsp"})
+        lower, needs, cycles = (
+            self._lower(symbol),
+            frozenset({"dsp"}),
+            {4: 1.24, 2: 1.49}[self.bits],
+        )
         return tuple(
-            Variant(op, symbol, lower, self._cost, accepts, needs, _gap, cycles=1.2)
+            Variant(op, symbol, lower, self._cost, accepts, needs, _gap, cycles=cycles)
             for op, accepts in (("dense", self._accepts), ("conv2d", self._accepts_conv2d))
         )
 

@@ -99,6 +99,6 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
 
 
 VARIANTS = tuple(
-    Variant(op, _SYMBOL, _lower, _cost, accepts, frozenset({"dsp"}), _gap, cycles=1.1)
+    Variant(op, _SYMBOL, _lower, _cost, accepts, frozenset({"dsp"}), _gap, cycles=1.25)
     for op, accepts in (("dense", _accepts), ("conv2d", _accepts_conv2d))
 )
