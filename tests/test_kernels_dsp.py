@@ -12,7 +12,7 @@ import pytest
 from kernel_harness import TARGETS, Case, check, one_node
 
 from mcuq.ir import Array, Node
-from mcuq.kernels import dsp_conv2d, dsp_dense, dsp_dense_parts, dsp_winograd
+from mcuq.kernels import dsp_conv2d, dsp_dense, dsp_dense_parts, dsp_quad, dsp_winograd
 from mcuq.kernels.variant import Cpu, Variant
 from mcuq.ops import spec
 
@@ -21,6 +21,7 @@ M4 = Cpu("cortex-m4", frozenset({"thumb2", "dsp"}))
 FULL, RELU, NARROW, POINT = (-128, 127), (0, 127), (-77, 90), (5, 5)
 Pads = tuple[int, int, int, int]
 MATRIX, WINOGRAD = dsp_conv2d.VARIANTS[0], dsp_winograd.VARIANTS[0]
+QUAD = dsp_quad.VARIANTS[0]
 
 
 def values(random: np.random.Generator, shape: tuple[int, ...], kind: str) -> Array:
@@ -88,7 +89,7 @@ def fits(image: tuple[int, int, int], kernel: tuple[int, int], pads: Pads) -> bo
     return image[0] + pads[0] + pads[2] >= kernel[0] and image[1] + pads[1] + pads[3] >= kernel[1]
 
 
-def small_shapes(seed: int, count: int) -> Iterator[Case]:
+def small_shapes(seed: int, count: int, variant: Variant = MATRIX) -> Iterator[Case]:
     """All channels 1 to 17 and kernels 1 to 5, with strides, pads, odd sizes and limits mixed."""
     random = np.random.default_rng(seed)
     shapes = itertools.product(range(1, 18), range(1, 6), range(1, 6))
@@ -99,8 +100,8 @@ def small_shapes(seed: int, count: int) -> Iterator[Case]:
         pads = tuple(int(random.integers(0, kernel[i % 2])) for i in range(4))
         if not fits(image, kernel, pads):
             continue
-        yield conv(
-            MATRIX,
+        case = conv(
+            variant,
             random,
             image,
             int(random.integers(1, 18)),
@@ -111,19 +112,33 @@ def small_shapes(seed: int, count: int) -> Iterator[Case]:
             limits=[FULL, RELU, NARROW, POINT][int(random.integers(4))],
             pad_value=int(random.choice([0, -128])),
         )
+        if variant.accepts(case.node, case.qgraph):
+            yield case
 
 
-def rare_shapes() -> Iterator[Case]:
+def rare_shapes(variant: Variant = MATRIX) -> Iterator[Case]:
     """Dilation, one pixel, one channel, wide strides, large pads, several turns of the loop."""
     random = np.random.default_rng(1)
-    yield conv(MATRIX, random, (9, 8, 6), 5, (3, 2), dilations=(2, 3), pads=(2, 1, 0, 3))
-    yield conv(MATRIX, random, (1, 1, 1), 1, (1, 1), kind="extremes")
-    yield conv(MATRIX, random, (1, 1, 300), 3, (1, 1), kind="extremes")
-    yield conv(MATRIX, random, (7, 7, 17), 2, (3, 3), strides=(3, 4), pads=(5, 6, 7, 8))
-    yield conv(MATRIX, random, (49, 10, 1), 8, (10, 4), (2, 2), (4, 1, 5, 1), pad_value=-128)
-    yield conv(MATRIX, random, (5, 9, 16), 33, (5, 5), pads=(2, 2, 2, 2), kind="extremes")
-    yield conv(MATRIX, random, (1, 40, 12), 9, (1, 7), pads=(0, 3, 0, 3))
-    yield conv(MATRIX, random, (2, 2, 4), 600, (1, 1))
+    yield conv(variant, random, (9, 8, 6), 5, (3, 2), dilations=(2, 3), pads=(2, 1, 0, 3))
+    yield conv(variant, random, (1, 1, 1), 1, (1, 1), kind="extremes")
+    yield conv(variant, random, (1, 1, 300), 3, (1, 1), kind="extremes")
+    yield conv(variant, random, (7, 7, 17), 2, (3, 3), strides=(3, 4), pads=(5, 6, 7, 8))
+    yield conv(variant, random, (49, 10, 1), 8, (10, 4), (2, 2), (4, 1, 5, 1), pad_value=-128)
+    yield conv(variant, random, (5, 9, 16), 33, (5, 5), pads=(2, 2, 2, 2), kind="extremes")
+    yield conv(variant, random, (1, 40, 12), 9, (1, 7), pads=(0, 3, 0, 3))
+    yield conv(variant, random, (2, 2, 4), 600, (1, 1))
+
+
+def quad_shapes() -> Iterator[Case]:
+    """Sizes around the turns of the loop, tails of 0 to 3 pixels, several blocks."""
+    random = np.random.default_rng(11)
+    for depth in (4, 8, 60, 64, 68, 128, 132, 200, 256):
+        for width in (1, 3, 4, 9):
+            kind = str(random.choice(["any", "extremes"]))
+            yield conv(QUAD, random, (1, width, depth), 5, (1, 1), kind=kind)
+    yield conv(QUAD, random, (24, 23, 16), 6, (1, 1))
+    yield conv(QUAD, random, (31, 30, 3), 8, (3, 3), (2, 2), (0, 0, 1, 1))
+    yield conv(QUAD, random, (9, 41, 5), 4, (3, 3), (1, 1), (1, 1, 1, 1), kind="extremes")
 
 
 def winograd_shapes(seed: int, count: int) -> Iterator[Case]:
@@ -186,6 +201,9 @@ def placed(cases: Iterator[Case]) -> list[Case]:
 SETS = {
     "small": lambda: small_shapes(0, 425),
     "rare": rare_shapes,
+    "small, quad": lambda: small_shapes(3, 425, QUAD),
+    "rare, quad": lambda: rare_shapes(QUAD),
+    "quad": quad_shapes,
     "winograd": lambda: winograd_shapes(0, 200),
     "dense": dense_shapes,
     "dense in parts": dense_parts_shapes,
@@ -199,7 +217,7 @@ def test_equal_on_the_host_with_sanitizers(name: str, tmp_path: Path) -> None:
 
 RUNS = [
     *itertools.product(["m4", "m4-clang"], sorted(SETS)),
-    *itertools.product(["m7", "m33"], ["rare", "winograd", "dense in parts"]),
+    *itertools.product(["m7", "m33"], ["rare", "rare, quad", "winograd", "dense in parts"]),
 ]
 
 
@@ -229,6 +247,12 @@ LAYERS = {
     "first layer of vww": (MATRIX, (96, 96, 3), 8, (3, 3), (2, 2), (0, 0, 1, 1)),
     "1x1 of vww, 8 channels": (MATRIX, (48, 48, 8), 16, (1, 1), (1, 1), (0, 0, 0, 0)),
     "1x1 of vww, 128 channels": (MATRIX, (6, 6, 128), 128, (1, 1), (1, 1), (0, 0, 0, 0)),
+    "first layer of kws, quad": (QUAD, (49, 10, 1), 64, (10, 4), (2, 2), (4, 1, 5, 1)),
+    "first layer of vww, quad": (QUAD, (96, 96, 3), 8, (3, 3), (2, 2), (0, 0, 1, 1)),
+    "1x1 of vww, 8 channels, quad": (QUAD, (48, 48, 8), 16, (1, 1), (1, 1), (0, 0, 0, 0)),
+    "1x1 of vww, 128 channels, quad": (QUAD, (6, 6, 128), 128, (1, 1), (1, 1), (0, 0, 0, 0)),
+    "1x1 of vww, 256 channels, quad": (QUAD, (3, 3, 256), 256, (1, 1), (1, 1), (0, 0, 0, 0)),
+    "3x3 of ic, stride 2, quad": (QUAD, (32, 32, 16), 32, (3, 3), (2, 2), (0, 0, 1, 1)),
 }
 
 
@@ -250,6 +274,8 @@ def test_cost_is_what_is_measured(tmp_path: Path) -> None:
     ("change", "variant"),
     [
         ({"groups": 2}, MATRIX),
+        ({"groups": 2}, QUAD),
+        ({"shift": (24,) * 4}, QUAD),
         ({"groups": 2}, WINOGRAD),
         ({"strides": (1, 2)}, WINOGRAD),
         ({"dilations": (1, 2)}, WINOGRAD),
@@ -284,3 +310,27 @@ def test_outputs_that_a_bias_saturates_are_constants(tmp_path: Path) -> None:
     qgraph = dataclasses.replace(case.qgraph, nodes=(node,), tensors=tensors)
     assert case.variant.accepts(node, qgraph)
     check([dataclasses.replace(case, node=node, qgraph=qgraph)], TARGETS["host"], tmp_path)
+
+
+def test_sums_of_256_times_the_weights_have_to_fit() -> None:
+    deep = conv(QUAD, np.random.default_rng(0), (1, 1, 600), 2, (1, 1), kind="least")
+    assert not QUAD.accepts(deep.node, deep.qgraph)
+
+
+def test_a_bias_that_saturates_may_be_of_any_size(tmp_path: Path) -> None:
+    case = conv(QUAD, np.random.default_rng(0), (1, 5, 8), 3, (1, 1))
+    bias = np.array([-(2**30), 0, 2**30], np.int32)
+    tensors = {**case.qgraph.tensors}
+    tensors["b"] = dataclasses.replace(tensors["b"], data=bias)
+    qgraph = dataclasses.replace(case.qgraph, tensors=tensors)
+    assert QUAD.accepts(case.node, qgraph)
+    check([dataclasses.replace(case, qgraph=qgraph)], TARGETS["host"], tmp_path)
+
+
+def test_what_two_bytes_do_not_hold_is_made_good() -> None:
+    weights = np.array([[-1, -128, 3, 4], [1, -128, -5, 6]], np.int8).reshape(2, 1, 1, 4)
+    words = dsp_quad.pack_weights(weights, np.zeros(2, np.int32), np.array([7, 7]), 4)
+    (order,) = dsp_conv2d.channel_pairs(np.array([15, 14])).tolist()
+    assert order == [1, 0]
+    assert words[3:5].view(np.int8).tolist() == [1, -128, -5, 5 + 1 - 1, -1, -128, 3, 4]
+    assert words[5:].tolist() == [-32, 0, 0xFF00, 0, 0, 0]

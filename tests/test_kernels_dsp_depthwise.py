@@ -11,14 +11,15 @@ import pytest
 from kernel_harness import TARGETS, Case, check, one_node
 
 from mcuq.ir import Array, Node
-from mcuq.kernels import dsp_depthwise_conv2d
-from mcuq.kernels.variant import Variant
+from mcuq.kernels import dsp_depthwise_conv2d, dsp_depthwise_planes
+from mcuq.kernels.variant import Cpu, Variant
 from mcuq.ops import spec
 
 BATCH = 200
 FULL, NARROW = (-128, 127), (-77, 90)
 KINDS = ("any", "extremes", "least")
 KERNEL_3X3, ANY_KERNEL, NO_PADDING = dsp_depthwise_conv2d.VARIANTS
+(PLANES,) = dsp_depthwise_planes.VARIANTS
 Pads = tuple[int, int, int, int]
 Maker = Callable[[np.random.Generator], Iterator[Case]]
 
@@ -76,24 +77,33 @@ def fits(image: tuple[int, int], kernel: tuple[int, int], pads: Pads) -> bool:
     return image[0] + pads[0] + pads[2] >= kernel[0] and image[1] + pads[1] + pads[3] >= kernel[1]
 
 
-def cases_3x3(random: np.random.Generator) -> Iterator[Case]:
-    """Sizes 1-7 x 1-7, all strides, pads 0-2, channels 1-17 in turn; every second one in place."""
-    channels = itertools.cycle(range(1, 18))
+def cases_3x3(
+    random: np.random.Generator, variant: Variant = KERNEL_3X3, least: int = 1
+) -> Iterator[Case]:
+    """Sizes 1-7 x 1-7, all strides, pads 0-2, channels ``least``-17 in turn; half in place."""
+    channels = itertools.cycle(range(least, 18))
     sizes = itertools.product(range(1, 8), range(1, 8), (1, 2, 3), (1, 2))
     for index, (height, width, stride_h, stride_w) in enumerate(sizes):
         pads = tuple(random.integers(0, 3, 4).tolist())
         if fits((height, width), (3, 3), pads):
             image, strides = (height, width, next(channels)), (stride_h, stride_w)
-            yield case(
-                KERNEL_3X3, random, image, (3, 3), strides, pads, index, in_place=index % 2 > 0
-            )
+            yield case(variant, random, image, (3, 3), strides, pads, index, in_place=index % 2 > 0)
     for index, width in enumerate((11, 12, 13, 14, 25, 26, 27)):
-        yield case(KERNEL_3X3, random, (3, width, 5), (3, 3), (1, 1), (1, 1, 1, 1), index)
-        yield case(KERNEL_3X3, random, (width, 3, 5), (3, 3), (1, 1), (1, 1, 1, 1), index + 1)
-        yield case(KERNEL_3X3, random, (3, width, 6), (3, 3), (2, 2), (0, 0, 1, 1), index)
+        yield case(variant, random, (3, width, 5), (3, 3), (1, 1), (1, 1, 1, 1), index)
+        yield case(variant, random, (width, 3, 5), (3, 3), (1, 1), (1, 1, 1, 1), index + 1)
+        yield case(variant, random, (3, width, 6), (3, 3), (2, 2), (0, 0, 1, 1), index)
     for index, shifts in enumerate(((0, 9), (8, 17), (0, 17), (12, 25), (17, 20), (17, 32)) * 3):
         image, pads = (4 + index, 7, 13), (1, 1, 1, 1)
-        yield case(KERNEL_3X3, random, image, (3, 3), (1, 1), pads, index, shifts, True, index > 5)
+        yield case(variant, random, image, (3, 3), (1, 1), pads, index, shifts, True, index > 5)
+
+
+def cases_planes(random: np.random.Generator) -> Iterator[Case]:
+    """The same, and images whose lines are made in several parts."""
+    yield from cases_3x3(random, PLANES, 4)
+    for index, (height, width, channels) in enumerate(((48, 8, 6), (8, 52, 4), (40, 50, 5)) * 2):
+        strides, pads = ((1, 1), (1, 1, 1, 1)) if index < 3 else ((2, 2), (0, 0, 1, 1))
+        image = (height, width, channels)
+        yield case(PLANES, random, image, (3, 3), strides, pads, index, in_place=True)
 
 
 def cases_any(random: np.random.Generator) -> Iterator[Case]:
@@ -146,8 +156,38 @@ def test_images_that_may_lie_in_place() -> None:
 
 @pytest.mark.emulated
 @pytest.mark.parametrize("target", ["host", "host-clang", "m4", "m4-clang", "m33"])
-@pytest.mark.parametrize("make", [cases_3x3, cases_any, cases_valid])
+@pytest.mark.parametrize("make", [cases_3x3, cases_planes, cases_any, cases_valid])
 def test_exact(make: Maker, target: str, tmp_path: Path) -> None:
     made = list(make(np.random.default_rng(5)))
     for first in range(0, len(made), BATCH):
         check(made[first : first + BATCH], TARGETS[target], tmp_path / str(first))
+
+
+LAYERS = (
+    ((48, 48, 8), (1, 1), (1, 1, 1, 1)),
+    ((48, 48, 16), (2, 2), (0, 0, 1, 1)),
+    ((12, 12, 64), (1, 1), (1, 1, 1, 1)),
+    ((6, 6, 128), (1, 1), (1, 1, 1, 1)),
+    ((3, 3, 256), (1, 1), (1, 1, 1, 1)),
+    ((25, 5, 64), (1, 1), (1, 1, 1, 1)),
+)
+
+
+@pytest.mark.emulated
+def test_cost_of_planes_is_what_is_measured(tmp_path: Path) -> None:
+    """Within 15 %, on layers of vww and kws."""
+    random = np.random.default_rng(2)
+    cases = [case(PLANES, random, i, (3, 3), s, p, index=1) for i, s, p in LAYERS]
+    core = Cpu("cortex-m4", frozenset({"thumb2", "dsp"}))
+    for made, outcome in zip(cases, check(cases, TARGETS["m4"], tmp_path), strict=True):
+        cost = PLANES.cost(made.node, made.qgraph, core)
+        assert cost == pytest.approx(outcome.instructions, rel=0.15), made.label
+
+
+def test_long_lines_are_left_to_other_kernels() -> None:
+    made = case(PLANES, np.random.default_rng(0), (4, 54, 4), (3, 3), pads=(1, 1, 1, 1))
+    wide = case(KERNEL_3X3, np.random.default_rng(0), (60, 60, 4), (3, 3), pads=(1, 1, 1, 1))
+    few = case(KERNEL_3X3, np.random.default_rng(0), (6, 6, 3), (3, 3), pads=(1, 1, 1, 1))
+    assert PLANES.accepts(made.node, made.qgraph)
+    assert not PLANES.accepts(wide.node, wide.qgraph)
+    assert not PLANES.accepts(few.node, few.qgraph)

@@ -80,15 +80,23 @@ def blocks(pixels: int, block: int) -> Iterator[int]:
         yield min(block, pixels - first)
 
 
+def gap_of_blocks(at: Window, block: int) -> int:
+    """A block is read as a whole before it is written, and all later blocks read further on."""
+    ends = range(block, at.pixels, block)
+    return max([0, *(pixel * at.out_c - at.first_read(pixel) for pixel in ends)])
+
+
 def scratch_budget(node: Node, qgraph: QGraph) -> int:
     """Bytes of scratch that do not raise the network's peak, or ``LEAST_SCRATCH``.
 
     That is what the step that holds most has and this one has not.
     """
-    return max(LEAST_SCRATCH, max(_held(n, qgraph) for n in qgraph.nodes) - _held(node, qgraph))
+    return max(
+        LEAST_SCRATCH, max(held_bytes(n, qgraph) for n in qgraph.nodes) - held_bytes(node, qgraph)
+    )
 
 
-def _held(node: Node, qgraph: QGraph) -> int:
+def held_bytes(node: Node, qgraph: QGraph) -> int:
     """The larger of a step's input and output, in bytes (they may overlap)."""
     names = (*node.inputs, *node.outputs)
     return max(qgraph.tensors[n].bytes for n in names if not qgraph.is_constant(n))

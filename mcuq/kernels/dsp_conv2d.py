@@ -8,7 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Node
-from mcuq.kernels.dsp_blocks import Window, block_pixels, blocks, scratch_budget, window
+from mcuq.kernels.dsp_blocks import (
+    Window,
+    block_pixels,
+    blocks,
+    gap_of_blocks,
+    scratch_budget,
+    window,
+)
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
@@ -54,23 +61,23 @@ def pack_weights(weights: Array, bias: Array, shift: Array, run: int) -> Array:
     return np.concatenate([head, body], axis=1).ravel().astype(np.int32)
 
 
-def _run(at: Window) -> int:
+def run_bytes(at: Window) -> int:
     """Input bytes of a patch that lie side by side."""
     return at.in_c * (at.kernel_w if at.dilation_w == 1 else 1)
 
 
-def _units(at: Window) -> int:
+def units_of(at: Window) -> int:
     return -(-at.kernel_h * at.kernel_w * at.in_c // 4)
 
 
 def _whole(at: Window) -> tuple[int, int]:
     """The last input row and column where a patch that can be read as it lies may begin."""
-    if _run(at) != at.kernel_w * at.in_c:
+    if run_bytes(at) != at.kernel_w * at.in_c:
         return -1, -1
     return at.in_h - (at.kernel_h - 1) * at.dilation_h - 1, at.in_w - at.kernel_w
 
 
-def _padded(at: Window) -> Window:
+def padded_window(at: Window) -> Window:
     """The window over an image that holds the padding: nothing outside is ever read."""
     return replace(
         at,
@@ -81,52 +88,60 @@ def _padded(at: Window) -> Window:
     )
 
 
-def _image_bytes(at: Window) -> int:
+def image_bytes(at: Window) -> int:
     """Bytes of the padded input, or 0 if none is made: where it is large, or changes nothing."""
-    padded = _padded(at)
+    padded = padded_window(at)
     size = -(-padded.in_h * padded.in_w * at.in_c // 4) * 4
     covers = padded.in_h >= at.in_h + at.pad_top and padded.in_w >= at.in_w + at.pad_left
-    worth = math.prod(_whole_places(at)) < at.pixels == math.prod(_whole_places(padded))
+    worth = math.prod(whole_places(at)) < at.pixels == math.prod(whole_places(padded))
     return size if size <= _MOST_PADDED and covers and worth else 0
 
 
 def _block(node: Node, qgraph: QGraph) -> int:
     at = window(node, qgraph)
-    budget = scratch_budget(node, qgraph) - _image_bytes(at)
-    return block_pixels(at.pixels, 8 * _units(at), budget)
+    budget = scratch_budget(node, qgraph) - image_bytes(at)
+    return block_pixels(at.pixels, 8 * units_of(at), budget)
 
 
-def _accepts(node: Node, qgraph: QGraph) -> bool:
+def accepts(node: Node, qgraph: QGraph) -> bool:
     at = window(node, qgraph)
-    fits = at.representable and _units(at) < 2**13 and _run(at) < 2**15
+    fits = at.representable and units_of(at) < 2**13 and run_bytes(at) < 2**15
     return node.int("groups") == 1 and fits
 
 
-def _as_they_lie(at: Window) -> bool:
+def as_they_lie(at: Window) -> bool:
     """Whether the patches are the input's pixels, one after the other, in whole fours."""
     same = (at.out_h, at.out_w) == (at.in_h, at.in_w) and at.pad_top == at.pad_left == 0
     return same and at.kernel_h * at.kernel_w == 1 and at.in_c % 4 == 0
 
 
 def _scratch(at: Window, block: int) -> int:
-    units = _units(at)
-    patches = 0 if _as_they_lie(at) else 12 * units + _image_bytes(at)
+    units = units_of(at)
+    patches = 0 if as_they_lie(at) else 12 * units + image_bytes(at)
     return _STATE_BYTES + 16 * (units + units % 2) + 8 * units * block + patches
 
 
 def _copied(at: Window) -> tuple[int, int, int, int]:
     """The size of the input and its place in the padded one; zeros if there is none."""
-    made = _image_bytes(at) > 0
+    made = image_bytes(at) > 0
     return (at.in_h, at.in_w, at.pad_top, at.pad_left) if made else (0, 0, 0, 0)
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     at, block = window(node, qgraph), _block(node, qgraph)
-    scratch, copied = _scratch(at, block), _copied(at)
-    at = _padded(at) if copied[0] else at
-    pitch, runs = at.dilation_h * at.in_w * at.in_c, at.kernel_h * at.kernel_w * at.in_c // _run(at)
     weights, bias = (qgraph.data(name) for name in node.inputs[1:])
-    packed = pack_weights(weights, bias, np.array(node.ints("shift")), _run(at))
+    packed = pack_weights(weights, bias, np.array(node.ints("shift")), run_bytes(at))
+    return call("mcuq_conv2d_s8_dsp", node, at, packed, block, _scratch(at, block))
+
+
+def call(
+    symbol: str, node: Node, at: Window, packed: Array, block: int, scratch: int
+) -> tuple[Call, ...]:
+    """The call of a kernel that takes ``mcuq_conv2d_dsp_params``."""
+    copied = _copied(at)
+    at = padded_window(at) if copied[0] else at
+    run = run_bytes(at)
+    pitch, runs = at.dilation_h * at.in_w * at.in_c, at.kernel_h * at.kernel_w * at.in_c // run
     arrays = (ConstArray("weights", "int32_t", packed),)
     numbers = (
         "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "pad_top", "pad_left",
@@ -138,41 +153,35 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
         *(Field(a.suffix, a.suffix) for a in arrays),
         *(Field(name, getattr(at, name)) for name in numbers),
         *(Field(f"copy_{name}", value) for name, value in zip(_COPY, copied, strict=True)),
-        Field("run", _run(at)),
+        Field("run", run_bytes(at)),
         Field("runs", runs),
-        Field("units", _units(at)),
+        Field("units", units_of(at)),
         Field("block", block, "pixels a block"),
         Field("whole_y", _whole(at)[0]),
         Field("whole_x", _whole(at)[1]),
         Field("row_pitch", pitch),
-        Field("whole_skip", pitch - _run(at)),
+        Field("whole_skip", pitch - run_bytes(at)),
         Field("whole_next", 3 * at.stride_w * at.in_c - runs * pitch),
         *(Field(name, getattr(at, name)) for name in geometry),
-        Field("pixels_as_they_lie", int(_as_they_lie(at))),
+        Field("pixels_as_they_lie", int(as_they_lie(at))),
         *(Field(name, node.int(name)) for name in ("pad_value", "out_min", "out_max")),
     )
-    return (
-        Call("mcuq_conv2d_s8_dsp", "mcuq_conv2d_dsp_params", fields, node.inputs[:1], node.output,
-             arrays, scratch),
-    )  # fmt: skip
+    params = "mcuq_conv2d_dsp_params"
+    return (Call(symbol, params, fields, node.inputs[:1], node.output, arrays, scratch),)
 
 
 def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     """A block is read as a whole before it is written, and all later blocks read further on."""
     if index != 0:
         return None
-    at, block, gap, pixel = window(node, qgraph), _block(node, qgraph), 0, 0
-    if _image_bytes(at):  # the input is read as a whole before anything is written
+    at, block = window(node, qgraph), _block(node, qgraph)
+    if image_bytes(at):  # the input is read as a whole before anything is written
         return 0
-    for count in blocks(at.pixels, block):
-        pixel += count
-        if pixel < at.pixels:
-            gap = max(gap, pixel * at.out_c - at.first_read(pixel))
-    return gap
+    return gap_of_blocks(at, block)
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    at, block, units = window(node, qgraph), _block(node, qgraph), _units(window(node, qgraph))
+    at, block, units = window(node, qgraph), _block(node, qgraph), units_of(window(node, qgraph))
     threes = sum(-(-count // 3) for count in blocks(at.pixels, block))
     every: Array = np.array(node.ints("shift"))
     shift: Array = every[channel_pairs(every)]
@@ -181,26 +190,26 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     each = 16 * units + np.where(fast, 22, 29) + (3 * turns + 1 if turns else 0)
     products = threes * float(each.sum())
     widen_weights = -(-at.pixels // block) * len(shift) * (50 + 6 * (units + units % 2))
-    image = 60 * at.in_h + 2 * _image_bytes(at) if _image_bytes(at) else 0
+    image = 60 * at.in_h + 2 * image_bytes(at) if image_bytes(at) else 0
     return products + widen_weights + threes * _patch_cost(at) + image
 
 
 def _patch_cost(at: Window) -> float:
     """Instructions that bring three patches to scratch."""
-    if _as_they_lie(at):
-        return 12 * _units(at) + 11
-    if _image_bytes(at):
-        at = _padded(at)
-    runs, left = at.kernel_h * at.kernel_w * at.in_c // _run(at), _run(at) % 4
-    three = 24 + 12 * _units(at) + runs * (11 + (2 + 10 * left if left else 0))
-    rows, columns = _whole_places(at)
+    if as_they_lie(at):
+        return 12 * units_of(at) + 11
+    if image_bytes(at):
+        at = padded_window(at)
+    runs, left = at.kernel_h * at.kernel_w * at.in_c // run_bytes(at), run_bytes(at) % 4
+    three = 24 + 12 * units_of(at) + runs * (11 + (2 + 10 * left if left else 0))
+    rows, columns = whole_places(at)
     together = rows * (columns // 3 * 3) / at.pixels  # in threes of one row
     outside = 1 - rows * columns / at.pixels
-    gathered = 180 + runs * (70 + 2 * _run(at))
+    gathered = 180 + runs * (70 + 2 * run_bytes(at))
     return three + 70 / max(1, columns // 3) + (1 - together) * 230 + 1.5 * outside * gathered
 
 
-def _whole_places(at: Window) -> tuple[int, int]:
+def whole_places(at: Window) -> tuple[int, int]:
     """How many rows and columns of outputs have patches that lie whole in the input."""
     last_y, last_x = _whole(at)
     rows = sum(0 <= y * at.stride_h - at.pad_top <= last_y for y in range(at.out_h))
@@ -214,7 +223,7 @@ VARIANTS = (
         "mcuq_conv2d_s8_dsp",
         _lower,
         _cost,
-        _accepts,
+        accepts,
         frozenset({"dsp"}),
         _gap,
         cycles=1.67,

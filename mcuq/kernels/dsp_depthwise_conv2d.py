@@ -111,6 +111,7 @@ def late_sums(node: Node, qgraph: QGraph) -> Sums:
 
 
 _FIELDS = tuple(Walk.__dataclass_fields__)[1:]
+_SHARED = tuple(name for name in _FIELDS if not name.startswith("kernel"))
 
 
 def walks(at: Window) -> tuple[Walk, Walk]:
@@ -132,9 +133,16 @@ def _walk(at: Window, turned: bool) -> Walk:
     return Walk(turned, *pitches_in, *pitches_out, at.in_c, *(n for pair in others for n in pair))
 
 
-def _call(
-    node: Node, qgraph: QGraph, symbol: str, walk: Walk, scratch: int, sums: Sums
+def call(
+    node: Node,
+    qgraph: QGraph,
+    symbol: str,
+    walk: Walk,
+    scratch: int,
+    sums: Sums,
+    chunk: int | None = None,
 ) -> tuple[Call, ...]:
+    """The call of a kernel that walks; ``chunk``: of one that makes so many lines together."""
     weights = qgraph.data(node.inputs[1])
     order = (2, 1, 0) if walk.turned else (2, 0, 1)
     late = (ConstArray("late", "int16_t", sums.late),) if len(sums.late) else ()
@@ -147,11 +155,13 @@ def _call(
     fields = (
         *(Field(a.suffix, a.suffix) for a in arrays),
         Field("late_count", len(sums.late)),
-        *(Field(name, getattr(walk, name)) for name in _FIELDS),
+        *(Field(name, getattr(walk, name)) for name in (_FIELDS if chunk is None else _SHARED)),
+        *(() if chunk is None else (Field("chunk", chunk, "lines of outputs at a time"),)),
         *(Field(name, node.int(name)) for name in ("pad_value", "out_min", "out_max")),
     )
     inputs, output = node.inputs[:1], node.output
-    return (Call(symbol, "mcuq_depthwise_lines_params", fields, inputs, output, arrays, scratch),)
+    params = f"mcuq_depthwise_{'lines' if chunk is None else 'planes'}_params"
+    return (Call(symbol, params, fields, inputs, output, arrays, scratch),)
 
 
 def _gap(walk: Walk, index: int) -> int | None:
@@ -161,13 +171,13 @@ def _gap(walk: Walk, index: int) -> int | None:
 # ---- 3x3 ----
 
 
-def _units(walk: Walk) -> int:
+def units_of(walk: Walk) -> int:
     """Pairs of outputs of a line, or outputs for stride 2."""
     return -(-walk.out_steps // 2) if walk.stride_steps == 1 else walk.out_steps
 
 
 def _cost_3x3(walk: Walk) -> float:
-    units = _units(walk)
+    units = units_of(walk)
     single = walk.stride_steps == 2
     turns = -(-units // (_TURN_SINGLES if single else _TURN_PAIRS))
     line = 12 + 3 * turns + units * (9 if single else 17)
@@ -189,7 +199,7 @@ def _scales_fit(node: Node, qgraph: QGraph) -> bool:
     return bool((bound < 2**31).all())
 
 
-def _accepts_3x3(node: Node, qgraph: QGraph) -> bool:
+def accepts_3x3(node: Node, qgraph: QGraph) -> bool:
     at = window(node, qgraph)
     shape = (at.kernel_h, at.kernel_w, at.dilation_h, at.dilation_w) == (3, 3, 1, 1)
     stride = min(at.stride_h, at.stride_w) <= 2
@@ -198,10 +208,10 @@ def _accepts_3x3(node: Node, qgraph: QGraph) -> bool:
 
 def _lower_3x3(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     walk = _best_3x3(node, qgraph)
-    outputs = _units(walk) * (2 if walk.stride_steps == 1 else 1)
+    outputs = units_of(walk) * (2 if walk.stride_steps == 1 else 1)
     copy = LANES * walk.in_steps if walk.channels < LANES else 0
-    scratch = 384 + 48 * (_units(walk) + 1) + LANES * outputs + copy
-    return _call(node, qgraph, _SYMBOL_3X3, walk, scratch, late_sums(node, qgraph))
+    scratch = 384 + 48 * (units_of(walk) + 1) + LANES * outputs + copy
+    return call(node, qgraph, _SYMBOL_3X3, walk, scratch, late_sums(node, qgraph))
 
 
 def _cost_of_3x3(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
@@ -264,7 +274,7 @@ def _accepts_any(node: Node, qgraph: QGraph) -> bool:
 def _lower_any(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     walk = _best_any(node, qgraph)
     sums = plain_sums(node, qgraph)
-    return _call(node, qgraph, _SYMBOL_ANY, walk, _scratch_any(walk), sums)
+    return call(node, qgraph, _SYMBOL_ANY, walk, _scratch_any(walk), sums)
 
 
 def _cost_of_any(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
@@ -326,10 +336,11 @@ VARIANTS: tuple[Variant, ...] = (
         _SYMBOL_3X3,
         _lower_3x3,
         _cost_of_3x3,
-        _accepts_3x3,
+        accepts_3x3,
         frozenset({"dsp"}),
         _gap_3x3,
         gap_exact=True,
+        cycles=1.37,
     ),
     Variant(
         "depthwise_conv2d",
