@@ -19,7 +19,7 @@ from mcuq.compiler import Calibration, calibration_feeds, import_model
 from mcuq.compress.pipeline import Compressed, compress_graph
 from mcuq.compress.request import Methods, Request, Tuning
 from mcuq.compress.sparsity import Pattern
-from mcuq.compressor import Small
+from mcuq.compressor import PREFER, Small
 from mcuq.emit.c_text import size_text
 from mcuq.errors import McuqError
 from mcuq.evaluate import evaluate
@@ -37,7 +37,6 @@ SHARES = tuple(round(0.05 * step, 2) for step in range(20))
 """Amounts that are tried: 0 to 0.95."""
 
 ZEROS = 0.8
-PREFER = "balanced"
 WAYS = ("channels", "shared values", "zeros", "channels and zeros")
 EVALUATED = 1000
 """At most so many rows show the loss."""

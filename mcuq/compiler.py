@@ -105,12 +105,14 @@ def compile_model(
     identity = check_id(name) if name else model_id(Path(source).stem)
     graph = prepare(graph, settings)
     feeds = calibration_feeds(calibration, graph)
+    core = boards.cpu(target) if target else GENERIC
     whole, squeezed = graph, None
     if request is not None:
+        before = compression.plain_program(whole, feeds, core, prefer)
+        request, useless = compression.paying(request, whole, before)
         place = None if checkpoint is None else Path(checkpoint)
         squeezed = compress_graph(graph, request, feeds, labels, checkpoint=place, report=progress)
         graph = squeezed.graph
-    core = boards.cpu(target) if target else GENERIC
     options = quantize.Options(
         **quantize_options(settings),
         price=lambda qgraph: lower(qgraph, core, prefer).cycles,
@@ -121,11 +123,9 @@ def compile_model(
     notes: tuple[str, ...] = (*result.warnings, *given_advice(result.given))
     if squeezed is not None:
         after = lower(result.qgraph, core, prefer)
-        layers = compression.gains(
-            squeezed, compression.plain_program(whole, feeds, core, prefer), after
-        )
+        layers = compression.gains(squeezed, before, after)
         facts["compression"] = compression.compression_facts(squeezed, layers)
-        notes = (*squeezed.warnings, *notes, *compression.advice(layers))
+        notes = (*squeezed.warnings, *notes, *useless, *compression.advice(layers))
     made = Bundle(
         identity,
         Path(source).name,

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from mcuq.compress.pipeline import Compressed
-from mcuq.compress.request import Request, from_table, parse
+from mcuq.compress.pipeline import Compressed, effective
+from mcuq.compress.request import Methods, Request, from_table, parse
+from mcuq.compress.sparsity import Pattern, mask_of
 from mcuq.errors import McuqError
-from mcuq.ir import Array, Graph
+from mcuq.ir import Array, Graph, Shape
 from mcuq.kernels.variant import Cpu
 from mcuq.lower import Program, Step, lower
 from mcuq.qir import QGraph
 from mcuq.quantize import Options, quantize
 from mcuq.quantize.state import OPTIONAL
+from mcuq.quantize.structure import WEIGHT_AXIS
 
 Json = dict[str, Any]
 ROWS = 32
@@ -115,17 +118,92 @@ def _changes_weights(methods: str) -> bool:
     return any(not part.startswith("structured") for part in methods.split(",") if part != "none")
 
 
-def _densified(program: Program) -> QGraph:
-    """The integer network with weights that no kernel can shorten: all different from 0."""
-    qgraph = program.qgraph
-    tensors = dict(qgraph.tensors)
-    for node in qgraph.nodes:
-        if node.op in ("conv2d", "depthwise_conv2d", "dense"):
+def paying(request: Request, graph: Graph, program: Program) -> tuple[Request, tuple[str, ...]]:
+    """The request without what no chosen kernel would make use of, and a line on each such thing.
+
+    ``program``: ``graph`` lowered as it is. Random weights of the same kind are tried. What a
+    pattern of ``request.layers`` asks for is done in any case.
+    """
+    wanted = {
+        name: methods
+        for name, methods in effective(graph, request).items()
+        if (methods.zeros or methods.codes) and not request.names(name)
+    }
+    used = _used(program, wanted)
+    lost: dict[str, list[str]] = {}
+    layers = list(request.layers)
+    for name, methods in wanted.items():
+        kept = Methods(
+            methods.structured,
+            methods.zeros if "zeros" in used[name] else None,
+            methods.codes if "codes" in used[name] else None,
+        )
+        if kept != methods:
+            layers.append((glob.escape(name), kept))
+            gone = str(Methods(None, *_gone(methods, kept)))
+            lost.setdefault(f"{gone} left out", []).append(name)
+    text = "the kernel chosen for these layers would make no use of it"
+    return replace(request, layers=tuple(layers)), tuple(
+        f"{', '.join(names)}: {what}, as {text}" for what, names in lost.items()
+    )
+
+
+def _gone(methods: Methods, kept: Methods) -> tuple[Pattern | None, str | None]:
+    zeros = methods.zeros if kept.zeros is None else None
+    return zeros, methods.codes if kept.codes is None else None
+
+
+def _used(program: Program, wanted: Mapping[str, Methods]) -> dict[str, set[str]]:
+    """By layer, which of zeros and codes the kernel that is chosen makes use of."""
+    chosen = _choices(program, {name: (m.zeros, m.codes) for name, m in wanted.items()})
+    plain = _choices(program, dict.fromkeys(wanted, (None, None)))
+    zeros = _choices(program, {name: (m.zeros, None) for name, m in wanted.items()})
+    codes = _choices(program, {name: (None, m.codes) for name, m in wanted.items()})
+    used: dict[str, set[str]] = {name: set() for name in wanted}
+    for name in wanted:
+        symbol = chosen[name][0]
+        if symbol in plain[name]:
+            continue
+        if symbol in zeros[name]:
+            used[name].add("zeros")
+        if symbol in codes[name]:
+            used[name].add("codes")
+        if not used[name]:
+            used[name] = {"zeros", "codes"}
+    return used
+
+
+Kinds = Mapping[str, tuple[Pattern | None, str | None]]
+
+
+def _choices(program: Program, kinds: Kinds) -> dict[str, list[str]]:
+    """The kernels of each layer with weights of a kind, the chosen one first."""
+    tensors = dict(program.qgraph.tensors)
+    for node in program.qgraph.nodes:
+        if node.name in kinds:
             weights = tensors[node.inputs[1]]
-            filled = 1 + 2 * (np.arange(weights.size) % 49)
-            data = filled.reshape(weights.shape).astype(np.int8)
-            tensors[weights.name] = replace(weights, data=data)
-    return replace(qgraph, tensors=tensors)
+            tensors[weights.name] = replace(weights, data=_random(weights.shape, *kinds[node.name]))
+    made = lower(replace(program.qgraph, tensors=tensors), program.cpu, program.prefer)
+    return {s.node.name: [c.symbol for c in s.choices] for s in made.steps if s.node.name in kinds}
+
+
+def _random(shape: Shape, zeros: Pattern | None, codes: str | None) -> Array:
+    """Integers, none of them 0 but by the pattern, of as few values as the codes have."""
+    chance = np.random.default_rng(0)
+    count = {"cluster2": 4, None: 120}.get(codes, 16) - bool(zeros and codes)
+    values = chance.integers(0, count, shape) + 1
+    kept = True if zeros is None else mask_of(chance.random(shape), zeros)
+    return np.asarray(values * kept, np.int8)
+
+
+def _densified(program: Program) -> QGraph:
+    """The integer network with weights that no kernel can shorten."""
+    tensors = dict(program.qgraph.tensors)
+    for node in program.qgraph.nodes:
+        if node.op in WEIGHT_AXIS:
+            weights = tensors[node.inputs[1]]
+            tensors[weights.name] = replace(weights, data=_random(weights.shape, None, None))
+    return replace(program.qgraph, tensors=tensors)
 
 
 def compression_facts(done: Compressed, layers: Sequence[LayerGain]) -> Json:

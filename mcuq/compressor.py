@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ from mcuq.progress import Progress, silent
 
 if TYPE_CHECKING:
     import torch
+
+PREFER = "balanced"
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def compress_model(
     """A smaller network; the arguments are those of ``compiler.compile_model``.
 
     ``table``: the ``[compress]`` table of a configuration. ``calibration`` may be missing: then
-    weights go by their size, and nothing is tuned.
+    weights go by their size, nothing is tuned, and no kernels are weighed.
     """
     core = boards.cpu(_board(board)) if board else GENERIC
     request = compression.requested(compress, table or {}, recover)
@@ -76,15 +78,15 @@ def compress_model(
     whole = pipeline.run(import_model(model, example_input)[0])
     feeds = None if calibration is None else calibration_feeds(calibration, whole)
     place = None if checkpoint is None else Path(checkpoint)
+    if feeds is None:
+        return Small(whole, compress_graph(whole, request, report=progress))
+    before = compression.plain_program(whole, feeds, core, PREFER)
+    request, useless = compression.paying(request, whole, before)
     done = compress_graph(whole, request, feeds, labels, checkpoint=place, report=progress)
-    layers: tuple[LayerGain, ...] = ()
-    if feeds is not None:
-        progress("weighing kernels", 0.95)
-        before, after = (
-            compression.plain_program(g, feeds, core, "balanced") for g in (whole, done.graph)
-        )
-        layers = compression.gains(done, before, after)
-    return Small(whole, done, layers)
+    progress("weighing kernels", 0.95)
+    after = compression.plain_program(done.graph, feeds, core, PREFER)
+    done = replace(done, warnings=(*done.warnings, *useless))
+    return Small(whole, done, compression.gains(done, before, after))
 
 
 def _board(given: str | Path | Board) -> Board:

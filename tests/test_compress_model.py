@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from sklearn.datasets import load_digits
+from small_networks import Net
 
 import mcuq
+from mcuq import boards
 from mcuq.cli import cli
 from mcuq.compiler import load_compiled
-from mcuq.compression import requested
+from mcuq.compress.request import Request, parse
+from mcuq.compression import paying, plain_program, requested
 from mcuq.importers import load
+from mcuq.ir import Graph
 
 DIGITS = Path(__file__).parents[1] / "examples" / "digits.onnx"
 FAST = mcuq.Config(quantize={"effort": "fast"})
@@ -85,8 +89,9 @@ def test_a_small_onnx_file_is_an_ordinary_model(tmp_path: Path) -> None:
 
 def test_the_command_writes_file_table_and_json(tmp_path: Path) -> None:
     out, facts = tmp_path / "small.onnx", tmp_path / "facts.json"
+    (tmp_path / "c.toml").write_text('[compress.layers]\n"*" = "block:0.5"\n')
     done = run(
-        *("compress", DIGITS, "--calib", _data(tmp_path), "--compress", "block:0.5"),
+        *("compress", DIGITS, "--calib", _data(tmp_path), "--config", tmp_path / "c.toml"),
         *("--recover", 1, "--labels", "--board", "mps2_an386", "-o", out, "--json", facts),
     )
     assert done.exit_code == 0, done.output
@@ -126,6 +131,32 @@ def test_an_unknown_layer_in_the_config(tmp_path: Path) -> None:
     path.write_text(f'[compress.layers]\n"{name}x" = "log"\n')
     done = run("compress", DIGITS, "--config", path, "-o", tmp_path / "small.onnx")
     assert f"no layer matches '{name}x'. Did you mean '{name}'" in str(done.exception)
+
+
+def _convolution_and_dense() -> Graph:
+    net = Net((1, 8, 8, 4))
+    hidden = net.conv(net.conv("x", 16), 32)
+    flat = net.node("reshape", hidden, shape=(1, 2048))
+    return net.graph(net.dense(flat, 64))
+
+
+def test_zeros_that_no_kernel_uses_are_not_made() -> None:
+    """A 3x3 convolution has none for them; a large dense layer has."""
+    graph = _convolution_and_dense()
+    _, conv, dense = (n.name for n in graph.nodes if n.op != "reshape")
+    feeds = {"x": np.random.default_rng(0).normal(0, 1, (16, 8, 8, 4)).astype(np.float32)}
+    core = boards.cpu(boards.load("mps2_an386"))
+    program = plain_program(graph, feeds, core, "balanced")
+    request, notes = paying(Request(parse("block:0.8")), graph, program)
+    assert str(request.of_layers(graph)[dense]) == "block:0.8"
+    assert str(request.of_layers(graph)[conv]) == "none"
+    assert [note.partition(" left")[0] for note in notes] == [f"{conv}: block:0.8"]
+    named = Request(layers=(("*", parse("block:0.8")),))
+    assert paying(named, graph, program) == (named, ())
+    both, notes = paying(Request(parse("block:0.8,cluster:4bit")), graph, program)
+    found = both.of_layers(graph)[dense]
+    assert (found.zeros is None) != (found.codes is None)
+    assert any(f"{dense}: " in note and " left out, as the kernel" in note for note in notes)
 
 
 def test_methods_of_the_command_replace_those_of_the_config() -> None:

@@ -94,7 +94,7 @@ class _Run:
         self.request, self.tuning = request, request.tuning
         self.calibration, self.labels = calibration, labels
         self.checkpoint, self.report = checkpoint, report
-        self.methods = _effective(graph, request)
+        self.methods = effective(graph, request)
         self.masks: dict[str, Array] = {}
         self.constraints: dict[str, Constraint] = {}
         self.warnings: list[str] = []
@@ -246,7 +246,7 @@ def _check(
         raise DataError("labels", f"{len(labels)} labels for {rows} rows")
 
 
-def _effective(graph: Graph, request: Request) -> dict[str, Methods]:
+def effective(graph: Graph, request: Request) -> dict[str, Methods]:
     """The methods of each layer; those that would gain little and lose much keep their weights:
     depthwise layers, and first convolutions with few weights, unless a pattern names them.
     """
