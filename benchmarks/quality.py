@@ -35,7 +35,10 @@ CALIBRATION_ROWS = 200
 
 ROWS: tuple[tuple[str, Options], ...] = (
     ("min-max ranges", Options("normal", "minmax", skip=OPTIONAL)),
+    ("percentile ranges", Options("normal", "percentile", skip=OPTIONAL)),
+    ("entropy (KL) ranges", Options("normal", "kl", skip=OPTIONAL)),
     ("least-error (MSE) ranges", Options("normal", "mse", skip=OPTIONAL)),
+    ("least noise at the output", Options("normal", skip=OPTIONAL)),
     ("+ bias correction, compensated rounding", Options(skip=OPTIONAL[:3])),
     ("+ affine input", Options(skip=OPTIONAL[1:3])),
     ("+ equalization", Options(skip=OPTIONAL[2:3])),

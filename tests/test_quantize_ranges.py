@@ -39,7 +39,7 @@ def test_a_method_for_one_tensor() -> None:
     everywhere = quantize(graph, feeds, Options("fast", "minmax", skip=skip))
     named = quantize(graph, feeds, Options("fast", {"*": "minmax", "x": "percentile"}, skip=skip))
     fracs = [q.tensor("x").frac for q in (everywhere, named)]
-    assert fracs[1] > fracs[0]
+    assert fracs == [4, 5]
     assert all(everywhere.tensor(n).frac == named.tensor(n).frac for n in ("total", "classes"))
 
 
