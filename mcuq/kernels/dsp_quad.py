@@ -143,13 +143,13 @@ def _patch_cost(at: Window) -> float:
     """Instructions that bring four patches to scratch."""
     units = matrix.units_of(at)
     if matrix.as_they_lie(at):
-        return 23 * units + 8
+        return 19 * units + 8
     if matrix.image_bytes(at):
         at = matrix.padded_window(at)
     run = matrix.run_bytes(at)
     runs = at.kernel_h * at.kernel_w * at.in_c // run
     left = run % 4
-    four = 23 * units + 8 * runs + 15 + (left > 0) * (20 + left * (25 + 14 * runs))
+    four = 19 * units + 8 * runs + 15 + (left > 0) * (20 + left * (25 + 14 * runs))
     rows, columns = matrix.whole_places(at)
     together = rows * (columns // 4 * 4) / at.pixels  # in fours of one row
     gathered = 60 + 50 * runs + run * runs
