@@ -89,7 +89,7 @@ def cycles(profile: Profile, instructions: Iterable[Instruction], rules: Rules) 
     for instruction in instructions:
         executed = profile.executed.get(instruction.address, 0)
         if executed:
-            jumps = profile.taken.get(instruction.address, 0)
+            jumps = _jumps(profile, instruction)
             total += (executed - jumps) * _straight(instruction, rules)
             total += jumps * _jump(instruction, rules)
             if rules.pipelined and before and before.address + before.size == instruction.address:
@@ -101,8 +101,20 @@ def cycles(profile: Profile, instructions: Iterable[Instruction], rules: Rules) 
 
 def _passed(profile: Profile, instruction: Instruction) -> int:
     """How often execution went on behind ``instruction``."""
-    address = instruction.address
-    return profile.executed.get(address, 0) - profile.taken.get(address, 0)
+    return profile.executed.get(instruction.address, 0) - _jumps(profile, instruction)
+
+
+def _jumps(profile: Profile, instruction: Instruction) -> int:
+    """How often ``instruction`` jumped.
+
+    QEMU ends a block before an instruction that crosses a page, and the plugin takes that for a
+    jump of the instruction before, whatever it is.
+    """
+    name, operands = instruction.name, re.sub(r"\[.*?\]", "", instruction.operands)
+    changes = any(kind.match(name) for kind in (_BRANCH, _CALL, _TABLE))
+    if not changes and not re.search(r"\bpc\b", operands):
+        return 0
+    return profile.taken.get(instruction.address, 0)
 
 
 def _straight(instruction: Instruction, rules: Rules) -> int:

@@ -16,7 +16,7 @@ from mcuq.kernels.blocked_conv2d import extra_pairs, group_weights
 from mcuq.kernels.variant import Variant
 from mcuq.ops import spec
 
-CONV2D, DEPTHWISE_3X3, DEPTHWISE, DENSE_4, DENSE_8 = blocked.VARIANTS
+CONV2D, DEPTHWISE_PAIR, DEPTHWISE_3X3, DEPTHWISE, DENSE_4, DENSE_8 = blocked.VARIANTS
 BATCH = 60
 FULL = (-128, 127)
 NARROW = (-77, 90)
@@ -31,6 +31,8 @@ def signed(random: np.random.Generator, shape: tuple[int, ...], kind: str = "any
     """s8 values: any, or only the extremes, or -128 alone."""
     if kind == "least":
         return np.full(shape, -128, np.int8)
+    if kind == "largest":
+        return random.choice(np.array([-128, -127, 127], np.int8), shape, p=(0.02, 0.49, 0.49))
     if kind == "extremes":
         return random.choice(np.array([-128, 127], np.int8), shape)
     return random.integers(-128, 128, shape, dtype=np.int8)
@@ -152,6 +154,30 @@ def depthwise_3x3_cases(random: np.random.Generator) -> Iterator[Case]:
         )  # fmt: skip
 
 
+def depthwise_pair_cases(random: np.random.Generator) -> Iterator[Case]:
+    channels = itertools.cycle(range(1, 18))
+    for height, width, stride_h, stride_w in itertools.product(
+        (1, 2, 3, 4, 5, 8), (1, 2, 3, 4, 9), (1, 2, 3), (1, 2)
+    ):
+        pads = (1, 1, 1, 1) if min(height, width) < 3 else tuple(random.integers(0, 3, 4).tolist())
+        index, in_c = height + width + stride_h, next(channels)
+        attrs = window((stride_h, stride_w), pads, pad_value=-index)
+        yield case(
+            DEPTHWISE_PAIR, random, (1, height, width, in_c), (3, 3, in_c), "any",
+            NARROW if index % 5 == 0 else FULL, 0 if index % 2 else None,
+            0 if index % 2 else index % 4, **attrs,
+        )  # fmt: skip
+    for overlap, kind in itertools.product((None, 0), ("any", "largest")):
+        yield case(
+            DEPTHWISE_PAIR, random, (1, 23, 14, 33), (3, 3, 33), kind, overlap=overlap,
+            **window((1, 1), (1, 1, 1, 1)),
+        )  # fmt: skip
+        yield case(
+            DEPTHWISE_PAIR, random, (1, 23, 14, 33), (3, 3, 33), kind, overlap=overlap,
+            **window((2, 2), (2, 1, 2, 1), (2, 1)),
+        )  # fmt: skip
+
+
 def dense_cases(random: np.random.Generator) -> Iterator[Case]:
     for index, (in_len, out_len) in enumerate(itertools.product(range(1, 18), range(1, 18))):
         variant = (DENSE_4, DENSE_8)[index % 2]
@@ -181,7 +207,7 @@ def test_extras_far_apart_are_reached_by_steps_of_a_byte() -> None:
     assert extra_pairs([(3, -1), (600, 9)]) == [(3, 255), (255, 0), (255, 0), (87, 9)]
 
 
-MAKERS = [conv_cases, depthwise_cases, depthwise_3x3_cases, dense_cases]
+MAKERS = [conv_cases, depthwise_cases, depthwise_3x3_cases, depthwise_pair_cases, dense_cases]
 Maker = Callable[[np.random.Generator], Iterator[Case]]
 
 

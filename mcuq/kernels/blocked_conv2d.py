@@ -13,6 +13,7 @@ import numpy as np
 
 from mcuq.ir import Array, Node
 from mcuq.kernels import blocked_fields, weighted
+from mcuq.kernels.dsp_blocks import scratch_budget
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.ops import windows
 from mcuq.ops.conv2d import window
@@ -22,6 +23,7 @@ from mcuq.qir import QGraph
 GROUP = 4
 GROUP_SUM = 255
 BLOCK = 4
+COPY_BYTE, EDGE_ROW = 20, 250  # about the instructions of a byte with pads, and of an edge row
 _SYMBOL = "mcuq_conv2d_s8_block"
 
 Extra = tuple[int, int]
@@ -110,7 +112,9 @@ def accepts(node: Node, qgraph: QGraph) -> bool:
     return node.int("groups") == 1 and blocked_fields.representable(node, qgraph, win)
 
 
-def fields(node: Node, qgraph: QGraph, arrays: Sequence[ConstArray]) -> tuple[Field, ...]:
+def fields(
+    node: Node, qgraph: QGraph, arrays: Sequence[ConstArray], padded: bool = False
+) -> tuple[Field, ...]:
     """The members of mcuq_conv2d_block_params."""
     image, out = qgraph.tensor(node.inputs[0]).shape, qgraph.tensor(node.output).shape
     return (
@@ -119,6 +123,7 @@ def fields(node: Node, qgraph: QGraph, arrays: Sequence[ConstArray]) -> tuple[Fi
         *(Field(f"in_{axis}", size) for axis, size in zip("hwc", image[1:], strict=True)),
         *(Field(f"out_{axis}", size) for axis, size in zip("hwc", out[1:], strict=True)),
         *blocked_fields.fields(node, _window(node, qgraph)),
+        Field("padded", int(padded)),
     )
 
 
@@ -134,8 +139,10 @@ def scratch_of(node: Node, qgraph: QGraph, fours: int) -> int:
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
-    arrays = _pack(node, qgraph)
-    made, scratch = fields(node, qgraph, arrays), scratch_of(node, qgraph, 1)
+    arrays, padded = _pack(node, qgraph), _padded(node, qgraph)
+    made, scratch = fields(node, qgraph, arrays, padded), scratch_of(node, qgraph, 1)
+    if padded:
+        scratch = 8 * taps_of(node, qgraph) + -(-_padded_bytes(node, qgraph) // 4) * 4
     params = "mcuq_conv2d_block_params"
     return (Call(_SYMBOL, params, made, node.inputs[:1], node.output, arrays, scratch),)
 
@@ -168,17 +175,47 @@ def _edge_blocks(node: Node, qgraph: QGraph) -> int:
     return int((~padded.reshape(-1, BLOCK).all(1)).sum())
 
 
+def _padded_bytes(node: Node, qgraph: QGraph) -> int:
+    """The size of what the windows reach of the input, pads included."""
+    win = _window(node, qgraph)
+    _, rows, columns, _ = qgraph.tensor(node.output).shape
+    (tall, wide), strides = win.spans(), win.strides
+    pixels = ((rows - 1) * strides[0] + tall) * ((columns - 1) * strides[1] + wide)
+    return pixels * qgraph.tensor(node.inputs[0]).shape[3]
+
+
+def _padded(node: Node, qgraph: QGraph) -> bool:
+    """Whether the input is copied with its pads: where scratch has room and edges are many."""
+    win, size = _window(node, qgraph), _padded_bytes(node, qgraph)
+    if win.dilations[1] > 1 or size > scratch_budget(node, qgraph):
+        return False
+    edges = _edge_blocks(node, qgraph) * win.kernel[0]
+    return size * COPY_BYTE < edges * EDGE_ROW
+
+
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    return cost_of(node, qgraph, cpu, group_weights(rows_of(node, qgraph))[1])
+    """Whole blocks, a copy with pads, and the last block where one or two pixels are left."""
+    extra = group_weights(rows_of(node, qgraph))[1]
+    _, out_h, out_w, out_c = qgraph.tensor(node.output).shape
+    cost = cost_of(node, qgraph, cpu, extra)
+    per_edge, per_byte, channel, group = weighted.pick(
+        cpu, (336.0, 21.0, 17.1, -9.8), (480.0, 15.6, 0.0, 0.0), (226.0, 13.8, -17.5, -14.4)
+    )
+    if _padded(node, qgraph):
+        cost += per_byte * _padded_bytes(node, qgraph)
+        cost -= per_edge * _edge_blocks(node, qgraph) * _window(node, qgraph).kernel[0]
+    if 0 < out_h * out_w % BLOCK <= 2:
+        cost += out_c * (channel + group * taps_of(node, qgraph) // GROUP)
+    return cost
 
 
 def cost_of(node: Node, qgraph: QGraph, cpu: Cpu, extra: Sequence[Sequence[Extra]]) -> float:
     """Per block of four pixels: itself, its taps, channels, their groups and extras; edge rows."""
     rates = weighted.pick(
         cpu,
-        (229.0, 12.0, 35.5, 21.1, 13.2, 255.0),
-        (323.0, 15.2, 54.0, 34.3, 18.9, 397.0),
-        (231.0, 15.9, 59.0, 37.3, 14.7, 239.0),
+        (448.0, 7.6, 33.5, 26.8, 10.4, 336.0),
+        (296.0, 13.3, 60.0, 34.2, 16.0, 480.0),
+        (287.0, 15.8, 63.9, 37.0, 12.0, 226.0),
     )
     _, out_h, out_w, out_c = qgraph.tensor(node.output).shape
     taps = taps_of(node, qgraph)
@@ -189,4 +226,4 @@ def cost_of(node: Node, qgraph: QGraph, cpu: Cpu, extra: Sequence[Sequence[Extra
     return float(-(-out_h * out_w // BLOCK) * block + edges)
 
 
-VARIANTS = (Variant("conv2d", _SYMBOL, _lower, _cost, accepts, gap=_gap),)
+VARIANTS = (Variant("conv2d", _SYMBOL, _lower, _cost, accepts, gap=_gap, cycles=1.35),)

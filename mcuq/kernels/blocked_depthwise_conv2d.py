@@ -1,7 +1,8 @@
 """depthwise_conv2d on cores without SIMD: bands of output rows, channel by channel.
 
 ``mcuq_depthwise_conv2d_3x3_s8_block`` for most 3x3 kernels, ``mcuq_depthwise_conv2d_s8_block`` for
-any shape.
+any shape; ``mcuq_depthwise_conv2d_3x3_s8_pair`` on Cortex-M3 and up, where a channel of the whole
+image fits scratch.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mcuq.ir import Node
+from mcuq.ir import Array, Node
 from mcuq.kernels import blocked_fields, weighted
+from mcuq.kernels.blocked_conv2d import GROUP_SUM
 from mcuq.kernels.dsp_blocks import scratch_budget
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.ops.depthwise_conv2d import window
@@ -21,6 +23,8 @@ from mcuq.qir import QGraph
 
 _ANY = "mcuq_depthwise_conv2d_s8_block"
 _3X3 = "mcuq_depthwise_conv2d_3x3_s8_block"
+_PAIR = "mcuq_depthwise_conv2d_3x3_s8_pair"
+_SPLIT = 32  # in shift: a kernel row is two groups
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,62 @@ def _accepts_3x3(node: Node, qgraph: QGraph) -> bool:
     return suits and len(channels) == 1 and _accepts(node, qgraph)
 
 
+def halves(node: Node, qgraph: QGraph) -> Band:
+    """The cut of the pair kernel: one half of the output rows; the other lies that far below."""
+    win = _window(node, qgraph)
+    _, out_h, out_w, _ = qgraph.tensor(node.output).shape
+    one_row, reach = win.spans()
+    rows = -(-out_h // 2)
+    lines, wide = (rows - 1) * win.strides[0] + one_row, (out_w - 1) * win.strides[1] + reach
+    return Band(rows, lines, wide)
+
+
+def _pair_bytes(node: Node, qgraph: QGraph) -> int:
+    cut = halves(node, qgraph)
+    return 4 * cut.lines * cut.wide
+
+
+def _kernel_rows(node: Node, qgraph: QGraph) -> Array:
+    """(3, 3, out_c): the weights' magnitudes."""
+    magnitudes: Array = np.abs(qgraph.data(node.inputs[1]).astype(np.int32))
+    return magnitudes
+
+
+def split_channels(node: Node, qgraph: QGraph) -> Array:
+    """(out_c,): whether a kernel row's weights sum to more than a group holds."""
+    sums: Array = _kernel_rows(node, qgraph).sum(1).max(0)
+    return sums > GROUP_SUM
+
+
+def _accepts_pair(node: Node, qgraph: QGraph) -> bool:
+    """Two taps of a group and any third alone are exact: only -128 beside -128 is too much."""
+    if not _accepts_3x3(node, qgraph):
+        return False
+    fits = _pair_bytes(node, qgraph) <= scratch_budget(node, qgraph)
+    return fits and int(_kernel_rows(node, qgraph)[:, :2].sum(1).max()) <= GROUP_SUM
+
+
+def _lower_pair(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    weights, bias, shift = _arrays(node, qgraph)
+    flags = (shift.data + _SPLIT * split_channels(node, qgraph)).astype(np.int8)
+    about = f"+ {_SPLIT}: a kernel row is two groups"
+    arrays = (weights, bias, ConstArray("shift", "int8_t", flags, about))
+    fields, scratch = _fields(node, qgraph, halves(node, qgraph)), _pair_bytes(node, qgraph)
+    params = "mcuq_depthwise_conv2d_block_params"
+    return (Call(_PAIR, params, fields, node.inputs[:1], node.output, arrays, scratch),)
+
+
+def _arrays(node: Node, qgraph: QGraph) -> tuple[ConstArray, ...]:
+    """weights, channel by channel; bias and shift."""
+    weights = qgraph.data(node.inputs[1])
+    rows = np.ascontiguousarray(weights.reshape(-1, weights.shape[2]).T)
+    _, *constants = weighted.constants(node, qgraph)
+    return (ConstArray("weights", "int8_t", rows, "[out_c][kernel_h][kernel_w]"), *constants)
+
+
 def _lower(symbol: str) -> Callable[[Node, QGraph], tuple[Call, ...]]:
     def lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
-        weights = qgraph.data(node.inputs[1])
-        area, out_c = weights.shape[0] * weights.shape[1], weights.shape[2]
-        rows = np.ascontiguousarray(weights.reshape(area, out_c).T)
-        _, *constants = weighted.constants(node, qgraph)
-        about = "[out_c][kernel_h][kernel_w]"
-        arrays = (ConstArray("weights", "int8_t", rows, about), *constants)
+        arrays, area = _arrays(node, qgraph), _window(node, qgraph).area()
         cut, depth = band(node, qgraph), qgraph.tensor(node.inputs[0]).shape[3]
         scratch = cut.lines * cut.wide * depth + (4 * area if symbol == _ANY else 0)
         params = "mcuq_depthwise_conv2d_block_params"
@@ -150,7 +202,37 @@ def _cost_3x3(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return float(sum(rate * count for rate, count in zip(rates, counts, strict=True)))
 
 
+def _gap_pair(node: Node, qgraph: QGraph, index: int) -> int | None:
+    """A channel is read before any of it is written, and no other channel's bytes are."""
+    return 0 if index == 0 else None
+
+
+def _cost_pair(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    """Per channel, pair of outputs (kernel rows whole or in two groups), row of them, pair of
+    inputs; per channel whose last row is not one of a pair.
+    """
+    cut, split = halves(node, qgraph), int(split_channels(node, qgraph).sum())
+    _, out_h, out_w, out_c = qgraph.tensor(node.output).shape
+    pairs = cut.rows * out_w
+    words = out_c * cut.lines * min(qgraph.tensor(node.inputs[0]).shape[2], cut.wide)
+    counts = (out_c, (out_c - split) * pairs, split * pairs, out_c * cut.rows, words)
+    rates = (234.0, 51.5, 56.9, 19.8, 5.9)
+    odd = 82.2 * out_c * (out_h % 2)
+    return odd + float(sum(rate * count for rate, count in zip(rates, counts, strict=True)))
+
+
 VARIANTS = (
+    Variant(
+        "depthwise_conv2d",
+        _PAIR,
+        _lower_pair,
+        _cost_pair,
+        _accepts_pair,
+        frozenset({"thumb2"}),
+        _gap_pair,
+        gap_exact=True,
+        cycles=1.3,
+    ),
     Variant("depthwise_conv2d", _3X3, _lower(_3X3), _cost_3x3, _accepts_3x3, gap=_gap),
     Variant("depthwise_conv2d", _ANY, _lower(_ANY), _cost, _accepts, gap=_gap),
 )

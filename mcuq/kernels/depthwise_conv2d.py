@@ -18,11 +18,11 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    """So many per output, and per product."""
+    """So many per output, and per kernel row and product of it."""
     outputs = qgraph.tensor(node.output).size
     kh, kw, _ = qgraph.tensor(node.inputs[1]).shape
-    rates = weighted.pick(cpu, (80.1, 18.1), (113.7, 23.5), (67.6, 13.0))
-    return outputs * (rates[0] + kh * kw * rates[1])
+    rates = weighted.pick(cpu, (60.2, 19.6, 13.1), (82.1, 35.5, 16.4), (46.9, 10.3, 11.7))
+    return outputs * (rates[0] + kh * (rates[1] + kw * rates[2]))
 
 
 VARIANTS = (Variant("depthwise_conv2d", _SYMBOL, _lower, _cost),)

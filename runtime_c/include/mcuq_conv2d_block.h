@@ -5,8 +5,9 @@
  * are computed together, two in each half of a word, as mcuq_pair.h explains; the packing is:
  * weights [out_c][taps], zeros behind the last real tap, in groups of four whose magnitudes sum to
  * 255 at most; what the groups could not hold is in extra, so many (skip, weight) pairs of bytes
- * per channel: skip taps on from the tap of the pair before. scratch: 2 * taps words, then in_c
- * bytes (4-byte aligned).
+ * per channel: skip taps on from the tap of the pair before. scratch (4-byte aligned): 2 * taps
+ * words, then 5 * kernel_w * in_c bytes, or, if padded, the part of the input with its pads that
+ * the windows reach.
  */
 #ifndef MCUQ_CONV2D_BLOCK_H
 #define MCUQ_CONV2D_BLOCK_H
@@ -24,6 +25,7 @@ typedef struct {
     uint8_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     int8_t pad_value, out_min, out_max;
     uint8_t narrow; /* 1 unless the output's range is -128..127 */
+    uint8_t padded; /* 1: the input is copied with its pads first; dilation_w is 1 */
 } mcuq_conv2d_block_params;
 
 /** Any kernel, stride, dilation and padding. The pixels are walked forward in groups of four, whose

@@ -40,6 +40,24 @@ static inline uint32_t mcuq_pair_high(uint32_t a)
     return (uint32_t)((int32_t)(a + 0x8000U) >> 16);
 }
 
+/** R and H of one pair of pixels. */
+typedef struct {
+    uint32_t all, high;
+} mcuq_pair_sums;
+
+static inline void mcuq_pair_add(mcuq_pair_sums *sums, uint32_t group)
+{
+    sums->all += group;
+    sums->high += mcuq_pair_high(group);
+}
+
+static inline void mcuq_pair_store(const mcuq_pair_sums *sums, int32_t shift, int8_t *low,
+                                   int8_t *high)
+{
+    *low = mcuq_requant_s8((int32_t)(sums->all - (sums->high << 16)), shift);
+    *high = mcuq_requant_s8((int32_t)sums->high, shift);
+}
+
 /** Four pixels, all output channels. The assembly knows the members by their places: words. */
 typedef struct {
     const uint32_t *x;       /* [taps][2]: pair words of pixels 0, 1 and of pixels 2, 3 */
@@ -54,7 +72,7 @@ typedef struct {
 
 /* mcuq_pair_merge: x[0], x[2], ... = the pairs of from[0][i] and from[1][i], x[1], x[3], ... those
  * of from[2][i] and from[3][i], for 0 <= i < count (not 0); its result is the end of what was
- * written. mcuq_pair_run: the outputs of a block. */
+ * written. mcuq_pair_outputs: the outputs of a block; pixels behind `count` may repeat others. */
 
 #if defined(__thumb__) && !defined(__thumb2__)
 
@@ -249,128 +267,200 @@ static inline void mcuq_pair_run(const mcuq_pair_block *block)
                        "memory");
 }
 
+static inline void mcuq_pair_outputs(const mcuq_pair_block *block, int32_t count)
+{
+    (void)count;
+    mcuq_pair_run(block);
+}
+
 #elif defined(__thumb2__)
 
 #define MCUQ_PAIR_TAPS(taps) (taps)
 
-/* 9 instructions for two pair words. */
+/* Two taps a turn: 16 instructions for four pair words; an odd tap first. r0-r3 inputs, r4 x, r5
+ * count, the others inputs and pair words. */
 static inline uint32_t *mcuq_pair_merge(const int8_t *const from[4], uint32_t *x, int32_t count)
 {
-    const int8_t *a = from[0];
-    const int8_t *b = from[1];
-    const int8_t *c = from[2];
-    const int8_t *d = from[3];
-    int32_t i0;
-    int32_t i1;
-    int32_t i2;
-    int32_t i3;
-    __asm__ volatile(
-        "1:\tldrsb %[i0], [%[a]], #1\n\t"
-        "ldrsb %[i1], [%[b]], #1\n\t"
-        "ldrsb %[i2], [%[c]], #1\n\t"
-        "ldrsb %[i3], [%[d]], #1\n\t"
-        "add %[i0], %[i0], %[i1], lsl #16\n\t"
-        "add %[i2], %[i2], %[i3], lsl #16\n\t"
-        "strd %[i0], %[i2], [%[x]], #8\n\t"
-        "subs %[count], %[count], #1\n\t"
-        "bne 1b"
-        : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [x] "+r"(x), [count] "+r"(count),
-          [i0] "=&r"(i0), [i1] "=&r"(i1), [i2] "=&r"(i2), [i3] "=&r"(i3)
-        :
-        : "cc", "memory");
-    return x;
+    register const int8_t *r0 __asm__("r0") = from[0];
+    register const int8_t *r1 __asm__("r1") = from[1];
+    register const int8_t *r2 __asm__("r2") = from[2];
+    register const int8_t *r3 __asm__("r3") = from[3];
+    register uint32_t *r4 __asm__("r4") = x;
+    register int32_t r5 __asm__("r5") = count;
+    __asm__ volatile("lsrs r5, r5, #1\n\t"
+                     "bcc 2f\n\t"
+                     "ldrsb r6, [r0], #1\n\t"
+                     "ldrsb r8, [r1], #1\n\t"
+                     "ldrsb r9, [r2], #1\n\t"
+                     "ldrsb r10, [r3], #1\n\t"
+                     "add r6, r6, r8, lsl #16\n\t"
+                     "add r9, r9, r10, lsl #16\n\t"
+                     "strd r6, r9, [r4], #8\n\t"
+                     "cbz r5, 3f\n\t"
+                     "2:\tldrsb r6, [r0], #2\n\t"
+                     "ldrsb r8, [r1], #2\n\t"
+                     "ldrsb r9, [r2], #2\n\t"
+                     "ldrsb r10, [r3], #2\n\t"
+                     "ldrsb r11, [r0, #-1]\n\t"
+                     "ldrsb r12, [r2, #-1]\n\t"
+                     "ldrsb lr, [r1, #-1]\n\t"
+                     "add r6, r6, r8, lsl #16\n\t"
+                     "add r8, r9, r10, lsl #16\n\t"
+                     "ldrsb r10, [r3, #-1]\n\t"
+                     "add r9, r11, lr, lsl #16\n\t"
+                     "add r10, r12, r10, lsl #16\n\t"
+                     "stmia r4!, {r6, r8, r9, r10}\n\t"
+                     "subs r5, r5, #1\n\t"
+                     "bne 2b\n"
+                     "3:"
+                     : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3), "+r"(r4), "+r"(r5)
+                     :
+                     : "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+    return r4;
 }
 
 /* clang-format off */
-#define MCUQ_PAIR_TAP(low, high, weight)                                                           \
-    "mla r4, " low ", " weight ", r4\n\tmla r5, " high ", " weight ", r5\n\t"
-#define MCUQ_PAIR_GROUP                                                                            \
-    "ldmia r0!, {r4, r5, r6, r8}\n\t"                                                              \
-    "ldrsb r3, [r1], #1\n\tldrsb r9, [r1], #1\n\t"                                                \
-    "mul r4, r4, r3\n\tmul r5, r5, r3\n\t"                                                        \
-    MCUQ_PAIR_TAP("r6", "r8", "r9")                                                                \
-    "ldmia r0!, {r6, r8, r9, r10}\n\t"                                                             \
-    "ldrsb r3, [r1], #1\n\t" MCUQ_PAIR_TAP("r6", "r8", "r3")                                       \
-    "ldrsb r3, [r1], #1\n\t" MCUQ_PAIR_TAP("r9", "r10", "r3")                                      \
-    "add r11, r11, r4\n\tadd r4, r4, #0x8000\n\tadd r12, r12, r4, asr #16\n\t"                     \
+/* One group; w0-w3 are where its weights lie from r1, test is done on the way. Loads behind loads
+ * take one cycle, so ldr is better than ldm. */
+#define MCUQ_PAIR_GROUP(w0, w1, w2, w3, test)                                                      \
+    "ldr r4, [r0], #16\n\tldr r5, [r0, #-12]\n\tldr r6, [r0, #-8]\n\tldr r8, [r0, #-4]\n\t"         \
+    "ldrsb r2, [r1, #" w0 "]\n\tldrsb r3, [r1, #" w1 "]\n\t" test                                 \
+    "mul r4, r4, r2\n\tmul r5, r5, r2\n\tmla r4, r6, r3, r4\n\tmla r5, r8, r3, r5\n\t"             \
+    "ldr r6, [r0], #16\n\tldr r8, [r0, #-12]\n\tldr r9, [r0, #-8]\n\tldr r10, [r0, #-4]\n\t"        \
+    "ldrsb r2, [r1, #" w2 "]\n\tldrsb r3, [r1, #" w3 "\n\t"                                       \
+    "mla r4, r6, r2, r4\n\tmla r5, r8, r2, r5\n\tmla r4, r9, r3, r4\n\tmla r5, r10, r3, r5\n\t"    \
+    "add r11, r11, r4\n\tadd r4, r4, #0x8000\n\tadd r12, r12, r4, asr #16\n\t"                   \
     "add r7, r7, r5\n\tadd r5, r5, #0x8000\n\tadd lr, lr, r5, asr #16\n\t"
+#define MCUQ_PAIR_TEST(place) "ldr r9, [sp, #" place "]\n\tcmp r9, r0\n\t"
+#define MCUQ_PAIR_4_GROUPS                                                                         \
+    MCUQ_PAIR_GROUP("1", "2", "3", "4]", "") MCUQ_PAIR_GROUP("5", "6", "7", "8]", "")              \
+    MCUQ_PAIR_GROUP("9", "10", "11", "12]", "")                                                    \
+    MCUQ_PAIR_GROUP("13", "14", "15", "16]!", MCUQ_PAIR_TEST("32"))
 /* clang-format on */
 
-/* Armv7-M and up. Per group of 4 taps, 16 products: 2 ldm, 4 ldrsb, 8 mul and mla, 6 to take the
- * halves apart, 1 for the loop (two groups a turn): 1.3 instructions a product. 38 more for each
- * channel, 14 for each extra pair. The block but for weights lies on the stack.
- * r0 x, r1 weights, r2 count, r3 weight, r4-r6 and r8-r10 pair words, r4 and r5 also the groups'
- * sums, r11, r12 R, H of the first pair, r7 (saved: it may be the frame pointer), lr of the second.
- */
+/* Armv7-M and up. Per group of 4 taps, 16 products: 8 ldr, 4 ldrsb, 8 mul and mla, 6 to take the
+ * halves apart, 1 for the loop (four groups a turn, what remains one by one): 1.7 instructions and
+ * 2.2 cycles a product on Cortex-M3. 34 more for each channel, 14 for each extra pair. On the
+ * stack, by words: out, end, place, channels, extra (0-6), x, the ends of x for the two loops
+ * (7-9). r0 x, r1 before the weights, r2, r3 weights, r4-r6 and r8-r10 pair words, r4 and r5 also
+ * the groups' sums, r11, r12 R, H of the first pair, r7 (saved: it may be the frame pointer), lr of
+ * the second. */
 static inline void mcuq_pair_run(const mcuq_pair_block *block)
 {
     register const mcuq_pair_block *r0 __asm__("r0") = block;
-    register const int8_t *r1 __asm__("r1") = block->weights;
+    register const int8_t *r1 __asm__("r1") = block->weights - 1;
     __asm__ volatile("push {r7}\n\t"
                      "ldmia r0, {r2, r3, r4, r5, r6, r8, r9, r10, r11}\n\t"
-                     "push {r2, r3, r4, r5, r6, r8, r9, r10, r11}\n\t"
-                     "1:\tldr r3, [sp, #28]\n\t"
+                     "add lr, r2, r3, lsl #3\n\t"
+                     "bic r3, r3, #15\n\t"
+                     "add r12, r2, r3, lsl #3\n\t"
+                     "sub r12, r12, #16\n\t"
+                     "sub lr, lr, #16\n\t"
+                     "push {r2, r12, lr}\n\t"
+                     "push {r4, r5, r6, r8, r9, r10, r11}\n\t"
+                     "1:\tldr r3, [sp, #20]\n\t"
+                     "ldr r0, [sp, #28]\n\t"
+                     "ldr r2, [sp, #32]\n\t"
                      "ldr r12, [r3], #8\n\t"
-                     "str r3, [sp, #28]\n\t"
+                     "str r3, [sp, #20]\n\t"
                      "mov lr, r12\n\t"
                      "add r11, r12, r12, lsl #16\n\t"
                      "mov r7, r11\n\t"
-                     "ldrd r0, r2, [sp]\n\t"
-                     "tst r2, #4\n\t"
-                     "it ne\n\t"
-                     "addne r2, r2, #4\n\t"
-                     "bne 3f\n\t"
-                     "2:\t" MCUQ_PAIR_GROUP "3:\t" MCUQ_PAIR_GROUP "subs r2, r2, #8\n\t"
-                     "bne 2b\n\t"
-                     "ldr r3, [sp, #28]\n\t"
+                     "cmp r2, r0\n\t"
+                     "blo 3f\n\t"
+                     "2:\t" MCUQ_PAIR_4_GROUPS "bne 2b\n\t"
+                     "3:\tldr r3, [sp, #20]\n\t"
+                     "ldr r6, [sp, #36]\n\t"
                      "ldr r2, [r3, #-4]\n\t"
-                     "lsrs r4, r2, #8\n\t"
+                     "cmp r6, r0\n\t"
+                     "bhs 8f\n\t"
+                     "4:\tlsrs r4, r2, #8\n\t"
                      "bne 5f\n\t"
-                     "4:\tsub r3, r11, r12, lsl #16\n\t"
+                     "9:\tsub r3, r11, r12, lsl #16\n\t"
                      "sub r5, r7, lr, lsl #16\n\t"
                      "asr r3, r3, r2\n\t"
                      "asr r4, r12, r2\n\t"
                      "asr r5, r5, r2\n\t"
                      "asr r6, lr, r2\n\t"
+                     "ldmia sp, {r7, r8, r9, r10, r11}\n\t"
                      "ssat r3, #8, r3\n\t"
                      "ssat r4, #8, r4\n\t"
                      "ssat r5, #8, r5\n\t"
                      "ssat r6, #8, r6\n\t"
-                     "ldrd r7, r8, [sp, #8]\n\t"
-                     "ldrd r9, r10, [sp, #16]\n\t"
-                     "ldr r11, [sp, #24]\n\t"
                      "strb r4, [r7, r9]\n\t"
                      "strb r5, [r7, r10]\n\t"
                      "strb r6, [r7, r11]\n\t"
                      "strb r3, [r7], #1\n\t"
-                     "str r7, [sp, #8]\n\t"
+                     "str r7, [sp]\n\t"
                      "cmp r7, r8\n\t"
                      "bne 1b\n\t"
                      "b 7f\n\t"
-                     "5:\tldr r0, [sp]\n\t"
-                     "ldr r6, [sp, #32]\n\t"
-                     "6:\tldrb r3, [r6], #2\n\t"
-                     "ldrsb r5, [r6, #-1]\n\t"
-                     "add r0, r0, r3, lsl #3\n\t"
-                     "ldrd r8, r9, [r0]\n\t"
-                     "mul r8, r8, r5\n\t"
-                     "mul r9, r9, r5\n\t"
-                     "add r11, r11, r8\n\t"
-                     "add r8, r8, #0x8000\n\t"
-                     "add r12, r12, r8, asr #16\n\t"
-                     "add r7, r7, r9\n\t"
-                     "add r9, r9, #0x8000\n\t"
-                     "add lr, lr, r9, asr #16\n\t"
-                     "subs r4, r4, #1\n\t"
-                     "bne 6b\n\t"
-                     "str r6, [sp, #32]\n\t"
-                     "b 4b\n\t"
-                     "7:\tadd sp, #36\n\t"
-                     "pop {r7}"
+                     "8:\t" MCUQ_PAIR_GROUP("1", "2", "3", "4]!",
+                                            MCUQ_PAIR_TEST("36")) "bne 8b\n\t"
+                                                                  "b 3b\n\t"
+                                                                  "5:\tldr r0, [sp, #28]\n\t"
+                                                                  "ldr r6, [sp, #24]\n\t"
+                                                                  "6:\tldrb r3, [r6], #2\n\t"
+                                                                  "ldrsb r5, [r6, #-1]\n\t"
+                                                                  "add r0, r0, r3, lsl #3\n\t"
+                                                                  "ldrd r8, r9, [r0]\n\t"
+                                                                  "mul r8, r8, r5\n\t"
+                                                                  "mul r9, r9, r5\n\t"
+                                                                  "add r11, r11, r8\n\t"
+                                                                  "add r8, r8, #0x8000\n\t"
+                                                                  "add r12, r12, r8, asr #16\n\t"
+                                                                  "add r7, r7, r9\n\t"
+                                                                  "add r9, r9, #0x8000\n\t"
+                                                                  "add lr, lr, r9, asr #16\n\t"
+                                                                  "subs r4, r4, #1\n\t"
+                                                                  "bne 6b\n\t"
+                                                                  "str r6, [sp, #24]\n\t"
+                                                                  "b 9b\n\t"
+                                                                  "7:\tadd sp, #40\n\t"
+                                                                  "pop {r7}"
                      : "+r"(r0), "+r"(r1)
                      :
                      : "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc",
                        "memory");
+}
+
+/* Adds the products of one pair: 19 instructions and 24 cycles for a group of 4 taps, 8 products.
+ */
+static inline void mcuq_pair_sum(const uint32_t *x, const int8_t *weights, int32_t taps,
+                                 mcuq_pair_sums *sums)
+{
+    uint32_t all = sums->all;
+    uint32_t high = sums->high;
+    uint32_t a;
+    uint32_t b;
+    int32_t w0;
+    int32_t w1;
+    int32_t w2;
+    int32_t w3;
+    __asm__ volatile(
+        "1:\tldr %[a], [%[x]], #32\n\t"
+        "ldr %[b], [%[x], #-24]\n\t"
+        "ldrsb %[w0], [%[w]], #4\n\t"
+        "ldrsb %[w1], [%[w], #-3]\n\t"
+        "ldrsb %[w2], [%[w], #-2]\n\t"
+        "ldrsb %[w3], [%[w], #-1]\n\t"
+        "mul %[a], %[a], %[w0]\n\t"
+        "mla %[a], %[b], %[w1], %[a]\n\t"
+        "ldr %[b], [%[x], #-16]\n\t"
+        "ldr %[w0], [%[x], #-8]\n\t"
+        "mla %[a], %[b], %[w2], %[a]\n\t"
+        "mla %[a], %[w0], %[w3], %[a]\n\t"
+        "add %[all], %[all], %[a]\n\t"
+        "add %[a], %[a], #0x8000\n\t"
+        "add %[high], %[high], %[a], asr #16\n\t"
+        "subs %[taps], %[taps], #4\n\t"
+        "bne 1b"
+        : [x] "+r"(x), [w] "+r"(weights), [taps] "+r"(taps), [all] "+r"(all), [high] "+r"(high),
+          [a] "=&r"(a), [b] "=&r"(b), [w0] "=&r"(w0), [w1] "=&r"(w1), [w2] "=&r"(w2), [w3] "=&r"(w3)
+        :
+        : "cc", "memory");
+    sums->all = all;
+    sums->high = high;
 }
 
 #else
@@ -401,22 +491,19 @@ static inline uint32_t *mcuq_pair_merge(const int8_t *const from[4], uint32_t *x
     return x;
 }
 
-/** R and H of one pair of pixels. */
-typedef struct {
-    uint32_t all, high;
-} mcuq_pair_sums;
-
-static inline void mcuq_pair_add(mcuq_pair_sums *sums, uint32_t group)
+/* Adds the products of one pair. */
+static inline void mcuq_pair_sum(const uint32_t *x, const int8_t *weights, int32_t taps,
+                                 mcuq_pair_sums *sums)
 {
-    sums->all += group;
-    sums->high += mcuq_pair_high(group);
-}
-
-static inline void mcuq_pair_store(const mcuq_pair_sums *sums, int32_t shift, int8_t *low,
-                                   int8_t *high)
-{
-    *low = mcuq_requant_s8((int32_t)(sums->all - (sums->high << 16)), shift);
-    *high = mcuq_requant_s8((int32_t)sums->high, shift);
+    for (; taps > 0; taps -= 4) {
+        const uint32_t w0 = (uint32_t)weights[0];
+        const uint32_t w1 = (uint32_t)weights[1];
+        const uint32_t w2 = (uint32_t)weights[2];
+        const uint32_t w3 = (uint32_t)weights[3];
+        mcuq_pair_add(sums, w0 * x[0] + w1 * x[2] + w2 * x[4] + w3 * x[6]);
+        weights += 4;
+        x += 8;
+    }
 }
 
 static inline void mcuq_pair_run(const mcuq_pair_block *block)
@@ -451,6 +538,41 @@ static inline void mcuq_pair_run(const mcuq_pair_block *block)
         mcuq_pair_store(&a, shift, out, out + block->place[0]);
         mcuq_pair_store(&b, shift, out + block->place[1], out + block->place[2]);
         channel += 2;
+    }
+}
+
+#endif
+
+#if !defined(__thumb__) || defined(__thumb2__)
+
+/* As mcuq_pair_run, but of pixels 0 and 1 alone. */
+static inline void mcuq_pair_run_2(const mcuq_pair_block *block)
+{
+    const int8_t *weights = block->weights;
+    const int32_t *channel = block->channels;
+    const uint8_t *extra = block->extra;
+    for (int8_t *out = block->out; out != block->end; out++) {
+        const uint32_t bias = (uint32_t)channel[0];
+        const uint32_t *x = block->x;
+        mcuq_pair_sums sums = {bias + (bias << 16), bias};
+        mcuq_pair_sum(x, weights, block->taps, &sums);
+        for (int32_t extras = channel[1] >> 8; extras > 0; extras--) {
+            x += 2 * extra[0];
+            mcuq_pair_add(&sums, (uint32_t)(int8_t)extra[1] * x[0]);
+            extra += 2;
+        }
+        mcuq_pair_store(&sums, channel[1] & 31, out, out + block->place[0]);
+        weights += block->taps;
+        channel += 2;
+    }
+}
+
+static inline void mcuq_pair_outputs(const mcuq_pair_block *block, int32_t count)
+{
+    if (count > 2) {
+        mcuq_pair_run(block);
+    } else {
+        mcuq_pair_run_2(block);
     }
 }
 
