@@ -69,8 +69,8 @@ RECIPES = {
         (replace(SETTINGS, epochs=30, augment=Augment(shift=2)),),
     ),
     "article": Recipe(
-        ({"amount": 0.72},),
-        (replace(IMAGES, epochs=8),),
+        ({"amount": 0.685},),
+        (replace(IMAGES, epochs=24),),
         board="nucleo_f446re",
     ),
 }
@@ -187,7 +187,7 @@ def _shares(case: dict[str, Any]) -> str:
     lost = [100 * (dense["float"][k] - v) for k, v in pruned["int8"].items()]
     counts = [pruned[c]["instructions"] / dense[c]["instructions"] for c in CORES]
     memory = [pruned["M4"][k] / dense["M4"][k] for k in ("flash", "ram")]
-    cells = [" / ".join(f"-{v:.2f}" for v in lost), *(f"{v:.3f}" for v in (*counts, *memory))]
+    cells = [" / ".join(f"{-v:+.2f}" for v in lost), *(f"{v:.3f}" for v in (*counts, *memory))]
     return f"| | left | | {' | '.join(cells)} |"
 
 
