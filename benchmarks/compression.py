@@ -69,8 +69,8 @@ RECIPES = {
         (replace(SETTINGS, epochs=30, augment=Augment(shift=2)),),
     ),
     "article": Recipe(
-        ({"amount": 0.685},),
-        (replace(IMAGES, epochs=24),),
+        ({"amount": 0.7},),
+        (replace(IMAGES, epochs=60),),
         board="nucleo_f446re",
     ),
 }
