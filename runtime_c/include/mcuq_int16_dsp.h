@@ -6,18 +6,17 @@
 #include "mcuq_int16.h"
 
 typedef struct {
-    const uint32_t *weights; /* per 4 channels [words][2]: two inputs of two channels in turn */
-    const int32_t *bias;     /* [out_c] */
-    const int8_t *shift;     /* [out_c] */
+    /* per 2 channels: 2 biases, [words] of two inputs of both channels in turn, 2 shifts */
+    const uint32_t *weights;
     uint16_t in_h, in_w, in_c;
-    uint16_t out_h, out_w, out_c; /* out_c is a multiple of 4 */
+    uint16_t out_h, out_w, out_c; /* out_c is a multiple of 2 */
     uint16_t pad_top, pad_left;
     uint16_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
-    int32_t words; /* half of kernel_h * kernel_w * in_c, rounded up */
+    int32_t words; /* half of kernel_h * kernel_w * in_c, rounded up to a multiple of 4 */
     int16_t pad_value, out_min, out_max;
 } mcuq_conv2d_s16_dsp_params;
 
-/** As mcuq_conv2d_s16, of one group; scratch: 8 * words bytes, aligned to 4. */
+/** As mcuq_conv2d_s16, of one group; scratch: 16 * words bytes, aligned to 4. */
 void mcuq_conv2d_s16_dsp(const mcuq_conv2d_s16_dsp_params *p, const void *in, void *out,
                          void *scratch);
 
