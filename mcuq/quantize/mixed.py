@@ -1,11 +1,13 @@
 """Mixed precision: 16 bits for the tensors that hurt the output most, under a budget of cycles.
 
-Each set of tensors that could be wide is tried alone; what it takes off the output's error is its
-sensitivity. The most sensitive are widened one after the other, those that break the budget left
-out, until the finished network reaches the target. The caller's own buffers keep 8 bits.
+Each set of tensors that could be wide is tried alone: what it takes off the output's error, and
+what it costs. The one that takes off most for its price is widened, then the others are measured
+anew beside it, until none fits the budget. The caller's own buffers keep 8 bits.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from mcuq.quantize import scales, wide
 from mcuq.quantize.assemble import assemble
@@ -21,52 +23,88 @@ from mcuq.quantize.simulate import (
 )
 from mcuq.quantize.state import State, StepNote
 
-TARGET_DB = 40.0
 BUDGET = 1.5
 """At most so many times the estimated cycles of the network with 8 bits."""
 
 ROWS = 32
 """So many held-out rows show the sensitivities."""
 
+LEAST_EXTRA = 0.001
+"""A set that costs next to nothing, or saves some, is rated as if it added this share."""
+
 
 def choose_mixed(state: State) -> State:
     """``state`` with 16 bits where that helps most; as it is unless the options ask for it."""
     if not state.options.mixed:
         return state
-    least = _price(state)
+    search = _Search(state)
     before = output_error(finish(state), held_rows(state))
-    best, error, names = state, before, frozenset[str]()
-    for group in _by_sensitivity(state):
-        trial = _with_wide(state, names.union(group))
-        if _price(trial) > BUDGET * least:
-            continue
-        names = names.union(group)
-        best = trial
-        error = output_error(finish(best), held_rows(best))
-        if decibels(error) >= TARGET_DB:
-            break
+    best, error, names = state, before, search.run()
+    if names:
+        trial = _with_wide(state, names)
+        found = output_error(finish(trial), held_rows(trial))
+        best, error = (trial, found) if found < before else (state, before)
+    price = _price(best)
     facts = {
-        "target_db": TARGET_DB,
         "budget": BUDGET,
-        "price": round(_price(best) / least, 3) if least else None,
-        "tensors": sorted(names),
+        "price": round(price / search.least, 3) if search.least else None,
+        "tensors": sorted(names) if best is not state else [],
     }
-    note = StepNote("mixed precision", decibels(before), decibels(error), bool(names))
+    note = StepNote("mixed precision", decibels(before), decibels(error), best is not state)
     return best.with_(notes=(*state.notes, note), mixed=facts)
 
 
-def _by_sensitivity(state: State) -> list[tuple[str, ...]]:
-    """The sets that could be wide, the one that takes most off the output's error first."""
-    done = finish(state)
-    feeds = {name: rows[:ROWS] for name, rows in held_rows(state).items()}
-    exact, names = float_outputs(done, feeds), output_names(done.graph)
-    simulation = Simulation(done, feeds)
-    errors = []
-    for index, group in enumerate(_groups(state)):
-        acts = _with_wide(state, frozenset(group)).acts
-        error = relative_error(exact, simulation.try_(names, {n: acts[n] for n in group}))
-        errors.append((error, index, group))
-    return [group for _, _, group in sorted(errors)]
+@dataclass(frozen=True)
+class _Trial:
+    """What the network would be with ``names`` wide: its output's error and its price."""
+
+    names: frozenset[str]
+    error: float
+    price: float
+
+
+class _Search:
+    """Sets of tensors, widened in the order of what they gain for their price."""
+
+    def __init__(self, state: State) -> None:
+        done = finish(state)
+        feeds = {name: rows[:ROWS] for name, rows in held_rows(state).items()}
+        self.least = _price(state)
+        self._state = state
+        self._exact, self._outputs = float_outputs(done, feeds), output_names(done.graph)
+        self._simulation = Simulation(done, feeds)
+
+    def run(self) -> frozenset[str]:
+        """The tensors to widen.
+
+        What a set gains for its price seldom rises by others beside it: only the set that was best
+        when it was last measured is measured again, until it stays the best.
+        """
+        now = self._trial(frozenset())
+        groups = _groups(self._state)
+        worth = {group: self._worth(now, group)[0] for group in groups}
+        while worth:
+            group = max(worth, key=lambda name: worth[name])
+            found, trial = self._worth(now, group)
+            if found < max((w for g, w in worth.items() if g != group), default=found):
+                worth[group] = found
+            elif found <= 0.0 or trial.price > BUDGET * self.least:
+                del worth[group]
+            else:
+                del worth[group]
+                now = trial
+        return now.names
+
+    def _worth(self, now: _Trial, group: tuple[str, ...]) -> tuple[float, _Trial]:
+        """The error that ``group`` takes off for each part of the price that it adds."""
+        trial = self._trial(now.names.union(group))
+        extra = (trial.price - now.price) / self.least if self.least else 1.0
+        return (now.error - trial.error) / max(extra, LEAST_EXTRA), trial
+
+    def _trial(self, names: frozenset[str]) -> _Trial:
+        state = _with_wide(self._state, names)
+        found = self._simulation.try_(self._outputs, {name: state.acts[name] for name in names})
+        return _Trial(names, relative_error(self._exact, found), _price(state))
 
 
 def _groups(state: State) -> list[tuple[str, ...]]:
