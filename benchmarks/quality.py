@@ -3,7 +3,7 @@
 ``python -m benchmarks.quality [NETWORK ...]`` prints Markdown tables. It trains its own networks
 (``trained.py``; ``uneven`` is ``digits`` with channels that differ by 100 times); the MLPerf Tiny
 networks and their data join in where ``../shared`` is there. ``--onnxruntime`` adds the rows of its
-``quantize_static``, which must be installed.
+``quantize_static``, which must be installed. ``--wide`` measures 16 bits and mixed precision alone.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ import torch
 from torch.nn import functional
 
 from benchmarks import trained
+from mcuq import boards
 from mcuq.evaluate import evaluate
 from mcuq.importers import from_torch, load
 from mcuq.ir import Graph, to_memory
+from mcuq.lower import lower
 from mcuq.passes import pipeline
+from mcuq.qir import QGraph
 from mcuq.quantize import Options, quantize
 from mcuq.quantize.equalize import components
 from mcuq.quantize.rescale import Change, rescaled
@@ -32,6 +35,12 @@ from mcuq.quantize.state import OPTIONAL, State
 
 SHARED = Path(__file__).parents[2] / "shared"
 CALIBRATION_ROWS = 200
+
+
+def _cycles(qgraph: QGraph) -> float:
+    """The estimated cycles of one inference on a Cortex-M4."""
+    return lower(qgraph, boards.cpu(boards.load("mps2_an386")), "balanced").cycles
+
 
 ROWS: tuple[tuple[str, Options], ...] = (
     ("min-max ranges", Options("normal", "minmax", skip=OPTIONAL)),
@@ -45,6 +54,11 @@ ROWS: tuple[tuple[str, Options], ...] = (
     ("+ range search: `normal`", Options("normal")),
     ("`fast`", Options("fast")),
     ("`best`", Options("best")),
+)
+
+WIDE_ROWS: tuple[tuple[str, Options], ...] = (
+    ("16-bit activations", Options("normal", bits={"*": 16})),
+    ("mixed, 1.5 times the cycles on Cortex-M4", Options("normal", mixed=True, price=_cycles)),
 )
 
 
@@ -194,7 +208,12 @@ def rows_of(case: Case, with_onnxruntime: bool) -> Iterator[tuple[str, Result]]:
                     path, case.calibration, case.test, case.labels, method
                 )
                 yield f"onnxruntime {method}", Result(sqnr, top1, agreement, seconds)
-    for title, options in ROWS:
+    yield from measured(case, ROWS)
+
+
+def measured(case: Case, rows: tuple[tuple[str, Options], ...]) -> Iterator[tuple[str, Result]]:
+    """The result of each of ``rows``."""
+    for title, options in rows:
         yield title, measure(case, options)
 
 
@@ -206,7 +225,8 @@ def main(arguments: list[str]) -> None:
     for name in names:
         case = known[name]()
         columns[name] = {}
-        for title, result in rows_of(case, "--onnxruntime" in arguments):
+        every = rows_of(case, "--onnxruntime" in arguments)
+        for title, result in measured(case, WIDE_ROWS) if "--wide" in arguments else every:
             columns[name][title] = result
             print(f"{name}: {title}: {result}", file=sys.stderr, flush=True)
     print(table("Output SQNR in dB", columns, lambda r: f"{r.sqnr:.1f}"))
