@@ -77,7 +77,10 @@ def _choice(about: str, levels: tuple[int, ...], *shape: int) -> Array:
 def _weighted(
     op: str, about: str, x: Act, weights: tuple[int, ...], depth: int, **more: Any
 ) -> Case:
-    """Weights of +-127 / 128 or ``levels``, biases in steps of 1 / 128 of the input's unit."""
+    """Weights of +-127 / 128 or ``levels``, biases in steps of 1 / 128 of the input's unit.
+
+    ``run``: so many weights side by side stand or fall together; one run of five stays, others are 0.
+    """
     channels = weights[-1] if op == "depthwise_conv2d" else weights[0]
     # The sum of `depth` products has about this many bits more than one of them.
     grown = max(0, round(math.log2(depth) / 2))
@@ -86,6 +89,8 @@ def _weighted(
     w = _integers(about, -127, 127, *weights) / 128
     if levels := more.pop("levels", ()):
         w = _choice(about, levels, *weights) / 128
+    if run := more.pop("run", 0):
+        w = w * np.repeat(_integers(about, 0, 4, w.size // run) == 0, run).reshape(w.shape)
     b = _integers(about, -4000, 4000, channels) / 2.0 ** (7 + x.frac)
     return Case(op, about, (x, w, b), {"clip": NO_CLIP, **more}, frac, zero)
 
@@ -109,6 +114,7 @@ _POWERS = (*(-(2**e) for e in range(7)), 0, *(2**e for e in range(7)))
 _FOUR = (-100, -10, 0, 127)
 CONVOLUTIONS = (
     _conv("1x1 image, one channel", (1, 1, 1), 1, (1, 1)),
+    _conv("1x1, a fifth of all blocks", (4, 8, 64), 32, (1, 1), run=4),
     _conv("1x1 image, most taps outside", (1, 1, 2), 3, (3, 3), pads=(1, 1, 1, 1)),
     _conv("pointwise, 5 to 7", (5, 3, 5), 7, (1, 1)),
     _conv("pointwise, 16 to 9, relu", (3, 3, 16), 9, (1, 1), **_RELU),
@@ -191,6 +197,8 @@ DENSE = tuple(
         ("powers of two, 37 to 19", 37, 19, 0, {"levels": _POWERS}),
         ("five equal steps, 30 to 6", 30, 6, -128, {"levels": (-126, -63, 0, 63, 126)}),
         ("four values, 33 to 10, relu", 33, 10, -128, {"levels": _FOUR, **_RELU}),
+        ("a fifth of all blocks, 72 to 20, relu", 72, 20, -128, {"run": 4, **_RELU}),
+        ("a fifth of all weights, 75 to 19", 75, 19, 0, {"run": 1}),
     )
 )
 
