@@ -28,6 +28,8 @@ from mcuq.qir import QTensor
 
 FRAC_MIN, FRAC_MAX = -8, 24
 SHIFT_MAX = 31
+# Of a channel without weights: its bias is exact enough, and large shifts keep fast kernels away.
+_SHIFT_OF_NONE = 8
 ACC_MAX = 2**31 - 1
 
 
@@ -153,6 +155,8 @@ def _fitted(
     """Fracs, weights s8 and biases s32 for which shift and accumulator of each channel fit."""
     lowest = s.frac_y - s.frac_x
     fracs = np.clip(np.array(wanted, np.int64), lowest, lowest + SHIFT_MAX)
+    none = _channel_sums(np.abs(real), s.axis) == 0
+    fracs = np.where(none, np.minimum(fracs, lowest + _SHIFT_OF_NONE), fracs)
     _check_not_cut(real, np.array(wanted), fracs, s.axis)
     while True:
         data = quantize_weights(real, s.axis, fracs.tolist())
