@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from mcuq.kernels.sizes import kernel_flash
 from mcuq.kernels.variant import Call, Variant
@@ -11,6 +12,11 @@ from mcuq.kernels.variant import Call, Variant
 # What shares of the least possible cycles, instructions and flash weigh. Cycles are estimated for
 # one core of a family; where flash matters, instructions count too, as pipelines differ.
 PREFERENCES = {"balanced": (0.6, 0.4, 1.0), "speed": (1.0, 0.0, 0.0), "size": (0.0, 0.0, 1.0)}
+
+# "balanced" gives up kernels until the code of a model takes at most about so many bytes.
+_LARGE = 11_900
+# About what the call and the parameters of a step take.
+_CALL = 64
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,8 @@ def choose(steps: Sequence[tuple[Candidate, ...]], prefer: str) -> list[Selected
 
     Minimizes cycles, instructions and flash, each as a share of its least possible sum and weighed
     by ``PREFERENCES``. A kernel that serves few steps may not be worth its code: starting from the
-    best candidate of each step, kernels are given up one by one as long as that is a gain.
+    best candidate of each step, kernels are given up one by one as long as that is a gain; with
+    "balanced", then up to three more if the code is too large.
     """
     weigh = _Weights(steps, prefer)
     allowed = {c.symbol for candidates in steps for c in candidates}
@@ -66,9 +73,27 @@ def choose(steps: Sequence[tuple[Candidate, ...]], prefer: str) -> list[Selected
         trials = [weigh.pick(steps, allowed - {symbol}) for symbol in sorted(_used(best))]
         gains = [trial for trial in trials if trial and weigh.total(trial) < weigh.total(best)]
         if not gains:
-            return list(zip(best, steps, strict=True))
+            break
         best = min(gains, key=weigh.total)
         allowed = _used(best)
+    if prefer == "balanced" and _code(best) > _LARGE:
+        best = _smaller(steps, weigh, best)
+    return list(zip(best, steps, strict=True))
+
+
+def _smaller(
+    steps: Sequence[tuple[Candidate, ...]], weigh: _Weights, best: list[Candidate]
+) -> list[Candidate]:
+    """The best choice without one to three of the kernels of ``best`` whose code is not too large.
+
+    ``best`` itself if there is none. No other kernel for sparse layers comes in.
+    """
+    plain = {c.symbol for candidates in steps for c in candidates if not c.variant.compressed}
+    known = plain | _used(best)
+    some = [set(pair) for count in (1, 2, 3) for pair in combinations(sorted(_used(best)), count)]
+    trials = [trial for given_up in some if (trial := weigh.pick(steps, known - given_up))]
+    small = [trial for trial in trials if _code(trial) <= _LARGE]
+    return min(small, key=weigh.total) if small else best
 
 
 class _Weights:
@@ -100,9 +125,13 @@ class _Weights:
 
     def total(self, picked: Sequence[Candidate]) -> float:
         """The objective with the code of every kernel counted once."""
-        cores = {c.symbol: c.core for c in picked}
-        code = sum(kernel_flash(symbol, core) for symbol, core in cores.items())
-        return sum(self.of(c)[0] for c in picked) + code * self.per_byte
+        return sum(self.of(c)[0] for c in picked) + _code(picked) * self.per_byte
+
+
+def _code(picked: Sequence[Candidate]) -> int:
+    """Bytes of the kernels, and of their calls."""
+    cores = {c.symbol: c.core for c in picked}
+    return _CALL * len(picked) + sum(kernel_flash(symbol, core) for symbol, core in cores.items())
 
 
 def _used(picked: Sequence[Candidate]) -> set[str]:

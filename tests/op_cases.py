@@ -79,7 +79,7 @@ def _weighted(
 ) -> Case:
     """Weights of +-127 / 128 or ``levels``, biases in steps of 1 / 128 of the input's unit.
 
-    ``run``: so many weights side by side stand or fall together; one run of five stays, others are 0.
+    ``run``: so many weights side by side are 0 together; one run of five stays.
     """
     channels = weights[-1] if op == "depthwise_conv2d" else weights[0]
     # The sum of `depth` products has about this many bits more than one of them.
