@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from conftest import SHARED
 from onnx_models import agrees, ops
 
-from mcuq import boards, data, evaluate, importers, verify
+from mcuq import benchmark, boards, data, evaluate, importers, verify
+from mcuq.benchmark import Bench
 from mcuq.compiler import Compiled, compile_model, generate
 
 pytestmark = pytest.mark.emulated
@@ -81,3 +83,60 @@ def test_import_agrees_with_onnx_and_leaves_no_layout_work(name: str, tmp_path: 
     graph = agrees(onnx.load(path), tmp_path, rows=1, tolerance=1e-4)
     assert not {"batch_norm", "clip", "pad", "transpose"}.intersection(ops(graph))
     assert importers.problems_of(path) == ()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one inference on M4: instructions (a share of CMSIS-NN's), cycles, bytes."""
+
+    instructions: float
+    cycles: float
+    cycles_speed: float
+    flash: int
+    ram: int
+    code: int = 12 * 1024
+
+
+M4_LIMITS = {
+    "kws_ckpt": Limits(0.32 * 7_419_207, 3.8e6, 3.4e6, 40 * 1024, 12 * 1024),
+    "ic": Limits(0.33 * 28_614_545, 17e6, 13e6, 95 * 1024, 40 * 1024),
+    "vww": Limits(0.33 * 23_422_889, 10.5e6, 9.0e6, 235 * 1024, 48 * 1024),
+    "ad": Limits(0.45 * 570_436, 0.36e6, 0.34e6, 275 * 1024, 2560),
+}
+
+
+def costs(name: str, board: str, prefer: str = "balanced") -> tuple[Bench, int]:
+    """Of one inference; and the bytes of code."""
+    target = boards.load(board)
+    made = generate(replace(compiled(name).bundle, prefer=prefer), target)
+    found = benchmark.bench(made, target)
+    return found, found.flash - made.report["flash_weights"]
+
+
+@pytest.mark.parametrize("name", M4_LIMITS)
+def test_costs_on_m4(name: str) -> None:
+    limits = M4_LIMITS[name]
+    found, code = costs(name, "mps2_an386")
+    assert found.instructions <= limits.instructions
+    assert found.cycles_estimate is not None
+    assert found.cycles_estimate <= limits.cycles
+    assert found.flash <= limits.flash
+    assert code <= limits.code
+    target = boards.load("mps2_an386")
+    stack = verify.check(generate(compiled(name).bundle, target), [target], 1)[1].stack
+    assert stack is not None
+    assert found.ram + stack <= limits.ram
+
+
+@pytest.mark.parametrize("name", M4_LIMITS)
+def test_cycles_on_m4_where_speed_is_preferred(name: str) -> None:
+    found, _ = costs(name, "mps2_an386", "speed")
+    assert found.cycles_estimate is not None
+    assert found.cycles_estimate <= M4_LIMITS[name].cycles_speed
+
+
+@pytest.mark.parametrize(("board", "limit"), [("mps2_an385_m0", 17e6), ("mps2_an385", 7.5e6)])
+def test_cycles_of_keywords_on_small_cores(board: str, limit: float) -> None:
+    found, _ = costs("kws_ckpt", board)
+    assert found.cycles_estimate is not None
+    assert found.cycles_estimate <= limit
