@@ -22,7 +22,11 @@ _RATES = (
     (154.0, 3.3, 36.5, 14.3, 9.5),
     (60.0, 8.7, 23.0, 14.1, 8.0),
 )
-_RATES_NARROW = ((61.0, 26.0, 5.5, 9.0), (92.0, 33.8, 5.8, 13.1), (57.0, 18.0, 7.0, 8.0))
+_RATES_NARROW = (
+    (61.0, 26.0, -6.1, 5.5, 9.0),
+    (92.0, 33.8, -9.8, 5.8, 13.1),
+    (57.0, 18.0, 0.6, 7.0, 8.0),
+)
 _MOST_PAIRS = 2**16
 _MOST_NARROW = 255  # weights of an output: a byte counts them
 _BIAS_LIMIT = 2**23  # of the narrow one, which keeps the shift in the same word
@@ -141,10 +145,11 @@ def _lower_narrow(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def _terms_narrow(node: Node, qgraph: QGraph) -> tuple[int, ...]:
-    """Of a pixel: itself, outputs, weights, outputs that are clamped."""
+    """Of a pixel: itself, outputs, those without weights, weights, outputs that are clamped."""
     weights = sparse_layer.matrix(node, qgraph)
     clamped = len(weights) * sparse_layer.is_narrow(node)
-    return 1, len(weights), int(np.count_nonzero(weights)), clamped
+    none = int(np.count_nonzero(~weights.any(1)))
+    return 1, len(weights), none, int(np.count_nonzero(weights)), clamped
 
 
 def _cost_narrow(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
