@@ -15,6 +15,7 @@ from onnx_models import agrees, ops
 from mcuq import benchmark, boards, data, evaluate, importers, verify
 from mcuq.benchmark import Bench
 from mcuq.compiler import Compiled, compile_model, generate
+from mcuq.config import Config
 
 pytestmark = pytest.mark.emulated
 
@@ -140,3 +141,14 @@ def test_cycles_of_keywords_on_small_cores(board: str, limit: float) -> None:
     found, _ = costs("kws_ckpt", board)
     assert found.cycles_estimate is not None
     assert found.cycles_estimate <= limit
+
+
+@pytest.mark.parametrize("name", ["ic", "kws_ckpt"])
+def test_sixteen_bits_are_exact(name: str) -> None:
+    config = Config(quantize={"bits": 16, "effort": "fast"})
+    path = SHARED / "models" / f"{name}.onnx"
+    made = compile_model(path, calibration=calibration(name), config=config)
+    for core in ("mps2_an385_m0", "mps2_an386", "mps3_an547", "riscv32_virt"):
+        target = boards.load(core)
+        verdicts = verify.check(generate(made.bundle, target), [target], 4)
+        assert [v.mismatches for v in verdicts] == [0, 0]
