@@ -19,15 +19,25 @@ typedef struct {
 static inline void add_rows(place *at, const int8_t *x, const int32_t *from, int32_t *acc,
                             int32_t count)
 {
-    const int32_t *const end = acc + count;
-    __asm volatile("1: ldrb lr, [%[counts]], #1\n ldr r4, [%[from]], #4\n wls lr, lr, 3f\n"
-                   "2: vldrb.u32 q1, [%[index]], #4\n vldrb.u8 q0, [%[weights]], #16\n"
-                   "vldrw.u32 q2, [%[x], q1, uxtw #2]\n vmladava.s8 r4, q2, q0\n le lr, 2b\n"
-                   "3: str r4, [%[acc]], #4\n cmp %[acc], %[end]\n bne 1b\n"
-                   : [counts] "+r"(at->counts), [from] "+r"(from), [index] "+l"(at->index),
-                     [weights] "+r"(at->weights), [acc] "+r"(acc)
-                   : [x] "r"(x), [end] "r"(end)
-                   : "q0", "q1", "q2", "r4", "lr", "cc", "memory");
+    /* Loaded by one instruction: -O0 has no registers for so many operands. */
+    struct {
+        place at;
+        const int32_t *from;
+        int32_t *acc;
+        const int32_t *end;
+        const int8_t *x;
+    } job = {*at, from, acc, acc + count, x};
+    __asm volatile("ldm %[job], {r0-r3, r5, r6, r8}\n"
+                   "1: ldrb lr, [r2], #1\n ldr r4, [r3], #4\n wls lr, lr, 3f\n"
+                   "2: vldrb.u32 q1, [r1], #4\n vldrb.u8 q0, [r0], #16\n"
+                   "vldrw.u32 q2, [r8, q1, uxtw #2]\n vmladava.s8 r4, q2, q0\n le lr, 2b\n"
+                   "3: str r4, [r5], #4\n cmp r5, r6\n bne 1b\n"
+                   "stm %[job], {r0-r2}\n"
+                   :
+                   : [job] "r"(&job)
+                   : "q0", "q1", "q2", "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r8", "lr", "cc",
+                     "memory");
+    *at = job.at;
 }
 
 #else
