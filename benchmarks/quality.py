@@ -29,7 +29,7 @@ from mcuq.lower import lower
 from mcuq.passes import pipeline
 from mcuq.qir import QGraph
 from mcuq.quantize import Options, quantize
-from mcuq.quantize.equalize import components
+from mcuq.quantize.components import components
 from mcuq.quantize.rescale import Change, rescaled
 from mcuq.quantize.state import OPTIONAL, State
 

@@ -12,7 +12,8 @@ from mcuq.quantize import Options, quantize, quantize_report, rounding, scales
 from mcuq.quantize.affine import affine_inputs
 from mcuq.quantize.bias import correct_biases
 from mcuq.quantize.choice import choose
-from mcuq.quantize.equalize import components, equalize
+from mcuq.quantize.components import components
+from mcuq.quantize.equalize import equalize
 from mcuq.quantize.guard import fit_rows, held_rows, output_error
 from mcuq.quantize.layers import before_clip, channel_means, columns, from_rows, to_rows
 from mcuq.quantize.refine import refine_equalization

@@ -21,6 +21,7 @@ import numpy as np
 
 from mcuq.ir import Array
 from mcuq.ops.spec import TorchTensor
+from mcuq.quantize.weight_noise import Reader
 
 STEPS = 150
 SHARPNESS = 24.0
@@ -43,20 +44,6 @@ class Activations:
     def loud(self) -> bool:
         """Whether it makes any noise."""
         return bool((self.peak.max() * self.weight).max() > 0)
-
-
-@dataclass(frozen=True, eq=False)
-class Reader:
-    """A layer that reads it: (O, C) largest weights, (O,) sensitivities, (C,) variances."""
-
-    weights: Array
-    weight: Array
-    variance: Array
-
-    @property
-    def loud(self) -> bool:
-        """Whether it makes any noise."""
-        return bool(self.weights.max() * self.weight.max() * self.variance.max() > 0)
 
 
 def balance(tensors: Sequence[Activations], readers: Sequence[Reader], trade: float) -> Array:

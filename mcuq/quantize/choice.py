@@ -8,7 +8,7 @@ from functools import partial
 from mcuq.quantize import scales
 from mcuq.quantize.affine import affine_inputs
 from mcuq.quantize.bias import correct_biases
-from mcuq.quantize.equalize import equalize
+from mcuq.quantize.equalize import equalize, is_traded
 from mcuq.quantize.finish import finish, fresh_numbers
 from mcuq.quantize.guard import GAIN, trial_error
 from mcuq.quantize.refine import refine_equalization
@@ -42,10 +42,11 @@ def choose_affine_inputs(state: State) -> State:
 
 def choose_equalization(state: State) -> State:
     """Rescaled channels, as far as that helps."""
-    trades = TRADES[state.options.effort]
+    traded = is_traded(state)
+    trades = TRADES[state.options.effort] if traded else (1.0,)
     steps = [(f"{t:g}", partial(_equalized, t)) for t in trades]
     found = choose("equalization", state, steps)
-    if state.options.effort != "best":
+    if state.options.effort != "best" or not traded:
         return found
     return choose("equalization of each layer", found, [("", lambda _: refine_equalization(state))])
 

@@ -2,126 +2,37 @@
 
 A positive factor on a channel of a convolution's output is absorbed by its weights and bias, and
 taken back by the weights of the layers that read it: the network computes the same, at no cost at
-run time (cross-layer equalization: Meller et al. 2019, Nagel et al. 2019). ReLU, LeakyReLU, pooling
-and adds let it pass, so the tensors they join share their factors.
+run time (cross-layer equalization: Meller et al. 2019, Nagel et al. 2019).
 
 The factors of channels are those with the least expected noise (``balance.py``). A channel under an
 upper bound (ReLU6) gets so much more as its values stay below it. Then the whole tensor moves to
 where rounding and clipping are expected to harm the output least.
+
+Tensors of 16 bits make no noise to speak of: their factors are those at which the weights around
+them are rounded finest (``fill.py``).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mcuq.ir import Array, Graph, Node
-from mcuq.ops import coded, spec
-from mcuq.quantize import given
-from mcuq.quantize.balance import Activations, Reader, balance
+from mcuq.ir import Array, Graph
+from mcuq.ops import spec
+from mcuq.quantize import wide
+from mcuq.quantize.balance import Activations, balance
+from mcuq.quantize.components import Component, bound_of, components
+from mcuq.quantize.fill import fill_weights
 from mcuq.quantize.offsets import choose_offsets
 from mcuq.quantize.ranges import candidates
 from mcuq.quantize.rescale import Change, rescaled
 from mcuq.quantize.state import State
-from mcuq.quantize.structure import WEIGHT_AXIS, activations, never_negative
+from mcuq.quantize.structure import never_negative
 from mcuq.quantize.tails import Seen, expected_noise
+from mcuq.quantize.weight_noise import MIXING, reader
 
-_JOINS = ("add", "sub", "max_pool2d", "avg_pool2d", "clip", "leaky_relu", "pad", "reshape")
-_JOINS_WHOLE = ("concat", "transpose")
-_PASSES = ("argmax", "softmax")
-
-_MIXING = ("conv2d", "dense")
 _FILLS = 16
-
-
-@dataclass(frozen=True)
-class Component:
-    """Tensors that share factors, with ``channels`` (1: only one factor for all)."""
-
-    tensors: tuple[str, ...]
-    channels: int
-
-
-def components(graph: Graph, fixed_outputs: bool = False) -> tuple[Component, ...]:
-    """The sets of tensors that may be rescaled; those that may not are left out."""
-    root = {name: name for name in activations(graph)}
-
-    def find(name: str) -> str:
-        while root[name] != name:
-            name = root[name]
-        return name
-
-    fixed, whole = _restricted(graph)
-    for node in graph.nodes:
-        if node.op in (*_JOINS, *_JOINS_WHOLE):
-            for name in node.inputs:
-                if name in root:
-                    root[find(name)] = find(node.output)
-    members: dict[str, list[str]] = {}
-    for name in root:
-        members.setdefault(find(name), []).append(name)
-    found = []
-    for names in members.values():
-        if fixed.intersection(names):
-            continue
-        depths = {graph.shape(n)[-1] for n in names}
-        single = bool(whole.intersection(names)) or len(depths) > 1
-        found.append(Component(tuple(names), 1 if single else depths.pop()))
-    return tuple(found)
-
-
-def _restricted(graph: Graph) -> tuple[set[str], set[str]]:
-    """Tensors that keep their scale, and those whose channels must share one factor.
-
-    Among the latter are those around weights that share a table: they go on sharing it.
-    """
-    fixed = {port.tensor for port in graph.inputs} | given.kept_activations(graph).keys()
-    kept = given.kept_weights(graph)
-    whole = {port.tensor for port in graph.outputs}
-    for node in graph.nodes:
-        names = [n for n in (*node.inputs, node.output) if not graph.is_constant(n)]
-        low, high = limits(node)
-        if low not in (0.0, -math.inf) or (high != math.inf and low != 0.0):
-            whole.add(node.output)
-        if node.op in WEIGHT_AXIS and (node.inputs[1] in kept or _shares(graph, node)):
-            fixed.update(names)
-        elif node.op in WEIGHT_AXIS and coded.exponents_of(
-            graph.data(node.inputs[1]), WEIGHT_AXIS[node.op]
-        ):
-            whole.update(names)
-        if node.op in _PASSES:
-            whole.add(node.inputs[0])
-            fixed.update(node.outputs)
-        elif node.op in _JOINS_WHOLE or _mixes_channels(graph, node):
-            whole.update(names)
-        elif node.op not in WEIGHT_AXIS and node.op not in _JOINS:
-            fixed.update(names)
-    return fixed, whole
-
-
-def _shares(graph: Graph, node: Node) -> bool:
-    """Whether other layers read the weights or the bias of this one too."""
-    return any(len(graph.consumers(name)) > 1 for name in node.inputs[1:])
-
-
-def limits(node: Node) -> tuple[float, float]:
-    """The bounds that a node sets to its output."""
-    if node.op == "clip":
-        return node.float("low"), node.float("high")
-    low, high = node.attrs.get("clip", (-math.inf, math.inf))
-    return float(low), float(high)
-
-
-def _mixes_channels(graph: Graph, node: Node) -> bool:
-    if node.op == "reshape":
-        before, after = graph.shape(node.inputs[0]), graph.shape(node.output)
-        return before[-1] != after[-1]
-    if node.op in ("add", "sub"):
-        return len({graph.shape(n)[-1] for n in (*node.inputs, node.output)}) > 1
-    return False
 
 
 def equalize(state: State, trade: float) -> State:
@@ -130,22 +41,38 @@ def equalize(state: State, trade: float) -> State:
     The noise of rounded weights counts ``trade`` times.
     """
     trades = {part.tensors[0]: trade for part in components(state.graph)}
-    return rescaled(state, choose_change(state, trades))
+    return with_trades(state, trades)
 
 
-def choose_change(state: State, trades: Mapping[str, float]) -> Change:
-    """Factors and offsets; the first tensor of a component names its trade."""
+def with_trades(state: State, trades: Mapping[str, float]) -> State:
+    """The same with a trade for each component, named by its first tensor."""
+    wanted = wide.wanted(state.graph, state.options.bits)
+    parts = components(state.graph)
+    narrow = [part for part in parts if not wanted.issuperset(part.tensors)]
+    changed = rescaled(state, _choose_change(state, narrow, trades)) if narrow else state
+    return fill_weights(changed, [part for part in parts if part not in narrow])
+
+
+def is_traded(state: State) -> bool:
+    """Whether any tensor weighs its own noise against that of weights."""
+    wanted = wide.wanted(state.graph, state.options.bits)
+    return any(not wanted.issuperset(part.tensors) for part in components(state.graph))
+
+
+def _choose_change(state: State, parts: Sequence[Component], trades: Mapping[str, float]) -> Change:
+    """Factors and offsets for ``parts``."""
     graph = state.graph
     ends = {name: seen.best_ends() for name, seen in state.seen.items()}
     weights = {n: state.sensitivity.get(n, np.ones(len(low))) for n, (low, _) in ends.items()}
-    offsets = choose_offsets(graph, ends, weights)
+    changed = {name for part in parts for name in part.tensors}
+    offsets = {n: o for n, o in choose_offsets(graph, ends, weights).items() if n in changed}
     centred = {
         n: (low + offsets.get(n, 0.0), high + offsets.get(n, 0.0))
         for n, (low, high) in ends.items()
     }
     never = never_negative(graph)
     factors: dict[str, Array] = {}
-    for part in components(graph):
+    for part in parts:
         shape = _shape(state, part, centred, trades[part.tensors[0]])
         found = shape * _fill(state, part, offsets, never, shape)
         for name in part.tensors:
@@ -158,7 +85,7 @@ def _shape(
     state: State, part: Component, ends: Mapping[str, tuple[Array, Array]], trade: float
 ) -> Array:
     """How the channels change relative to each other: the least factor is 1."""
-    graph, bound = state.graph, _bound(state.graph, part)
+    graph, bound = state.graph, bound_of(state.graph, part)
     rounding = [name for name in part.tensors if _rounds(graph, name)]
     if part.channels == 1 or not any(name in state.sensitivity for name in rounding):
         return np.ones(1)
@@ -166,7 +93,7 @@ def _shape(
     tensors, readers = [], []
     for name in part.tensors:
         seen = state.seen[name]
-        readers += [_reader(state, n, seen) for n in graph.consumers(name) if n.op in _MIXING]
+        readers += [reader(state, n) for n in graph.consumers(name) if n.op in MIXING]
         if name in rounding and name in state.sensitivity:
             low, high = ends[name]
             peak = np.minimum(np.maximum(high, -low), bound)
@@ -184,31 +111,6 @@ def _rounds(graph: Graph, name: str) -> bool:
     """Whether the values of a tensor are rounded anew, not only moved."""
     node = graph.producer(name)
     return node is None or not spec(node.op).keeps_scale
-
-
-def _reader(state: State, node: Node, seen: Seen) -> Reader:
-    """What a layer that mixes the channels of its input makes of their factors."""
-    weights = np.abs(state.graph.data(node.inputs[1]).astype(np.float64))
-    taps = 1
-    if node.op == "conv2d":
-        groups, taps = node.int("groups"), weights.shape[1] * weights.shape[2]
-        largest = weights.max(axis=(1, 2)).reshape(groups, -1, weights.shape[3])
-        spread = np.zeros((groups, largest.shape[1], groups, weights.shape[3]))
-        for group in range(groups):
-            spread[group, :, group] = largest[group]
-        weights = spread.reshape(len(weights), -1)
-    busy = state.seen[node.output].busy
-    weight = state.sensitivity.get(node.output, np.zeros(len(weights))) * busy
-    return Reader(weights, weight, seen.variance * taps)
-
-
-def _bound(graph: Graph, part: Component) -> float:
-    """The least upper bound that an operator sets to a tensor."""
-    bounds = [math.inf]
-    for node in graph.nodes:
-        if node.output in part.tensors:
-            bounds.append(limits(node)[1])
-    return min(bounds)
 
 
 def _fill(

@@ -6,10 +6,10 @@ knows beforehand. The sets are tried in order, one at a time, with everything el
 
 from __future__ import annotations
 
-from mcuq.quantize.equalize import choose_change, components
+from mcuq.quantize.components import components
+from mcuq.quantize.equalize import with_trades
 from mcuq.quantize.finish import finish, fresh_numbers
 from mcuq.quantize.guard import trial_error
-from mcuq.quantize.rescale import rescaled
 from mcuq.quantize.state import State
 
 TRADES = (0.1, 10.0)
@@ -37,4 +37,4 @@ def refine_equalization(state: State) -> State:
 
 
 def _tried(state: State, trades: dict[str, float]) -> State:
-    return fresh_numbers(rescaled(state, choose_change(state, trades)))
+    return fresh_numbers(with_trades(state, trades))
