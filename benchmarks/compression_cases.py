@@ -64,8 +64,8 @@ def _article(work: Path) -> Case:
 
 
 def _article_module() -> nn.Module:
-    module = NETWORKS["article"].make()
-    return nn.Sequential(*list(module)[:-1], nn.Dropout(0.3), list(module)[-1])  # type: ignore[call-overload]
+    *body, classify = NETWORKS["article"].make().children()
+    return nn.Sequential(*body, nn.Dropout(0.3), classify)
 
 
 def _kws(work: Path) -> Case:

@@ -48,6 +48,13 @@ class QTensor:
         return RANGES[self.kind]
 
 
+def frac_of(tensor: QTensor) -> int:
+    """The one frac of an activation or of a constant operand; TypeError if it has several."""
+    if not isinstance(tensor.frac, int):
+        raise TypeError(f"{tensor.name} has a frac per channel")
+    return tensor.frac
+
+
 @dataclass(frozen=True)
 class QGraph:
     """An integer network; ports carry the conversion between reals and integers."""

@@ -14,7 +14,7 @@ import numpy as np
 from mcuq.errors import DataError
 from mcuq.fixed import DTYPES, RANGES, round_half_up, saturate
 from mcuq.ir import Array, Graph, Node, Port
-from mcuq.ops import spec
+from mcuq.ops import float_of, spec
 from mcuq.qir import QGraph
 
 CHUNK_ELEMENTS = 1 << 20
@@ -36,11 +36,8 @@ def run_float(
     }
 
     def step(node: Node, values: Mapping[str, Any]) -> Any:
-        run = spec(node.op).run_float
-        if run is None:
-            raise ValueError(f"{node.op} has no float form")
         inputs = [constants[n] if n in constants else values[n] for n in node.inputs]
-        return run(node, inputs)
+        return float_of(node)(node, inputs)
 
     def rows(part: Mapping[str, Array]) -> dict[str, Array]:
         start = {n: torch.from_numpy(np.array(v, np.float32)) for n, v in part.items()}

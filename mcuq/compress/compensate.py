@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Tensor
-from mcuq.ops import spec
+from mcuq.ops import float_of
 from mcuq.quantize.layers import Moments, depth_of, moments
 from mcuq.quantize.rounding import damped, drift
 from mcuq.quantize.structure import WEIGHT_AXIS
@@ -57,7 +57,7 @@ def compensated(graph: Graph, calibration: Mapping[str, Array], change: Change) 
             before, after = (value.numpy() for value in values[node.inputs[0]])
             made = change(node, moments(node, graph, before, node, after))
             tensors.update((n, Tensor(n, a.shape, _float32(a))) for n, a in made.items())
-        run: Any = spec(node.op).run_float
+        run = float_of(node)
         known = (graph.tensors, tensors)
         return tuple(run(node, list(inputs(node, values, known[i], i))) for i in (0, 1))
 

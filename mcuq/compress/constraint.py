@@ -9,18 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mcuq.ir import Array
-
-if TYPE_CHECKING:
-    import torch
-
-    TorchTensor = torch.Tensor
-else:
-    TorchTensor = Any
+from mcuq.ops.spec import TorchTensor
 
 Follows = Callable[[TorchTensor], TorchTensor]
 

@@ -12,23 +12,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mcuq.compress.groups import PINNED, Structure, reads_all_channels
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import spec
+from mcuq.ops import float_of
+from mcuq.ops.spec import TorchTensor
 from mcuq.quantize.structure import WEIGHT_AXIS, logits_of
 from mcuq.reference import chunk_rows, feeds_to_float, walk
 
 if TYPE_CHECKING:
     import torch
-
-    TorchTensor = torch.Tensor
-else:
-    TorchTensor = Any
 
 MEASURES = ("taylor", "magnitude", "l1")
 ROWS = 256
@@ -124,10 +121,7 @@ def _gated(
             shape = [rows, *[1] * (inputs[0].dim() - 1)]
             shape[channels.axis] = -1
             inputs[0] = inputs[0] * gates[:, torch.from_numpy(channels.units)].reshape(shape)
-        run = spec(node.op).run_float
-        if run is None:
-            raise ValueError(f"{node.op} has no float form")
-        return run(node, inputs)
+        return float_of(node)(node, inputs)
 
     start = {
         port.tensor: torch.from_numpy(np.array(part[port.name], np.float32))

@@ -16,7 +16,7 @@ import numpy as np
 
 from mcuq.compress.groups import Structure
 from mcuq.ir import Array, Graph, Node, Tensor
-from mcuq.ops import spec
+from mcuq.ops import float_of
 from mcuq.quantize.layers import (
     MAX_DEPTH,
     before_clip,
@@ -61,7 +61,7 @@ def refitted(
             torch.from_numpy(np.array(constants[n], np.float32)) if n in constants else values[n]
             for n in node.inputs
         ]
-        return spec(node.op).run_float(node, inputs)  # type: ignore[misc]
+        return float_of(node)(node, inputs)
 
     start = {p.tensor: torch.from_numpy(feeds[p.name]) for p in small.inputs}
     with torch.no_grad():

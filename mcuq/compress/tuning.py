@@ -18,9 +18,9 @@ from torch import Tensor as TorchTensor
 
 from mcuq.compress.constraint import Constraint
 from mcuq.ir import Array, Graph, Node, Port, Tensor, rebuild
-from mcuq.ops import spec
+from mcuq.ops import float_of
 from mcuq.ops.weights import FRAC_MAX, FRAC_MIN
-from mcuq.qir import QTensor
+from mcuq.qir import QTensor, frac_of
 from mcuq.quantize.scales import minmax_frac
 from mcuq.quantize.simulate import fake_quantize_array
 from mcuq.quantize.structure import WEIGHT_AXIS, activations, never_negative
@@ -65,7 +65,7 @@ class Forward:
 
         def step(node: Node, values: Mapping[str, TorchTensor]) -> TorchTensor:
             inputs = [known[n] if n in known else values[n] for n in node.inputs]
-            return through(node.output, spec(node.op).run_float(node, inputs))  # type: ignore[misc]
+            return through(node.output, float_of(node)(node, inputs))
 
         start = {p.tensor: torch.from_numpy(feeds[p.name]) for p in self.part.inputs}
         start = {name: through(name, values) for name, values in start.items()}
@@ -155,7 +155,7 @@ class Student:
         act = self._acts.get(name) if self._acts else None
         if act is None:
             return values
-        scale = 2.0 ** float(act.frac)  # type: ignore[arg-type]
+        scale = 2.0 ** frac_of(act)
         low, high = act.range
         with torch.no_grad():
             steps = values.mul(scale).add_(0.5).floor_()

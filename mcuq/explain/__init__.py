@@ -21,7 +21,7 @@ from mcuq.explain.injected import Injected
 from mcuq.explain.network import inputs, real, state_of, thinned
 from mcuq.ir import Array
 from mcuq.progress import Progress, silent
-from mcuq.quantize.limits import frac_of
+from mcuq.qir import frac_of
 from mcuq.quantize.simulate import decibels, relative_error
 from mcuq.quantize.structure import activations
 from mcuq.reference import run_float, run_int

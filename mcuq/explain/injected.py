@@ -11,9 +11,9 @@ import numpy as np
 from mcuq.explain.facts import CAUSES
 from mcuq.explain.network import is_corrected
 from mcuq.ir import Array, Node
-from mcuq.ops import spec
+from mcuq.ops import float_of
 from mcuq.ops.clip import clamp
-from mcuq.quantize.limits import frac_of
+from mcuq.qir import frac_of
 from mcuq.quantize.simulate import constants_of, output_names, relative_error, rounded_pad
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import keeps_scale, weighted
@@ -79,6 +79,4 @@ class Injected:
             return clamp(found + (wanted - found).mean(axes), node.attrs["clip"])
 
     def _run(self, node: Node, values: Mapping[str, Any]) -> Any:
-        run = spec(node.op).run_float
-        assert run is not None
-        return run(node, [values[name] for name in node.inputs])
+        return float_of(node)(node, [values[name] for name in node.inputs])

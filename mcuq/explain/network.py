@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
-from mcuq.qir import QGraph, QTensor
-from mcuq.quantize.limits import frac_of
+from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.quantize.state import Options, State
 from mcuq.quantize.structure import activations, weighted
 from mcuq.reference import port_to_int
@@ -23,22 +22,20 @@ def state_of(graph: Graph, qgraph: QGraph, feeds: Mapping[str, Array]) -> State:
     layers = {node.name: node for node in qgraph.nodes}
     for node in weighted(graph):
         layer = layers[node.name]
-        _, w, b = (qgraph.tensors[name] for name in layer.inputs)
-        weights[node.inputs[1]] = w
-        biases[node.inputs[2]] = _real_bias(layer, qgraph, w, b)
+        weights[node.inputs[1]] = qgraph.tensors[layer.inputs[1]]
+        biases[node.inputs[2]] = _real_bias(layer, qgraph)
     return State(graph, feeds, Options(), acts=acts, weights=weights, biases=biases)
 
 
-def _real_bias(layer: Node, qgraph: QGraph, w: QTensor, b: QTensor) -> Array:
+def _real_bias(layer: Node, qgraph: QGraph) -> Array:
     """The bias without the rounding constant and the zeros that are folded into it."""
     x, y = qgraph.tensors[layer.inputs[0]], qgraph.tensors[layer.output]
-    assert w.data is not None
-    assert b.data is not None
+    weights, bias = (qgraph.data(name) for name in layer.inputs[1:])
     axis = 2 if layer.op == "depthwise_conv2d" else 0
-    sums = np.moveaxis(w.data.astype(np.int64), axis, 0).reshape(len(b.data), -1).sum(axis=1)
+    sums = np.moveaxis(weights.astype(np.int64), axis, 0).reshape(len(bias), -1).sum(axis=1)
     shift = np.array(layer.ints("shift"), np.int64)
-    steps = b.data + x.zero * sums - ((1 << shift) >> 1) - y.zero * (1 << shift)
-    reals: Array = steps * 2.0 ** -np.array(b.frac, np.float64)
+    steps = bias + x.zero * sums - ((1 << shift) >> 1) - y.zero * (1 << shift)
+    reals: Array = steps * 2.0 ** -np.array(qgraph.tensors[layer.inputs[2]].frac, np.float64)
     return reals.astype(np.float32)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mcuq.errors import ModelError
+from mcuq.ir import Node
 from mcuq.ops import (
     add,
     argmax,
@@ -25,7 +26,7 @@ from mcuq.ops import (
     transpose,
     unary,
 )
-from mcuq.ops.spec import OpSpec
+from mcuq.ops.spec import OpSpec, RunFloat
 
 OPS: tuple[OpSpec, ...] = (
     conv2d.OP,
@@ -58,3 +59,11 @@ def spec(name: str) -> OpSpec:
     if name not in _BY_NAME:
         raise ModelError(name, "no such operator", "Run 'mcuq ops' for the list")
     return _BY_NAME[name]
+
+
+def float_of(node: Node) -> RunFloat:
+    """What computes ``node`` in float; ValueError for the operators of integer graphs alone."""
+    run = spec(node.op).run_float
+    if run is None:
+        raise ValueError(f"{node.op} has no float form")
+    return run

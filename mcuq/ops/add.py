@@ -21,7 +21,7 @@ from mcuq.ir import Array, Graph, Node
 from mcuq.ops import broadcast, operand
 from mcuq.ops.clip import clamp, out_range
 from mcuq.ops.spec import IntForm, OpSpec, RunFloat, TorchTensor
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensor, frac_of
 
 # The largest left shift of an operand, and the largest right shift of the sum: with them
 # |a * mul_a| + |b * mul_b| + |bias| <= 4 * 2**27 + 2**21 + 2**29 < 2**31,
@@ -91,8 +91,8 @@ def _constant(node: Node, graph: Graph, acts: Mapping[str, QTensor]) -> dict[str
         return {}
     source = acts[node.inputs[1 - index]]
     most = max_left(source.kind)
-    frac_x = operand.frac_of(source)
-    frac_y = operand.frac_of(acts[node.output])
+    frac_x = frac_of(source)
+    frac_y = frac_of(acts[node.output])
     # At frac_y + 16 a unit is far below the output's: finer would not change a single result.
     low, high = max(frac_x, frac_y) - most, min(frac_x + most, frac_y + 16)
     name = node.inputs[index]
@@ -105,7 +105,7 @@ def _aligned(
 ) -> dict[str, int]:
     """mul_a, mul_b, bias and shift for operands a, b and output y."""
     a, b, y = tensors
-    frac_a, frac_b, frac_y = (operand.frac_of(t) for t in tensors)
+    frac_a, frac_b, frac_y = (frac_of(t) for t in tensors)
     shift = max(0, frac_a - frac_y, frac_b - frac_y)
     left_a, left_b = shift + frac_y - frac_a, shift + frac_y - frac_b
     if shift > MAX_SHIFT or max(left_a, left_b) > max_left(y.kind):

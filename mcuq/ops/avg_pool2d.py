@@ -21,10 +21,9 @@ from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import windows
 from mcuq.ops.clip import clamp, out_range
-from mcuq.ops.operand import frac_of
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
 from mcuq.ops.windows import Window
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensor, frac_of
 
 RIGHT_MAX = {"s8": 9, "s16": 17}
 _REACH = {"s8": 255, "s16": 32768}  # the largest |q - zero_x|

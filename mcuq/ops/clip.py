@@ -14,7 +14,7 @@ from mcuq.fixed import quantize
 from mcuq.ir import Graph, Node, Shape
 from mcuq.ops import lut, requant
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
-from mcuq.qir import QTensor
+from mcuq.qir import QTensor, frac_of
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -41,9 +41,8 @@ def out_range(clip: Any, output: QTensor) -> tuple[int, int]:
     >>> out_range((0.0, 6.0), QTensor("y", (1, 4), "s8", 4))
     (0, 96)
     """
-    if not isinstance(output.frac, int):
-        raise TypeError(f"{output.name} is an activation: one frac")
-    low, high = quantize(np.array(clip, np.float64), output.frac, output.zero, output.kind).tolist()
+    bounds = np.array(clip, np.float64)
+    low, high = quantize(bounds, frac_of(output), output.zero, output.kind).tolist()
     return low, high
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from mcuq.fixed import FloatArray, dequantize, quantize
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.spec import IntForm, OpSpec, RunFloat, ToInt
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensor, frac_of
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -48,8 +48,8 @@ def tabulate(
     name: str, source: QTensor, output: QTensor, function: Callable[[FloatArray], FloatArray]
 ) -> IntForm:
     """The lut node that maps ``source`` to ``output`` = function(real value), rounded half up."""
-    real = dequantize(np.arange(-128, 128), _frac(source), source.zero)
-    data = quantize(function(real), _frac(output), output.zero)
+    real = dequantize(np.arange(-128, 128), frac_of(source), source.zero)
+    data = quantize(function(real), frac_of(output), output.zero)
     table = QTensor(f"{output.name}.table", (256,), "s8", output.frac, output.zero, data)
     return IntForm(Node("lut", name, (source.name, table.name), (output.name,)), (table,))
 
@@ -62,12 +62,6 @@ def requant_node(name: str, source: QTensor, output: QTensor) -> IntForm:
     np.int8(3)
     """
     return tabulate(name, source, output, lambda real: real)
-
-
-def _frac(tensor: QTensor) -> int:
-    if not isinstance(tensor.frac, int):
-        raise TypeError(f"{tensor.name} is an activation: one frac")
-    return tensor.frac
 
 
 OP = OpSpec("lut", (), infer, run_int=run_int)

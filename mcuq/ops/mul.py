@@ -20,7 +20,7 @@ from mcuq.ir import Array, Graph, Node
 from mcuq.ops import broadcast, operand
 from mcuq.ops.clip import clamp, out_range
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensor, frac_of
 
 # |product| <= 255 * 255 < 2**16, |bias| <= 2**30 + 2**22: the sum stays below 2**31.
 MAX_SHIFT = 23
@@ -75,8 +75,8 @@ def _constant(node: Node, graph: Graph, acts: Mapping[str, QTensor]) -> dict[str
     index = operand.constant_index(node, graph)
     if index is None:
         return {}
-    frac_x = operand.frac_of(acts[node.inputs[1 - index]])
-    low = operand.frac_of(acts[node.output]) - frac_x
+    frac_x = frac_of(acts[node.inputs[1 - index]])
+    low = frac_of(acts[node.output]) - frac_x
     name = node.inputs[index]
     data = graph.data(name)
     constant = operand.quantize_constant(f"{node.output}.constant", data, low, low + MAX_SHIFT)
@@ -84,7 +84,7 @@ def _constant(node: Node, graph: Graph, acts: Mapping[str, QTensor]) -> dict[str
 
 
 def _shift(model: str, name: str, tensors: tuple[QTensor, QTensor, QTensor]) -> int:
-    frac_a, frac_b, frac_y = (operand.frac_of(t) for t in tensors)
+    frac_a, frac_b, frac_y = (frac_of(t) for t in tensors)
     shift = frac_a + frac_b - frac_y
     if not 0 <= shift <= MAX_SHIFT:
         raise ModelError(

@@ -14,13 +14,6 @@ from mcuq.ops.spec import IntForm, RunFloat
 from mcuq.qir import QTensor
 
 
-def frac_of(tensor: QTensor) -> int:
-    """The one frac of an activation or of a constant operand."""
-    if not isinstance(tensor.frac, int):
-        raise TypeError(f"{tensor.name} needs one frac")
-    return tensor.frac
-
-
 def constant_index(node: Node, graph: Graph) -> int | None:
     """Which of the two operands is a constant, if one is."""
     return next((i for i, name in enumerate(node.inputs) if graph.is_constant(name)), None)

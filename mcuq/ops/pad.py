@@ -13,7 +13,7 @@ import numpy as np
 from mcuq.fixed import quantize
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensor, frac_of
 
 
 def pairs(node: Node) -> tuple[tuple[int, int], ...]:
@@ -40,10 +40,8 @@ def to_int(
 ) -> IntForm:
     """The same node with integer values in the input's scale."""
     source = acts[node.inputs[0]]
-    if not isinstance(source.frac, int):
-        raise TypeError(f"{source.name} is an activation: one frac")
     real = np.array(node.attrs["value"], np.float64)
-    values = quantize(real, source.frac, source.zero, source.kind).tolist()
+    values = quantize(real, frac_of(source), source.zero, source.kind).tolist()
     return IntForm(replace(node, attrs={"pads": pairs(node), "value": tuple(values)}))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from mcuq.fixed import DTYPES, half
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensor, frac_of
 
 # From these on the result no longer changes: 1 << 15 saturates, and 2**16 >> 17 rounds to 0.
 # |x * mul + bias| <= 2**30 + 2**23 + 2**24 < 2**31.
@@ -44,9 +44,7 @@ def form(
     >>> dict(form("narrow", x, y).node.attrs)
     {'mul': 1, 'bias': 128, 'shift': 8, 'out_min': -128, 'out_max': 127}
     """
-    if not isinstance(source.frac, int) or not isinstance(output.frac, int):
-        raise TypeError(f"{name} joins activations: one frac each")
-    finer = output.frac - source.frac
+    finer = frac_of(output) - frac_of(source)
     shift = min(max(-finer, 0), MAX_SHIFT)
     mul = 1 << min(max(finer, 0), MAX_LEFT)
     low, high = limits or output.range

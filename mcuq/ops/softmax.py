@@ -16,9 +16,8 @@ import numpy as np
 
 from mcuq.fixed import FloatArray, IntArray, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.operand import frac_of
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensor, frac_of
 
 OUTPUT_FRAC, OUTPUT_ZERO = 8, -128
 _ONE = 32767

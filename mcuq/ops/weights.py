@@ -22,9 +22,8 @@ from mcuq.fixed import RANGES, FloatArray, IntArray, quantize, round_half_up
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops.clip import out_range
 from mcuq.ops.coded import has_few_values
-from mcuq.ops.operand import frac_of
 from mcuq.ops.spec import IntForm
-from mcuq.qir import QTensor
+from mcuq.qir import QTensor, frac_of
 
 FRAC_MIN, FRAC_MAX = -8, 24
 SHIFT_MAX = 31

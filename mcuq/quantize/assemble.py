@@ -9,8 +9,7 @@ from mcuq.errors import ModelError
 from mcuq.fixed import quantize as to_integers
 from mcuq.ir import Graph, Node, Port, Shape, Tensor, unique_name
 from mcuq.ops import spec
-from mcuq.qir import QGraph, QTensor
-from mcuq.quantize.limits import frac_of
+from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.quantize.state import State
 from mcuq.quantize.wide import with_conversions
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import spec
+from mcuq.ops import float_of
 from mcuq.quantize.given import kept_weights
 from mcuq.quantize.structure import weighted
 
@@ -140,11 +140,10 @@ def before_clip(node: Node, x: Array, weights: Array, bias: Array) -> Array:
     """What a weighted ``node`` makes of ``x`` before its clip."""
     import torch
 
-    run = spec(node.op).run_float
     bare = node.with_attrs(clip=(-np.inf, np.inf))
     with torch.no_grad():
         inputs = [torch.from_numpy(np.array(a, np.float32)) for a in (x, weights, bias)]
-        y: Array = run(bare, inputs).numpy()  # type: ignore[misc]
+        y: Array = float_of(bare)(bare, inputs).numpy()
     return y
 
 

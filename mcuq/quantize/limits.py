@@ -11,16 +11,9 @@ from mcuq.ir import Graph, Node
 from mcuq.ops import add, coded, mul
 from mcuq.ops.avg_pool2d import left_max
 from mcuq.ops.weights import weight_fracs
-from mcuq.qir import QTensor
+from mcuq.qir import QTensor, frac_of
 from mcuq.quantize import wide
 from mcuq.quantize.structure import WEIGHT_AXIS, group_of
-
-
-def frac_of(act: QTensor) -> int:
-    """The one frac of an activation."""
-    if not isinstance(act.frac, int):
-        raise TypeError(f"{act.name} has a frac per channel")
-    return act.frac
 
 
 def limit_fracs(graph: Graph, acts: Mapping[str, QTensor]) -> dict[str, QTensor]:

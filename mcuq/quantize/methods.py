@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from mcuq.ir import Array
-from mcuq.qir import QTensor
+from mcuq.qir import QTensor, frac_of
 from mcuq.quantize.ranges import Candidate
 from mcuq.quantize.simulate import fake_quantize_array
 
@@ -84,6 +84,5 @@ def best(
 
 def _span(act: QTensor) -> tuple[float, float]:
     """The reals that the numbers can hold."""
-    assert isinstance(act.frac, int)
-    low, high = ((bound - act.zero) * 2.0**-act.frac for bound in act.range)
+    low, high = ((bound - act.zero) * 2.0 ** -frac_of(act) for bound in act.range)
     return low, high

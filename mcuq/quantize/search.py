@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from mcuq.ir import Graph
-from mcuq.qir import QTensor
+from mcuq.qir import QTensor, frac_of
 from mcuq.quantize import given
 from mcuq.quantize.guard import fit_rows
-from mcuq.quantize.limits import frac_of, limit_fracs
+from mcuq.quantize.limits import limit_fracs
 from mcuq.quantize.ranges import FRAC_MAX, FRAC_MIN
 from mcuq.quantize.simulate import Simulation, float_outputs, output_names, relative_error
 from mcuq.quantize.state import State

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mcuq.ir import Array, Graph
-from mcuq.ops import spec
+from mcuq.ops import float_of
 from mcuq.quantize.simulate import output_names
 from mcuq.reference import chunk_rows, run_float
 
@@ -71,10 +71,8 @@ class _Trace:
         for node in graph.nodes:
             if node.op == "argmax":
                 continue
-            run = spec(node.op).run_float
-            assert run is not None
             inputs = [constants[n] if n in constants else values[n] for n in node.inputs]
-            keep(node.output, run(node, inputs))
+            keep(node.output, float_of(node)(node, inputs))
         self._values = {name: values[name] for name in outputs}
 
     def squares(self, powers: Mapping[str, float], signs: Any) -> dict[str, Array]:

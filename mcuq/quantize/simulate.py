@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import spec
-from mcuq.qir import QTensor
-from mcuq.quantize.limits import frac_of
+from mcuq.ops import float_of
+from mcuq.qir import QTensor, frac_of
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import logits_of
 from mcuq.reference import run_float
@@ -138,7 +137,7 @@ class Simulation:
 
     def _result(self, node: Node, values: Mapping[str, Any], acts: Mapping[str, QTensor]) -> Any:
         inputs = [self._constants[n] if n in self._constants else values[n] for n in node.inputs]
-        result = spec(node.op).run_float(rounded_pad(node, acts), inputs)  # type: ignore[misc]
+        result = float_of(node)(rounded_pad(node, acts), inputs)
         return fake_quantize(result, acts[node.output])
 
 
