@@ -69,12 +69,12 @@ class Model:
     ) -> list[verify.Verdict]:
         """Compare every tensor with the reference: a verdict for the host, one for each board."""
         several = (on,) if isinstance(on, (str, Path, Board)) else on
-        chosen = [_board(name) for name in several]
+        chosen = [boards.load(name) for name in several]
         return verify.check(self.compiled, chosen, vectors, seed, progress)
 
     def bench(self, board: AnyBoard, progress: Progress = silent) -> benchmark.Bench:
         """Executed instructions of one inference on an emulated board."""
-        return benchmark.bench(self.compiled, _board(board), progress)
+        return benchmark.bench(self.compiled, boards.load(board), progress)
 
     def evaluate(
         self, inputs: Inputs, labels: Array | Sequence[int] | None = None
@@ -97,12 +97,12 @@ class Model:
         """The outputs by name, as reals in the model's own layout, that an emulated board gives."""
         graph = self.compiled.program.qgraph
         feeds = data.from_arrays(inputs, graph, "inputs")
-        found = emulate.run_arrays(self.compiled, _board(board), feeds, progress)
+        found = emulate.run_arrays(self.compiled, boards.load(board), feeds, progress)
         return {port.name: port_to_real(port, found[port.name]) for port in graph.outputs}
 
     def build(self, board: AnyBoard, folder: str | Path, progress: Progress = silent) -> list[Path]:
         """Write a self-test image: ``.elf``, ``.hex``, ``.bin`` and ``.map``."""
-        return selftest.build_selftest(self.compiled, _board(board), folder, progress)
+        return selftest.build_selftest(self.compiled, boards.load(board), folder, progress)
 
 
 def compile(
@@ -121,13 +121,12 @@ def compile(
     progress: Progress = silent,
 ) -> Model:
     """Compile a network to C; the arguments are those of ``compiler.compile_model``."""
-    target = _board(board) if board is not None else None
     return Model(
         compile_model(
             model,
             example_input,
             calibration,
-            board=target,
+            board=board,
             name=name,
             prefer=prefer,
             config=config,
@@ -148,7 +147,3 @@ def load(folder: str | Path) -> Model:
 def inspect(model: str | Path) -> preflight.Facts:
     """Nodes, shapes, MACs and memory of a model file, without data."""
     return preflight.inspect_model(Path(model))
-
-
-def _board(given: AnyBoard) -> Board:
-    return given if isinstance(given, Board) else boards.load(given)

@@ -111,11 +111,13 @@ def all_boards() -> tuple[Board, ...]:
     return tuple(load(name) for name in names())
 
 
-def load(name_or_path: str | Path) -> Board:
-    """The board of this name, or of the user's own ``.toml`` file."""
-    text = str(name_or_path)
+def load(given: str | Path | Board) -> Board:
+    """The board of this name, or of the user's own ``.toml`` file; a ``Board`` is itself."""
+    if isinstance(given, Board):
+        return given
+    text = str(given)
     if text.endswith(".toml"):
-        return _read(Path(name_or_path))
+        return _read(Path(text))
     if text not in names():
         raise BoardError(text, "no such board", _hint(text, names(), "Run 'mcuq boards'"))
     return _read(assets.boards() / f"{text}.toml")

@@ -19,7 +19,8 @@ from mcuq.compiler import Calibration, calibration_feeds, import_model
 from mcuq.compress.pipeline import Compressed, compress_graph
 from mcuq.compress.request import Methods, Request, Tuning
 from mcuq.compress.sparsity import Pattern
-from mcuq.compressor import PREFER, Small
+from mcuq.compression import Small
+from mcuq.compressor import PREFER
 from mcuq.emit.c_text import size_text
 from mcuq.errors import McuqError
 from mcuq.evaluate import evaluate
@@ -118,7 +119,7 @@ def fit_model(
     ``flash`` and ``ram``: bytes; None: what the board has. ``table``: a ``[compress]`` table, of
     which only the settings of tuning count.
     """
-    target = board if isinstance(board, Board) else boards.load(board)
+    target = boards.load(board)
     limits = Limits(flash or target.flash.length, ram or target.ram.length, max_drop)
     request = compression.requested(None if table else Request(), table or {}, recover)
     progress("reading the model", 0.0)

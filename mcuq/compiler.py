@@ -15,7 +15,6 @@ from mcuq import boards, bundle, compression, data, fit, importers, quantize
 from mcuq.boards import Board
 from mcuq.bundle import Bundle
 from mcuq.choose import PREFERENCES
-from mcuq.compress.pipeline import compress_graph
 from mcuq.compress.request import Request
 from mcuq.config import Config, quantize_options
 from mcuq.emit import emit
@@ -25,6 +24,7 @@ from mcuq.errors import DataError, McuqError
 from mcuq.fixed import DTYPES, RANGES
 from mcuq.folder import write_folder, written_files
 from mcuq.ir import Array, Graph
+from mcuq.kernels.variant import Cpu
 from mcuq.lower import GENERIC, Program, lower
 from mcuq.naming import check_id, model_id
 from mcuq.passes import pipeline
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     import torch
 
 VECTORS = 32
-# What ``emit`` writes; a folder may hold other files, among them the user's own results.
 
 Calibration = str | Path | Array | Mapping[str, Array]
 
@@ -95,57 +94,100 @@ def compile_model(
 
     Raises ``McuqError`` for whatever is wrong with the model, the data or the board.
     """
-    settings = config or Config()
-    if prefer not in PREFERENCES:
-        raise McuqError("prefer", f"'{prefer}' is not one of {', '.join(PREFERENCES)}")
-    target = board if isinstance(board, Board) or board is None else boards.load(board)
+    target, settings = _target(board, prefer), config or Config()
     request = compression.requested(compress, settings.compress, recover)
     progress("reading the model", 0.0)
-    graph, digest, source = import_model(model, example_input)
-    identity = check_id(name) if name else model_id(Path(source).stem)
-    graph = prepare(graph, settings)
-    feeds = calibration_feeds(calibration, graph)
-    core = boards.cpu(target) if target else GENERIC
-    whole, squeezed = graph, None
+    source = _read(model, example_input, name, settings)
+    feeds = calibration_feeds(calibration, source.graph)
+    squeezed = None
     if request is not None:
-        before = compression.plain_program(whole, feeds, core, prefer)
-        request, useless = compression.paying(request, whole, before)
-        place = None if checkpoint is None else Path(checkpoint)
-        squeezed = compress_graph(graph, request, feeds, labels, checkpoint=place, report=progress)
-        graph = squeezed.graph
+        tuned: Any = {"labels": labels, "checkpoint": checkpoint, "progress": progress}
+        squeezed = compression.squeeze(source.graph, request, feeds, target.core, prefer, **tuned)
+    made, advice = _quantized(source, squeezed, feeds, target, settings, progress)
+    progress("generating C", 0.95)
+    return replace(generate(made, target.board), advice=advice)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What C is made for: the core of ``board`` or, without one, any; ``prefer`` picks kernels."""
+
+    board: Board | None
+    prefer: str
+
+    @property
+    def core(self) -> Cpu:
+        return boards.cpu(self.board) if self.board else GENERIC
+
+    def lower(self, qgraph: QGraph) -> Program:
+        return lower(qgraph, self.core, self.prefer)
+
+
+def _target(board: str | Path | Board | None, prefer: str) -> _Target:
+    if prefer not in PREFERENCES:
+        raise McuqError("prefer", f"'{prefer}' is not one of {', '.join(PREFERENCES)}")
+    return _Target(None if board is None else boards.load(board), prefer)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A network that is ready to be quantized, and where it comes from."""
+
+    id: str
+    name: str
+    digest: str
+    graph: Graph
+
+
+def _read(
+    model: str | Path | torch.nn.Module, example: Any, name: str | None, settings: Config
+) -> _Source:
+    graph, digest, source = import_model(model, example)
+    identity = check_id(name) if name else model_id(Path(source).stem)
+    return _Source(identity, Path(source).name, digest, prepare(graph, settings))
+
+
+def _quantized(
+    source: _Source,
+    squeezed: compression.Squeezed | None,
+    feeds: Mapping[str, Array],
+    target: _Target,
+    settings: Config,
+    progress: Progress,
+) -> tuple[Bundle, tuple[str, ...]]:
+    """The network in integers, compressed before that or not, and what the user should know."""
     options = quantize.Options(
         **quantize_options(settings),
-        price=lambda qgraph: lower(qgraph, core, prefer).cycles,
+        price=lambda qgraph: target.lower(qgraph).cycles,
         report=progress,
     )
+    graph = squeezed.done.graph if squeezed else source.graph
     result = quantize.quantize_report(graph, feeds, options)
     facts = quantization_facts(result, options.effort, data.rows_of(feeds))
-    notes: tuple[str, ...] = (*result.warnings, *given_advice(result.given))
-    if squeezed is not None:
-        after = lower(result.qgraph, core, prefer)
-        layers = compression.gains(squeezed, before, after)
-        facts["compression"] = compression.compression_facts(squeezed, layers)
-        notes = (*squeezed.warnings, *notes, *useless, *compression.advice(layers))
+    advice = (*result.warnings, *given_advice(result.given))
+    if squeezed:
+        small = squeezed.weighed(target.lower(result.qgraph))
+        facts["compression"] = small.report
+        advice = (*small.advice, *advice)
     made = Bundle(
-        identity,
-        Path(source).name,
-        digest,
-        target,
-        prefer,
+        source.id,
+        source.name,
+        source.digest,
+        target.board,
+        target.prefer,
         graph,
         result.qgraph,
         _vectors(result.qgraph, feeds),
         None if result.rounded is graph else result.rounded,
         facts,
-        None if squeezed is None else whole,
+        source.graph if squeezed else None,
     )
-    progress("generating C", 0.95)
-    return replace(generate(made, target), advice=notes)
+    return made, advice
 
 
 def generate(made: Bundle, board: Board | None) -> Compiled:
     """The files of a quantized network, for ``board`` (fit checked) or for any core."""
-    program = lower(made.qgraph, boards.cpu(board) if board else GENERIC, made.prefer)
+    program = _Target(board, made.prefer).lower(made.qgraph)
     placed = plan(program)
     report = model_report(program, placed, made.id, made.digest, made.quantization)
     if board:
@@ -161,7 +203,7 @@ def load_compiled(folder: str | Path) -> Compiled:
     """
     path = Path(folder)
     made = bundle.load(path)
-    program = lower(made.qgraph, boards.cpu(made.board) if made.board else GENERIC, made.prefer)
+    program = _Target(made.board, made.prefer).lower(made.qgraph)
     placed = plan(program)
     report = model_report(program, placed, made.id, made.digest, made.quantization)
     files = _read_texts(path)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import glob
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mcuq.compress.pipeline import Compressed, effective
+from mcuq import exporters
+from mcuq.compress.pipeline import Compressed, compress_graph, effective
 from mcuq.compress.request import Methods, Request, from_table, parse
 from mcuq.compress.sparsity import Pattern, mask_of
 from mcuq.errors import McuqError
 from mcuq.ir import Array, Graph, Shape
 from mcuq.kernels.variant import Cpu
 from mcuq.lower import Program, Step, lower
+from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph
 from mcuq.quantize import Options, quantize
 from mcuq.quantize.state import OPTIONAL
@@ -206,16 +209,7 @@ def _densified(program: Program) -> QGraph:
     return replace(program.qgraph, tensors=tensors)
 
 
-def compression_facts(done: Compressed, layers: Sequence[LayerGain]) -> Json:
-    """What ``report.json`` says under ``compression``."""
-    notes = {note.layer: note for note in done.notes}
-    return {
-        "output_sqnr_db": done.sqnr_db,
-        "layers": [{**asdict(notes[gain.layer]), **asdict(gain)} for gain in layers],
-    }
-
-
-def advice(layers: Sequence[LayerGain]) -> tuple[str, ...]:
+def _advice(layers: Sequence[LayerGain]) -> tuple[str, ...]:
     """A line for each way in which layers were compressed in vain."""
     found: dict[str, list[str]] = {}
     for gain in layers:
@@ -223,3 +217,66 @@ def advice(layers: Sequence[LayerGain]) -> tuple[str, ...]:
             reason = gain.why or "neither smaller nor faster"
             found.setdefault(f"{gain.methods} does not pay: {reason}", []).append(gain.layer)
     return tuple(f"{', '.join(names)}: {reason}" for reason, names in found.items())
+
+
+@dataclass(frozen=True)
+class Small:
+    """A compressed float network; ``layers``: what it brings each layer, if there was data."""
+
+    whole: Graph
+    done: Compressed
+    layers: tuple[LayerGain, ...] = ()
+
+    @property
+    def graph(self) -> Graph:
+        return self.done.graph
+
+    @property
+    def report(self) -> Json:
+        """As ``report.json`` has it under ``compression``."""
+        notes = {note.layer: note for note in self.done.notes}
+        return {
+            "output_sqnr_db": self.done.sqnr_db,
+            "layers": [{**asdict(notes[gain.layer]), **asdict(gain)} for gain in self.layers],
+        }
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What the user should know, one sentence each."""
+        return (*self.done.warnings, *_advice(self.layers))
+
+    def write(self, path: str | Path) -> Path:
+        """Write an ordinary float ONNX file."""
+        return exporters.save(self.graph, path)
+
+
+@dataclass(frozen=True)
+class Squeezed:
+    """A compressed network not yet weighed; ``before``: the program of the ``whole`` network."""
+
+    whole: Graph
+    done: Compressed
+    before: Program
+
+    def weighed(self, after: Program) -> Small:
+        """With what compression brings each layer of ``after``, its program now."""
+        return Small(self.whole, self.done, gains(self.done, self.before, after))
+
+
+def squeeze(
+    graph: Graph,
+    request: Request,
+    feeds: Mapping[str, Array],
+    core: Cpu,
+    prefer: str,
+    *,
+    labels: Array | None = None,
+    checkpoint: str | Path | None = None,
+    progress: Progress = silent,
+) -> Squeezed:
+    """``graph`` compressed as requested, but for what ``core`` has no use of (a warning each)."""
+    before = plain_program(graph, feeds, core, prefer)
+    request, useless = paying(request, graph, before)
+    place = None if checkpoint is None else Path(checkpoint)
+    done = compress_graph(graph, request, feeds, labels, checkpoint=place, report=progress)
+    return Squeezed(graph, replace(done, warnings=(*done.warnings, *useless)), before)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mcuq.cli.compress import compressing, labels_of, show_layers
+
+if TYPE_CHECKING:
+    from mcuq.compiler import Compiled
+    from mcuq.config import Config
 
 
 @click.command("compile")
@@ -52,22 +57,12 @@ def compile_(
     out: str,
 ) -> None:
     """Quantize MODEL (.onnx or .pt2), write its C files to a folder."""
-    from dataclasses import replace
-
-    from mcuq import config
-    from mcuq.cli.show import progress, say
+    from mcuq.cli.show import progress
     from mcuq.compiler import compile_model
     from mcuq.folder import check_replaceable
 
     check_replaceable(Path(out))
-    settings = config.load(Path(config_path)) if config_path else config.Config()
-    chosen = {
-        "ranges": ranges,
-        "effort": effort,
-        "bits": int(bits) if bits in ("8", "16") else bits,
-    }
-    given = {key: value for key, value in chosen.items() if value}
-    settings = replace(settings, quantize={**settings.quantize, **given})
+    settings = _settings(config_path, ranges, effort, bits)
     with progress(f"compile {Path(model).name}") as report:
         compiled = compile_model(
             model,
@@ -83,10 +78,33 @@ def compile_(
             progress=report,
         )
     compiled.write(out)
-    show_layers(compiled.report.get("compression", {}).get("layers", ()))
+    _show(compiled, out)
+
+
+def _settings(path: str | None, ranges: str | None, effort: str | None, bits: str | None) -> Config:
+    """What the file says, and in its place what the options say."""
+    from dataclasses import replace
+
+    from mcuq import config
+
+    settings = config.load(Path(path)) if path else config.Config()
+    chosen = {
+        "ranges": ranges,
+        "effort": effort,
+        "bits": int(bits) if bits in ("8", "16") else bits,
+    }
+    given = {key: value for key, value in chosen.items() if value}
+    return replace(settings, quantize={**settings.quantize, **given})
+
+
+def _show(compiled: Compiled, out: str) -> None:
+    """Print what compression brought, the advice, and what the model needs."""
+    from mcuq.cli.show import say
+
+    facts = compiled.report
+    show_layers(facts.get("compression", {}).get("layers", ()))
     for advice in compiled.advice:
         say(f"note: {advice}", err=True)
-    facts = compiled.report
     say(
         f"{out}: {facts['macs']:,} MACs, {facts['flash_weights']:,} B of weights, "
         f"{facts['arena']:,} B of arena (no plan needs less than {facts['arena_lower_bound']:,} B)"
