@@ -17,7 +17,9 @@ from mcuq.qir import QGraph
 _SYMBOL = "mcuq_dense_s8_coded4_dsp_linear"
 _ROWS = 4
 _TURN = 8
-_MOST_INPUTS = 65536  # the sums of codes are 16-fold: 16 * 15 * 128 * 65536 < 2**31
+_FOLD = 16  # what sums are a multiple of
+_IN_WORD = [0, 1, 4, 5, 2, 3, 6, 7]
+_LAST = [3, 7]  # nibbles of a word that are signed
 
 
 def scale_of(weights: Array) -> tuple[int, int] | None:
@@ -37,13 +39,42 @@ def _rows_of(node: Node, qgraph: QGraph) -> Array:
     return weights.reshape(len(weights), -1)
 
 
-def _pack(weights: Array, step: int, least: int) -> Array:
-    """(out, in) -> words [out / 4][in / 8][4]: byte i holds input i low and input i + 4 high."""
+def _nibbles(weights: Array, step: int, least: int) -> Array:
+    """(out, in) -> codes [out][in / 8][8] in the order of a word, the signed ones 8 less."""
     rows, columns = -weights.shape[0] % _ROWS, -weights.shape[1] % _TURN
-    codes = (weights.astype(np.int32) - least) // step
-    eights = np.pad(codes, ((0, rows), (0, columns))).reshape(-1, _ROWS, _turns(weights), 2, 4)
-    joined = (eights[..., 0, :] | eights[..., 1, :] << 4).astype(np.uint8)
-    return np.ascontiguousarray(joined.swapaxes(1, 2)).view("<u4").reshape(len(joined), -1)
+    codes = (weights.astype(np.int64) - least) // step
+    eights = np.pad(codes, ((0, rows), (0, columns))).reshape(-1, _turns(weights), _TURN)
+    found: Array = eights[..., _IN_WORD]
+    found[..., _LAST] -= 8
+    return found
+
+
+def _pack(nibbles: Array) -> Array:
+    """Words [out / 4][in / 8 * 4]."""
+    shifts = np.arange(0, 32, 4, dtype=np.uint32)
+    words = np.bitwise_or.reduce((nibbles & 15).astype(np.uint32) << shifts, axis=2)
+    return words.reshape(-1, _ROWS, words.shape[1]).swapaxes(1, 2).reshape(len(words) // _ROWS, -1)
+
+
+def _offsets(nibbles: Array) -> Array:
+    """(out,) what the offsets of the kernel's factors add to a sum."""
+    n0, _, n2, n3 = np.moveaxis(nibbles.reshape(len(nibbles), -1, 4), 2, 0)
+    found: Array = (2048 * (n0 + n2) - 128 * (n2 + 16 * n3)).sum(1)
+    return found
+
+
+def _reach(weights: Array) -> Array:
+    """(out,) the most that inputs add to a bias."""
+    found: Array = 128 * np.abs(weights.astype(np.int64)).sum(1)
+    return found
+
+
+def _biases(node: Node, qgraph: QGraph) -> Array:
+    """(out,) int64; one beyond what can tell outputs apart is moved to the nearest that is not."""
+    reach, shift = _reach(_rows_of(node, qgraph)), np.array(node.ints("shift"), np.int64)
+    bias = qgraph.data(node.inputs[2]).astype(np.int64)
+    found: Array = np.clip(bias, (-128 << shift) - reach, (128 << shift) + reach)
+    return found
 
 
 def _turns(weights: Array) -> int:
@@ -53,9 +84,10 @@ def _turns(weights: Array) -> int:
 
 def _accepts(node: Node, qgraph: QGraph) -> bool:
     weights = _rows_of(node, qgraph)
-    if not has_few_values(node, qgraph) or weights.shape[1] > _MOST_INPUTS:
+    if not has_few_values(node, qgraph) or scale_of(weights) is None:
         return False
-    return scale_of(weights) is not None
+    most = int((np.abs(_biases(node, qgraph)) + _reach(weights)).max())
+    return _FOLD * most < 2**31 and _FOLD << max(node.ints("shift")) < 2**31
 
 
 def _accepts_conv2d(node: Node, qgraph: QGraph) -> bool:
@@ -67,9 +99,11 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     scale = scale_of(weights)
     assert scale is not None
     fill, turns = -len(weights) % _ROWS, _turns(weights)
-    biases = np.pad(qgraph.data(node.inputs[2]), (0, fill)).reshape(-1, _ROWS).view(np.uint32)
-    shifts = np.pad(np.array(node.ints("shift"), np.uint8), (0, fill)).view("<u4")
-    packed = np.concatenate([_pack(weights, *scale), biases, shifts.reshape(-1, 1)], axis=1)
+    nibbles = _nibbles(weights, *scale)
+    biases = _FOLD * np.pad(_biases(node, qgraph), (0, fill)) - scale[0] * _offsets(nibbles)
+    ends = (biases & 0xFFFFFFFF).astype(np.uint32).reshape(-1, _ROWS)
+    shifts = np.pad(np.array(node.ints("shift"), np.uint8) + 4, (0, fill)).astype(np.uint8)
+    packed = np.concatenate([_pack(nibbles), ends, shifts.view("<u4").reshape(-1, 1)], axis=1)
     fields = (
         Field("weights", "weights"),
         Field("in_len", weights.shape[1]),
@@ -89,8 +123,8 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     """The inputs once; per four outputs turns, the loop, results."""
     weights = _rows_of(node, qgraph)
     turns = _turns(weights)
-    group = 35 * turns + 3 * -(-turns // 4) + 45
-    return float(90 + 40 * turns + -(-len(weights) // _ROWS) * group)
+    group = 31 * turns + 3 * -(-turns // 4) + 36
+    return float(90 + 24 * turns + -(-len(weights) // _ROWS) * group)
 
 
 def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:

@@ -49,7 +49,8 @@ void mcuq_dense_s8_coded2_dsp(const mcuq_dense_coded_dsp_params *p, const int8_t
 
 typedef struct {
     const uint32_t *weights; /* per 4 outputs: [turns][4] words of 8 codes, 4 biases, 4 shifts as
-                                bytes; byte i of a word: input i low, input i + 4 high */
+                                bytes. A word holds inputs 0, 1, 4, 5, 2, 3, 6, 7, the first one
+                                lowest, 5 and 7 signed. Sums are 16-fold: shifts are 4 greater. */
     int32_t in_len, out_len;
     int16_t turns; /* inputs in eights, rounded up */
     int16_t step, least;
