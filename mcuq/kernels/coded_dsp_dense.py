@@ -38,7 +38,7 @@ class _Coded:
         lower, needs, cycles = (
             self._lower(symbol),
             frozenset({"dsp"}),
-            {4: 1.24, 2: 1.49}[self.bits],
+            {4: 1.24, 2: 1.53}[self.bits],
         )
         return tuple(
             Variant(op, symbol, lower, self._cost, accepts, needs, _gap, cycles=cycles)
@@ -95,7 +95,7 @@ class _Coded:
         """The table and the inputs once; per four outputs turns, the loop, results."""
         out_len, in_len = _rows_of(node, qgraph).shape
         turns = -(-in_len // _TURN)
-        table, turn = (1900, 49) if self.bits == 4 else (3300, 41)
+        table, turn = (790, 49) if self.bits == 4 else (640, 41)
         group = turn * turns + 3 * -(-turns // 4) + 28
         return float(table + 20 * turns + -(-out_len // _ROWS) * group)
 

@@ -53,7 +53,9 @@ def _pack(nibbles: Array) -> Array:
     """Words [out / 4][in / 8 * 4]."""
     shifts = np.arange(0, 32, 4, dtype=np.uint32)
     words = np.bitwise_or.reduce((nibbles & 15).astype(np.uint32) << shifts, axis=2)
-    return words.reshape(-1, _ROWS, words.shape[1]).swapaxes(1, 2).reshape(len(words) // _ROWS, -1)
+    groups = len(words) // _ROWS
+    found: Array = words.reshape(groups, _ROWS, -1).swapaxes(1, 2).reshape(groups, -1)
+    return found
 
 
 def _offsets(nibbles: Array) -> Array:
@@ -133,6 +135,6 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
 
 
 VARIANTS = tuple(
-    Variant(op, _SYMBOL, _lower, _cost, accepts, frozenset({"dsp"}), _gap, cycles=1.25)
+    Variant(op, _SYMBOL, _lower, _cost, accepts, frozenset({"dsp"}), _gap, cycles=1.28)
     for op, accepts in (("dense", _accepts), ("conv2d", _accepts_conv2d))
 )

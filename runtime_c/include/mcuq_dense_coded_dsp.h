@@ -139,22 +139,69 @@ static const uint32_t *run_rows(const uint32_t *weights, const rows_job *job)
 }
 #endif
 
-/* The int16 of every byte of codes; returns what lies behind. */
+/* The int16 of every byte of codes; returns what lies behind. 700 instructions, 500 for 2 bits. */
+#if MCUQ_CODED_BITS == 4
 static uint32_t *make_table(uint32_t *to, const int8_t *values)
 {
-#if MCUQ_CODED_BITS == 4
-    for (uint32_t byte = 0; byte < BYTES; byte++) {
-        *to++ = mcuq_dsp_low((uint32_t)values[byte & 15], (uint32_t)values[byte >> 4]);
+    for (const int8_t *low = values; low < values + 16; low += 8) {
+        const uint32_t a = (uint32_t)low[0];
+        const uint32_t b = (uint32_t)low[1];
+        const uint32_t c = (uint32_t)low[2];
+        const uint32_t d = (uint32_t)low[3];
+        const uint32_t e = (uint32_t)low[4];
+        const uint32_t f = (uint32_t)low[5];
+        const uint32_t g = (uint32_t)low[6];
+        const uint32_t h = (uint32_t)low[7];
+        uint32_t *row = to + (low - values);
+        for (const int8_t *high = values; high < values + 16; high++, row += 16) {
+            const uint32_t upper = (uint32_t)*high;
+            row[0] = mcuq_dsp_low(a, upper);
+            row[1] = mcuq_dsp_low(b, upper);
+            row[2] = mcuq_dsp_low(c, upper);
+            row[3] = mcuq_dsp_low(d, upper);
+            row[4] = mcuq_dsp_low(e, upper);
+            row[5] = mcuq_dsp_low(f, upper);
+            row[6] = mcuq_dsp_low(g, upper);
+            row[7] = mcuq_dsp_low(h, upper);
+        }
     }
-#else
-    for (uint32_t byte = 0; byte < BYTES; byte++, to++) {
-        to[0] = mcuq_dsp_low((uint32_t)values[byte & 3], (uint32_t)values[byte >> 2 & 3]);
-        to[BYTES] = mcuq_dsp_low((uint32_t)values[byte >> 4 & 3], (uint32_t)values[byte >> 6]);
-    }
-    to += BYTES;
-#endif
-    return to;
+    return to + BYTES;
 }
+#else
+/* A row of 16 words in the first table, and one word 16 times in the other. 17 instructions. */
+static inline void store_row(uint32_t *to, const uint32_t *row, uint32_t word)
+{
+#if MCUQ_DSP_ASM
+#define COPY_4 " ldmia %[row]!, {r4-r6, r8}\n stmia %[to]!, {r4-r6, r8}\n"
+#define STORE_4 " stmia %[other]!, {r4-r6, r8}\n"
+    uint32_t *other = to + BYTES;
+    __asm volatile(
+        COPY_4 COPY_4 COPY_4 COPY_4
+        " mov r4, %[word]\n mov r5, %[word]\n mov r6, %[word]\n mov r8, %[word]\n" STORE_4 STORE_4
+            STORE_4 STORE_4
+        : [to] "+r"(to), [other] "+r"(other), [row] "+r"(row)
+        : [word] "r"(word)
+        : "r4", "r5", "r6", "r8", "memory");
+#else
+    for (int32_t i = 0; i < 16; i++) {
+        to[i] = row[i];
+        to[BYTES + i] = word;
+    }
+#endif
+}
+
+static uint32_t *make_table(uint32_t *to, const int8_t *values)
+{
+    uint32_t pairs[16];
+    for (int32_t i = 0; i < 16; i++) {
+        pairs[i] = mcuq_dsp_low((uint32_t)values[i & 3], (uint32_t)values[i >> 2]);
+    }
+    for (int32_t i = 0; i < 16; i++, to += 16) {
+        store_row(to, pairs, pairs[i]);
+    }
+    return to + BYTES;
+}
+#endif
 
 /* All inputs as int16 in int16 order, zeros to a multiple of 8. */
 static void widen_inputs(uint32_t *to, const int8_t *in, int32_t count)

@@ -31,8 +31,8 @@ typedef struct {
 #if MCUQ_DSP_ASM
 #define ROW(acc, w)                                                                                \
     " smlad " acc ", " w ", r6, " acc "\n sxtb16 lr, " w ", ror #8\n"                              \
-    " smlad " acc ", lr, r7, " acc "\n and lr, lr, #0x000f000f\n"                                 \
-    " smlad " acc ", lr, r8, " acc "\n and " w ", " w ", #0x000f000f\n"                           \
+    " smlad " acc ", lr, r7, " acc "\n and lr, lr, #0x000f000f\n"                                  \
+    " smlad " acc ", lr, r8, " acc "\n and " w ", " w ", #0x000f000f\n"                            \
     " smlad " acc ", " w ", r9, " acc "\n"
 #define TURN                                                                                       \
     " ldmia.w r0!, {r6-r9}\n ldmia.w r1!, {r10-r12}\n" ROW("r2", "r10") ROW("r3", "r11")           \
