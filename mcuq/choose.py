@@ -13,6 +13,11 @@ from mcuq.kernels.variant import Call, Variant
 # one core of a family; where flash matters, instructions count too, as pipelines differ.
 PREFERENCES = {"balanced": (0.6, 0.4, 1.0), "speed": (1.0, 0.0, 0.0), "size": (0.0, 0.0, 1.0)}
 
+# "size" may take this share more than the least flash, for time. Weighed as cycles are here against
+# flash, choices go from fast to small.
+_SPARE = 0.03
+_TRADES = tuple(0.5**i for i in range(8))
+
 # "balanced" gives up kernels until the code of a model takes at most about so many bytes.
 _LARGE = 11_900
 # About what the call and the parameters of a step take.
@@ -62,11 +67,24 @@ def choose(steps: Sequence[tuple[Candidate, ...]], prefer: str) -> list[Selected
     """One candidate for every step, together with all of the step's candidates.
 
     Minimizes cycles, instructions and flash, each as a share of its least possible sum and weighed
-    by ``PREFERENCES``. A kernel that serves few steps may not be worth its code: starting from the
-    best candidate of each step, kernels are given up one by one as long as that is a gain; with
-    "balanced", then up to three more if the code is too large.
+    by ``PREFERENCES``; with "balanced", then gives up to three kernels up if the code is too large.
+    "size" takes the fewest cycles of what is found within 3 % of the least flash.
     """
-    weigh = _Weights(steps, prefer)
+    weigh = _Weights(steps, PREFERENCES[prefer])
+    best = _least(steps, weigh)
+    if prefer == "balanced" and _code(best) > _LARGE:
+        best = _smaller(steps, weigh, best)
+    if prefer == "size":
+        best = _faster(steps, best)
+    return list(zip(best, steps, strict=True))
+
+
+def _least(steps: Sequence[tuple[Candidate, ...]], weigh: _Weights) -> list[Candidate]:
+    """The least objective that is found.
+
+    A kernel that serves few steps may not be worth its code: starting from the best candidate of
+    each step, kernels are given up one by one as long as that is a gain.
+    """
     allowed = {c.symbol for candidates in steps for c in candidates}
     best = weigh.pick(steps, allowed)
     while True:
@@ -76,9 +94,16 @@ def choose(steps: Sequence[tuple[Candidate, ...]], prefer: str) -> list[Selected
             break
         best = min(gains, key=weigh.total)
         allowed = _used(best)
-    if prefer == "balanced" and _code(best) > _LARGE:
-        best = _smaller(steps, weigh, best)
-    return list(zip(best, steps, strict=True))
+    return best
+
+
+def _faster(steps: Sequence[tuple[Candidate, ...]], smallest: list[Candidate]) -> list[Candidate]:
+    """The fewest cycles of choices, ``smallest`` among them, that are near the least flash."""
+    trials = [_least(steps, _Weights(steps, (trade, 0.0, 1.0))) for trade in _TRADES]
+    sizes = [(_flash(picked), picked) for picked in (smallest, *trials)]
+    most = (1 + _SPARE) * min(size for size, _ in sizes)
+    small = [picked for size, picked in sizes if size <= most]
+    return min(small, key=lambda picked: sum(c.cycles for c in picked))
 
 
 def _smaller(
@@ -99,8 +124,10 @@ def _smaller(
 class _Weights:
     """The objective of ``choose`` for one program."""
 
-    def __init__(self, steps: Sequence[tuple[Candidate, ...]], prefer: str) -> None:
-        by_cycles, by_instructions, by_flash = PREFERENCES[prefer]
+    def __init__(
+        self, steps: Sequence[tuple[Candidate, ...]], weights: tuple[float, float, float]
+    ) -> None:
+        by_cycles, by_instructions, by_flash = weights
         cycles = sum(min(c.cycles for c in candidates) for candidates in steps)
         instructions = sum(min(c.cost for c in candidates) for candidates in steps)
         flash = sum(min(c.flash for c in candidates) for candidates in steps)
@@ -132,6 +159,11 @@ def _code(picked: Sequence[Candidate]) -> int:
     """Bytes of the kernels, and of their calls."""
     cores = {c.symbol: c.core for c in picked}
     return _CALL * len(picked) + sum(kernel_flash(symbol, core) for symbol, core in cores.items())
+
+
+def _flash(picked: Sequence[Candidate]) -> int:
+    """Bytes of constants and of code."""
+    return sum(c.flash for c in picked) + _code(picked)
 
 
 def _used(picked: Sequence[Candidate]) -> set[str]:

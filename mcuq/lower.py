@@ -77,8 +77,9 @@ def lower(qgraph: QGraph, cpu: Cpu = GENERIC, prefer: str = "balanced") -> Progr
     """Pick a variant of every node for ``cpu`` and pack its constants.
 
     ``prefer``: "speed" takes the fewest estimated cycles, "size" the least flash, code counted
-    once; "balanced" keeps to about one byte a weight, and within that lets a percent of flash cost
-    a percent of cycles, but takes a compressed format only where that is no slower.
+    once, or up to 3 % more where that saves time; "balanced" keeps to about one byte a weight, and
+    within that lets a percent of flash cost a percent of cycles, but takes a compressed format only
+    where that is no slower.
     """
     qgraph = own_outputs(qgraph)
     nodes = [node for node in qgraph.nodes if node.op != "reshape"]
