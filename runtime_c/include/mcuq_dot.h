@@ -1,11 +1,14 @@
-/* mcuq_dot.h: the dot product of two int8 rows, on any core. */
+/* mcuq_dot.h: the dot product of a row of int8 weights and one of data, on any core.
+ *
+ * The including file defines element, the type of the data: int8_t or int16_t.
+ */
 #ifndef MCUQ_DOT_H
 #define MCUQ_DOT_H
 
 #include <stdint.h>
 
 /** acc + sum of a[i] * b[i] for i in 0..count-1. */
-static inline int32_t mcuq_dot(int32_t acc, const int8_t *a, const int8_t *b, int32_t count)
+static inline int32_t mcuq_dot(int32_t acc, const int8_t *a, const element *b, int32_t count)
 {
     for (; count >= 4; count -= 4) {
         acc += a[0] * b[0];

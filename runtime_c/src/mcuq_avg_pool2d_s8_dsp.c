@@ -2,35 +2,8 @@
 
 #include "mcuq_dsp.h"
 
-/* The taps of one window that lie inside the input, and what turns their sum into the mean. */
-typedef struct {
-    int32_t rows, columns, next_row, next_column;
-    int32_t twice; /* 2 * 2^left */
-    int32_t bias;  /* den - taps inside * zero_x * twice */
-    int32_t twice_den;
-    int32_t zero, low, high;
-} window;
-
-/* The output for a sum: zero + floor((sum * twice + bias) / twice_den), limited. */
-static int8_t mean(const window *w, int32_t sum)
-{
-    const int32_t numerator = sum * w->twice + w->bias;
-    const int32_t quotient = numerator / w->twice_den;
-    const int32_t floored = quotient - (numerator - quotient * w->twice_den < 0);
-    return (int8_t)mcuq_clamp(w->zero + floored, w->low, w->high);
-}
-
-static int32_t sum_of_one(const window *w, const int8_t *row)
-{
-    int32_t sum = 0;
-    for (int32_t y = w->rows; y > 0; y--, row += w->next_row) {
-        const int8_t *at = row;
-        for (int32_t x = w->columns; x > 0; x--, at += w->next_column) {
-            sum += *at;
-        }
-    }
-    return sum;
-}
+typedef int8_t element;
+#include "mcuq_avg_pool2d_window.h"
 
 /* The sums of four channels that neighbour each other, two taps at a time in 16-bit lanes:
  * 9 instructions for 8 elements. Registers: 3 data, 2 sums, 1 pointer, 1 pitch. */

@@ -1,6 +1,7 @@
 #include "mcuq_int16.h"
 
-#include "mcuq_dot_s16.h"
+typedef int16_t element;
+#include "mcuq_dot.h"
 
 void mcuq_dense_s16(const mcuq_dense_s16_params *p, const void *in, void *out)
 {
@@ -9,7 +10,7 @@ void mcuq_dense_s16(const mcuq_dense_s16_params *p, const void *in, void *out)
     int16_t *to = out;
 
     for (int32_t o = 0; o < p->out_len; o++) {
-        const int32_t acc = mcuq_dot_s16(p->bias[o], weights, in, p->in_len);
+        const int32_t acc = mcuq_dot(p->bias[o], weights, in, p->in_len);
         to[o] = mcuq_requant_int16(acc, p->shift[o], low, high);
         weights += p->in_len;
     }

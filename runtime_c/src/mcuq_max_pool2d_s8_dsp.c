@@ -2,36 +2,13 @@
 
 #include "mcuq_dsp.h"
 
-/* The taps of one window that lie inside the input, and the way from one to the next. */
-typedef struct {
-    int32_t rows, columns, next_row, next_column;
-} taps;
-
-/* The first of start, start + step, ... that is not before the image. */
-static int32_t first_inside(int32_t start, int32_t step)
-{
-    while (start < 0) {
-        start += step;
-    }
-    return start;
-}
+typedef int8_t element;
+#include "mcuq_max_pool2d_taps.h"
 
 /* How many of start, start + step, ... lie before end. */
 static int32_t count(int32_t start, int32_t end, int32_t step)
 {
     return (start < end) ? (end - start + step - 1) / step : 0;
-}
-
-static int8_t largest(const taps *t, const int8_t *row)
-{
-    int32_t best = INT8_MIN;
-    for (int32_t y = t->rows; y > 0; y--, row += t->next_row) {
-        const int8_t *at = row;
-        for (int32_t x = t->columns; x > 0; x--, at += t->next_column) {
-            best = (*at > best) ? *at : best;
-        }
-    }
-    return (int8_t)best;
 }
 
 /* As largest, for four channels that neighbour each other, two taps at a time:
