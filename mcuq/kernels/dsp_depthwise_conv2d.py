@@ -164,7 +164,8 @@ def call(
     return (Call(symbol, params, fields, inputs, output, arrays, scratch),)
 
 
-def _gap(walk: Walk, index: int) -> int | None:
+def gap_of(walk: Walk, index: int) -> int | None:
+    """The gap of a kernel that reads a line before its outputs are written."""
     return 0 if index == 0 and walk.in_place() else None
 
 
@@ -174,6 +175,11 @@ def _gap(walk: Walk, index: int) -> int | None:
 def units_of(walk: Walk) -> int:
     """Pairs of outputs of a line, or outputs for stride 2."""
     return -(-walk.out_steps // 2) if walk.stride_steps == 1 else walk.out_steps
+
+
+def outputs_of(walk: Walk) -> int:
+    """Outputs of a line, those made for nothing too."""
+    return units_of(walk) * (2 if walk.stride_steps == 1 else 1)
 
 
 def _cost_3x3(walk: Walk) -> float:
@@ -208,9 +214,8 @@ def accepts_3x3(node: Node, qgraph: QGraph) -> bool:
 
 def _lower_3x3(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     walk = _best_3x3(node, qgraph)
-    outputs = units_of(walk) * (2 if walk.stride_steps == 1 else 1)
     copy = LANES * walk.in_steps if walk.channels < LANES else 0
-    scratch = 384 + 48 * (units_of(walk) + 1) + LANES * outputs + copy
+    scratch = 384 + 48 * (units_of(walk) + 1) + LANES * outputs_of(walk) + copy
     return call(node, qgraph, _SYMBOL_3X3, walk, scratch, late_sums(node, qgraph))
 
 
@@ -221,7 +226,7 @@ def _cost_of_3x3(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
 
 
 def _gap_3x3(node: Node, qgraph: QGraph, index: int) -> int | None:
-    return _gap(_best_3x3(node, qgraph), index)
+    return gap_of(_best_3x3(node, qgraph), index)
 
 
 # ---- any kernel ----
@@ -282,7 +287,7 @@ def _cost_of_any(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
 
 
 def _gap_any(node: Node, qgraph: QGraph, index: int) -> int | None:
-    return _gap(_best_any(node, qgraph), index)
+    return gap_of(_best_any(node, qgraph), index)
 
 
 # ---- without padding, for few outputs ----

@@ -15,17 +15,13 @@ _TURN_PAIRS, _TURN_SINGLES = 6, 3
 _SHARE = 6  # of what a step holds, in scratch, however high the peak
 
 
-def _outputs(walk: Walk) -> int:
-    return lines.units_of(walk) * (2 if walk.stride_steps == 1 else 1)
-
-
 def _slots(walk: Walk, chunk: int) -> int:
     """Input lines that ``chunk`` lines of outputs read."""
     return (chunk - 1) * walk.stride_lines + 3
 
 
 def _scratch(walk: Walk, chunk: int) -> int:
-    channels = LANES * (4 * _LINE_WORDS * _slots(walk, chunk) + chunk * _outputs(walk))
+    channels = LANES * (4 * _LINE_WORDS * _slots(walk, chunk) + chunk * lines.outputs_of(walk))
     return 32 * LANES + channels
 
 
@@ -89,13 +85,14 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 def _cost_of(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     walk, chunk = _made(node, qgraph)
-    late = len(lines.late_sums(node, qgraph).late) * (20 + 7 * walk.out_lines * _outputs(walk))
+    late = len(lines.late_sums(node, qgraph).late) * (
+        20 + 7 * walk.out_lines * lines.outputs_of(walk)
+    )
     return _cost(walk, chunk) + late
 
 
 def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
-    walk, _ = _made(node, qgraph)
-    return 0 if index == 0 and walk.in_place() else None
+    return lines.gap_of(_made(node, qgraph)[0], index)
 
 
 VARIANTS = (

@@ -6,6 +6,7 @@
  */
 #define MCUQ_DSP_LINES 3
 #define MCUQ_DSP_WORD_PITCH "12"
+#include "mcuq_dsp_3x3.h"
 #include "mcuq_dsp_lines.h"
 
 enum { LINES = MCUQ_DSP_LINES, LANES = MCUQ_DSP_LANES, RECORD = 8, TURNS = 3 };
@@ -30,11 +31,12 @@ enum { TURN_PAIRS = 7, PAIR_BYTES = 68, TURN_SINGLES = 8, SINGLE_BYTES = 36 };
 #if MCUQ_DSP_ASM
 /* Frame: records, records_end, out_end, back, code for shift 8, nothing, code for shift 16.
  * r0 x, r1 out, r2-r7 taps, r8 bias, r9-r11 words, r12 and lr accumulators: all 14 registers. */
+#define WORDS " ldmia r0!, {r9-r11}\n"
 #define ENTER                                                                                      \
     "push {r4-r11, lr}\n sub sp, #28\n ldmia r0, {r0, r1, r4-r7, r12}\n"                           \
     " adr.w r8, 5f\n sub r8, r7\n orr r8, #1\n adr.w r9, 3f\n sub r9, r7\n orr r9, #1\n"           \
     " add r2, sp, #4\n stmia r2, {r4-r6, r8, r9}\n str r9, [sp, #24]\n"                            \
-    "1:\n ldmia r12!, {r2-r8, lr}\n str r12, [sp]\n ldmia r0!, {r9-r11}\n ldr pc, [sp, lr]\n"
+    "1:\n ldmia r12!, {r2-r8, lr}\n str r12, [sp]\n" WORDS " ldr pc, [sp, lr]\n"
 #define MORE " ldr r12, [sp, #8]\n cmp r1, r12\n"
 #define LEAVE                                                                                      \
     " ldr r12, [sp, #12]\n add r1, r12\n ldrd r12, lr, [sp]\n cmp r12, lr\n bne.w 1b\n"            \
@@ -42,23 +44,8 @@ enum { TURN_PAIRS = 7, PAIR_BYTES = 68, TURN_SINGLES = 8, SINGLE_BYTES = 36 };
 #define LINE(turn_16, turn_8)                                                                      \
     ENTER ".balign 4\n2:\n" turn_16 ".balign 4\n3:\n" MORE " bcc.w 2b\n b.w 6f\n"                  \
           ".balign 4\n4:\n" turn_8 ".balign 4\n5:\n" MORE " bcc.w 4b\n6:\n" LEAVE
-/* Two outputs, stride 1: 17 instructions for 18 MAC. */
-#define PAIR(shift)                                                                                \
-    " smlad r12, r9, r2, r8\n smlatb lr, r9, r2, r8\n"                                             \
-    " smlad r12, r10, r4, r12\n smlatb lr, r10, r4, lr\n"                                          \
-    " smlad r12, r11, r6, r12\n smlatb lr, r11, r6, lr\n"                                          \
-    " ldmia r0!, {r9-r11}\n"                                                                       \
-    " smlabt r12, r9, r3, r12\n smlad lr, r9, r3, lr\n"                                            \
-    " smlabt r12, r10, r5, r12\n smlad lr, r10, r5, lr\n"                                          \
-    " smlabt r12, r11, r7, r12\n smlad lr, r11, r7, lr\n"                                          \
-    " ssat r12, #8, r12, asr #" shift "\n ssat lr, #8, lr, asr #" shift "\n"                       \
-    " strb r12, [r1], #4\n strb lr, [r1], #4\n"
-/* One output, stride 2: 9 instructions for 9 MAC. */
-#define SINGLE(shift)                                                                              \
-    " smlad r12, r9, r2, r8\n smlad r12, r10, r4, r12\n smlad r12, r11, r6, r12\n"                 \
-    " ldmia r0!, {r9-r11}\n"                                                                       \
-    " smlabt r12, r9, r3, r12\n smlabt r12, r10, r5, r12\n smlabt r12, r11, r7, r12\n"             \
-    " ssat r12, #8, r12, asr #" shift "\n strb r12, [r1], #4\n"
+#define PAIR(shift) MCUQ_DSP_3X3_PAIR(shift, WORDS)     /* 17 instructions for 18 MAC */
+#define SINGLE(shift) MCUQ_DSP_3X3_SINGLE(shift, WORDS) /* 9 instructions for 9 MAC */
 #define PAIRS(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s)
 #define SINGLES(s) SINGLE(s) SINGLE(s) SINGLE(s) SINGLE(s) SINGLE(s) SINGLE(s) SINGLE(s) SINGLE(s)
 
@@ -72,12 +59,6 @@ MCUQ_DSP_NAKED static void run_line_2(MCUQ_DSP_ARGUMENT const line_job *job)
     __asm volatile(LINE(SINGLES("16"), SINGLES("8")));
 }
 #else
-/* Lane `half` of a word: 0 is the low one. */
-static int32_t half_of(uint32_t word, int32_t half)
-{
-    return (int16_t)((half ? word >> 16 : word) & 0xffffu);
-}
-
 static void run_line(const line_job *job, int32_t stride)
 {
     const int32_t outputs = (1 - job->back) / LANES;
@@ -92,7 +73,7 @@ static void run_line(const line_job *job, int32_t stride)
                 const uint32_t *word = x + LINES * (at >> 1);
                 for (int32_t line = 0; line < LINES; line++) {
                     const uint32_t taps = r[2 * line + (tap > 1)];
-                    acc += half_of(word[line], at & 1) * half_of(taps, tap > 0);
+                    acc += mcuq_dsp_3x3_half(word[line], at & 1) * mcuq_dsp_3x3_half(taps, tap > 0);
                 }
             }
             out[LANES * i] = mcuq_requant(acc, (int)r[7] - KIND, -128, 127);
@@ -116,10 +97,6 @@ static void run_line_2(const line_job *job)
  * channels apart), scaled to a shift of 8 or 16.
  * 48 instructions a channel. Registers: 6 taps, bias, kind, 4 pointers, scale, 1 free. */
 #if MCUQ_DSP_ASM
-#define TAPS(low, high)                                                                            \
-    " ldrsb " low ", [r1], #1\n ldrsb lr, [r1], #1\n ldrsb " high ", [r1], #1\n"                   \
-    " lsl " low ", r12\n lsl lr, r12\n lsl " high ", r12\n"                                        \
-    " pkhbt " low ", " low ", lr, lsl #16\n pkhbt " high ", lr, " high ", lsl #16\n"
 MCUQ_DSP_NAKED static void unpack(MCUQ_DSP_ARGUMENT uint32_t *to, MCUQ_DSP_ARGUMENT const int8_t *w,
                                   MCUQ_DSP_ARGUMENT const int32_t *bias,
                                   MCUQ_DSP_ARGUMENT const int8_t *shift,
@@ -135,22 +112,22 @@ MCUQ_DSP_NAKED static void unpack(MCUQ_DSP_ARGUMENT uint32_t *to, MCUQ_DSP_ARGUM
                    " movgt r11, #16\n"
                    " sub r12, r11, r12\n"
                    " lsl r10, r12\n"
-                   " add r11, #8\n" TAPS("r4", "r5") TAPS("r6", "r7")
-                       TAPS("r8", "r9") " stmia r0, {r4-r11}\n"
-                                        " strd r8, r9, [r0, #128]\n"
-                                        " strd r4, r5, [r0, #136]\n"
-                                        " strd r6, r7, [r0, #144]\n"
-                                        " strd r10, r11, [r0, #152]\n"
-                                        " strd r6, r7, [r0, #256]\n"
-                                        " strd r8, r9, [r0, #264]\n"
-                                        " strd r4, r5, [r0, #272]\n"
-                                        " strd r10, r11, [r0, #280]\n"
-                                        " add r0, #32\n"
-                                        " ldr lr, [sp, #36]\n"
-                                        " subs lr, #1\n"
-                                        " str lr, [sp, #36]\n"
-                                        " bne 1b\n"
-                                        " pop {r4-r11, pc}\n");
+                   " add r11, #8\n" MCUQ_DSP_3X3_TAPS("r4", "r5") MCUQ_DSP_3X3_TAPS("r6", "r7")
+                       MCUQ_DSP_3X3_TAPS("r8", "r9") " stmia r0, {r4-r11}\n"
+                                                     " strd r8, r9, [r0, #128]\n"
+                                                     " strd r4, r5, [r0, #136]\n"
+                                                     " strd r6, r7, [r0, #144]\n"
+                                                     " strd r10, r11, [r0, #152]\n"
+                                                     " strd r6, r7, [r0, #256]\n"
+                                                     " strd r8, r9, [r0, #264]\n"
+                                                     " strd r4, r5, [r0, #272]\n"
+                                                     " strd r10, r11, [r0, #280]\n"
+                                                     " add r0, #32\n"
+                                                     " ldr lr, [sp, #36]\n"
+                                                     " subs lr, #1\n"
+                                                     " str lr, [sp, #36]\n"
+                                                     " bne 1b\n"
+                                                     " pop {r4-r11, pc}\n");
 }
 #else
 static void unpack(uint32_t *to, const int8_t *w, const int32_t *bias, const int8_t *shift,
@@ -160,11 +137,9 @@ static void unpack(uint32_t *to, const int8_t *w, const int32_t *bias, const int
         const int32_t total = (shift[c] <= 8) ? 8 : 16;
         const int32_t scale = 1 << (total - shift[c]);
         for (int32_t i = 0; i < TURNS * LINES; i++) {
-            const int8_t *taps = w + 3 * (i / TURNS);
             uint32_t *at = to + LANES * RECORD * (i % TURNS);
             uint32_t *pair = at + 2 * ((i / TURNS + i % TURNS) % LINES);
-            pair[0] = mcuq_dsp_low((uint32_t)(taps[0] * scale), (uint32_t)(taps[1] * scale));
-            pair[1] = mcuq_dsp_low((uint32_t)(taps[1] * scale), (uint32_t)(taps[2] * scale));
+            mcuq_dsp_3x3_taps(pair, w + 3 * (i / TURNS), scale);
             at[6] = (uint32_t)(bias[c] * scale);
             at[7] = (uint32_t)(total + KIND);
         }

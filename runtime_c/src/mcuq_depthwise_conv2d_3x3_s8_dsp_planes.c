@@ -7,6 +7,7 @@
  */
 #include "mcuq_depthwise_planes_dsp.h"
 #include "mcuq_dsp.h"
+#include "mcuq_dsp_3x3.h"
 
 #define LINE "112"
 #define TWO_LINES "224"
@@ -52,21 +53,8 @@ typedef struct {
     ENTER ".balign 4\n2:\n" turn_16                                                                \
           ".balign 4\n3:\n" NEXT("2b") ".balign 4\n"                                               \
                                        "4:\n" turn_8 ".balign 4\n5:\n" NEXT("4b") LEAVE
-/* Two outputs, stride 1: 19 instructions and 20 cycles for 18 MAC. */
-#define PAIR(shift)                                                                                \
-    " smlad r12, r9, r2, r8\n smlatb lr, r9, r2, r8\n"                                             \
-    " smlad r12, r10, r4, r12\n smlatb lr, r10, r4, lr\n"                                          \
-    " smlad r12, r11, r6, r12\n smlatb lr, r11, r6, lr\n" WORDS                                    \
-    " smlabt r12, r9, r3, r12\n smlad lr, r9, r3, lr\n"                                            \
-    " smlabt r12, r10, r5, r12\n smlad lr, r10, r5, lr\n"                                          \
-    " smlabt r12, r11, r7, r12\n smlad lr, r11, r7, lr\n"                                          \
-    " ssat r12, #8, r12, asr #" shift "\n ssat lr, #8, lr, asr #" shift "\n"                       \
-    " strb r12, [r1], #4\n strb lr, [r1], #4\n"
-/* One output, stride 2: 11 instructions and 12 cycles for 9 MAC. */
-#define SINGLE(shift)                                                                              \
-    " smlad r12, r9, r2, r8\n smlad r12, r10, r4, r12\n smlad r12, r11, r6, r12\n" WORDS           \
-    " smlabt r12, r9, r3, r12\n smlabt r12, r10, r5, r12\n smlabt r12, r11, r7, r12\n"             \
-    " ssat r12, #8, r12, asr #" shift "\n strb r12, [r1], #4\n"
+#define PAIR(shift) MCUQ_DSP_3X3_PAIR(shift, WORDS)     /* 19 instructions, 20 cycles for 18 MAC */
+#define SINGLE(shift) MCUQ_DSP_3X3_SINGLE(shift, WORDS) /* 11 instructions, 12 cycles for 9 MAC */
 #define PAIRS(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s)
 #define SINGLES(s) SINGLE(s) SINGLE(s) SINGLE(s)
 
@@ -80,12 +68,6 @@ MCUQ_DSP_NAKED static void run_planes_2(MCUQ_DSP_ARGUMENT const planes_job *job)
     __asm volatile(PLANES(SINGLES("16"), SINGLES("8")));
 }
 #else
-/* Lane `half` of a word: 0 is the low one. */
-static int32_t half_of(uint32_t word, int32_t half)
-{
-    return (int16_t)((half ? word >> 16 : word) & 0xffffu);
-}
-
 static void run_planes(const planes_job *job, int32_t stride)
 {
     const int32_t outputs = job->line_bytes / LANES;
@@ -100,7 +82,8 @@ static void run_planes(const planes_job *job, int32_t stride)
                     const int32_t at = i * stride + tap % TAPS;
                     const uint32_t word = x[LINE_WORDS * (tap / TAPS) + (at >> 1)];
                     const uint32_t taps = r[2 * (tap / TAPS) + (tap % TAPS > 1)];
-                    acc += half_of(word, at & 1) * half_of(taps, tap % TAPS > 0);
+                    acc +=
+                        mcuq_dsp_3x3_half(word, at & 1) * mcuq_dsp_3x3_half(taps, tap % TAPS > 0);
                 }
                 out[0] = mcuq_requant(acc, (r[7] == KIND_8) ? 8 : 16, -128, 127);
             }
@@ -123,10 +106,6 @@ static void run_planes_2(const planes_job *job)
 
 /* The records of `count` channels, scaled to a shift of 8 or 16. 50 cycles a channel. */
 #if MCUQ_DSP_ASM
-#define TAPS_OF_LINE(low, high)                                                                    \
-    " ldrsb " low ", [r1], #1\n ldrsb lr, [r1], #1\n ldrsb " high ", [r1], #1\n"                   \
-    " lsl " low ", r12\n lsl lr, r12\n lsl " high ", r12\n"                                        \
-    " pkhbt " low ", " low ", lr, lsl #16\n pkhbt " high ", lr, " high ", lsl #16\n"
 MCUQ_DSP_NAKED static void unpack(MCUQ_DSP_ARGUMENT uint32_t *to, MCUQ_DSP_ARGUMENT const int8_t *w,
                                   MCUQ_DSP_ARGUMENT const int32_t *bias,
                                   MCUQ_DSP_ARGUMENT const int8_t *shift,
@@ -143,12 +122,12 @@ MCUQ_DSP_NAKED static void unpack(MCUQ_DSP_ARGUMENT uint32_t *to, MCUQ_DSP_ARGUM
                    " sub r12, r11, r12\n"
                    " lsl r10, r12\n"
                    " lsr r11, #1\n"
-                   " add r11, #24\n" TAPS_OF_LINE("r4", "r5") TAPS_OF_LINE("r6", "r7")
-                       TAPS_OF_LINE("r8", "r9") " stmia r0!, {r4-r11}\n"
-                                                " ldr lr, [sp, #36]\n"
-                                                " cmp r0, lr\n"
-                                                " bne 1b\n"
-                                                " pop {r4-r11, pc}\n");
+                   " add r11, #24\n" MCUQ_DSP_3X3_TAPS("r4", "r5") MCUQ_DSP_3X3_TAPS("r6", "r7")
+                       MCUQ_DSP_3X3_TAPS("r8", "r9") " stmia r0!, {r4-r11}\n"
+                                                     " ldr lr, [sp, #36]\n"
+                                                     " cmp r0, lr\n"
+                                                     " bne 1b\n"
+                                                     " pop {r4-r11, pc}\n");
 }
 #else
 static void unpack(uint32_t *to, const int8_t *w, const int32_t *bias, const int8_t *shift,
@@ -157,8 +136,7 @@ static void unpack(uint32_t *to, const int8_t *w, const int32_t *bias, const int
     for (; to != end; to += RECORD, bias++, shift++) {
         const int32_t scale = 1 << (((*shift <= 8) ? 8 : 16) - *shift);
         for (int32_t line = 0; line < TAPS; line++, w += TAPS) {
-            to[2 * line] = mcuq_dsp_low((uint32_t)(w[0] * scale), (uint32_t)(w[1] * scale));
-            to[2 * line + 1] = mcuq_dsp_low((uint32_t)(w[1] * scale), (uint32_t)(w[2] * scale));
+            mcuq_dsp_3x3_taps(to + 2 * line, w, scale);
         }
         to[6] = (uint32_t)(*bias * scale);
         to[7] = (*shift <= 8) ? KIND_8 : KIND_16;
