@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +56,8 @@ class Settings:
     that only decide which state is kept, and when to stop: after ``patience`` epochs without a
     better one (None: never). ``hints``: the weight of activations that both networks have in one
     shape. ``precision``: "float32", or "bfloat16" for layers, about twice as fast on processors
-    that have it. ``threads``: the result depends on their number in its last bits.
+    that have it. ``normalize``: convolutions have BatchNorm meanwhile (``normalize.py``), unless
+    ``quantized``. ``threads``: the result depends on their number in its last bits.
     """
 
     epochs: int = 10
@@ -69,6 +70,7 @@ class Settings:
     held_out: float = 0.1
     patience: int | None = None
     quantized: bool = False
+    normalize: bool = True
     augment: Augment = field(default_factory=Augment)
     threads: int = 1
 
@@ -116,7 +118,7 @@ class _Run:
         import torch
 
         from mcuq.compress.distill import Distillation
-        from mcuq.compress.tuning import Forward, Student
+        from mcuq.compress.tuning import Forward, Student, typical_rows
 
         self.settings = settings
         self.data = dict(data)
@@ -124,14 +126,18 @@ class _Run:
         order = np.random.default_rng(settings.seed).permutation(rows)
         held = min(max(1, round(settings.held_out * rows)), rows - 1)
         self.held, self.fit = np.sort(order[:held]), np.sort(order[held:])
-        shown = feeds_to_float(graph, self._rows(self.fit[:: max(1, len(self.fit) // 128)]))
+        typical = self.fit[:: -(-len(self.fit) // typical_rows(graph))]
+        shown = feeds_to_float(graph, self._rows(typical))
         self.loss: Distillation = Distillation(
             graph, teacher, labels, rows, settings.trust, settings.hints
         )
         own, others = self.loss.wanted
-        self.student: Student = Student(graph, own, constraints, shown, settings.quantized)
+        normalized = settings.normalize and not settings.quantized and settings.epochs > 0
+        self.student: Student = Student(
+            graph, own, constraints, shown, settings.quantized, normalized
+        )
         self.teacher: Forward = Forward(teacher, others)
-        self.optimizer = torch.optim.Adam(self.student.parameters.values(), settings.learning_rate)
+        self.optimizer = torch.optim.Adam(self.student.parameters, settings.learning_rate)
         self.step = 0
         self.batches = math.ceil(len(self.fit) / settings.batch)
         self.losses: list[float] = []
@@ -151,8 +157,8 @@ class _Run:
             if not self._one_step():
                 self.failed = True
             elif self.step % self.batches == 0:
-                self._judge()
                 self.student.observe()
+                self._judge()
                 self.save()
             elif time.monotonic() - self.saved > SAVE_SECONDS:
                 self.save()
@@ -161,6 +167,7 @@ class _Run:
 
     def result(self) -> Recovered:
         self._load_parameters(self.best)
+        self.student.observe()
         warnings = []
         if self.failed:
             warnings.append(
@@ -185,13 +192,13 @@ class _Run:
         rows = order[index * self.settings.batch :][: self.settings.batch]
         chance = np.random.default_rng((seed, epoch, index))
         part = self.settings.augment(self._rows(rows), chance)
-        loss = self._loss(part, rows, self.settings.augment.labelled(len(rows)))
+        labelled = self.settings.augment.labelled(len(rows))
+        loss = self._loss(self.student.train, part, rows, labelled)
         if not math.isfinite(loss.item()):
             return False
         self.optimizer.zero_grad()
         loss.backward()
-        parameters = list(self.student.parameters.values())
-        torch.nn.utils.clip_grad_norm_(parameters, 10.0)
+        torch.nn.utils.clip_grad_norm_(self.student.parameters, 10.0)
         self.optimizer.param_groups[0]["lr"] = self._rate()
         self.optimizer.step()
         self.step += 1
@@ -203,7 +210,13 @@ class _Run:
         fall = 0.5 * (1 + math.cos(math.pi * done))
         return self.settings.learning_rate * fall * min(1.0, done / WARM_UP)
 
-    def _loss(self, part: Mapping[str, Array], rows: Array, labelled: int) -> Any:
+    def _loss(
+        self,
+        student: Callable[[Mapping[str, Array]], Mapping[str, Any]],
+        part: Mapping[str, Array],
+        rows: Array,
+        labelled: int,
+    ) -> Any:
         import torch
 
         feeds = feeds_to_float(self.student.graph, part)
@@ -211,7 +224,7 @@ class _Run:
         with torch.autocast("cpu", torch.bfloat16, enabled=low):
             with torch.no_grad():
                 taught = self.teacher(feeds)
-            found = self.student.run(feeds)
+            found = student(feeds)
         return self.loss(found, taught, rows, labelled)
 
     def _judge(self) -> None:
@@ -222,7 +235,9 @@ class _Run:
         with torch.no_grad():
             for first in range(0, len(self.held), 256):
                 rows = self.held[first : first + 256]
-                total += float(self._loss(self._rows(rows), rows, len(rows))) * len(rows)
+                total += float(
+                    self._loss(self.student.run, self._rows(rows), rows, len(rows))
+                ) * len(rows)
         loss = total / len(self.held)
         if not math.isfinite(loss):
             self.failed = bool(self.losses)
@@ -235,13 +250,13 @@ class _Run:
         return {name: values[rows] for name, values in self.data.items()}
 
     def _state_of_parameters(self) -> list[Array]:
-        return [p.detach().numpy().copy() for p in self.student.parameters.values()]
+        return [p.detach().numpy().copy() for p in self.student.parameters]
 
     def _load_parameters(self, arrays: list[Array]) -> None:
         import torch
 
         with torch.no_grad():
-            for parameter, array in zip(self.student.parameters.values(), arrays, strict=True):
+            for parameter, array in zip(self.student.parameters, arrays, strict=True):
                 parameter.copy_(torch.from_numpy(array))
 
     def save(self) -> None:
@@ -250,7 +265,7 @@ class _Run:
             return
         state = {"step": np.array(self.step), "losses": np.array(self.losses)}
         state |= {"failed": np.array(self.failed), "numbers": self.student.numbers}
-        for index, parameter in enumerate(self.student.parameters.values()):
+        for index, parameter in enumerate(self.student.parameters):
             state[f"now_{index}"] = parameter.detach().numpy()
             state[f"best_{index}"] = self.best[index]
             for key, moment in self.optimizer.state.get(parameter, {}).items():
@@ -271,7 +286,7 @@ class _Run:
         count = len(self.best)
         self.best = [state[f"best_{index}"] for index in range(count)]
         self._load_parameters([state[f"now_{index}"] for index in range(count)])
-        for index, parameter in enumerate(self.student.parameters.values()):
+        for index, parameter in enumerate(self.student.parameters):
             found = {k: state[f"{k}_{index}"] for k in _MOMENTS if f"{k}_{index}" in state}
             if found:
                 self.optimizer.state[parameter] = {k: torch.from_numpy(v) for k, v in found.items()}

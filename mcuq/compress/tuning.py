@@ -8,6 +8,7 @@ tensor) to 8 bits, and gradients pass straight through.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,8 +18,10 @@ import torch
 from torch import Tensor as TorchTensor
 
 from mcuq.compress.constraint import Constraint
+from mcuq.compress.normalize import Normalization
 from mcuq.ir import Array, Graph, Node, Port, Tensor, rebuild
 from mcuq.ops import float_of
+from mcuq.ops.spec import RunFloat
 from mcuq.ops.weights import FRAC_MAX, FRAC_MIN
 from mcuq.qir import QTensor, frac_of
 from mcuq.quantize.scales import minmax_frac
@@ -28,6 +31,18 @@ from mcuq.reference import run_float, walk
 
 OBSERVED = 128
 """Rows from which the ranges of activations are taken."""
+
+TYPICAL = 1024
+"""At most so many rows give the statistics of BatchNorm, fewer of large images."""
+
+MOST_VALUES = 2**25
+"""So many values an activation may have over them."""
+
+
+def typical_rows(graph: Graph) -> int:
+    """How many rows a ``Student`` of ``graph`` is to be shown."""
+    largest = max(math.prod(graph.shape(node.output)) for node in graph.nodes)
+    return max(OBSERVED, min(TYPICAL, MOST_VALUES // largest))
 
 
 def tuned_names(graph: Graph) -> tuple[str, ...]:
@@ -56,16 +71,17 @@ class Forward:
         feeds: Mapping[str, Array],
         constants: Mapping[str, TorchTensor] | None = None,
         through: Callable[[str, TorchTensor], TorchTensor] = lambda name, values: values,
+        run: RunFloat = lambda node, inputs: float_of(node)(node, inputs),
     ) -> dict[str, TorchTensor]:
         """The wanted values by name, float32; some ``constants`` given anew.
 
-        Every activation goes ``through`` a function of its name and value.
+        Every activation goes ``through`` a function of its name and value; ``run`` runs each node.
         """
         known = {**self.constants, **(constants or {})}
 
         def step(node: Node, values: Mapping[str, TorchTensor]) -> TorchTensor:
             inputs = [known[n] if n in known else values[n] for n in node.inputs]
-            return through(node.output, float_of(node)(node, inputs))
+            return through(node.output, run(node, inputs))
 
         start = {p.tensor: torch.from_numpy(feeds[p.name]) for p in self.part.inputs}
         start = {name: through(name, values) for name, values in start.items()}
@@ -74,7 +90,10 @@ class Forward:
 
 
 class Student:
-    """``graph`` as far as ``wanted``, with parameters; ``feeds`` show how large its values are."""
+    """``graph`` as far as ``wanted``, with parameters; ``feeds`` show how large its values are.
+
+    ``normalized``: its convolutions have BatchNorm while they are trained (``normalize.py``).
+    """
 
     def __init__(
         self,
@@ -83,6 +102,7 @@ class Student:
         constraints: Mapping[str, Constraint],
         feeds: Mapping[str, Array],
         quantized: bool,
+        normalized: bool = False,
     ) -> None:
         self.graph = graph
         self._forward = Forward(graph, wanted)
@@ -91,23 +111,40 @@ class Student:
         self._constraints = {n: constraints.get(n, Constraint("mask")) for n in names}
         self._follow = {n: c.parametrise() for n, c in self._constraints.items()}
         self._axis = {n.inputs[1]: WEIGHT_AXIS[n.op] for n in graph.nodes if n.op in WEIGHT_AXIS}
-        self._feeds = {name: values[:OBSERVED] for name, values in feeds.items()}
+        self._typical = dict(feeds)
+        self._feeds = {n: v[:: -(-len(v) // OBSERVED)] for n, v in feeds.items()}
         sizes = _sizes(self._part, self._feeds)
+        free = [n for n, c in self._constraints.items() if c.kind == "mask"]
+        self._normalization = Normalization(self._part, free if normalized else ())
+        with torch.no_grad():
+            self._forward(self._typical, run=self._normalization.measure)
         self._unit: dict[str, TorchTensor] = {}
-        self.parameters: dict[str, TorchTensor] = {}
+        self._free: dict[str, TorchTensor] = {}
         for name, constraint in self._constraints.items():
             unit = _never_tiny(constraint.free(sizes[name]))
             self._unit[name] = torch.from_numpy(unit)
-            start = torch.from_numpy(constraint.free(graph.data(name)) / unit)
-            self.parameters[name] = start.requires_grad_()
+            shift = self._normalization.shifts.get(name)
+            data = graph.data(name) if shift is None else shift.numpy()
+            start = torch.from_numpy(constraint.free(data) / unit)
+            self._free[name] = start.requires_grad_()
+        self.parameters = (*self._free.values(), *self._normalization.gains.values())
         self._acts: dict[str, QTensor] | None = {} if quantized else None
 
+    def train(self, feeds: Mapping[str, Array]) -> dict[str, TorchTensor]:
+        """The wanted values by name, differentiable, of a batch to learn from."""
+        values = self._values(self._acts is not None)
+        return self._forward(feeds, values, self._rounded, self._normalization.train)
+
     def run(self, feeds: Mapping[str, Array]) -> dict[str, TorchTensor]:
-        """The wanted values by name, differentiable."""
+        """The same as the network will be, as it was when last observed."""
         return self._forward(feeds, self._constants(self._acts is not None), self._rounded)
 
     def observe(self) -> None:
-        """Choose the power of two of every activation for the parameters as they are now."""
+        """Take from typical inputs what the parameters as they are now call for: the statistics of
+        BatchNorm, and the power of two of every activation.
+        """
+        with torch.no_grad():
+            self._forward(self._typical, self._values(False), run=self._normalization.settle)
         if self._acts is None:
             return
         part = self._with(self._part)
@@ -143,8 +180,13 @@ class Student:
         return replace(graph, tensors=tensors)
 
     def _constants(self, rounded: bool) -> dict[str, TorchTensor]:
+        """The constants by name, without BatchNorm."""
+        values = self._values(rounded)
+        return {**values, **dict(self._normalization.folded(values))}
+
+    def _values(self, rounded: bool) -> dict[str, TorchTensor]:
         values = {}
-        for name, parameter in self.parameters.items():
+        for name, parameter in self._free.items():
             value = self._follow[name](parameter * self._unit[name])
             if rounded and name in self._axis:
                 value = _passes(value, _rounded_weights(value.detach(), self._axis[name]))
