@@ -143,12 +143,12 @@ def test_regression_needs_no_classes() -> None:
 
 def test_labels_teach_what_the_teacher_does_not_know() -> None:
     teacher = network()
-    x = images(600)
+    x = images(1100)
     labels = (x[..., 0].mean((1, 2)) > 0).astype(np.uint8)
     settings = replace(QUICK, epochs=15, trust=1.0)
-    found = recover(teacher, teacher, {"x": x[:500]}, labels[:500], settings=settings)
-    output = outputs_of(found.graph, {"x": x[500:]})[teacher.outputs[0].name]
-    assert float(np.mean(output.argmax(1) == labels[500:])) > 0.9
+    found = recover(teacher, teacher, {"x": x[:1000]}, labels[:1000], settings=settings)
+    output = outputs_of(found.graph, {"x": x[1000:]})[teacher.outputs[0].name]
+    assert float(np.mean(output.argmax(1) == labels[1000:])) > 0.9
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:
@@ -185,14 +185,15 @@ def interrupt(after: int) -> Callable[[str, float], None]:
     return report
 
 
+@pytest.mark.parametrize("quantized", [False, True])
 @pytest.mark.parametrize("after", [1, 4, 14, 25])
 def test_an_interrupted_run_ends_in_the_same_bits(
-    after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    after: int, quantized: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recovery, "SAVE_SECONDS", 0.0)
     teacher = network()
     small = pruned(teacher)
-    settings = replace(QUICK, quantized=True, augment=Augment(flip=True, shift=1))
+    settings = replace(QUICK, quantized=quantized, augment=Augment(flip=True, shift=1))
     whole = recover(small, teacher, ROWS, settings=settings)
     file = tmp_path / "tuning.npz"
     with pytest.raises(Interrupted):
@@ -285,6 +286,39 @@ def test_tuning_stops_when_nothing_gets_better() -> None:
     teacher = network()
     settings = replace(QUICK, epochs=50, learning_rate=1e-9, patience=2)
     assert len(recover(teacher, teacher, ROWS, settings=settings).losses) < 10
+
+
+def normalized_student() -> Student:
+    graph = network()
+    constraints = masked_and_clustered(graph)
+    for name, constraint in constraints.items():
+        data = constraint.project(graph.data(name))
+        graph = replace(graph, tensors={**graph.tensors, name: Tensor(name, data.shape, data)})
+    return Student(graph, ["dense_5"], constraints, ROWS, quantized=False, normalized=True)
+
+
+def test_batch_normalization_starts_as_the_identity() -> None:
+    student = normalized_student()
+    exact = outputs_of(student.graph, ROWS)
+    student.observe()
+    found = outputs_of(student.finished(), ROWS)
+    for name, values in exact.items():
+        np.testing.assert_allclose(found[name], values, atol=1e-4)
+
+
+def test_folded_batch_normalization_computes_the_same() -> None:
+    student = normalized_student()
+    chance = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in student.parameters:
+            parameter.mul_(torch.rand(parameter.shape, generator=chance) + 0.5)
+    student.observe()
+    trained, folded = (run(ROWS)["dense_5"].detach() for run in (student.train, student.run))
+    np.testing.assert_allclose(folded.numpy(), trained.numpy(), atol=1e-4)
+    finished = student.finished()
+    for name, constraint in masked_and_clustered(student.graph).items():
+        data = finished.data(name)
+        np.testing.assert_allclose(constraint.project(data), data, rtol=1e-6)
 
 
 def test_rounded_weights_are_what_the_quantizer_would_round() -> None:

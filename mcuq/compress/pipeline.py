@@ -228,7 +228,8 @@ class _Run:
             hints=asked.hints,
             precision=asked.precision,
             quantized=asked.quantized,
-            augment=Augment(asked.flip, asked.shift),
+            normalize=asked.normalize,
+            augment=Augment(asked.flip, asked.shift, asked.mix),
         )
 
 

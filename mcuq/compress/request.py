@@ -69,8 +69,10 @@ class Tuning:
     trust: float = 0.3
     hints: float = 0.0
     precision: str = "float32"
+    normalize: bool = True
     flip: bool = False
     shift: int = 0
+    mix: bool = False
     quantized: bool = False
     seed: int = 0
 
