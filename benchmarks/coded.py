@@ -7,12 +7,17 @@ goes to the nearest of 16 or 4 values of its layer, which is all that the kernel
 are of the same network with its int8 weights, on the same core, both by the same preference.
 Executed instructions in QEMU; flash is that of the constants: codes, tables, biases, shifts.
 
-Powers of two (log weights) are codes like any others, and no kernel shifts in place of multiplying:
-where products cost most, in dense layers on Cortex-M0, tables of sums leave 16 / out_len
-multiplications a product, whatever the 16 values are. With 512 inputs that takes fewer instructions
-than int8 from 384 outputs on (2.95 against 3.48 a product at 1024). With the multiplier of 32
-cycles that an M0 may have it wins from 32 outputs on: 8.8 cycles against 34.5 at 128, 3.4 at 1024.
-Convolutions multiply once for two products, log or not.
+Dense layers use each weight once, so that decoding is not shared as in convolutions. On Cortex-M4
+16 values at will cannot come near int8 at zero wait states: a byte of codes must be taken out,
+looked up, and met by SMLAD, 3 instructions for 2 products or 1.5 a product, where int8 needs 27 for
+32, 0.84. That is 1.78 at best, whatever surrounds it. Values on an even scale (int4) need no table:
+31 for 32. ``benchmarks.coded_dense`` tells from which wait states on fewer bytes make up for more
+cycles.
+
+Powers of two (log weights) are codes like any others: no kernel shifts in place of multiplying.
+They win where products cost most, on a Cortex-M0 with the multiplier of 32 cycles, as
+``benchmarks.coded_dense`` counts: tables of sums, whatever the 16 values are, then leave 12 of
+out_len multiplications. Convolutions multiply once for two products, log or not.
 """
 
 from __future__ import annotations

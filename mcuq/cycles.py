@@ -6,7 +6,7 @@ data are counted at their upper end; a pipeline refill is P = 2 cycles on M3 and
 Technical Reference Manuals for zero wait states:
 
 - Cortex-M0 TRM (DDI 0432C), section "Instruction set summary": loads and stores 2, LDM and STM
-  1+N, POP with PC 4+N, taken branches 3, BL 4, MULS 1 (the fast multiplier option).
+  1+N, POP with PC 4+N, taken branches 3, BL 4, MULS 1 or, with the small multiplier, 32.
 - Cortex-M0+ TRM (DDI 0484C), section "Instruction set summary": as M0, but POP with PC 3+N, taken
   branches 2, BL 3.
 - Cortex-M3 TRM (DDI 0337I), sections "Processor instructions" and "Load/store timings": loads 2,
@@ -48,12 +48,15 @@ class Rules:
 
 _DIVISION = {r"[su]div": 12}
 _M3_MULTIPLY = {r"ml[as]": 2, r"[su]mull": 5, r"[su]mlal": 7}
+_M0_SYSTEM = {r"m[rs][rs]|d[sm]b|isb": 4}
 RULES: dict[str, Rules] = {
-    "cortex-m0": Rules(3, 4, 4, False, {r"m[rs][rs]|d[sm]b|isb": 4}),
+    "cortex-m0": Rules(3, 4, 4, False, _M0_SYSTEM),
     "cortex-m0plus": Rules(2, 3, 3, False, {r"m[rs][rs]|d[sm]b|isb": 3}),
     "cortex-m3": Rules(3, 3, 3, True, {**_DIVISION, **_M3_MULTIPLY}),
     "cortex-m4": Rules(3, 3, 3, True, _DIVISION),
 }
+M0_SMALL_MULTIPLIER = Rules(3, 4, 4, False, {**_M0_SYSTEM, "muls": 32})
+"""Cortex-M0 as a chip may have it; boards do not tell the two apart."""
 
 _CONDITION = "(?:eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?"
 _LOAD = re.compile(rf"(?:ldrs?[bh]?|vldr){_CONDITION}$")
@@ -68,9 +71,12 @@ _TABLE = re.compile(r"tb[bh]$")
 
 def estimate(profile: Profile, elf: Path, cpu: str) -> int | None:
     """Estimated cycles of what ``profile`` says was executed of an image; None without rules."""
-    if cpu not in RULES:
-        return None
-    return cycles(profile, _listing(elf, elf.stat().st_mtime_ns).instructions, RULES[cpu])
+    return estimate_by(profile, elf, RULES[cpu]) if cpu in RULES else None
+
+
+def estimate_by(profile: Profile, elf: Path, rules: Rules) -> int:
+    """The same by ``rules``."""
+    return cycles(profile, _listing(elf, elf.stat().st_mtime_ns).instructions, rules)
 
 
 @lru_cache(maxsize=8)

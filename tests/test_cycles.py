@@ -9,17 +9,18 @@ from tiny_model import ENTRY, FILES
 
 from mcuq import boards, build, count
 from mcuq.count import Profile
-from mcuq.cycles import RULES, cycles, estimate
+from mcuq.cycles import M0_SMALL_MULTIPLIER, RULES, Rules, cycles, estimate
 from mcuq.listing import parse
 
 
-def _cycles(text: str, cpu: str, jumps: bool = False) -> int:
+def _cycles(text: str, cpu: str | Rules, jumps: bool = False) -> int:
     """Each instruction executed once; the last one jumps if ``jumps``."""
+    rules = cpu if isinstance(cpu, Rules) else RULES[cpu]
     rows = (f"  {i * 2 + 64:x}:\tbf00 \t{line}" for i, line in enumerate(text.split("; ")))
     instructions = parse("\n".join(r.replace(" ", "\t", 0) for r in rows)).instructions
     executed = {i.address: 1 for i in instructions}
     taken = {instructions[-1].address: 1} if jumps else {}
-    return cycles(Profile(executed, taken), instructions, RULES[cpu])
+    return cycles(Profile(executed, taken), instructions, rules)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,12 @@ def test_what_cannot_jump_was_the_end_of_a_page() -> None:
     assert _cycles("ldr\tr7, [r5, #28]", "cortex-m3", jumps=True) == 2
     assert _cycles("ldr\tr7, [pc, #28]", "cortex-m3", jumps=True) == 2
     assert _cycles("ldr\tpc, [r5, #28]", "cortex-m3", jumps=True) == 4
+
+
+def test_only_products_tell_a_small_multiplier() -> None:
+    text = "ldrb\tr0, [r1, #4]; muls\tr0, r2; adds\tr3, r3, r0; bne.n\t40 <x>"
+    assert _cycles(text, "cortex-m0", jumps=True) == 7
+    assert _cycles(text, M0_SMALL_MULTIPLIER, jumps=True) == 38
 
 
 def test_a_loop_counts_its_last_branch_as_not_taken() -> None:
