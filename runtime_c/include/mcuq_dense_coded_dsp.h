@@ -20,6 +20,8 @@ typedef struct {
     int32_t groups, turns;
 } rows_job;
 
+#include "mcuq_dense_rows_dsp.h"
+
 /* `groups` times ROWS outputs at out; returns the weights behind them.
  * Block: 2 or 4 inputs x 1 output a look-up, 8 inputs x 4 outputs a turn: for 4 bits 49
  * instructions for 32 MAC (1.53), for 2 bits 41 (1.28); 3 more for 4 turns, 28 for four outputs.
@@ -82,29 +84,10 @@ MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t 
                    " ldr r6, [sp, #12]\n"
                    " cmp r0, r6\n"
                    " bne.w 2b\n"
-                   " ldr r6, [r1], #4\n"
-                   " asrs r2, r6\n"
-                   " lsr r6, r6, #8\n"
-                   " asrs r3, r6\n"
-                   " lsr r6, r6, #8\n"
-                   " asrs r4, r6\n"
-                   " lsr r6, r6, #8\n"
-                   " asrs r5, r6\n"
-                   " ssat r2, #8, r2\n"
-                   " ssat r3, #8, r3\n"
-                   " ssat r4, #8, r4\n"
-                   " ssat r5, #8, r5\n"
-                   " ldrd r7, r8, [sp, #4]\n"
-                   " strb r3, [r7, #1]\n"
-                   " strb r4, [r7, #2]\n"
-                   " strb r5, [r7, #3]\n"
-                   " strb r2, [r7], #4\n"
-                   " subs r8, #1\n"
-                   " strd r7, r8, [sp, #4]\n"
-                   " bne.w 1b\n"
-                   " mov r0, r1\n"
-                   " add sp, #20\n"
-                   " pop {r4-r11, pc}\n");
+                   " ldr r6, [r1], #4\n" MCUQ_DENSE_RESULTS_4("r6") " bne.w 1b\n"
+                                                                    " mov r0, r1\n"
+                                                                    " add sp, #20\n"
+                                                                    " pop {r4-r11, pc}\n");
 }
 #else
 /* The two words of x and of weights that a row's four inputs from 4 * i on meet. */
@@ -225,21 +208,10 @@ static void widen_inputs(uint32_t *to, const int8_t *in, int32_t count)
 static void run_dense(const mcuq_dense_coded_dsp_params *p, const int8_t *in, int8_t *out,
                       uint32_t *scratch)
 {
-    const int32_t rest = p->out_len & (ROWS - 1);
-    const uint32_t *weights = p->weights;
     uint32_t *const x = make_table(scratch, p->values);
     rows_job job = {x, scratch, out, p->out_len / ROWS, p->turns};
     widen_inputs(x, in, p->in_len);
-    if (job.groups > 0) {
-        weights = run_rows(weights, &job);
-    }
-    if (rest > 0) {
-        int8_t last[ROWS];
-        job.out = last;
-        job.groups = 1;
-        (void)run_rows(weights, &job);
-        memcpy(out + p->out_len - rest, last, (size_t)rest);
-    }
+    run_all(p->weights, &job, p->out_len);
     mcuq_dsp_clamp(out, p->out_len, p->out_min, p->out_max);
 }
 

@@ -23,6 +23,8 @@ typedef struct {
     int32_t groups, turns, step, base;
 } rows_job;
 
+#include "mcuq_dense_rows_dsp.h"
+
 /* `groups` times ROWS outputs at out; returns the weights behind them.
  * Block: 8 inputs x 4 outputs a turn: 31 instructions for 32 MAC (0.97), 3 more for 4 turns, 36 for
  * four outputs.
@@ -79,29 +81,10 @@ MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t 
                    " mla r2, r2, r11, r6\n"
                    " mla r3, r3, r11, r7\n"
                    " mla r4, r4, r11, r8\n"
-                   " mla r5, r5, r11, r9\n"
-                   " asr r2, r2, r10\n"
-                   " lsr r10, r10, #8\n"
-                   " asr r3, r3, r10\n"
-                   " lsr r10, r10, #8\n"
-                   " asr r4, r4, r10\n"
-                   " lsr r10, r10, #8\n"
-                   " asr r5, r5, r10\n"
-                   " ssat r2, #8, r2\n"
-                   " ssat r3, #8, r3\n"
-                   " ssat r4, #8, r4\n"
-                   " ssat r5, #8, r5\n"
-                   " ldrd r7, r8, [sp, #4]\n"
-                   " strb r3, [r7, #1]\n"
-                   " strb r4, [r7, #2]\n"
-                   " strb r5, [r7, #3]\n"
-                   " strb r2, [r7], #4\n"
-                   " subs r8, #1\n"
-                   " strd r7, r8, [sp, #4]\n"
-                   " bne.w 1b\n"
-                   " mov r0, r1\n"
-                   " add sp, #28\n"
-                   " pop {r4-r11, pc}\n");
+                   " mla r5, r5, r11, r9\n" MCUQ_DENSE_RESULTS_4("r10") " bne.w 1b\n"
+                                                                        " mov r0, r1\n"
+                                                                        " add sp, #28\n"
+                                                                        " pop {r4-r11, pc}\n");
 }
 #else
 static uint32_t four_factors(uint32_t w, const uint32_t *x)
@@ -191,19 +174,8 @@ static int32_t spread_all(const mcuq_dense_coded_linear_params *p, const int8_t 
 void mcuq_dense_s8_coded4_dsp_linear(const mcuq_dense_coded_linear_params *p, const int8_t *in,
                                      int8_t *out, void *scratch)
 {
-    const int32_t rest = p->out_len & (ROWS - 1);
-    const uint32_t *weights = p->weights;
     rows_job job = {scratch, out, p->out_len / ROWS, p->turns, p->step, 0};
     job.base = spread_all(p, in, scratch);
-    if (job.groups > 0) {
-        weights = run_rows(weights, &job);
-    }
-    if (rest > 0) {
-        int8_t last[ROWS];
-        job.out = last;
-        job.groups = 1;
-        (void)run_rows(weights, &job);
-        memcpy(out + p->out_len - rest, last, (size_t)rest);
-    }
+    run_all(p->weights, &job, p->out_len);
     mcuq_dsp_clamp(out, p->out_len, p->out_min, p->out_max);
 }

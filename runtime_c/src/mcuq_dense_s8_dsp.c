@@ -23,19 +23,14 @@ typedef struct {
     int32_t groups, turns;
 } rows_job;
 
+#include "mcuq_dense_rows_dsp.h"
+
 /* `groups` times ROWS outputs at out; returns the weights behind them.
  * Block: 1 input x 4 outputs, 8 inputs a turn: 27 instructions for 32 MAC (0.84), 3 more for eight
  * turns, and 35 for four outputs.
  * r0 x, r1 weights, r2-r5 accumulators, r6-r9 inputs, r10-r12 and lr weights.
  * Frame: x, base, out, groups, the end of x, where the loop is entered. */
 #if MCUQ_DSP_ASM
-#define ROW(acc, x, y, w)                                                                          \
-    " smlad " acc ", " x ", " w ", " acc "\n uxtb16 " w ", " w "\n"                                \
-    " smlad " acc ", " y ", " w ", " acc "\n"
-#define FOURS(x, y)                                                                                \
-    " ldmia r1!, {r10-r12, lr}\n" ROW("r2", x, y, "r10") ROW("r3", x, y, "r11")                    \
-        ROW("r4", x, y, "r12") ROW("r5", x, y, "lr")
-#define TURN " ldmia r0!, {r6-r9}\n" FOURS("r6", "r7") FOURS("r8", "r9")
 MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t *weights,
                                                MCUQ_DSP_ARGUMENT const rows_job *job)
 {
@@ -63,7 +58,7 @@ MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t 
                    " add r5, r6\n"
                    " ldr pc, [sp, #20]\n"
                    ".balign 4\n"
-                   "2:\n" TURN TURN TURN TURN TURN TURN TURN TURN ".balign 4\n"
+                   "2:\n" MCUQ_DENSE_4_TURNS MCUQ_DENSE_4_TURNS ".balign 4\n"
                    "3:\n"
                    " ldr r6, [sp, #16]\n"
                    " cmp r0, r6\n"
@@ -129,20 +124,9 @@ static const uint32_t *run_rows(const uint32_t *weights, const rows_job *job)
 
 void mcuq_dense_s8_dsp(const mcuq_dense_dsp_params *p, const int8_t *in, int8_t *out, void *scratch)
 {
-    const int32_t rest = p->out_len & (ROWS - 1);
-    const uint32_t *weights = p->weights;
     rows_job job = {scratch, 0, out, p->out_len / ROWS, p->turns};
     const int32_t even_sum = mcuq_dense_spread_all(scratch, in, p->in_len);
     job.base = (int32_t)(0u - ((uint32_t)even_sum << 15));
-    if (job.groups > 0) {
-        weights = run_rows(weights, &job);
-    }
-    if (rest > 0) {
-        int8_t last[ROWS];
-        job.out = last;
-        job.groups = 1;
-        (void)run_rows(weights, &job);
-        memcpy(out + p->out_len - rest, last, (size_t)rest);
-    }
+    run_all(p->weights, &job, p->out_len);
     mcuq_dsp_clamp(out, p->out_len, p->out_min, p->out_max);
 }

@@ -16,6 +16,8 @@ typedef struct {
     int32_t groups, steps;
 } rows_job;
 
+#include "mcuq_dense_rows_dsp.h"
+
 /* `groups` times ROWS outputs at out; returns the weights behind them.
  * Block: 1 input x 8 outputs, 4 inputs a step: 38 cycles (31 instructions) for 32 MAC (1.19), 6
  * more for 16 steps beyond the first 16, and 76 for the outputs.
@@ -118,20 +120,9 @@ static const uint32_t *run_rows(const uint32_t *weights, const rows_job *job)
 void mcuq_dense_s8_dsp_8(const mcuq_dense_dsp_params *p, const int8_t *in, int8_t *out,
                          void *scratch)
 {
-    const int32_t rest = p->out_len & (ROWS - 1);
-    const uint32_t *weights = p->weights;
     const int32_t even_sum = mcuq_dense_spread_all(scratch, in, p->in_len);
     rows_job job = {scratch, 0, out, p->out_len / ROWS, 2 * p->turns};
     job.base = (int32_t)(0u - ((uint32_t)even_sum << 15));
-    if (job.groups > 0) {
-        weights = run_rows(weights, &job);
-    }
-    if (rest > 0) {
-        int8_t last[ROWS];
-        job.out = last;
-        job.groups = 1;
-        (void)run_rows(weights, &job);
-        memcpy(out + p->out_len - rest, last, (size_t)rest);
-    }
+    run_all(p->weights, &job, p->out_len);
     mcuq_dsp_clamp(out, p->out_len, p->out_min, p->out_max);
 }

@@ -19,13 +19,6 @@ typedef struct {
  * r0 x, r1 weights, r2-r5 accumulators, r6-r9 inputs, r10-r12 and lr weights.
  * Frame: job, the end of x. */
 #if MCUQ_DSP_ASM
-#define ROW(acc, x, y, w)                                                                          \
-    " smlad " acc ", " x ", " w ", " acc "\n uxtb16 " w ", " w "\n"                                \
-    " smlad " acc ", " y ", " w ", " acc "\n"
-#define FOURS(x, y)                                                                                \
-    " ldmia r1!, {r10-r12, lr}\n" ROW("r2", x, y, "r10") ROW("r3", x, y, "r11")                    \
-        ROW("r4", x, y, "r12") ROW("r5", x, y, "lr")
-#define TURN " ldmia r0!, {r6-r9}\n" FOURS("r6", "r7") FOURS("r8", "r9")
 MCUQ_DSP_NAKED static const uint32_t *add_part(MCUQ_DSP_ARGUMENT const uint32_t *weights,
                                                MCUQ_DSP_ARGUMENT const uint32_t *x,
                                                MCUQ_DSP_ARGUMENT int32_t turns,
@@ -53,7 +46,7 @@ MCUQ_DSP_NAKED static const uint32_t *add_part(MCUQ_DSP_ARGUMENT const uint32_t 
                    " add r5, r6\n"
                    " bx r12\n"
                    ".balign 4\n"
-                   "2:\n" TURN TURN TURN TURN TURN TURN TURN TURN ".balign 4\n"
+                   "2:\n" MCUQ_DENSE_4_TURNS MCUQ_DENSE_4_TURNS ".balign 4\n"
                    "3:\n"
                    " ldr r6, [sp, #4]\n"
                    " cmp r0, r6\n"
