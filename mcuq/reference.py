@@ -15,6 +15,7 @@ from mcuq.errors import DataError
 from mcuq.fixed import DTYPES, RANGES, round_half_up, saturate
 from mcuq.ir import Array, Graph, Node, Port
 from mcuq.ops import float_of, spec
+from mcuq.ops.spec import TorchTensor
 from mcuq.qir import QGraph
 
 CHUNK_ELEMENTS = 1 << 20
@@ -29,11 +30,7 @@ def run_float(
     """Every activation (or only the ``wanted`` ones) by tensor name, float32."""
     import torch
 
-    constants = {
-        n: torch.from_numpy(np.array(t.data, np.float32))
-        for n, t in graph.tensors.items()
-        if t.data is not None
-    }
+    constants = float_constants(graph)
 
     def step(node: Node, values: Mapping[str, Any]) -> Any:
         inputs = [constants[n] if n in constants else values[n] for n in node.inputs]
@@ -46,6 +43,17 @@ def run_float(
         return {n: v.numpy() for n, v in done.items()}
 
     return _in_chunks(graph, feeds, rows)
+
+
+def float_constants(graph: Graph) -> dict[str, TorchTensor]:
+    """The constants by name, float32, as copies."""
+    import torch
+
+    return {
+        name: torch.from_numpy(np.array(tensor.data, np.float32))
+        for name, tensor in graph.tensors.items()
+        if tensor.data is not None
+    }
 
 
 def run_int(

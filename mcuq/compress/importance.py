@@ -22,7 +22,7 @@ from mcuq.ir import Array, Graph, Node
 from mcuq.ops import float_of
 from mcuq.ops.spec import TorchTensor
 from mcuq.quantize.structure import WEIGHT_AXIS, logits_of
-from mcuq.reference import chunk_rows, feeds_to_float, walk
+from mcuq.reference import chunk_rows, feeds_to_float, float_constants, walk
 
 if TYPE_CHECKING:
     import torch
@@ -108,11 +108,7 @@ def _gated(
 
     rows = len(next(iter(part.values())))
     gates = torch.ones(rows, _count(found), requires_grad=True)
-    constants = {
-        name: torch.from_numpy(np.array(tensor.data, np.float32))
-        for name, tensor in graph.tensors.items()
-        if tensor.data is not None
-    }
+    constants = float_constants(graph)
 
     def step(node: Node, values: Mapping[str, TorchTensor]) -> TorchTensor:
         inputs = [constants[n] if n in constants else values[n] for n in node.inputs]

@@ -27,7 +27,7 @@ from mcuq.qir import QTensor, frac_of
 from mcuq.quantize.scales import minmax_frac
 from mcuq.quantize.simulate import fake_quantize_array
 from mcuq.quantize.structure import WEIGHT_AXIS, activations, never_negative
-from mcuq.reference import run_float, walk
+from mcuq.reference import float_constants, run_float, walk
 
 OBSERVED = 128
 """Rows from which the ranges of activations are taken."""
@@ -60,11 +60,7 @@ class Forward:
     def __init__(self, graph: Graph, wanted: Collection[str]) -> None:
         ends = tuple(Port(name, name, graph.shape(name)) for name in dict.fromkeys(wanted))
         self.part = rebuild(replace(graph, outputs=ends), graph.nodes, graph.tensors)
-        self.constants = {
-            n: torch.from_numpy(np.array(t.data, np.float32))
-            for n, t in self.part.tensors.items()
-            if t.data is not None
-        }
+        self.constants = float_constants(self.part)
 
     def __call__(
         self,

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from mcuq.ir import Node
 from mcuq.kernels import avg_pool2d, max_pool2d, pool2d
-from mcuq.kernels.variant import Call, Cpu, Variant
+from mcuq.kernels.variant import Cpu, Variant, lower_as
 from mcuq.qir import QGraph
 
 NEEDS = frozenset({"dsp"})
 TAPS_MAX = 256  # -128 times as many fit 16 bits
 _MAX, _AVERAGE = "mcuq_max_pool2d_s8_dsp", "mcuq_avg_pool2d_s8_dsp"
-
-
-def _renamed(symbol: str, plain: Variant, node: Node, qgraph: QGraph) -> tuple[Call, ...]:
-    """The calls of the plain variant, which has the same parameters, with this symbol."""
-    return tuple(replace(call, symbol=symbol) for call in plain.lower(node, qgraph))
 
 
 def _cost(node: Node, qgraph: QGraph, a_group: float, a_row: float, an_output: float) -> float:
@@ -49,7 +42,7 @@ VARIANTS = (
     Variant(
         "max_pool2d",
         _MAX,
-        lambda node, qgraph: _renamed(_MAX, max_pool2d.VARIANTS[0], node, qgraph),
+        lower_as(max_pool2d.VARIANTS[0], _MAX),
         _max_cost,
         needs=NEEDS,
         gap=pool2d.gap,
@@ -57,7 +50,7 @@ VARIANTS = (
     Variant(
         "avg_pool2d",
         _AVERAGE,
-        lambda node, qgraph: _renamed(_AVERAGE, avg_pool2d.VARIANTS[0], node, qgraph),
+        lower_as(avg_pool2d.VARIANTS[0], _AVERAGE),
         _average_cost,
         _accepts_average,
         NEEDS,

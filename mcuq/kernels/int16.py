@@ -8,7 +8,7 @@ from dataclasses import replace
 from mcuq.ir import Node
 from mcuq.kernels import add, avg_pool2d, conv2d, dense, depthwise_conv2d, max_pool2d, transpose
 from mcuq.kernels.elementwise import instructions, output_size
-from mcuq.kernels.variant import S16, Call, Cpu, Field, Variant
+from mcuq.kernels.variant import S16, Call, Cpu, Field, Variant, lower_as
 from mcuq.qir import QGraph
 
 Gap = Callable[[Node, QGraph, int], int | None]
@@ -18,17 +18,13 @@ def _twin(variant: Variant, params: str = "") -> Variant:
     """``variant`` on s16 data. ``params``: its parameter struct, if it is not the same."""
     symbol = variant.symbol.replace("_s8", "_s16")
 
-    def lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
-        calls = variant.lower(node, qgraph)
-        return tuple(
-            replace(call, symbol=symbol, params_type=params or call.params_type) for call in calls
-        )
-
     def gap(node: Node, qgraph: QGraph, index: int) -> int | None:
         elements = variant.gap(node, qgraph, index)
         return None if elements is None else 2 * elements
 
-    return replace(variant, symbol=symbol, lower=lower, gap=gap, kinds=S16)
+    return replace(
+        variant, symbol=symbol, lower=lower_as(variant, symbol, params), gap=gap, kinds=S16
+    )
 
 
 def _requant(source: str, output: str, gap: Gap) -> Variant:

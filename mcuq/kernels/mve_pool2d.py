@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from mcuq.ir import Node
 from mcuq.kernels import avg_pool2d, max_pool2d, pool2d
 from mcuq.kernels.mve_blocks import NEEDS
-from mcuq.kernels.variant import Call, Variant
+from mcuq.kernels.variant import Variant, lower_as
 from mcuq.qir import QGraph
 
 TAPS_MAX = 255  # 128 times as many fit 16 bits
-
-
-def _renamed(symbol: str, plain: Variant, node: Node, qgraph: QGraph) -> tuple[Call, ...]:
-    """The calls of the plain variant, which has the same parameters, with this symbol."""
-    return tuple(replace(call, symbol=symbol) for call in plain.lower(node, qgraph))
 
 
 def _taps(node: Node, qgraph: QGraph) -> tuple[int, int]:
@@ -55,7 +48,7 @@ VARIANTS = (
     Variant(
         "max_pool2d",
         _MAX,
-        lambda node, qgraph: _renamed(_MAX, max_pool2d.VARIANTS[0], node, qgraph),
+        lower_as(max_pool2d.VARIANTS[0], _MAX),
         lambda node, qgraph, cpu: _cost_max(node, qgraph),
         needs=NEEDS,
         gap=pool2d.gap,
@@ -63,7 +56,7 @@ VARIANTS = (
     Variant(
         "avg_pool2d",
         _AVERAGE,
-        lambda node, qgraph: _renamed(_AVERAGE, avg_pool2d.VARIANTS[0], node, qgraph),
+        lower_as(avg_pool2d.VARIANTS[0], _AVERAGE),
         lambda node, qgraph, cpu: _cost_average(node, qgraph),
         _accepts_average,
         NEEDS,

@@ -7,7 +7,7 @@ an operator equal its ``run_int`` bit for bit.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcuq.ir import Array, Node
 from mcuq.qir import QGraph
@@ -63,6 +63,9 @@ class Call:
     out_offset: int = 0
 
 
+Lower = Callable[[Node, QGraph], tuple[Call, ...]]
+
+
 @dataclass(frozen=True)
 class Variant:
     """A way to run ``op``.
@@ -85,7 +88,7 @@ class Variant:
 
     op: str
     symbol: str
-    lower: Callable[[Node, QGraph], tuple[Call, ...]]
+    lower: Lower
     cost: Callable[[Node, QGraph, Cpu], float]
     accepts: Callable[[Node, QGraph], bool] = lambda node, qgraph: True
     needs: frozenset[str] = frozenset()
@@ -99,3 +102,18 @@ class Variant:
         """Whether it runs ``node``: the kind of its data, shapes and numbers."""
         ends = {qgraph.tensor(name).kind for name in (node.inputs[0], node.output)}
         return ("s16" if "s16" in ends else "s8") in self.kinds and self.accepts(node, qgraph)
+
+
+def lower_as(variant: Variant, symbol: str, params_type: str = "") -> Lower:
+    """As ``variant`` lowers, to ``symbol``, whose parameters have the same members.
+
+    ``params_type``: their struct, if it is not the same.
+    """
+
+    def lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+        return tuple(
+            replace(call, symbol=symbol, params_type=params_type or call.params_type)
+            for call in variant.lower(node, qgraph)
+        )
+
+    return lower

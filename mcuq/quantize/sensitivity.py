@@ -16,7 +16,7 @@ import numpy as np
 from mcuq.ir import Array, Graph
 from mcuq.ops import float_of
 from mcuq.quantize.simulate import output_names
-from mcuq.reference import chunk_rows, run_float
+from mcuq.reference import chunk_rows, float_constants, run_float
 
 ROWS = 48
 """At most so many rows, evenly spaced."""
@@ -54,11 +54,7 @@ class _Trace:
         import torch
 
         self._torch = torch
-        constants = {
-            n: torch.from_numpy(np.array(t.data, np.float32))
-            for n, t in graph.tensors.items()
-            if t.data is not None
-        }
+        constants = float_constants(graph)
         self._leaves: dict[str, Any] = {}
         values: dict[str, Any] = {}
 
