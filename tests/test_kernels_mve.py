@@ -20,7 +20,9 @@ BATCH = 150
 CHANNELS = 4  # of 1-17 for each kernel and stride; all 17 take minutes (and passed when written)
 KINDS = ("any", "extremes", "least")
 VARIANT = {variant.symbol: variant for variant in mve.VARIANTS}
-ANY_CONV, CONV_3WIDE = (VARIANT[f"mcuq_conv2d_{name}s8_mve"] for name in ("", "3wide_"))
+ANY_CONV, CONV_3WIDE, COLUMNS = (
+    VARIANT[f"mcuq_conv2d_{name}s8_mve"] for name in ("", "3wide_", "columns_")
+)
 PLANE, QUAD = (VARIANT[f"mcuq_depthwise_conv2d_{name}s8_mve"] for name in ("", "quad_"))
 Attrs = dict[str, object]
 
@@ -122,6 +124,37 @@ def conv_3wide_cases(random: np.random.Generator, channels: int) -> Iterator[Cas
         yield from weighted(CONV_3WIDE, random, image, weights, index, attrs)
 
 
+def columns_cases(random: np.random.Generator, channels: int) -> Iterator[Case]:
+    for index, size, kernel, in_c, attrs in windows(random, channels):
+        out_c, joined = int(random.integers(1, 18)), {"groups": 1, **attrs}
+        image, weights = (1, *size, in_c), (out_c, *kernel, in_c)
+        yield from weighted(COLUMNS, random, image, weights, index, joined)
+        yield from weighted(COLUMNS, random, image, (out_c, 1, 1, in_c), index, joined)
+    for index, in_c in enumerate((*range(1, 18), 24, 31, 32, 33, 48, 85, 128, 250, 256)):
+        for width, plain in itertools.product(range(1, 8), (window(), window((2, 2)))):
+            attrs, out_c = plain | {"groups": 1}, (1, 3, 4, 6, 70)[(index + width) % 5]
+            image = (1, 1 + index % 3, width, in_c)
+            yield from weighted(COLUMNS, random, image, (out_c, 1, 1, in_c), index + width, attrs)
+            joined = window((1, 3), (0, 1, 0, 2)) | {"groups": 1}
+            weights = (out_c, 1, 1 + width % 3, in_c)
+            yield from weighted(COLUMNS, random, image, weights, index + width, joined)
+    shapes = (
+        ((1, 30, 3, 1), (17, 3), window((3, 1), (9, 1, 8, 1))),
+        ((1, 9, 40, 1), (3, 5), window((1, 2), (1, 2, 1, 2))),
+        ((1, 9, 4, 5), (2, 2), window((4, 1), (1, 0, 2, 0))),
+        ((1, 12, 12, 3), (7, 7), window((2, 2), (3, 3, 3, 3))),
+        ((1, 8, 12, 24), (3, 3), window((1, 1), (1, 1, 1, 1))),
+        ((1, 8, 12, 28), (3, 3), window((2, 2), (0, 0, 1, 1))),
+        ((1, 7, 9, 40), (2, 3), window((1, 2), (1, 1, 1, 1))),
+        ((1, 3, 6, 9), (5, 5), window((1, 1), (4, 4, 4, 4))),
+        ((1, 6, 9, 8), (1, 3), window((1, 1), (0, 1, 0, 1), (2, 1))),
+    )
+    for index, (image, kernel, attrs) in enumerate(shapes):
+        for out_c in (8, 5):
+            weights, joined = (out_c, *kernel, image[3]), {"groups": 1, **attrs}
+            yield from weighted(COLUMNS, random, image, weights, index + out_c, joined)
+
+
 def depthwise_cases(random: np.random.Generator, channels: int) -> Iterator[Case]:
     for index, size, kernel, in_c, attrs in windows(random, channels):
         image, multiplier = (1, *size, in_c), (1, 1, 3)[index % 3]
@@ -206,7 +239,8 @@ def elementwise_cases(random: np.random.Generator, channels: int) -> Iterator[Ca
 
 Maker = Callable[[np.random.Generator, int], Iterator[Case]]
 MAKERS = [
-    conv_cases, conv_3wide_cases, depthwise_cases, dense_cases, pool_cases, elementwise_cases,
+    conv_cases, conv_3wide_cases, columns_cases, depthwise_cases, dense_cases, pool_cases,
+    elementwise_cases,
 ]  # fmt: skip
 
 
@@ -268,3 +302,19 @@ def test_sizes_beyond_halfwords_are_refused() -> None:
     assert not list(weighted(ANY_CONV, random, wide, (1, 1, 3, 1), 0, plain))
     assert not list(weighted(PLANE, random, wide, (1, 3, 1), 0, window()))
     assert list(weighted(ANY_CONV, random, (1, 200, 200, 1), (1, 1, 1, 1), 0, plain))
+
+
+@pytest.mark.parametrize(
+    ("weights", "attrs"),
+    [
+        ((4, 3, 3, 29), window()),  # 261 products
+        ((4, 18, 1, 1), window()),  # offsets beyond a byte
+        ((4, 2, 2, 4), window(dilations=(1, 2))),
+    ],
+)
+def test_columns_that_offsets_do_not_reach_are_refused(
+    weights: tuple[int, ...], attrs: Attrs
+) -> None:
+    random = np.random.default_rng(7)
+    image = (1, 20, 9, weights[3])
+    assert not list(weighted(COLUMNS, random, image, weights, 0, attrs | {"groups": 1}))

@@ -154,13 +154,13 @@ def _call(
 # ---- any kernel, from a padded window, or 1x1 from the input ----
 
 
-def _is_direct(s: Shape) -> bool:
+def is_direct(s: Shape) -> bool:
     """A 1x1 kernel that reads no padding."""
     inside = s.all_rows <= s.in_h and s.window_w <= s.in_w
     return s.kernel == (1, 1) and s.pads[:2] == (0, 0) and inside
 
 
-def _direct_shape(s: Shape) -> Shape:
+def direct_shape(s: Shape) -> Shape:
     """At stride 1 the image is one long row, if a halfword can count its pixels."""
     if s.strides == (1, 1) and s.pixels < 32768:
         s = replace(s, in_h=1, in_w=s.pixels, out_h=1, out_w=s.pixels)
@@ -170,7 +170,7 @@ def _direct_shape(s: Shape) -> Shape:
 def any_shape(node: Node, qgraph: QGraph) -> Shape:
     """The sizes as ``mcuq_conv2d_s8_mve`` sees them."""
     s = shape_of(node, qgraph)
-    return _direct_shape(s) if _is_direct(s) else s
+    return direct_shape(s) if is_direct(s) else s
 
 
 def accepts(node: Node, qgraph: QGraph) -> bool:
@@ -239,6 +239,15 @@ def _direct_gap(s: Shape) -> int:
     return forward_gap(ends.ravel(), starts.ravel())
 
 
+def ring_gap(s: Shape) -> int:
+    """The gap of output rows for which the input rows that no earlier one needed are loaded."""
+    rows = np.arange(s.out_h)
+    before = (rows - 1) * s.strides[0] + s.kernel[0]  # padded rows that earlier outputs loaded
+    first_read = np.where(rows > 0, np.maximum(before, rows * s.strides[0]) - s.pads[0], 0)
+    starts = np.maximum(0, first_read) * s.in_w * s.in_c
+    return forward_gap((rows + 1) * s.out_w * s.out_c, starts)
+
+
 # ---- 3 wide: columns shared by the taps ----
 
 
@@ -278,12 +287,7 @@ def _cost_3wide(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
 
 
 def _gap_3wide(node: Node, qgraph: QGraph, index: int) -> int | None:
-    s = shape_of(node, qgraph)
-    rows = np.arange(s.out_h)
-    before = (rows - 1) * s.strides[0] + s.kernel[0]  # padded rows that earlier outputs loaded
-    first_read = np.where(rows > 0, np.maximum(before, rows * s.strides[0]) - s.pads[0], 0)
-    starts = np.maximum(0, first_read) * s.in_w * s.in_c
-    return forward_gap((rows + 1) * s.out_w * s.out_c, starts)
+    return ring_gap(shape_of(node, qgraph))
 
 
 VARIANT = Variant("conv2d", "mcuq_conv2d_s8_mve", lower, _cost, accepts, NEEDS, _gap)
