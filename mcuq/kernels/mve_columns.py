@@ -116,7 +116,7 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     s = _columns_shape(node, qgraph)
-    return 170 + _rows_cost(s) + _pixels_cost(s)
+    return 130 + _rows_cost(s) + _pixels_cost(s)
 
 
 def _rows_cost(s: Shape) -> float:
@@ -136,12 +136,14 @@ def _rows_cost(s: Shape) -> float:
 
 def _pixels_cost(s: Shape) -> float:
     """Instructions of all blocks, and of the pixels that are copied for theirs."""
-    pairs = -(-s.out_c // 2)
-    pair = 14 * s.steps - (5 if s.steps > 1 else 4) + 5
-    block = 24 + pairs * pair + 27 * -(-s.out_c // 4)
+    pairs, fours = -(-s.out_c // 2), -(-s.out_c // 4)
+    block = 24 + pairs * (14 * s.steps + (0 if s.steps > 1 else 1)) + 27 * fours
+    pixel = 10 + pairs * (6 * s.steps + 7) + 9 * fours
+    full, rest = divmod(s.pixels, 4)
+    blocks = full * block + (pixel if rest == 1 else block if rest else 0)
     copied, depth = _copied(s), divmod(s.depth, 16)
-    aside = copied * (24 + 3 * depth[0] + (5 if depth[1] else 0)) + 35 * (copied // 4 + 1)
-    return s.out_h * 80 + (aside if copied else 0) + -(-s.pixels // 4) * block
+    aside = copied * (24 + 3 * depth[0] + (5 if depth[1] else 0)) + 40 * (copied // 4)
+    return s.out_h * 80 + (aside if copied else 0) + blocks
 
 
 def _copied(s: Shape) -> int:
