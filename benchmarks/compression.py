@@ -44,11 +44,18 @@ CALIBRATION_ROWS = 256
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """The arguments of each ``prune_channels``, and of each ``recover`` after them."""
+class Stage:
+    """The arguments of each ``prune_channels``, and the settings of ``recover`` after them."""
 
     cuts: tuple[dict[str, Any], ...]
-    tuning: tuple[Settings, ...]
+    tuning: Settings
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is done in turn, and the board that the result is to fit."""
+
+    stages: tuple[Stage, ...]
     board: str | None = None
 
 
@@ -58,20 +65,36 @@ RECIPES = {
     # Images of full size cost most: half of the channels there. The last stage has most to say.
     "ic": Recipe(
         (
-            {"amount": 0.5, "only": ("conv1", "conv3"), "measure": "channels", "multiple": 8},
-            {"amount": 0.5, "only": "conv2", "measure": "channels", "multiple": 8},
-            {"amount": 0.5, "only": "conv5", "measure": "channels"},
-            {"amount": 0.25, "only": "conv8", "measure": "channels"},
+            Stage(
+                (
+                    {
+                        "amount": 0.5,
+                        "only": ("conv1", "conv3"),
+                        "measure": "channels",
+                        "multiple": 8,
+                    },
+                    {"amount": 0.5, "only": "conv2", "measure": "channels", "multiple": 8},
+                    {"amount": 0.5, "only": "conv5", "measure": "channels"},
+                    {"amount": 0.25, "only": "conv8", "measure": "channels"},
+                ),
+                replace(IMAGES, epochs=200),
+            ),
+            Stage(
+                ({"amount": 0.0625, "only": ("conv7", "conv9"), "measure": "channels"},),
+                replace(IMAGES, epochs=300, held_out=0.02),
+            ),
         ),
-        (replace(IMAGES, epochs=200),),
     ),
     "kws": Recipe(
-        ({"amount": 0.6, "multiple": 16},),
-        (replace(SETTINGS, epochs=30, augment=Augment(shift=2)),),
+        (
+            Stage(
+                ({"amount": 0.6, "multiple": 16},),
+                replace(SETTINGS, epochs=30, augment=Augment(shift=2)),
+            ),
+        ),
     ),
     "article": Recipe(
-        ({"amount": 0.7},),
-        (replace(IMAGES, epochs=60),),
+        (Stage(({"amount": 0.7},), replace(IMAGES, epochs=60)),),
         board="nucleo_f446re",
     ),
 }
@@ -80,14 +103,14 @@ RECIPES = {
 def compressed(case: Case, recipe: Recipe, work: Path) -> Graph:
     """The case's network, pruned and tuned."""
     feeds, graph = case.feeds(case.train), case.graph
-    for cut in recipe.cuts:
-        graph = prune_channels(graph, calibration=feeds, **cut)
-    for index, settings in enumerate(recipe.tuning, start=1):
-        file = work / f"{case.name}_{index}.npz"
-        report = progress(f"{case.name} {index}")
+    for index, stage in enumerate(recipe.stages, start=1):
+        for cut in stage.cuts:
+            graph = prune_channels(graph, calibration=feeds, **cut)
+        file, report = work / f"{case.name}_{index}.npz", progress(f"{case.name} {index}")
         found = recover(
-            graph, case.graph, feeds, case.labels, settings=settings, checkpoint=file, report=report
-        )
+            graph, case.graph, feeds, case.labels,
+            settings=stage.tuning, checkpoint=file, report=report,
+        )  # fmt: skip
         graph = found.graph
         print(f"{case.name}: losses {found.losses[0]:.3f} -> {min(found.losses):.3f}", flush=True)
     return graph
