@@ -81,7 +81,7 @@ RECIPES = {
             ),
             Stage(
                 ({"amount": 0.0625, "only": ("conv7", "conv9"), "measure": "channels"},),
-                replace(IMAGES, epochs=300, held_out=0.02),
+                replace(IMAGES, epochs=240, held_out=0.02),
             ),
         ),
     ),
