@@ -8,6 +8,8 @@ Nothing but the numbers marks such a layer, so it is known again in any file.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from mcuq.ir import Array
@@ -59,23 +61,35 @@ def exponents_of(weights: Array, axis: int) -> tuple[int, ...] | None:
 def _aligned(channels: list[Values]) -> tuple[tuple[int, ...], int]:
     """The exponent of each channel for which the union of what is left is small, and its size.
 
-    Channel by channel, the richest first, each where it adds the fewest values to the table.
+    Channel by channel, the richest first, each where it adds the fewest values to the table. If
+    these are too many, all are placed once more, where they fit the values of all others best.
     """
     order = sorted(range(len(channels)), key=lambda c: (-len(channels[c]), c))
     table: Values = channels[order[0]]
     found = [0] * len(channels)
     for channel in order[1:]:
-        values = channels[channel]
-        if not values:
-            continue
-        shifts = {mine - theirs for m, mine in values for n, theirs in table if m == n}
-        top = max(e for _, e in values) - max((e for _, e in table), default=0)
-        found[channel] = min(
-            sorted({*shifts, top}, key=lambda shift: (abs(shift - top), shift)),
-            key=lambda shift: _cost(table, _moved(values, shift)),
-        )
-        table = table | _moved(values, found[channel])
+        found[channel] = _best_shift(channels[channel], table)
+        table = table | _moved(channels[channel], found[channel])
+    if len(table) >= MOST_VALUES:
+        counts = Counter(v for c in order for v in _moved(channels[c], found[c]))
+        for channel in order:
+            counts -= Counter(_moved(channels[channel], found[channel]))
+            found[channel] = _best_shift(channels[channel], frozenset(counts))
+            counts.update(_moved(channels[channel], found[channel]))
+        table = frozenset(counts)
     return tuple(found), len(table)
+
+
+def _best_shift(values: Values, table: Values) -> int:
+    """The shift with which ``values`` add the fewest to ``table``."""
+    if not values:
+        return 0
+    shifts = {mine - theirs for m, mine in values for n, theirs in table if m == n}
+    top = max(e for _, e in values) - max((e for _, e in table), default=0)
+    return min(
+        sorted({*shifts, top}, key=lambda shift: (abs(shift - top), shift)),
+        key=lambda shift: _cost(table, _moved(values, shift)),
+    )
 
 
 def _moved(values: Values, shift: int) -> Values:
