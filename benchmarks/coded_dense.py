@@ -16,6 +16,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -75,7 +76,7 @@ def cycles_by_kernel(made: Bundle) -> dict[str, dict[int, int]]:
 def product_rows() -> Iterator[tuple[str, ...]]:
     """Layer, cycles of a multiplication, the best kernels of int8 and codes, cycles a product."""
     for in_len, out_len in SIZES:
-        network = Network("dense", lambda i=in_len, o=out_len: nn.Linear(i, o), (1, in_len))
+        network = Network("dense", partial(nn.Linear, in_len, out_len), (1, in_len))
         made = quantized(network, "balanced")
         found = cycles_by_kernel(replace(made, qgraph=coded(made.qgraph, LOG)))
         for slow in MULTIPLIERS:
