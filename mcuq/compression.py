@@ -12,7 +12,7 @@ import numpy as np
 
 from mcuq import exporters
 from mcuq.compress.pipeline import Compressed, compress_graph, effective
-from mcuq.compress.request import Methods, Request, from_table, parse
+from mcuq.compress.request import CLUSTER4_OR_EVEN, Methods, Request, from_table, parse
 from mcuq.compress.sparsity import Pattern, mask_of
 from mcuq.errors import McuqError
 from mcuq.ir import Array, Graph, Shape
@@ -132,7 +132,7 @@ def paying(request: Request, graph: Graph, program: Program) -> tuple[Request, t
         for name, methods in effective(graph, request).items()
         if (methods.zeros or methods.codes) and not request.names(name)
     }
-    used = _used(program, wanted)
+    used, even = _used(program, wanted), _faster_even(program, wanted)
     lost: dict[str, list[str]] = {}
     layers = list(request.layers)
     for name, methods in wanted.items():
@@ -141,10 +141,13 @@ def paying(request: Request, graph: Graph, program: Program) -> tuple[Request, t
             methods.zeros if "zeros" in used[name] else None,
             methods.codes if "codes" in used[name] else None,
         )
+        if kept.codes == "cluster4" and name in even:
+            kept = replace(kept, codes=CLUSTER4_OR_EVEN)
         if kept != methods:
             layers.append((glob.escape(name), kept))
-            gone = str(Methods(None, *_gone(methods, kept)))
-            lost.setdefault(f"{gone} left out", []).append(name)
+            gone = Methods(None, *_gone(methods, kept))
+            if gone != Methods():
+                lost.setdefault(f"{gone} left out", []).append(name)
     text = "the kernel chosen for these layers would make no use of it"
     return replace(request, layers=tuple(layers)), tuple(
         f"{', '.join(names)}: {what}, as {text}" for what, names in lost.items()
@@ -176,6 +179,14 @@ def _used(program: Program, wanted: Mapping[str, Methods]) -> dict[str, set[str]
     return used
 
 
+def _faster_even(program: Program, wanted: Mapping[str, Methods]) -> set[str]:
+    """The layers for which another kernel is chosen if the values are on an even scale."""
+    kinds = {name: (m.zeros, m.codes) for name, m in wanted.items() if m.codes == "cluster4"}
+    some = _choices(program, kinds)
+    even = _choices(program, {name: (zeros, "int4") for name, (zeros, _) in kinds.items()})
+    return {name for name in kinds if some[name][0] != even[name][0]}
+
+
 Kinds = Mapping[str, tuple[Pattern | None, str | None]]
 
 
@@ -191,10 +202,15 @@ def _choices(program: Program, kinds: Kinds) -> dict[str, list[str]]:
 
 
 def _random(shape: Shape, zeros: Pattern | None, codes: str | None) -> Array:
-    """Integers, none of them 0 but by the pattern, of as few values as the codes have."""
+    """Integers, none of them 0 but by the pattern, of as few values as the codes have.
+
+    Only those of int4 are on an even scale.
+    """
     chance = np.random.default_rng(0)
     count = {"cluster2": 4, None: 120}.get(codes, 16) - bool(zeros and codes)
     values = chance.integers(0, count, shape) + 1
+    if codes != "int4":
+        values[values == count] = 127
     kept = True if zeros is None else mask_of(chance.random(shape), zeros)
     return np.asarray(values * kept, np.int8)
 

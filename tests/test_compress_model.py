@@ -159,6 +159,20 @@ def test_zeros_that_no_kernel_uses_are_not_made() -> None:
     assert any(f"{dense}: " in note and " left out, as the kernel" in note for note in notes)
 
 
+@pytest.mark.parametrize(("board", "even"), [("mps2_an386", True), ("mps2_an385", False)])
+def test_clusters_may_be_even_where_a_kernel_is_faster_for_that(board: str, even: bool) -> None:
+    """Dense layers on Cortex-M4."""
+    graph = _convolution_and_dense()
+    dense = graph.nodes[-1].name
+    feeds = {"x": np.random.default_rng(0).normal(0, 1, (16, 8, 8, 4)).astype(np.float32)}
+    program = plain_program(graph, feeds, boards.cpu(boards.load(board)), "balanced")
+    request, notes = paying(Request(parse("cluster:4bit")), graph, program)
+    found = request.of_layers(graph)[dense]
+    assert found.codes == ("cluster4-even" if even else "cluster4")
+    assert str(found) == "cluster:4bit"
+    assert not any(dense in note for note in notes)
+
+
 def test_methods_of_the_command_replace_those_of_the_config() -> None:
     request = requested("log", {"sparse": 0.5, "layers": {"a": "int4"}, "recover": 3}, None)
     assert request is not None

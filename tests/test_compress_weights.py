@@ -11,11 +11,12 @@ from small_networks import images, residual_network
 
 from mcuq.compress.cluster import clustered, k_means
 from mcuq.compress.constraint import Constraint
+from mcuq.compress.layer import table_of
 from mcuq.compress.levels import linear, logarithmic
 from mcuq.compress.pipeline import compress_graph
-from mcuq.compress.request import Request, Tuning, parse
+from mcuq.compress.request import CLUSTER4_OR_EVEN, Request, Tuning, parse
 from mcuq.compress.sparsity import Pattern, mask_of, masks_of
-from mcuq.compress.tables import Rows, constraint_of, weights_of
+from mcuq.compress.tables import Rows, constraint_of, error_of, weights_of
 from mcuq.errors import DataError
 from mcuq.ir import Array
 from mcuq.ops.coded import exponents_of, has_few_values, joined
@@ -124,6 +125,25 @@ def test_int4_weights_are_even_steps() -> None:
     assert np.abs(error).max() < 0.5
 
 
+def test_int4_steps_are_whole_in_8_bits() -> None:
+    for width in np.linspace(0.5, 1.0, 9):
+        steps = 64 * np.diff(linear(rows_of(width * RANDOM.uniform(-1, 1, (6, 50)))).levels)
+        assert np.array_equal(steps, np.round(steps))
+
+
+@pytest.mark.parametrize(("law", "even"), [("steps", True), ("laplace", False)])
+def test_an_even_scale_stands_in_for_clusters_where_it_errs_little_more(
+    law: str, even: bool
+) -> None:
+    weights = RANDOM.laplace(size=(8, 64))
+    if law == "steps":
+        weights = (RANDOM.integers(-8, 8, (8, 64)) + RANDOM.uniform(-0.2, 0.2, (8, 64))) / 8.5
+    rows = rows_of(weights)
+    table = table_of(rows, CLUSTER4_OR_EVEN, 0)
+    assert table.fixed == even
+    assert error_of(rows, table) <= 1.25 * error_of(rows, table_of(rows, "cluster4", 0))
+
+
 @pytest.mark.parametrize("learned", [True, False])
 def test_constraints_keep_tables(learned: bool) -> None:
     """What tuning makes of the free numbers is what ``project`` leaves alone."""
@@ -131,7 +151,7 @@ def test_constraints_keep_tables(learned: bool) -> None:
     mask = RANDOM.random(weights.shape) < 0.7
     rows = rows_of(weights, mask)
     table = clustered(rows, 16) if learned else linear(rows)
-    constraint = constraint_of(table, rows, weights.shape, 0, learned)
+    constraint = constraint_of(table, rows, weights.shape, 0)
     made = weights_of(table, rows, weights.shape, 0)
     assert np.allclose(constraint.project(made), made, rtol=1e-6)
     free = constraint.free(made) * 1.25

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,11 +10,15 @@ from mcuq.compress.cluster import clustered
 from mcuq.compress.compensate import bias_of, target_of
 from mcuq.compress.constraint import Constraint
 from mcuq.compress.levels import linear, logarithmic
-from mcuq.compress.tables import Rows, Table, constraint_of, nearest, weights_of
+from mcuq.compress.request import CLUSTER4_OR_EVEN
+from mcuq.compress.tables import Rows, Table, constraint_of, error_of, nearest, weights_of
 from mcuq.ir import Array, Graph, Node
 from mcuq.quantize.layers import Moments, from_rows, to_rows
 from mcuq.quantize.rounding import settled
 from mcuq.quantize.structure import WEIGHT_AXIS
+
+EVEN = 1.25
+"""Where an even scale is much faster it may err so many times as much as clusters: 1 dB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +67,9 @@ def compressed_layer(graph: Graph, node: Node, wanted: Wanted, known: Moments | 
             weights = from_rows(node, graph, found)
             rows = Rows.of(weights, axis, wanted.power, wanted.mask)
             codes = nearest(rows.scaled(table.exponents), table.levels)
-            table = Table(table.levels, table.exponents, codes)
+            table = replace(table, codes=codes)
         weights = weights_of(table, rows, weights.shape, axis)
-        learned = wanted.codes.startswith("cluster")
-        constraint = constraint_of(table, rows, weights.shape, axis, learned)
+        constraint = constraint_of(table, rows, weights.shape, axis)
     bias = graph.data(b)
     if known is not None:
         bias = bias_of(bias, real, to_rows(node, graph, weights.astype(np.float64)), known)
@@ -79,7 +82,12 @@ def table_of(rows: Rows, codes: str, seed: int) -> Table:
         return logarithmic(rows)
     if codes == "int4":
         return linear(rows)
-    return clustered(rows, 16 if codes == "cluster4" else 4, seed)
+    table = clustered(rows, 4 if codes == "cluster2" else 16, seed)
+    if codes == CLUSTER4_OR_EVEN:
+        even = linear(rows)
+        if error_of(rows, even) <= EVEN * error_of(rows, table):
+            return even
+    return table
 
 
 def _settled_in(table: Table, target: Array, hessian: Array, free: Array) -> Array:

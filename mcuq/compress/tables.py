@@ -51,11 +51,15 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """``levels`` sorted; ``codes`` (channels, weights per channel) index it."""
+    """``levels`` sorted; ``codes`` (channels, weights per channel) index it.
+
+    ``fixed``: tuning must not move the levels.
+    """
 
     levels: Array
     exponents: Array
     codes: Array
+    fixed: bool = False
 
 
 def fitted(rows: Rows, levels: Array, exponents: Array) -> Table:
@@ -98,13 +102,11 @@ def weights_of(table: Table, rows: Rows, shape: tuple[int, ...], axis: int) -> A
     return _placed(values, shape, axis).astype(np.float32)
 
 
-def constraint_of(
-    table: Table, rows: Rows, shape: tuple[int, ...], axis: int, learned: bool
-) -> Constraint:
-    """What keeps weights in the table while they are tuned; ``learned``: its values may move."""
+def constraint_of(table: Table, rows: Rows, shape: tuple[int, ...], axis: int) -> Constraint:
+    """What keeps weights in the table while they are tuned."""
     mask = None if rows.free.all() else _placed(rows.free, shape, axis)
     scale = 2.0 ** table.exponents.astype(np.float64)
-    if not learned:
+    if table.fixed:
         levels = table.levels[None, :] * scale[:, None]
         return Constraint("levels", mask, levels=levels, axis=axis)
     codes = _placed(table.codes, shape, axis)
