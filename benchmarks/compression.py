@@ -60,7 +60,7 @@ class Recipe:
 
 
 SETTINGS = Settings(learning_rate=1e-2, trust=0.1, precision="bfloat16")
-IMAGES = replace(SETTINGS, augment=Augment(flip=True, shift=4, mix=True))
+IMAGES = replace(SETTINGS, normalize=True, augment=Augment(flip=True, shift=4, mix=True))
 RECIPES = {
     # Images of full size cost most: half of the channels there. The last stage has most to say.
     "ic": Recipe(

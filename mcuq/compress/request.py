@@ -71,7 +71,7 @@ class Tuning:
     trust: float = 0.3
     hints: float = 0.0
     precision: str = "float32"
-    normalize: bool = True
+    normalize: bool = False
     flip: bool = False
     shift: int = 0
     mix: bool = False
