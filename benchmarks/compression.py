@@ -28,7 +28,9 @@ from mcuq.benchmark import bench
 from mcuq.bundle import Bundle
 from mcuq.compiler import generate
 from mcuq.compress.augment import Augment
+from mcuq.compress.pipeline import compress_graph
 from mcuq.compress.recover import Settings, recover
+from mcuq.compress.request import Request, Tuning, parse
 from mcuq.compress.structured import prune_channels
 from mcuq.errors import FitError
 from mcuq.evaluate import evaluate
@@ -53,10 +55,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is done in turn, and the board that the result is to fit."""
+    """What is done in turn, the board that the result is to fit, and how else it is compressed."""
 
     stages: tuple[Stage, ...]
     board: str | None = None
+    clustered: Request | None = None
 
 
 SETTINGS = Settings(learning_rate=1e-2, trust=0.1, precision="bfloat16")
@@ -82,6 +85,18 @@ RECIPES = {
             Stage(
                 ({"amount": 0.0625, "only": ("conv7", "conv9"), "measure": "channels"},),
                 replace(IMAGES, epochs=240, held_out=0.02),
+            ),
+        ),
+        clustered=Request(
+            parse("cluster:4bit"),
+            tuning=Tuning(
+                epochs=12,
+                learning_rate=1e-3,
+                trust=0.1,
+                precision="bfloat16",
+                flip=True,
+                shift=4,
+                mix=True,
             ),
         ),
     ),
@@ -114,6 +129,15 @@ def compressed(case: Case, recipe: Recipe, work: Path) -> Graph:
         graph = found.graph
         print(f"{case.name}: losses {found.losses[0]:.3f} -> {min(found.losses):.3f}", flush=True)
     return graph
+
+
+def clustered(case: Case, request: Request, work: Path) -> Graph:
+    """The case's network with few values of weights, tuned."""
+    file, report = work / f"{case.name}_clustered.npz", progress(f"{case.name} clustered")
+    feeds = case.feeds(case.train)
+    return compress_graph(
+        case.graph, request, feeds, case.labels, checkpoint=file, report=report
+    ).graph
 
 
 def progress(name: str) -> Callable[[str, float], None]:
@@ -173,23 +197,27 @@ def run(name: str, work: Path) -> dict[str, Any]:
     after = measure(case, graph, recipe.board)
     print(json.dumps(after, indent=1), flush=True)
     widths = [graph.shape(node.output)[-1] for node in graph.nodes if "clip" in node.attrs]
-    return {"dense": before, "pruned": after, "channels": widths}
+    found = {"dense": before, "pruned": after, "channels": widths}
+    if recipe.clustered:
+        coded = measure(case, clustered(case, recipe.clustered, work), recipe.board)
+        found[str(recipe.clustered.default)] = coded
+    return found
 
 
 def tables(record: dict[str, Any]) -> str:
     """The Markdown of ``COMPRESSION.md``."""
     lines = [
         "# Compression\n",
-        "Written by `python -m benchmarks.compression`: structured pruning and recovery of trained",
-        "networks; executed instructions of one inference in QEMU. Accuracy on data that no weight",
-        "was trained, tuned or calibrated on; among a few recipes the choice was made on it.\n",
-        "| network | | float | int8 | M4 instructions | M55 instructions | flash (M4) | RAM |",
-        "|---|---|--:|--:|--:|--:|--:|--:|",
+        "Written by `python -m benchmarks.compression`: structured pruning, and shared values of",
+        "weights, with recovery of trained networks; executed instructions of one inference in QEMU.",
+        "Accuracy on data that no weight was trained, tuned or calibrated on.\n",
+        "| network | | float | int8 | M4 instructions | M55 instructions | weights (M4) | flash | RAM |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for name, case in record.items():
-        for kind in ("dense", "pruned"):
-            lines.append(_line(name, kind, case[kind]))
-        lines.append(_shares(case))
+        lines.append(_line(name, "dense", case["dense"]))
+        for kind in sorted(case.keys() - {"dense", "channels"}, reverse=True):
+            lines += [_line(name, kind, case[kind]), _shares(case["dense"], case[kind])]
     fits = [
         f"- {name}: {case['pruned']['fits']}"
         for name, case in record.items()
@@ -201,16 +229,15 @@ def tables(record: dict[str, Any]) -> str:
 def _line(name: str, kind: str, row: dict[str, Any]) -> str:
     shares = [" / ".join(f"{100 * v:.2f} %" for v in row[k].values()) for k in ("float", "int8")]
     counts = [f"{row[core]['instructions']:,}" for core in CORES]
-    memory = [f"{row['M4'][key]:,}" for key in ("flash", "ram")]
+    memory = [f"{row['M4'][key]:,}" for key in ("flash_weights", "flash", "ram")]
     return f"| {' | '.join([name, kind, *shares, *counts, *memory])} |"
 
 
-def _shares(case: dict[str, Any]) -> str:
+def _shares(dense: dict[str, Any], small: dict[str, Any]) -> str:
     """What is left, and the points lost against float before."""
-    dense, pruned = case["dense"], case["pruned"]
-    lost = [100 * (dense["float"][k] - v) for k, v in pruned["int8"].items()]
-    counts = [pruned[c]["instructions"] / dense[c]["instructions"] for c in CORES]
-    memory = [pruned["M4"][k] / dense["M4"][k] for k in ("flash", "ram")]
+    lost = [100 * (dense["float"][k] - v) for k, v in small["int8"].items()]
+    counts = [small[c]["instructions"] / dense[c]["instructions"] for c in CORES]
+    memory = [small["M4"][k] / dense["M4"][k] for k in ("flash_weights", "flash", "ram")]
     cells = [" / ".join(f"{-v:+.2f}" for v in lost), *(f"{v:.3f}" for v in (*counts, *memory))]
     return f"| | left | | {' | '.join(cells)} |"
 

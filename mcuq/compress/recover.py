@@ -57,7 +57,8 @@ class Settings:
     better one (None: never). ``hints``: the weight of activations that both networks have in one
     shape. ``precision``: "float32", or "bfloat16" for layers, about twice as fast on processors
     that have it. ``normalize``: convolutions have BatchNorm meanwhile (``normalize.py``), unless
-    ``quantized``: far better for images, not for a small network on few rows. ``threads``: the result depends on their number in its last bits.
+    ``quantized``: far better for images, not for a small network on few rows. ``threads``: the
+    result depends on their number in its last bits.
     """
 
     epochs: int = 10
