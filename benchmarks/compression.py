@@ -209,9 +209,9 @@ def tables(record: dict[str, Any]) -> str:
     lines = [
         "# Compression\n",
         "Written by `python -m benchmarks.compression`: structured pruning, and shared values of",
-        "weights, with recovery of trained networks; executed instructions of one inference in QEMU.",
-        "Accuracy on data that no weight was trained, tuned or calibrated on.\n",
-        "| network | | float | int8 | M4 instructions | M55 instructions | weights (M4) | flash | RAM |",
+        "weights, with recovery of trained networks; executed instructions of one inference in",
+        "QEMU. Accuracy on data that no weight was trained, tuned or calibrated on.\n",
+        "| network | | float | int8 | M4 instructions | M55 instructions | weights | flash | RAM |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for name, case in record.items():
