@@ -3,7 +3,8 @@
 ``python -m benchmarks.quality [NETWORK ...]`` prints Markdown tables. It trains its own networks
 (``trained.py``; ``uneven`` is ``digits`` with channels that differ by 100 times); the MLPerf Tiny
 networks and their data join in where ``../shared`` is there. ``--onnxruntime`` adds the rows of its
-``quantize_static``, which must be installed. ``--wide`` measures 16 bits and mixed precision alone.
+``quantize_static``, which must be installed. ``--wide`` measures 16 bits and mixed precision alone,
+with the instructions that one inference executes on a Cortex-M4 in QEMU.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from torch.nn import functional
 
 from benchmarks import trained
 from mcuq import boards
+from mcuq.benchmark import bench
+from mcuq.bundle import Bundle
+from mcuq.compiler import generate
 from mcuq.evaluate import evaluate
 from mcuq.importers import from_torch, load
 from mcuq.ir import Graph, to_memory
@@ -32,14 +36,18 @@ from mcuq.quantize import Options, quantize
 from mcuq.quantize.components import components
 from mcuq.quantize.rescale import Change, rescaled
 from mcuq.quantize.state import OPTIONAL, State
+from mcuq.reference import feeds_to_int
 
 SHARED = Path(__file__).parents[2] / "shared"
 CALIBRATION_ROWS = 200
 
 
+MACHINE = "mps2_an386"
+
+
 def _cycles(qgraph: QGraph) -> float:
     """The estimated cycles of one inference on a Cortex-M4."""
-    return lower(qgraph, boards.cpu(boards.load("mps2_an386")), "balanced").cycles
+    return lower(qgraph, boards.cpu(boards.load(MACHINE)), "balanced").cycles
 
 
 ROWS: tuple[tuple[str, Options], ...] = (
@@ -57,6 +65,7 @@ ROWS: tuple[tuple[str, Options], ...] = (
 )
 
 WIDE_ROWS: tuple[tuple[str, Options], ...] = (
+    ("8-bit activations: `normal`", Options("normal")),
     ("16-bit activations", Options("normal", bits={"*": 16})),
     ("mixed, 1.5 times the cycles on Cortex-M4", Options("normal", mixed=True, price=_cycles)),
 )
@@ -76,12 +85,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """``sqnr`` in dB; ``top1`` and ``agreement`` with the float network as shares."""
+    """``sqnr`` in dB; ``top1`` and ``agreement`` with the float network as shares; ``instructions``
+    of one inference on a Cortex-M4, where they were counted.
+    """
 
     sqnr: float
     top1: float | None
     agreement: float | None
     seconds: float
+    instructions: int | None = None
 
 
 def cases() -> dict[str, Callable[[], Case]]:
@@ -180,11 +192,12 @@ def _vww() -> Case:
 
 def _spaced(x: np.ndarray, rows: int = CALIBRATION_ROWS) -> np.ndarray:
     """``rows`` rows, evenly spaced."""
-    return x[np.linspace(0, len(x) - 1, rows).astype(int)]
+    chosen: np.ndarray = x[np.linspace(0, len(x) - 1, rows).astype(int)]
+    return chosen
 
 
-def measure(case: Case, options: Options) -> Result:
-    """Quantize and compare on the test data."""
+def measure(case: Case, options: Options, count: bool = False) -> Result:
+    """Quantize and compare on the test data; ``count`` the executed instructions, too."""
     port = case.graph.inputs[0]
     shape = case.graph.shape(port.tensor)
     calibration, test = (to_memory(port, shape, x) for x in (case.calibration, case.test))
@@ -192,7 +205,16 @@ def measure(case: Case, options: Options) -> Result:
     qgraph = quantize(case.graph, {port.name: calibration}, options)
     seconds = time.perf_counter() - start
     found = evaluate(case.graph, qgraph, {port.name: test}, case.labels)
-    return Result(found.sqnr_db, found.int8_top1, found.agreement, seconds)
+    instructions = _instructions(case, qgraph, {port.name: calibration[:2]}) if count else None
+    return Result(found.sqnr_db, found.int8_top1, found.agreement, seconds, instructions)
+
+
+def _instructions(case: Case, qgraph: QGraph, feeds: dict[str, np.ndarray]) -> int:
+    """What one inference executes on a Cortex-M4, counted in QEMU."""
+    vectors = feeds_to_int(qgraph, feeds)
+    made = Bundle(case.name, "", "", None, "balanced", case.graph, qgraph, vectors)
+    board = boards.load(MACHINE)
+    return bench(generate(made, board), board).instructions
 
 
 def rows_of(case: Case, with_onnxruntime: bool) -> Iterator[tuple[str, Result]]:
@@ -208,30 +230,33 @@ def rows_of(case: Case, with_onnxruntime: bool) -> Iterator[tuple[str, Result]]:
                     path, case.calibration, case.test, case.labels, method
                 )
                 yield f"onnxruntime {method}", Result(sqnr, top1, agreement, seconds)
-    yield from measured(case, ROWS)
-
-
-def measured(case: Case, rows: tuple[tuple[str, Options], ...]) -> Iterator[tuple[str, Result]]:
-    """The result of each of ``rows``."""
-    for title, options in rows:
+    for title, options in ROWS:
         yield title, measure(case, options)
+
+
+def wide_rows_of(case: Case) -> Iterator[tuple[str, Result]]:
+    """The result of every width."""
+    for title, options in WIDE_ROWS:
+        yield title, measure(case, options, count=True)
 
 
 def main(arguments: list[str]) -> None:
     torch.set_num_threads(1)
-    known = cases()
+    known, wide = cases(), "--wide" in arguments
     names = [name for name in arguments if not name.startswith("--")] or list(known)
     columns: dict[str, dict[str, Result]] = {}
     for name in names:
         case = known[name]()
         columns[name] = {}
         every = rows_of(case, "--onnxruntime" in arguments)
-        for title, result in measured(case, WIDE_ROWS) if "--wide" in arguments else every:
+        for title, result in wide_rows_of(case) if wide else every:
             columns[name][title] = result
             print(f"{name}: {title}: {result}", file=sys.stderr, flush=True)
     print(table("Output SQNR in dB", columns, lambda r: f"{r.sqnr:.1f}"))
     print(table("Top-1 in % (vww: agreement with float)", columns, _percent))
     print(table("Seconds", columns, lambda r: f"{r.seconds:.1f}"))
+    if wide:
+        print(table("Executed instructions on Cortex-M4", columns, lambda r: f"{r.instructions:,}"))
 
 
 def _percent(result: Result) -> str:
@@ -241,7 +266,7 @@ def _percent(result: Result) -> str:
 
 def table(title: str, columns: dict[str, dict[str, Result]], cell: Callable[[Result], str]) -> str:
     """A Markdown table: methods by networks."""
-    titles = list(max(columns.values(), key=len))
+    titles = max((list(c) for c in columns.values()), key=len)
     lines = [f"| {title} | {' | '.join(columns)} |", "|---|" + "--:|" * len(columns)]
     lines += [
         f"| {row} | {' | '.join(cell(c[row]) if row in c else '' for c in columns.values())} |"
