@@ -185,12 +185,10 @@ class _Search:
         dense = self._measured(Methods())
         if dense.fits:
             return self._fitted(Methods(), f"fits {self.board.name} as it is")
-        found = [self._along(way) for way in WAYS]
+        found = [self._made_to_fit(way) for way in WAYS]
         fitting = [m for m in dict.fromkeys(found) if m is not None]
         if not fitting:
             return Fitted(None, self._table(), self._nearest())
-        for methods in fitting:
-            self._measured(methods)
         best = min(fitting, key=lambda m: (self.points[m].drop or 0.0, self.points[m].flash))
         point = self.points[best]
         if (point.drop or 0.0) > self.limits.max_drop:
@@ -201,8 +199,19 @@ class _Search:
             return Fitted(None, self._table(), verdict)
         return self._fitted(best, f"fits {self.board.name} with {point.settings}")
 
+    def _made_to_fit(self, way: str) -> Methods | None:
+        """The gentlest settings of a way that fit when they are made with all rows.
+
+        A few rows, which show the sizes, may choose other channels.
+        """
+        while (methods := self._along(way)) is not None:
+            point = self.points[methods] if methods in self.made else self._measured(methods)
+            if point.fits:
+                return methods
+        return None
+
     def _along(self, way: str) -> Methods | None:
-        """The gentlest settings of a way that fit."""
+        """The gentlest settings of a way that fit by what is known of their sizes."""
         if way == "zeros":
             least = self._least([Methods(s) for s in SHARES], "ram")
             shares = [] if least is None else [replace(least, zeros=_zeros(a)) for a in SHARES]

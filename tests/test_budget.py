@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from small_networks import RELU, Net
 
-from mcuq import boards
-from mcuq.budget import Fitted, Limits, fit_graph, size_of
+from mcuq import boards, budget
+from mcuq.budget import Fitted, Limits, Point, fit_graph, size_of
+from mcuq.compress.request import Methods
 from mcuq.errors import McuqError
 from mcuq.ir import Graph
 
@@ -77,3 +79,24 @@ def test_a_loss_that_is_too_large() -> None:
     assert found.small is None
     assert "points or more" in found.verdict
     assert found.verdict.endswith("-50 are allowed. Tune it with --recover, or allow more")
+
+
+def test_what_is_too_large_once_it_is_made_is_not_said_to_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Sizes are found with a few rows, for which other channels may go."""
+    dense = fitted(1 << 20).points[0]
+    limit = round(0.8 * dense.flash)
+    point = budget._Search._point
+
+    def heavier(search: budget._Search, methods: Methods, small: Graph) -> Point:
+        found = point(search, methods, small)
+        flash = found.flash + (0.05 * dense.flash if methods in search.made else 0)
+        return replace(found, flash=round(flash), fits=flash <= limit)
+
+    monkeypatch.setattr(budget._Search, "_point", heavier)
+    result = fitted(limit)
+    chosen = next(p for p in result.points if f"with {p.settings}:" in result.verdict)
+    assert chosen.fits
+    assert chosen.flash <= limit
+    assert any(p.drop is not None and not p.fits for p in result.points[1:])
