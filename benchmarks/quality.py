@@ -108,6 +108,7 @@ def cases() -> dict[str, Callable[[], Case]]:
             "ic": _ic, "kws_ckpt": _kws, "vww": _vww,
             "mnist": lambda: _trained(trained.mnist(data)),
             "ecg": lambda: _trained(trained.ecg(data)),
+            "fsdd": lambda: _trained(trained.fsdd(data)),
         }  # fmt: skip
     return found
 

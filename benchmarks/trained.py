@@ -1,7 +1,7 @@
 """Small networks trained on the spot, for measuring quality where no trained model is at hand.
 
-``digits`` learns scikit-learn's handwritten digits; where ``../shared`` holds MNIST and ECG5000,
-``mnist`` and ``ecg`` learn those. All are seeded.
+``digits`` learns scikit-learn's handwritten digits; where ``../shared`` holds MNIST, ECG5000 and
+spoken digits, ``mnist``, ``ecg`` and ``fsdd`` learn those. All are seeded.
 """
 
 from __future__ import annotations
@@ -55,6 +55,17 @@ def waves(classes: int = 5) -> nn.Module:
         nn.MaxPool1d(2),
         nn.Conv1d(32, 32, 3, 1, 1, bias=False), nn.BatchNorm1d(32), nn.ReLU(),
         nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(32, classes),
+    )  # fmt: skip
+
+
+def sounds(classes: int = 10) -> nn.Module:
+    """A 1-D network over (10, 49) MFCCs: BatchNorm, ReLU, pooling."""
+    return nn.Sequential(
+        nn.Conv1d(10, 32, 5, 1, 2, bias=False), nn.BatchNorm1d(32), nn.ReLU(),
+        nn.Conv1d(32, 48, 3, 2, 1, bias=False), nn.BatchNorm1d(48), nn.ReLU(),
+        nn.MaxPool1d(2),
+        nn.Conv1d(48, 64, 3, 1, 1, bias=False), nn.BatchNorm1d(64), nn.ReLU(),
+        nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(64, classes),
     )  # fmt: skip
 
 
@@ -121,3 +132,11 @@ def ecg(folder: Path) -> Trained:
             for part in ("train", "test")
         ]
     return train("ecg", waves, parts[0], parts[1], 30)
+
+
+def fsdd(folder: Path) -> Trained:
+    """Spoken digits, as MFCCs in time, into a 1-D network; two of the test's speakers are new."""
+    with np.load(folder / "fsdd.npz") as file:
+        x, y = file["mfcc"].transpose(0, 2, 1).astype(np.float32), file["y"].astype(np.int64)
+        known = file["split"] == 0
+    return train("fsdd", sounds, (x[known], y[known]), (x[~known], y[~known]), 20)
