@@ -9,6 +9,7 @@ with the instructions that one inference executes on a Cortex-M4 in QEMU.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +34,7 @@ from mcuq.lower import lower
 from mcuq.passes import pipeline
 from mcuq.qir import QGraph
 from mcuq.quantize import Options, quantize
-from mcuq.quantize.components import components
+from mcuq.quantize.components import bound_of, components
 from mcuq.quantize.rescale import Change, rescaled
 from mcuq.quantize.state import OPTIONAL, State
 from mcuq.reference import feeds_to_int
@@ -121,13 +122,17 @@ def _trained(found: trained.Trained) -> Case:
 
 
 def uneven(case: Case, spread: float) -> Case:
-    """The same function, with channels rescaled exactly so that they differ by ``spread``."""
+    """The same function, with channels rescaled exactly so that they differ by ``spread``.
+
+    Those under an upper bound (ReLU6) stay: they all have the same.
+    """
     graph = case.graph
     random = np.random.default_rng(0)
     factors = {}
     for part in components(graph):
         found = spread ** random.uniform(-0.5, 0.5, part.channels)
-        for name in part.tensors if part.channels > 1 else ():
+        free = part.channels > 1 and bound_of(graph, part) == math.inf
+        for name in part.tensors if free else ():
             factors[name] = np.broadcast_to(found, graph.shape(name)[-1:])
     changed = rescaled(State(graph, {}, Options()), Change(factors)).graph
     return replace(case, name="uneven", graph=changed, onnx=None)
