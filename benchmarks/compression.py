@@ -90,8 +90,8 @@ RECIPES = {
         clustered=Request(
             parse("cluster:4bit"),
             tuning=Tuning(
-                epochs=12,
-                learning_rate=1e-3,
+                epochs=16,
+                learning_rate=2e-3,
                 trust=0.1,
                 precision="bfloat16",
                 flip=True,

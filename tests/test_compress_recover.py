@@ -61,6 +61,23 @@ def test_a_projected_array_obeys(name: str) -> None:
     np.testing.assert_array_equal(constraint.project(found), found)
 
 
+def test_codes_move_between_values_that_stay() -> None:
+    scale = np.array([[1.0], [2.0]]) * np.ones((2, 3))
+    kept = Constraint("codes", mask=CODES != 0, codes=CODES, scale=scale)
+    before = kept.project(ARRAY)
+    moving = kept.moving(before)
+    np.testing.assert_allclose(moving.project(before), before, rtol=1e-6)
+    values = sorted(set((before / scale)[CODES != 0].tolist()))
+    assert moving.levels is not None
+    np.testing.assert_allclose(np.unique(moving.levels[1]), np.unique([0, *values]) * 2, rtol=1e-6)
+    after = moving.project(before[:, ::-1])
+    recoded = kept.recoded(before, after)
+    assert recoded.codes is not None
+    assert not np.array_equal(recoded.codes, CODES)
+    table = np.array([0.0, before[0, 1], before[1, 0] / 2, before[1, 2] / 2])
+    np.testing.assert_allclose((table[recoded.codes] * scale)[CODES != 0], after[CODES != 0])
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_constant_follows_from_its_free_numbers(name: str) -> None:
     constraint, expected = CASES[name]

@@ -8,7 +8,7 @@ step of an optimizer never leaves the structure, and a checkpoint holds only the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -79,6 +79,24 @@ class Constraint:
         mask = torch.from_numpy(np.array(self.mask, np.float32))
         return lambda free: shape(free) * mask
 
+    def moving(self, array: Array) -> Constraint:
+        """With codes: each element may take any value of its channel that ``array`` has."""
+        scale = np.moveaxis(self._scales(), self.axis, 0)
+        channels = scale.reshape(len(scale), -1)[:, :1]
+        levels = channels * self._means(np.asarray(array, np.float64))
+        return Constraint("levels", self.mask, levels=levels, axis=self.axis)
+
+    def recoded(self, before: Array, after: Array) -> Constraint:
+        """With the codes of ``after``, whose elements moved between the values of ``before``."""
+        table = self._means(np.asarray(before, np.float64))
+        steps = np.asarray(after, np.float64) / self._scales()
+        return replace(self, codes=np.abs(steps[..., None] - table).argmin(axis=-1))
+
+    def _scales(self) -> Array:
+        """The scale of every element."""
+        codes = np.asarray(self.codes)
+        return np.ones(codes.shape) if self.scale is None else np.asarray(self.scale, np.float64)
+
     def _by_code(self) -> Follows:
         import torch
 
@@ -101,7 +119,7 @@ class Constraint:
         codes = np.asarray(self.codes, np.int64)
         counted = np.ones(codes.shape, bool) if self.mask is None else np.asarray(self.mask, bool)
         size = int(codes.max(initial=-1)) + 1
-        scale = np.ones(codes.shape) if self.scale is None else np.asarray(self.scale, np.float64)
+        scale = self._scales()
         weights = np.bincount(codes[counted], weights=scale[counted] ** 2, minlength=size)
         sums = np.bincount(codes[counted], weights=(array * scale)[counted], minlength=size)
         means: Array = sums / np.where(weights > 0, weights, 1.0)

@@ -127,7 +127,7 @@ class _Run:
         """Shared values, in the weights that are left."""
         if self.codes:
             self._apply("shared values", codes=True)
-            self._tune()
+            self._tune(codes=True)
 
     def _prune_channels(self, before: float, now: float) -> None:
         for layers, amount in _structured(self.methods):
@@ -197,26 +197,42 @@ class _Run:
             self.graph = _with(self.graph, change(node, None))
         self.constraints |= done
 
-    def _tune(self) -> None:
+    def _tune(self, codes: bool = False) -> None:
+        """The epochs of this turn; with ``codes`` half of them move codes, the others values."""
         share = divmod(self.tuning.epochs, max(1, self.turns))
         epochs = share[0] + (share[1] if self.turn + 1 == self.turns else 0)
         self.turn += 1
+        if codes and epochs > 1:
+            self._move_codes(epochs // 2)
+            epochs -= epochs // 2
         if epochs:
-            file = self.checkpoint
-            if file is not None:
-                file = file.with_name(f"{file.stem}-{self.turn}{file.suffix or '.npz'}")
-            recovered = recover(
-                self.graph,
-                self.teacher,
-                self.calibration,
-                self.labels,
-                constraints=self.constraints,
-                checkpoint=file,
-                report=self.report,
-                settings=self._settings(epochs),
-            )
-            self.graph = recovered.graph
-            self.warnings += recovered.warnings
+            self._recover(epochs, self.constraints, str(self.turn))
+
+    def _move_codes(self, epochs: int) -> None:
+        """Let weights move from one shared value to another, which stay as they are."""
+        before, kept = self.graph, self.constraints
+        shared = {name: c for name, c in kept.items() if c.codes is not None}
+        moving = {name: c.moving(before.data(name)) for name, c in shared.items()}
+        self._recover(epochs, {**kept, **moving}, f"{self.turn}-codes")
+        for name, constraint in shared.items():
+            self.constraints[name] = constraint.recoded(before.data(name), self.graph.data(name))
+
+    def _recover(self, epochs: int, constraints: Mapping[str, Constraint], name: str) -> None:
+        file = self.checkpoint
+        if file is not None:
+            file = file.with_name(f"{file.stem}-{name}{file.suffix or '.npz'}")
+        recovered = recover(
+            self.graph,
+            self.teacher,
+            self.calibration,
+            self.labels,
+            constraints=constraints,
+            checkpoint=file,
+            report=self.report,
+            settings=self._settings(epochs),
+        )
+        self.graph = recovered.graph
+        self.warnings += recovered.warnings
 
     def _settings(self, epochs: int) -> Settings:
         asked = self.tuning

@@ -111,7 +111,7 @@ def constraint_of(table: Table, rows: Rows, shape: tuple[int, ...], axis: int) -
         return Constraint("levels", mask, levels=levels, axis=axis)
     codes = _placed(table.codes, shape, axis)
     spread = np.broadcast_to(along(scale, axis, len(shape)), shape)
-    return Constraint("codes", mask, codes=codes, scale=spread)
+    return Constraint("codes", mask, codes=codes, axis=axis, scale=spread)
 
 
 def _placed(values: Array, shape: tuple[int, ...], axis: int) -> Array:
