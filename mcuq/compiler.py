@@ -147,6 +147,11 @@ def _read(
     return _Source(identity, Path(source).name, digest, prepare(graph, settings))
 
 
+def _costs(program: Program) -> tuple[float, float]:
+    """What mixed precision has a budget of."""
+    return program.cycles, program.instructions
+
+
 def _quantized(
     source: _Source,
     squeezed: compression.Squeezed | None,
@@ -158,7 +163,7 @@ def _quantized(
     """The network in integers, compressed before that or not, and what the user should know."""
     options = quantize.Options(
         **quantize_options(settings),
-        price=lambda qgraph: target.lower(qgraph).cycles,
+        price=lambda qgraph: _costs(target.lower(qgraph)),
         report=progress,
     )
     graph = squeezed.done.graph if squeezed else source.graph

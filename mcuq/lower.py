@@ -72,6 +72,11 @@ class Program:
         """The estimated cycles of one inference."""
         return sum(step.choices[0].cycles for step in self.steps)
 
+    @property
+    def instructions(self) -> float:
+        """The estimated instructions that one inference executes."""
+        return sum(step.choices[0].cost for step in self.steps)
+
 
 def lower(qgraph: QGraph, cpu: Cpu = GENERIC, prefer: str = "balanced") -> Program:
     """Pick a variant of every node for ``cpu`` and pack its constants.

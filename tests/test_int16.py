@@ -148,10 +148,10 @@ def test_mixed_widens_what_helps_within_its_budget() -> None:
     assert kinds["x"] == "s8"
     narrow = evaluate(graph, network(graph, {}), test).sqnr_db
     assert evaluate(graph, result.qgraph, test).sqnr_db > narrow + 1
-    free = Options("fast", mixed=True, price=lambda g: sum(t.bytes for t in g.tensors.values()))
+    free = Options("fast", mixed=True, price=lambda g: [sum(t.bytes for t in g.tensors.values())])
     poor = quantize_report(graph, {"x": images(64)}, free).mixed
     assert poor["price"] <= poor["budget"]
-    none = Options("fast", mixed=True, price=lambda g: 1.0 if narrow_only(g) else 9.0)
+    none = Options("fast", mixed=True, price=lambda g: [1.0 if narrow_only(g) else 9.0])
     assert quantize_report(graph, {"x": images(64)}, none).mixed["tensors"] == []
 
 

@@ -1,8 +1,9 @@
-"""Mixed precision: 16 bits for the tensors that hurt the output most, under a budget of cycles.
+"""Mixed precision: 16 bits for the tensors that hurt the output most, under a budget of time.
 
 Each set of tensors that could be wide is tried alone: what it takes off the output's error, and
 what it costs. The one that takes off most for its price is widened, then the others are measured
-anew beside it, until none fits the budget. The caller's own buffers keep 8 bits.
+anew beside it, until none fits the budget. The caller's own buffers keep 8 bits. Costs are several
+(estimated cycles and instructions), as shares of what 8 bits cost; the largest share counts.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from mcuq.quantize.simulate import (
 from mcuq.quantize.state import State, StepNote
 
 BUDGET = 1.5
-"""At most so many times the estimated cycles of the network with 8 bits."""
+"""At most so many times each of the costs of the network with 8 bits."""
 
 ROWS = 32
 """So many held-out rows show the sensitivities."""
@@ -39,16 +40,17 @@ def choose_mixed(state: State) -> State:
         return state
     search = _Search(state)
     before = output_error(finish(state), held_rows(state))
-    best, error, names = state, before, search.run()
-    if names:
+    best, error, chosen = state, before, frozenset[str]()
+    for names in filter(None, dict.fromkeys((search.run(), search.everything()))):
         trial = _with_wide(state, names)
         found = output_error(finish(trial), held_rows(trial))
-        best, error = (trial, found) if found < before else (state, before)
-    price = _price(best)
+        if found < error:
+            best, error, chosen = trial, found, names
+    price = search.price(best)
     facts = {
         "budget": BUDGET,
-        "price": round(price / search.least, 3) if search.least else None,
-        "tensors": sorted(names) if best is not state else [],
+        "price": round(price, 3) if price else None,
+        "tensors": sorted(chosen),
     }
     note = StepNote("mixed precision", decibels(before), decibels(error), best is not state)
     return best.with_(notes=(*state.notes, note), mixed=facts)
@@ -69,7 +71,7 @@ class _Search:
     def __init__(self, state: State) -> None:
         done = finish(state)
         feeds = {name: rows[:ROWS] for name, rows in held_rows(state).items()}
-        self.least = _price(state)
+        self._least = _costs(state)
         self._state = state
         self._exact, self._outputs = float_outputs(done, feeds), output_names(done.graph)
         self._simulation = Simulation(done, feeds)
@@ -88,23 +90,33 @@ class _Search:
             found, trial = self._worth(now, group)
             if found < max((w for g, w in worth.items() if g != group), default=found):
                 worth[group] = found
-            elif found <= 0.0 or trial.price > BUDGET * self.least:
+            elif found <= 0.0 or trial.price > BUDGET:
                 del worth[group]
             else:
                 del worth[group]
                 now = trial
         return now.names
 
+    def everything(self) -> frozenset[str]:
+        """All sets at once, if that fits: it may be no dearer, as nothing is converted."""
+        names = frozenset(name for group in _groups(self._state) for name in group)
+        return names if self.price(_with_wide(self._state, names)) <= BUDGET else frozenset()
+
     def _worth(self, now: _Trial, group: tuple[str, ...]) -> tuple[float, _Trial]:
         """The error that ``group`` takes off for each part of the price that it adds."""
         trial = self._trial(now.names.union(group))
-        extra = (trial.price - now.price) / self.least if self.least else 1.0
+        extra = trial.price - now.price if trial.price else 1.0
         return (now.error - trial.error) / max(extra, LEAST_EXTRA), trial
+
+    def price(self, state: State) -> float:
+        """The largest of the costs, as a share of that with 8 bits; 0 where nobody knows."""
+        pairs = zip(_costs(state), self._least, strict=True)
+        return max((cost / least for cost, least in pairs if least), default=0.0)
 
     def _trial(self, names: frozenset[str]) -> _Trial:
         state = _with_wide(self._state, names)
         found = self._simulation.try_(self._outputs, {name: state.acts[name] for name in names})
-        return _Trial(names, relative_error(self._exact, found), _price(state))
+        return _Trial(names, relative_error(self._exact, found), self.price(state))
 
 
 def _groups(state: State) -> list[tuple[str, ...]]:
@@ -121,6 +133,5 @@ def _with_wide(state: State, names: frozenset[str]) -> State:
     return scales.choose_weights(state.with_acts(acts))
 
 
-def _price(state: State) -> float:
-    """The estimated cycles of one inference; 0 where nobody knows."""
-    return state.options.price(assemble(state)) if state.options.price else 0.0
+def _costs(state: State) -> tuple[float, ...]:
+    return tuple(state.options.price(assemble(state))) if state.options.price else ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,8 +29,8 @@ class Options:
     tensor's own values (``methods.py``).
     ``fracs``: the frac of activations, by tensor name, set by the user.
     ``bits``: 8 or 16 bits of activations, by tensor name or for all others by ``"*"``.
-    ``mixed``: 16 bits where they help most (``mixed.py``), as far as ``price``, the estimated
-    cycles of an integer network, allows; without it there is no budget.
+    ``mixed``: 16 bits where they help most (``mixed.py``), as far as ``price`` allows, the costs
+    of an integer network (its estimated cycles and instructions); without it there is no budget.
     ``skip``: names of ``STEPS`` to leave out, of those that may be (``OPTIONAL``).
     ``rows``: at most so many calibration rows are used, evenly spaced.
     ``report(text, fraction)``: progress.
@@ -41,7 +41,7 @@ class Options:
     fracs: Mapping[str, int] = field(default_factory=dict)
     bits: Mapping[str, int] = field(default_factory=dict)
     mixed: bool = False
-    price: Callable[[QGraph], float] | None = None
+    price: Callable[[QGraph], Sequence[float]] | None = None
     skip: tuple[str, ...] = ()
     rows: int = 512
     seed: int = 0
