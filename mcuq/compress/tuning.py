@@ -112,8 +112,7 @@ class Student:
         sizes = _sizes(self._part, self._feeds)
         free = [n for n, c in self._constraints.items() if c.kind == "mask"]
         self._normalization = Normalization(self._part, free if normalized else ())
-        with torch.no_grad():
-            self._forward(self._typical, run=self._normalization.measure)
+        self._pass(self._forward.constants, self._normalization.measure)
         self._unit: dict[str, TorchTensor] = {}
         self._free: dict[str, TorchTensor] = {}
         for name, constraint in self._constraints.items():
@@ -139,14 +138,19 @@ class Student:
         """Take from typical inputs what the parameters as they are now call for: the statistics of
         BatchNorm, and the power of two of every activation.
         """
-        with torch.no_grad():
-            self._forward(self._typical, self._values(False), run=self._normalization.settle)
+        self._pass(self._values(False), self._normalization.settle)
         if self._acts is None:
             return
         part = self._with(self._part)
         never = never_negative(part)
         values = run_float(part, self._feeds)
         self._acts = {n: _act(n, values[n], n in never) for n in activations(part)}
+
+    def _pass(self, values: Mapping[str, TorchTensor], run: RunFloat) -> None:
+        """Show the layers with BatchNorm, if there are any, typical inputs."""
+        if self._normalization.gains:
+            with torch.no_grad():
+                self._forward(self._typical, values, run=run)
 
     @property
     def numbers(self) -> Array:
