@@ -225,7 +225,7 @@ def chosen(weights: Array, core: str, prefer: str) -> Program:
         ("single", 0.8, "m55", "balanced", "mve"),
         ("2 of 4", 0.0, "m0", "balanced", "block8"),
         ("2 of 4", 0.0, "m0", "size", "sparse_2of4"),
-        ("single", 0.0, "m0", "size", "block4"),
+        ("single", 0.0, "m0", "size", "block8"),
     ],
 )
 def test_choice(pattern: str, zeros: float, core: str, prefer: str, kernel: str) -> None:
