@@ -72,3 +72,12 @@ def test_a_frac_by_hand_keeps_the_range_in_the_middle() -> None:
     feeds = {"x": images(60)}
     qgraph = quantize(net, feeds, Options("fast", fracs={"total": 3}))
     assert qgraph.tensor("total").frac == 3
+
+
+def test_entropy_does_not_clip_for_the_zeros_of_a_relu() -> None:
+    values = np.maximum(np.random.default_rng(0).normal(size=200_000), 0.0)
+    options = [QTensor("x", (1, 1), "s8", frac, -128) for frac in range(4, 10)]
+    scores = [METHODS["kl"](values, act) for act in options]
+    chosen = options[int(np.argmin(scores))]
+    assert chosen.frac in (5, 6)  # up to 8.0 or 4.0
+    assert scores[-1] == np.inf  # up to 0.5: fewer bins than integers

@@ -18,6 +18,7 @@ OUTSIDE = 2e-4
 """A percentile range leaves out at most this share of the values."""
 
 BINS = 2048
+LEVELS = 256
 
 Method = Callable[[Array, QTensor], float]
 
@@ -40,21 +41,23 @@ def divergence(values: Array, act: QTensor) -> float:
     """How much is lost of the distribution of values: the Kullback-Leibler divergence.
 
     As Migacz (2017) does: clipped values count as the outermost ones; each integer stands for the
-    bins of the histogram that it covers, evenly for those that are not empty.
+    bins of the histogram that it covers, evenly for those that are not empty. A range of fewer bins
+    than integers is out of the question: none would be lost, however coarse they are. Zeros, of
+    which a ReLU makes many, are exact in any range and do not count.
     """
     low, high = _span(act)
-    counts, edges = np.histogram(values, BINS)
+    counts, edges = np.histogram(values[values != 0], BINS)
     middle = (edges[:-1] + edges[1:]) / 2
     inside = np.flatnonzero((middle >= low) & (middle <= high))
-    if not len(inside):
+    if len(inside) < LEVELS:
         return float("inf")
     bare = counts[inside].astype(np.float64)
     real = bare.copy()
     real[0] += counts[: inside[0]].sum()
     real[-1] += counts[inside[-1] + 1 :].sum()
-    level = np.round((middle[inside] - low) / (high - low) * 255).astype(int)
+    level = np.round((middle[inside] - low) / (high - low) * (LEVELS - 1)).astype(int)
     filled = bare > 0
-    share = np.bincount(level, bare, 256) / np.maximum(np.bincount(level, filled, 256), 1)
+    share = np.bincount(level, bare, LEVELS) / np.maximum(np.bincount(level, filled, LEVELS), 1)
     model = np.where(filled, share[level], 0.0)
     known = real > 0
     p = real[known] / real.sum()
