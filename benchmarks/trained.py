@@ -50,10 +50,8 @@ def mobilenet_v2(classes: int = 10) -> nn.Module:
 def waves(classes: int = 5) -> nn.Module:
     """A 1-D network over (1, 140) signals: BatchNorm, ReLU, pooling."""
     return nn.Sequential(
-        nn.Conv1d(1, 16, 7, 2, 3, bias=False), nn.BatchNorm1d(16), nn.ReLU(),
-        nn.Conv1d(16, 32, 5, 2, 2, bias=False), nn.BatchNorm1d(32), nn.ReLU(),
-        nn.MaxPool1d(2),
-        nn.Conv1d(32, 32, 3, 1, 1, bias=False), nn.BatchNorm1d(32), nn.ReLU(),
+        *_filters(1, 16, 7, 2), *_filters(16, 32, 5, 2), nn.MaxPool1d(2),
+        *_filters(32, 32, 3, 1),
         nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(32, classes),
     )  # fmt: skip
 
@@ -61,12 +59,15 @@ def waves(classes: int = 5) -> nn.Module:
 def sounds(classes: int = 10) -> nn.Module:
     """A 1-D network over (10, 49) MFCCs: BatchNorm, ReLU, pooling."""
     return nn.Sequential(
-        nn.Conv1d(10, 32, 5, 1, 2, bias=False), nn.BatchNorm1d(32), nn.ReLU(),
-        nn.Conv1d(32, 48, 3, 2, 1, bias=False), nn.BatchNorm1d(48), nn.ReLU(),
-        nn.MaxPool1d(2),
-        nn.Conv1d(48, 64, 3, 1, 1, bias=False), nn.BatchNorm1d(64), nn.ReLU(),
+        *_filters(10, 32, 5, 1), *_filters(32, 48, 3, 2), nn.MaxPool1d(2),
+        *_filters(48, 64, 3, 1),
         nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(64, classes),
     )  # fmt: skip
+
+
+def _filters(inputs: int, outputs: int, kernel: int, stride: int) -> tuple[nn.Module, ...]:
+    convolution = nn.Conv1d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    return convolution, nn.BatchNorm1d(outputs), nn.ReLU()
 
 
 @dataclass(frozen=True)
