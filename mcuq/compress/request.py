@@ -52,7 +52,8 @@ class Methods:
             text = f"{self.zeros.n}:{self.zeros.m}" if nm else f"{self.zeros.amount:g}"
             parts.append(text if nm else f"{self.zeros.kind}:{text}")
         if self.codes:
-            parts.append(f"cluster:{self.codes[7]}bit" if "cluster" in self.codes else self.codes)
+            bits = self.codes.removeprefix("cluster")
+            parts.append(self.codes if bits == self.codes else f"cluster:{bits[0]}bit")
         return ",".join(parts) or "none"
 
 

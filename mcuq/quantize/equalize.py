@@ -46,17 +46,20 @@ def equalize(state: State, trade: float) -> State:
 
 def with_trades(state: State, trades: Mapping[str, float]) -> State:
     """The same with a trade for each component, named by its first tensor."""
-    wanted = wide.wanted(state.graph, state.options.bits)
-    parts = components(state.graph)
-    narrow = [part for part in parts if not wanted.issuperset(part.tensors)]
+    narrow = _narrow(state)
     changed = rescaled(state, _choose_change(state, narrow, trades)) if narrow else state
-    return fill_weights(changed, [part for part in parts if part not in narrow])
+    return fill_weights(changed, [part for part in components(state.graph) if part not in narrow])
 
 
 def is_traded(state: State) -> bool:
     """Whether any tensor weighs its own noise against that of weights."""
+    return bool(_narrow(state))
+
+
+def _narrow(state: State) -> list[Component]:
+    """The components that are not of 16 bits altogether."""
     wanted = wide.wanted(state.graph, state.options.bits)
-    return any(not wanted.issuperset(part.tensors) for part in components(state.graph))
+    return [part for part in components(state.graph) if not wanted.issuperset(part.tensors)]
 
 
 def _choose_change(state: State, parts: Sequence[Component], trades: Mapping[str, float]) -> Change:
