@@ -210,8 +210,8 @@ def tables(record: dict[str, Any]) -> str:
         "# Compression\n",
         "Written by `python -m benchmarks.compression`: structured pruning, and shared values of",
         "weights, with recovery of trained networks; executed instructions of one inference in",
-        "QEMU. Accuracy on data that no weight was trained, tuned or calibrated on; but a few recipes",
-        "were tried with it in sight (five for cluster:4bit).\n",
+        "QEMU. Accuracy on data that no weight was trained, tuned or calibrated on; but a few",
+        "recipes were tried with it in sight (five for cluster:4bit).\n",
         "| network | | float | int8 | M4 instructions | M55 instructions | weights | flash | RAM |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
