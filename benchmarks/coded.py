@@ -30,13 +30,13 @@ import numpy as np
 from torch import nn
 
 from benchmarks.networks import NETWORKS, Network
-from mcuq import boards
-from mcuq.benchmark import Bench, bench
-from mcuq.bundle import Bundle
-from mcuq.compiler import Compiled, compile_model, generate
 from mcuq.config import Config
+from mcuq.flows.compile import Compiled, compile_model, generate
 from mcuq.ir import Array
+from mcuq.measure.bench import Bench, bench
+from mcuq.model.bundle import Bundle
 from mcuq.qir import QGraph
+from mcuq.targets import boards
 
 CORES = {
     "M0": "mps2_an385_m0",

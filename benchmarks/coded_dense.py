@@ -24,9 +24,14 @@ from torch import nn
 
 from benchmarks.coded import CODINGS, CORES, LAYERS, coded, measured, quantized
 from benchmarks.networks import Network
-from mcuq import boards, build, count, cycles, kernels, lower, run, vectors
-from mcuq.bundle import Bundle
-from mcuq.compiler import generate
+from mcuq import kernels
+from mcuq.emulate import count, cycles, qemu
+from mcuq.firmware import image as build
+from mcuq.flows.compile import generate
+from mcuq.model import vectors
+from mcuq.model.bundle import Bundle
+from mcuq.program import lower
+from mcuq.targets import boards
 
 FLASH_BOUND = tuple(name for name in LAYERS if name.startswith("dense"))
 SIZES = ((64, 10), (512, 10), (512, 32), (128, 128), (512, 512), (2048, 1024))
@@ -65,7 +70,7 @@ def cycles_by_kernel(made: Bundle) -> dict[str, dict[int, int]]:
             compiled = generate(made, board)
         with tempfile.TemporaryDirectory(prefix="mcuq-") as work:
             image = build.compile_image(compiled.files, compiled.entry, board, Path(work), "plain")
-            (profile,) = count.sections(image, vectors.typical(made), run.SECONDS)
+            (profile,) = count.sections(image, vectors.typical(made), qemu.SECONDS)
             found[choice.symbol] = {
                 slow: cycles.estimate_by(profile, image.elf, rules)
                 for slow, rules in MULTIPLIERS.items()

@@ -23,20 +23,20 @@ import numpy as np
 import torch
 
 from benchmarks.compression_cases import DATA, Case, cases
-from mcuq import boards
-from mcuq.benchmark import bench
-from mcuq.bundle import Bundle
-from mcuq.compiler import generate
 from mcuq.compress.augment import Augment
 from mcuq.compress.pipeline import compress_graph
 from mcuq.compress.recover import Settings, recover
 from mcuq.compress.request import Request, Tuning, parse
 from mcuq.compress.structured import prune_channels
 from mcuq.errors import FitError
-from mcuq.evaluate import evaluate
+from mcuq.flows.compile import generate
 from mcuq.ir import Graph
+from mcuq.measure.bench import bench
+from mcuq.measure.evaluate import evaluate
+from mcuq.model.bundle import Bundle
 from mcuq.quantize import Options, quantize_report
 from mcuq.reference import feeds_to_int
+from mcuq.targets import boards
 
 HERE = Path(__file__).parent
 RECORD = HERE / "compression.json"

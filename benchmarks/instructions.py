@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.networks import NETWORKS
-from mcuq import boards
-from mcuq.benchmark import Bench, bench
-from mcuq.compiler import compile_model, generate
 from mcuq.config import Config
+from mcuq.flows.compile import compile_model, generate
+from mcuq.measure.bench import Bench, bench
+from mcuq.targets import boards
 
 HERE = Path(__file__).parent
 RECORD = HERE / "instructions.json"

@@ -16,11 +16,13 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mcuq import boards, build, stack
-from mcuq.boards import Board
 from mcuq.emit import kernel_files
-from mcuq.entry import Entry
+from mcuq.emit.entry import Entry
+from mcuq.emulate import stack
+from mcuq.firmware import image as build
 from mcuq.kernels import VARIANTS, sizes
+from mcuq.targets import boards
+from mcuq.targets.boards import Board
 
 CORES = {
     "cortex-m0": "mps2_an385_m0",

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mcuq.evaluate import sqnr
+from mcuq.measure.evaluate import sqnr
 
 METHODS = ("MinMax", "Entropy", "Percentile")
 

@@ -23,21 +23,21 @@ import torch
 from torch.nn import functional
 
 from benchmarks import trained
-from mcuq import boards
-from mcuq.benchmark import bench
-from mcuq.bundle import Bundle
-from mcuq.compiler import generate
-from mcuq.evaluate import evaluate
+from mcuq.flows.compile import generate
 from mcuq.importers import from_torch, load
 from mcuq.ir import Graph, to_memory
-from mcuq.lower import lower
+from mcuq.measure.bench import bench
+from mcuq.measure.evaluate import evaluate
+from mcuq.model.bundle import Bundle
 from mcuq.passes import pipeline
+from mcuq.program.lower import lower
 from mcuq.qir import QGraph
 from mcuq.quantize import Options, quantize
-from mcuq.quantize.components import bound_of, components
-from mcuq.quantize.rescale import Change, rescaled
+from mcuq.quantize.equalize.components import bound_of, components
+from mcuq.quantize.equalize.rescale import Change, rescaled
 from mcuq.quantize.state import OPTIONAL, State
 from mcuq.reference import feeds_to_int
+from mcuq.targets import boards
 
 SHARED = Path(__file__).parents[2] / "shared"
 CALIBRATION_ROWS = 200

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.networks import NETWORKS
-from mcuq import boards
-from mcuq.benchmark import Bench, StepCost, bench
-from mcuq.bundle import Bundle
-from mcuq.compiler import compile_model, generate
 from mcuq.config import Config
+from mcuq.flows.compile import compile_model, generate
+from mcuq.measure.bench import Bench, StepCost, bench
+from mcuq.model.bundle import Bundle
+from mcuq.targets import boards
 
 CORES = {
     "M0": "mps2_an385_m0",

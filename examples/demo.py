@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import mcuq
-from mcuq import boards
 from mcuq.cli.show import cell, progress, say, table
+from mcuq.targets import boards
 
 sys.path.insert(0, str(Path(__file__).parent))
 from train_digits import HERE, split

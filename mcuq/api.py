@@ -15,16 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mcuq import benchmark, boards, data, emulate, evaluate, explain, preflight, selftest, verify
-from mcuq.boards import Board
-from mcuq.budget import fit_model
-from mcuq.compiler import Calibration, Compiled, compile_model, load_compiled
 from mcuq.compress.request import Request
-from mcuq.compressor import compress_model
 from mcuq.config import Config
+from mcuq.data import feeds as data
+from mcuq.flows.compile import Calibration, Compiled, compile_model, load_compiled
+from mcuq.flows.compress import compress_model
+from mcuq.flows.fit import fit_model
 from mcuq.ir import Array
+from mcuq.measure import bench as benchmark
+from mcuq.measure import check as verify
+from mcuq.measure import evaluate, explain, selftest
+from mcuq.measure import inspect as preflight
+from mcuq.measure import run as emulate
 from mcuq.progress import Progress, silent
 from mcuq.reference import port_to_real
+from mcuq.targets import boards
+from mcuq.targets.boards import Board
 
 if TYPE_CHECKING:
     import torch

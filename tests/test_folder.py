@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mcuq.errors import McuqError
-from mcuq.folder import MARK, check_replaceable, write_folder
+from mcuq.files import MARK, check_replaceable, write_folder
 
 
 def test_the_old_folder_comes_back_if_the_exchange_is_interrupted(

@@ -66,8 +66,8 @@ def compress(
     """
     from mcuq import config
     from mcuq.cli.show import progress, say, write_json
-    from mcuq.compressor import compress_model
     from mcuq.errors import McuqError
+    from mcuq.flows.compress import compress_model
 
     table = (config.load(Path(config_path)) if config_path else config.Config()).compress
     common = {"recover": recover, "labels": labels_of(calib, labels), "checkpoint": checkpoint}
@@ -95,7 +95,7 @@ def compress(
 
 def labels_of(calib: str | None, wanted: bool) -> Any:
     """The array y of the calibration file, if that is wanted."""
-    from mcuq.data import load_labels
+    from mcuq.data.feeds import load_labels
 
     return load_labels(calib) if wanted and calib else None
 
@@ -109,9 +109,9 @@ def _fitted(
     common: Mapping[str, Any],
 ) -> Any:
     """The search for settings, its table shown."""
-    from mcuq.budget import fit_model, size_of
     from mcuq.cli.show import progress, say, table
     from mcuq.errors import McuqError
+    from mcuq.flows.fit import fit_model, size_of
 
     if not common["board"]:
         raise McuqError("compress", "limits are of a board's memory", "Pass --board")

@@ -17,10 +17,10 @@ def explain(folder: str, data: str | None, json_path: str | None) -> None:
 
     Also written into report.json of the folder, as "explain".
     """
-    from mcuq import bundle
     from mcuq.cli.show import progress, write_json
-    from mcuq.data import load
-    from mcuq.explain import explain as run_explain
+    from mcuq.data.feeds import load
+    from mcuq.measure.explain import explain as run_explain
+    from mcuq.model import bundle
 
     made = bundle.load(Path(folder))
     feeds = load(data, made.graph) if data else None
@@ -36,7 +36,7 @@ def explain(folder: str, data: str | None, json_path: str | None) -> None:
 
 def _show_layers(result: Any) -> None:
     from mcuq.cli.show import say, table
-    from mcuq.explain import CAUSES
+    from mcuq.measure.explain import CAUSES
 
     rows = [
         (
@@ -87,7 +87,7 @@ def _percent(share: float) -> str:
 def _add_to_report(path: Path, facts: dict[str, Any]) -> None:
     import json
 
-    from mcuq.folder import write_file
+    from mcuq.files import write_file
 
     if path.is_file():
         report = json.loads(path.read_text())

@@ -18,7 +18,7 @@ def inspect(model: str, json_path: str | None) -> None:
     is any.
     """
     from mcuq.cli.show import say, table, write_json
-    from mcuq.preflight import inspect_model
+    from mcuq.measure.inspect import inspect_model
 
     facts = inspect_model(Path(model))
     rows = [(r.name, r.op, r.input, r.output, r.macs, r.weights, r.live_bytes) for r in facts.rows]
@@ -35,8 +35,8 @@ def inspect(model: str, json_path: str | None) -> None:
 @click.argument("name", required=False)
 def boards(name: str | None) -> None:
     """List the boards, or show one (a name, or your own .toml file)."""
-    from mcuq import boards as known
     from mcuq.cli.show import table
+    from mcuq.targets import boards as known
 
     if name:
         board = known.load(name)
@@ -90,7 +90,7 @@ def doctor() -> None:
     With the command that installs each; exits 1 if one is missing.
     """
     from mcuq.cli.show import say, table
-    from mcuq.toolchain import survey
+    from mcuq.firmware.toolchain import survey
 
     tools = survey()
     rows = [

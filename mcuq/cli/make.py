@@ -10,8 +10,8 @@ import click
 from mcuq.cli.compress import compressing, labels_of, show_layers
 
 if TYPE_CHECKING:
-    from mcuq.compiler import Compiled
     from mcuq.config import Config
+    from mcuq.flows.compile import Compiled
 
 
 @click.command("compile")
@@ -58,8 +58,8 @@ def compile_(
 ) -> None:
     """Quantize MODEL (.onnx or .pt2), write its C files to a folder."""
     from mcuq.cli.show import progress
-    from mcuq.compiler import compile_model
-    from mcuq.folder import check_replaceable
+    from mcuq.files import check_replaceable
+    from mcuq.flows.compile import compile_model
 
     check_replaceable(Path(out))
     settings = _settings(config_path, ranges, effort, bits)
@@ -126,10 +126,10 @@ def build(folder: str, board: str, out: str | None) -> None:
     Known answers are inside; the verdict is in the RAM symbol mcuq_verdict and, with a debugger
     attached, printed over semihosting.
     """
-    from mcuq.boards import load
     from mcuq.cli.show import progress, say
-    from mcuq.compiler import load_compiled
-    from mcuq.selftest import build_selftest
+    from mcuq.flows.compile import load_compiled
+    from mcuq.measure.selftest import build_selftest
+    from mcuq.targets.boards import load
 
     target = load(board)
     place = Path(out) if out else Path(folder) / "selftest" / target.name

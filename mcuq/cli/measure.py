@@ -24,10 +24,10 @@ def check(
     The boards are emulated, and every step of every vector counts. Without --board or --all:
     the board that the model was compiled for, else all cores. Exits 1 if anything differs.
     """
-    from mcuq import verify
-    from mcuq.boards import load
     from mcuq.cli.show import progress, write_json
-    from mcuq.compiler import load_compiled
+    from mcuq.flows.compile import load_compiled
+    from mcuq.measure import check as verify
+    from mcuq.targets.boards import load
 
     compiled = load_compiled(folder)
     own = compiled.bundle.board
@@ -71,11 +71,11 @@ def evaluate(folder: str, data: str, json_path: str | None) -> None:
     """Float and integer accuracy, agreement, SQNR on labelled data."""
     from dataclasses import asdict
 
-    from mcuq import bundle
     from mcuq.cli.show import progress, table, write_json
-    from mcuq.data import load_labelled
-    from mcuq.evaluate import evaluate as run_evaluation
-    from mcuq.evaluate import float_top1
+    from mcuq.data.feeds import load_labelled
+    from mcuq.measure.evaluate import evaluate as run_evaluation
+    from mcuq.measure.evaluate import float_top1
+    from mcuq.model import bundle
 
     made = bundle.load(Path(folder))
     feeds, labels = load_labelled(data, made.graph)
@@ -106,9 +106,9 @@ def _percent(share: float | None) -> str | None:
 @click.option("--json", "json_path", type=click.Path(), help="Write the counts as JSON.")
 def bench(folder: str, board: str | None, why: bool, json_path: str | None) -> None:
     """Executed instructions of one inference, in total and per step."""
-    from mcuq import benchmark
     from mcuq.cli.show import progress, write_json
-    from mcuq.compiler import load_compiled
+    from mcuq.flows.compile import load_compiled
+    from mcuq.measure import bench as benchmark
 
     compiled = load_compiled(folder)
     target = _target(folder, board, compiled)
@@ -156,8 +156,8 @@ def _show_choices(result: Any) -> None:
 
 def _target(folder: str, board: str | None, compiled: Any) -> Any:
     """The board that was asked for, else the one that the model was compiled for."""
-    from mcuq.boards import load
     from mcuq.errors import BoardError
+    from mcuq.targets.boards import load
 
     target = load(board) if board else compiled.bundle.board
     if target is None:
@@ -195,8 +195,8 @@ def run(folder: str, board: str | None, source: str, out: str, raw: bool) -> Non
     Both are in the layout of the model's own inputs and outputs.
     """
     from mcuq.cli.show import progress, say
-    from mcuq.compiler import load_compiled
-    from mcuq.emulate import run_file
+    from mcuq.flows.compile import load_compiled
+    from mcuq.measure.run import run_file
 
     compiled = load_compiled(folder)
     target = _target(folder, board, compiled)

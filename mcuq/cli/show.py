@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mcuq.errors import one_line
-from mcuq.folder import write_file
+from mcuq.files import write_file
 from mcuq.progress import Progress
 
 # What people copy, the first column, is not broken into lines up to this length.

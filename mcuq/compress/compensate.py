@@ -16,8 +16,8 @@ import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Tensor
 from mcuq.ops import float_of
-from mcuq.quantize.layers import Moments, depth_of, moments
-from mcuq.quantize.rounding import damped, drift
+from mcuq.quantize.rounding.compensate import damped, drift
+from mcuq.quantize.rounding.layers import Moments, depth_of, moments
 from mcuq.quantize.structure import WEIGHT_AXIS
 from mcuq.reference import feeds_to_float, walk
 

@@ -13,8 +13,8 @@ from mcuq.compress.levels import linear, logarithmic
 from mcuq.compress.request import CLUSTER4_OR_EVEN
 from mcuq.compress.tables import Rows, Table, constraint_of, error_of, nearest, weights_of
 from mcuq.ir import Array, Graph, Node
-from mcuq.quantize.layers import Moments, from_rows, to_rows
-from mcuq.quantize.rounding import settled
+from mcuq.quantize.rounding.compensate import settled
+from mcuq.quantize.rounding.layers import Moments, from_rows, to_rows
 from mcuq.quantize.structure import WEIGHT_AXIS
 
 EVEN = 1.25

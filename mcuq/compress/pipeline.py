@@ -27,7 +27,7 @@ from mcuq.compress.threads import torch_threads
 from mcuq.errors import DataError
 from mcuq.ir import Array, Graph, Node, Tensor
 from mcuq.progress import Progress, silent
-from mcuq.quantize.layers import Moments
+from mcuq.quantize.rounding.layers import Moments
 from mcuq.quantize.structure import WEIGHT_AXIS, weighted
 
 FEW = 0.05

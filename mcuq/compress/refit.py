@@ -17,7 +17,7 @@ import numpy as np
 from mcuq.compress.groups import Structure
 from mcuq.ir import Array, Graph, Node, Tensor
 from mcuq.ops import float_of
-from mcuq.quantize.layers import (
+from mcuq.quantize.rounding.layers import (
     MAX_DEPTH,
     before_clip,
     columns,

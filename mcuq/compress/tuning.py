@@ -24,7 +24,7 @@ from mcuq.ops import float_of
 from mcuq.ops.spec import RunFloat
 from mcuq.ops.weights import FRAC_MAX, FRAC_MIN
 from mcuq.qir import QTensor, frac_of
-from mcuq.quantize.scales import minmax_frac
+from mcuq.quantize.ranges.scales import minmax_frac
 from mcuq.quantize.simulate import fake_quantize_array
 from mcuq.quantize.structure import WEIGHT_AXIS, activations, never_negative
 from mcuq.reference import float_constants, run_float, walk

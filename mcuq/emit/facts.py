@@ -13,11 +13,11 @@ from mcuq.emit.c_text import (
     literal,
     shape_text,
 )
+from mcuq.emit.naming import comment, identifiers
 from mcuq.ir import Port
 from mcuq.kernels.variant import Call, ConstArray, Field
-from mcuq.lower import Program, Step
-from mcuq.naming import comment, identifiers
-from mcuq.plan import Placed, Plan
+from mcuq.program.lower import Program, Step
+from mcuq.program.plan import Placed, Plan
 from mcuq.qir import QTensor
 
 

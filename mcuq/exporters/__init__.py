@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mcuq.folder import write_file
+from mcuq.files import write_file
 from mcuq.ir import Graph
 
 __all__ = ["save"]

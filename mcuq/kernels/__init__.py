@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from mcuq.kernels import (
+from mcuq.kernels import block, coded, dsp, mve, sparse
+from mcuq.kernels.plain import (
     add,
     argmax,
     avg_pool2d,
-    blocked,
-    coded,
     concat,
     conv2d,
     dense,
     depthwise_conv2d,
-    dsp,
     from_u8,
     int16,
     lut,
     max_pool2d,
     mul,
-    mve,
     pad,
     softmax,
-    sparse,
     transpose,
 )
 from mcuq.kernels.variant import Variant
@@ -42,7 +38,7 @@ VARIANTS: tuple[Variant, ...] = (
     *transpose.VARIANTS,
     *from_u8.VARIANTS,
     *int16.VARIANTS,
-    *blocked.VARIANTS,
+    *block.VARIANTS,
     *dsp.VARIANTS,
     *mve.VARIANTS,
     *coded.VARIANTS,

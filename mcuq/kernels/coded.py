@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from mcuq.kernels import (
-    coded_blocked_conv2d,
-    coded_dense_pairs,
-    coded_dense_sums,
-    coded_dsp_conv2d,
-    coded_dsp_dense,
-    coded_dsp_linear,
-    coded_mve,
-)
+from mcuq.kernels.block import conv2d_coded, dense_coded_pairs
+from mcuq.kernels.dsp import conv2d_coded as coded_dsp_conv2d
+from mcuq.kernels.dsp import dense_coded, dense_linear
+from mcuq.kernels.mve import coded
+from mcuq.kernels.plain import dense_coded_sums
 from mcuq.kernels.variant import Variant
 
 VARIANTS: tuple[Variant, ...] = (
-    *coded_blocked_conv2d.VARIANTS,
+    *conv2d_coded.VARIANTS,
     *coded_dsp_conv2d.VARIANTS,
-    *coded_dense_pairs.VARIANTS,
-    *coded_dense_sums.VARIANTS,
-    *coded_dsp_dense.VARIANTS,
-    *coded_dsp_linear.VARIANTS,
-    *coded_mve.VARIANTS,
+    *dense_coded_pairs.VARIANTS,
+    *dense_coded_sums.VARIANTS,
+    *dense_coded.VARIANTS,
+    *dense_linear.VARIANTS,
+    *coded.VARIANTS,
 )

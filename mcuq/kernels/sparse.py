@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from mcuq.kernels import sparse_2of4, sparse_blocks, sparse_dsp, sparse_mve, sparse_single
+from mcuq.kernels.dsp import sparse
+from mcuq.kernels.mve import sparse as sparse_mve
+from mcuq.kernels.plain import dense_2of4, dense_sparse, dense_sparse4
 from mcuq.kernels.variant import Variant
 
 VARIANTS: tuple[Variant, ...] = (
-    *sparse_blocks.VARIANTS,
-    *sparse_single.VARIANTS,
-    *sparse_dsp.VARIANTS,
+    *dense_sparse4.VARIANTS,
+    *dense_sparse.VARIANTS,
+    *sparse.VARIANTS,
     *sparse_mve.VARIANTS,
-    *sparse_2of4.VARIANTS,
+    *dense_2of4.VARIANTS,
 )

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from mcuq.data import check_calibration
+from mcuq.data.feeds import check_calibration
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Array, Graph
 from mcuq.qir import QGraph
-from mcuq.quantize import choice, mixed, scales, wide
+from mcuq.quantize import choice, mixed, wide
 from mcuq.quantize.assemble import assemble
 from mcuq.quantize.given import Given, complete, outcome
+from mcuq.quantize.ranges import scales
 from mcuq.quantize.state import EFFORTS, OPTIONAL, RANGES, Options, Progress, State, Step, StepNote
 from mcuq.quantize.structure import activations
 from mcuq.reference import feeds_to_float

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from mcuq.quantize import scales
-from mcuq.quantize.affine import affine_inputs
-from mcuq.quantize.bias import correct_biases
 from mcuq.quantize.equalize import equalize, is_traded
+from mcuq.quantize.equalize.refine import refine_equalization
 from mcuq.quantize.finish import finish, fresh_numbers
 from mcuq.quantize.guard import GAIN, trial_error
-from mcuq.quantize.refine import refine_equalization
-from mcuq.quantize.rounding import round_layers
-from mcuq.quantize.search import search_scales
+from mcuq.quantize.ranges import scales
+from mcuq.quantize.ranges.inputs import affine_inputs
+from mcuq.quantize.ranges.search import search_scales
+from mcuq.quantize.rounding.bias import correct_biases
+from mcuq.quantize.rounding.compensate import round_layers
 from mcuq.quantize.simulate import decibels
 from mcuq.quantize.state import State, Step, StepNote
 

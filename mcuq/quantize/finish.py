@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mcuq.quantize import scales
-from mcuq.quantize.bias import correct_biases
-from mcuq.quantize.rounding import round_layers
+from mcuq.quantize.ranges import scales
+from mcuq.quantize.rounding.bias import correct_biases
+from mcuq.quantize.rounding.compensate import round_layers
 from mcuq.quantize.state import State
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcuq.quantize import scales, wide
+from mcuq.quantize import wide
 from mcuq.quantize.assemble import assemble
 from mcuq.quantize.finish import finish
 from mcuq.quantize.guard import held_rows, output_error
-from mcuq.quantize.limits import limit_fracs
+from mcuq.quantize.ranges import scales
+from mcuq.quantize.ranges.limits import limit_fracs
 from mcuq.quantize.simulate import (
     Simulation,
     decibels,

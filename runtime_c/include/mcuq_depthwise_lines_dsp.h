@@ -5,7 +5,7 @@
  * the direction of the walk, "line" the other one; pitches are in bytes. They take four channels
  * at a time; of these, all that a line of outputs reads is in scratch before it is written. So out
  * may be exactly at in where the shapes allow it (see in_place in
- * mcuq/kernels/dsp_depthwise_conv2d.py). in, out: any alignment.
+ * mcuq/kernels/dsp/depthwise_conv2d.py). in, out: any alignment.
  */
 #ifndef MCUQ_DEPTHWISE_LINES_DSP_H
 #define MCUQ_DEPTHWISE_LINES_DSP_H

@@ -22,7 +22,7 @@ typedef struct {
 } mcuq_add_dsp_params;
 
 /** As mcuq_add_s8; what the lanes hold agrees with mul_a, mul_b, bias and shift (see lanes in
- *  mcuq/kernels/dsp_elementwise.py). */
+ *  mcuq/kernels/dsp/elementwise.py). */
 void mcuq_add_s8_dsp(const mcuq_add_dsp_params *p, const int8_t *a, const int8_t *b, int8_t *out);
 
 /** As mcuq_from_u8_s8. */

@@ -4,7 +4,7 @@
  * No alignment is asked for. The kernels walk forward, pixel by pixel and some channels at a time,
  * and write outputs when their whole window is read: out may start at in, or before it, if no
  * output pixel comes so early that a later window still reads its place (the compiler derives how
- * far before; see gap in mcuq/kernels/pool2d.py).
+ * far before; see gap in mcuq/kernels/plain/pool2d.py).
  */
 #ifndef MCUQ_POOL2D_H
 #define MCUQ_POOL2D_H

@@ -1,0 +1,156 @@
+"""Exact counts of executed instructions, from a TCG plugin inside QEMU.
+
+The total comes from a plain image, which holds no hooks: all instructions between the first of
+``<id>_run`` and its return, with everything it calls. Counts per step come from a second image of
+kind steps, whose model calls an empty function after each step; the instructions of that function
+are left out, and those of the calls to it (argument set-up and branch, the same few each time) are
+shared out evenly, so that the steps add up to the total of the plain image exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcuq import assets
+from mcuq.emulate.qemu import SECONDS, run_bench
+from mcuq.errors import ToolError
+from mcuq.firmware import elf, toolchain
+from mcuq.firmware.image import Image
+
+_HARNESS = ("mcuq_bench", "mcuq_bench_begin", "mcuq_bench_end", "mcuq_trace")
+_BUILD_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How often each address was executed, and how often execution jumped away behind it."""
+
+    executed: Mapping[int, int]
+    taken: Mapping[int, int]
+
+    @property
+    def total(self) -> int:
+        """All executed instructions."""
+        return sum(self.executed.values())
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Executed instructions of one inference.
+
+    ``total``: of the plain image. ``steps``: one number per step; they add up to ``total``.
+    ``profile``: of the plain image. ``step_profiles``: per step, with the addresses of the steps
+    image and the calls to the markers; the last one also holds the epilogue.
+    """
+
+    total: int
+    steps: tuple[int, ...]
+    profile: Profile
+    step_profiles: tuple[Profile, ...]
+
+
+def count(
+    plain: Image, steps: Image, vector: bytes | None = None, seconds: float = SECONDS
+) -> Counts:
+    """Counts of one inference on ``vector`` (zeros if absent); the same every time."""
+    (whole,) = sections(plain, vector, seconds)
+    parts = _by_step(sections(steps, vector, seconds), len(steps.entry.steps))
+    steps_share = share([part.total for part in parts], whole.total)
+    return Counts(whole.total, steps_share, whole, parts)
+
+
+def count_total(image: Image, vector: bytes | None = None, seconds: float = SECONDS) -> int:
+    """The instructions of one inference of a plain image."""
+    (whole,) = sections(image, vector, seconds)
+    return whole.total
+
+
+def sections(image: Image, vector: bytes | None, seconds: float) -> list[Profile]:
+    """What the model executed up to each marker, and at last up to the end."""
+    symbols = elf.read(image.elf)
+    options = ["out=counts.txt"]
+    for key, name in (("begin", _HARNESS[1]), ("end", _HARNESS[2]), ("mark", _HARNESS[3])):
+        if any(symbol.name == name for symbol in symbols.symbols):
+            options.append(f"{key}={symbols.address(name):#x}")
+    library = str(plugin()).replace(",", ",,")
+    with tempfile.TemporaryDirectory(prefix="mcuq-") as name:
+        folder = Path(name)
+        arguments = ["-plugin", ",".join([f"file={library}", *options])]
+        run_bench(image, folder, vector, seconds, arguments)
+        return _parse((folder / "counts.txt").read_text(), _own_code(symbols))
+
+
+def plugin() -> Path:
+    """The compiled plugin, built by the host's gcc on first use and kept in the user's cache."""
+    source = assets.runtime_c() / "plugin" / "mcuq_count.c"
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    folder = _cache()
+    library = folder / f"mcuq_count-{digest}.so"
+    if not library.is_file():
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            part = Path(name) / library.name
+            flags = ("-O2", "-shared", "-fPIC", "-fvisibility=hidden")
+            toolchain.call(["gcc", *flags, source, "-o", part], _BUILD_SECONDS)
+            part.replace(library)
+    return library
+
+
+def share(raw: Sequence[int], whole: int) -> tuple[int, ...]:
+    """``raw`` lowered (or raised) evenly so that it adds up to ``whole``; the first ones take the
+    remainder.
+
+    >>> share([10, 20, 30], 53)
+    (7, 18, 28)
+    """
+    if not raw:
+        return ()
+    each, rest = divmod(sum(raw) - whole, len(raw))
+    return tuple(value - each - (1 if i < rest else 0) for i, value in enumerate(raw))
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    folder = Path(base) / "mcuq"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolError(str(folder), str(error.strerror), "Set XDG_CACHE_HOME") from None
+    return folder
+
+
+def _own_code(symbols: elf.Elf) -> list[range]:
+    """The address ranges of the harness's own functions."""
+    return [
+        range(symbol.address, symbol.address + symbol.size)
+        for symbol in symbols.functions()
+        if symbol.name in _HARNESS
+    ]
+
+
+def _parse(text: str, own: Sequence[range]) -> list[Profile]:
+    found: list[Profile] = []
+    for section in text.split("step\n")[1:]:
+        rows = sorted(
+            (int(a, 16), int(n), int(t)) for a, n, t in map(str.split, section.splitlines())
+        )
+        rows = [row for row in rows if not any(row[0] in part for part in own)]
+        found.append(Profile({a: n for a, n, _ in rows}, {a: t for a, _, t in rows if t}))
+    return found
+
+
+def _by_step(parts: Sequence[Profile], steps: int) -> tuple[Profile, ...]:
+    """One profile per step: what follows the last marker belongs to the last step."""
+    if len(parts) != steps + 1:
+        raise AssertionError(f"{len(parts) - 1} markers were executed, not {steps}")
+    if not steps:
+        return ()
+    *rest, before, after = parts
+    executed = Counter(before.executed) + Counter(after.executed)
+    taken = Counter(before.taken) + Counter(after.taken)
+    return (*rest, Profile(dict(sorted(executed.items())), dict(sorted(taken.items()))))

@@ -1,0 +1,177 @@
+"""Run images in QEMU and host programs on this computer, and read back what they wrote.
+
+Vectors go in through in.bin and results come out through out.bin and trace.bin, fixed names in a
+temporary folder that the program runs in: on an emulated board through semihosting.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcuq.emit.entry import Entry
+from mcuq.errors import DataError, ToolError
+from mcuq.firmware import elf, toolchain
+from mcuq.firmware.image import Image
+
+SECONDS = 300.0
+# 64 virtual nanoseconds an instruction: timers count executed instructions, repeatably.
+QEMU_OPTIONS = (
+    *("-nographic", "-monitor", "none", "-serial", "none", "-icount", "shift=6"),
+    *("-semihosting-config", "enable=on,target=native"),
+)
+_FAULT, _WRONG = 125, 1
+_REASONS = {
+    3: "a file of vectors or results could not be read or written in full",
+    4: "its compiler does not shift negative numbers arithmetically",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A record of trace.bin."""
+
+    index: int
+    data: bytes
+
+
+def run_trace(
+    program: Image | Path, inputs: Sequence[bytes], entry: Entry, seconds: float = SECONDS
+) -> list[list[bytes]]:
+    """For each vector of ``inputs``, the bytes of every step's tensor.
+
+    ``program``: a trace image, or a host program. A vector is the model's inputs, one after
+    another. Raises ToolError if the program faults, or does not end within ``seconds``.
+    """
+    records = list(_records(_vectors(program, inputs, entry, seconds)["trace.bin"]))
+    expected = [(i, step.bytes) for i, step in enumerate(entry.steps)] * len(inputs)
+    if [(record.index, len(record.data)) for record in records] != expected:
+        raise AssertionError(f"{entry.id}: the trace's steps are not those of its entry")
+    data = [record.data for record in records]
+    count = len(entry.steps)
+    return [data[i * count : (i + 1) * count] for i in range(len(inputs))]
+
+
+def run_outputs(
+    program: Image | Path, inputs: Sequence[bytes], entry: Entry, seconds: float = SECONDS
+) -> list[list[bytes]]:
+    """For each vector of ``inputs``, the bytes of every output; otherwise as ``run_trace``."""
+    data = _vectors(program, inputs, entry, seconds)["out.bin"]
+    sizes = [buffer.bytes for buffer in entry.outputs] * len(inputs)
+    if len(data) != sum(sizes):
+        raise AssertionError(f"{entry.id}: {len(data)} bytes of outputs, not {sum(sizes)}")
+    parts, at = [], 0
+    for size in sizes:
+        parts.append(data[at : at + size])
+        at += size
+    count = len(entry.outputs)
+    return [parts[i * count : (i + 1) * count] for i in range(len(inputs))]
+
+
+def run_selftest(image: Image, seconds: float = SECONDS) -> bool:
+    """Whether a selftest image finds all its known answers; it prints PASS or FAIL, too."""
+    with tempfile.TemporaryDirectory(prefix="mcuq-") as name:
+        try:
+            execute(image, Path(name), seconds)
+        except toolchain.CallFailed as error:
+            if error.code == _WRONG and "FAIL" in error.output:
+                return False
+            raise
+    return True
+
+
+def run_watermark(image: Image, vector: bytes | None = None, seconds: float = SECONDS) -> int:
+    """Bytes of stack that one inference of a plain image touched, from ``<id>_run`` down.
+
+    The stack is painted just before the call. ``vector``: the inputs; zeros if absent.
+    """
+    with tempfile.TemporaryDirectory(prefix="mcuq-") as name:
+        run_bench(image, Path(name), vector, seconds)
+        return int(struct.unpack("<I", (Path(name) / "stack.bin").read_bytes())[0])
+
+
+def run_bench(
+    image: Image,
+    folder: Path,
+    vector: bytes | None,
+    seconds: float = SECONDS,
+    options: Sequence[str] = (),
+) -> None:
+    """Run a plain or steps image in ``folder`` on one vector (zeros if absent)."""
+    if vector is not None:
+        _check_sizes([vector], image.entry)
+        (folder / "in.bin").write_bytes(vector)
+    execute(image, folder, seconds, options)
+
+
+def execute(
+    program: Image | Path, folder: Path, seconds: float = SECONDS, options: Sequence[str] = ()
+) -> None:
+    """Run to the end in ``folder``; ``options`` are added to QEMU's."""
+    thing = _thing(program)
+    try:
+        toolchain.call(_command(program, options), seconds, cwd=folder)
+    except toolchain.CallFailed as error:
+        reason = _reason(error, program)
+        raise toolchain.CallFailed(thing, reason, "", error.code, error.output) from None
+
+
+def _vectors(
+    program: Image | Path, inputs: Sequence[bytes], entry: Entry, seconds: float
+) -> dict[str, bytes]:
+    _check_sizes(inputs, entry)
+    with tempfile.TemporaryDirectory(prefix="mcuq-") as name:
+        folder = Path(name)
+        (folder / "in.bin").write_bytes(b"".join(inputs))
+        execute(program, folder, seconds)
+        return {file: (folder / file).read_bytes() for file in ("out.bin", "trace.bin")}
+
+
+def _check_sizes(inputs: Sequence[bytes], entry: Entry) -> None:
+    for number, vector in enumerate(inputs):
+        if len(vector) != entry.input_bytes:
+            reason = f"vector {number} has {len(vector)} bytes, not {entry.input_bytes}"
+            raise DataError(entry.id, reason)
+
+
+def _command(program: Image | Path, options: Sequence[str]) -> list[str]:
+    if isinstance(program, Path):
+        return [str(program)]
+    command = program.machine.emulate_command
+    if not command:
+        reason = "the image is linked for the board's own memory, which is not emulated"
+        raise ToolError(_thing(program), reason)
+    return [*command, *QEMU_OPTIONS, *options, "-kernel", str(program.elf)]
+
+
+def _thing(program: Image | Path) -> str:
+    if isinstance(program, Path):
+        return program.name
+    return f"{program.entry.id} ({program.kind}) on {program.machine.name}"
+
+
+def _reason(error: toolchain.CallFailed, program: Image | Path) -> str:
+    """What the exit code and the last words of a test program mean."""
+    if error.code == _FAULT and isinstance(program, Image):
+        found = re.search(r"fault at 0x([0-9a-f]{8})", error.output)
+        return f"fault {_place(program.elf, int(found[1], 16))}" if found else "fault"
+    return _REASONS.get(error.code, error.reason)
+
+
+def _place(path: Path, address: int) -> str:
+    for symbol in elf.read(path).functions():
+        if symbol.address <= address < symbol.address + symbol.size:
+            return f"at 0x{address:08x} in {symbol.name}"
+    return f"at 0x{address:08x}"
+
+
+def _records(data: bytes) -> Iterator[Step]:
+    at = 0
+    while at < len(data):
+        index, size = struct.unpack_from("<II", data, at)
+        yield Step(index, data[at + 8 : at + 8 + size])
+        at += 8 + size

@@ -1,0 +1,90 @@
+"""What a test image adds to a generated model: buffers, known answers and a linker script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcuq.emit import render
+from mcuq.emit.c_text import fill
+from mcuq.emit.entry import Buffer, Entry
+from mcuq.errors import DataError
+from mcuq.targets.boards import Board, Region
+
+
+@dataclass(frozen=True)
+class Vector:
+    """Known answers: the bytes of each input, and of each output for them."""
+
+    inputs: tuple[bytes, ...]
+    outputs: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class _Buffer:
+    symbol: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class _Array:
+    """A constant of the selftest; ``side`` is given (an input) or expected (an output)."""
+
+    symbol: str
+    side: str
+    bytes: int
+    lines: list[str]
+
+
+def model_header(entry: Entry) -> str:
+    """``mcuq_model.h``: static buffers for the model, and ``MCUQ_MODEL_RUN()``."""
+    return render(
+        "harness_model.h.j2",
+        {
+            "id": entry.id,
+            "arena": max(1, entry.arena),
+            "inputs": _buffers(entry.inputs, "in"),
+            "outputs": _buffers(entry.outputs, "out"),
+        },
+    )
+
+
+def _buffers(buffers: Sequence[Buffer], side: str) -> list[_Buffer]:
+    """Numbered rather than named: a model may use any identifier that begins like ours."""
+    return [_Buffer(f"model_{side}_{i}", buffer.bytes) for i, buffer in enumerate(buffers)]
+
+
+def selftest(entry: Entry, vectors: Sequence[Vector]) -> str:
+    """The main file of a selftest image: ``vectors`` and the code that compares."""
+    if not vectors:
+        raise DataError(entry.id, "a selftest needs at least one vector")
+    arrays = [_arrays(entry, number, vector) for number, vector in enumerate(vectors)]
+    return render("harness_selftest.c.j2", {"id": entry.id, "vectors": arrays})
+
+
+def _arrays(entry: Entry, number: int, vector: Vector) -> list[_Array]:
+    sides = (
+        ("given", vector.inputs, entry.inputs),
+        ("expected", vector.outputs, entry.outputs),
+    )
+    return [
+        _array(f"{side}_{number}_{i}", side, data, buffer)
+        for side, parts, buffers in sides
+        for i, (data, buffer) in enumerate(zip(parts, buffers, strict=True))
+    ]
+
+
+def _array(symbol: str, side: str, data: bytes, buffer: Buffer) -> _Array:
+    if len(data) != buffer.bytes:
+        raise DataError(buffer.name, f"a vector has {len(data)} bytes, not {buffer.bytes}")
+    return _Array(symbol, side, len(data), fill(f"{value}," for value in data))
+
+
+def linker_script(board: Board, stack: int) -> str:
+    """The linker script for ``board``'s memory, with ``stack`` bytes reserved at the end of RAM."""
+    regions: dict[str, Region | None] = {
+        "flash": board.flash,
+        "ram": board.ram,
+        "vectors": board.vectors,
+    }
+    return render("linker.ld.j2", {"board": board.name, "stack": stack, **regions})

@@ -1,0 +1,329 @@
+"""Generated C -> host executables and board images, with sizes taken from the linked result.
+
+Everything is written below the caller's ``folder``. An object is compiled once per source, set of
+headers and flags, and found again there by the digest of these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mcuq import assets
+from mcuq.emit.entry import Entry
+from mcuq.errors import FitError, ToolError
+from mcuq.firmware import elf, harness, toolchain
+from mcuq.firmware.harness import Vector
+from mcuq.targets import boards
+from mcuq.targets.boards import Board, Region
+
+KINDS = ("trace", "run", "plain", "steps", "selftest", "fits", "custom")
+_TRACED = ("trace", "steps")
+_SIZED = ("plain", "selftest", "fits")
+_MAINS = {
+    "trace": "mcuq_harness_vectors.c",
+    "run": "mcuq_harness_vectors.c",
+    "plain": "mcuq_harness_plain.c",
+    "steps": "mcuq_harness_plain.c",
+    "fits": "mcuq_harness_fits.c",
+}
+_MODEL_FLAGS = ("-std=c99", "-O2", "-ffunction-sections", "-fdata-sections")
+# No memset or memcpy made out of our loops: what libc brings to an image is the model's.
+_HARNESS_FLAGS = (
+    *("-std=gnu11", "-Os", "-ffunction-sections", "-fdata-sections"),
+    *("-ffreestanding", "-fno-tree-loop-distribute-patterns"),
+)
+_SANITIZE = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+_COMPILE_SECONDS = 300.0
+_WORKERS = 2
+_PLENTY = 0x10000000
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of a model in the plain image: ``<id>_run``, all it calls (libgcc and libc too) and
+    all constants; no harness, no startup. ``flash`` = code + constants; ``ram`` = arena + statics.
+    """
+
+    flash: int
+    code: int
+    constants: int
+    ram: int
+
+
+@dataclass(frozen=True)
+class Image:
+    """A linked program for one board.
+
+    ``machine`` is the board whose memory map it was linked for. ``sizes`` is None for the kinds
+    that carry hooks. ``image_flash`` and ``image_ram`` (with the stack's reserve) are totals with
+    harness and startup. ``callgraphs``: what gcc wrote about the model's functions (stack.py).
+    ``listings``: of a selftest image, its .hex and .bin files.
+    """
+
+    elf: Path
+    map: Path
+    kind: str
+    board: Board
+    machine: Board
+    entry: Entry
+    sizes: Sizes | None
+    image_flash: int
+    image_ram: int
+    callgraphs: tuple[Path, ...]
+    listings: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """One translation unit: a source and the flags it is compiled with."""
+
+    source: Path
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A compiler, the flags that select the core, and the folder for its objects."""
+
+    compiler: str
+    flags: tuple[str, ...]
+    folder: Path
+
+
+def compile_host(
+    files: Mapping[str, str],
+    entry: Entry,
+    folder: Path,
+    sanitize: bool = False,
+    compiler: str = "gcc",
+) -> Path:
+    """A program for this computer: reads in.bin in its working folder, writes out.bin, trace.bin.
+
+    ``sanitize`` adds the address and undefined-behaviour sanitizers, which end it at a fault.
+    """
+    target = _Target(compiler, _SANITIZE if sanitize else (), folder / "host")
+    includes = _include_flags(folder)
+    sources = _write_model(files, entry, folder)
+    model = [_Unit(s, (*_MODEL_FLAGS, *target.flags, "-DMCUQ_TRACE", *includes)) for s in sources]
+    mains = [_harness(_MAINS["trace"]), _harness("mcuq_semihost_host.c")]
+    rest = [_Unit(s, ("-std=c99", "-O2", *target.flags, *includes)) for s in mains]
+    objects = _compile(target, [*model, *rest])
+    suffix = f"{Path(compiler).name}{'-sanitized' if sanitize else ''}"
+    program = target.folder / f"{entry.id}-{suffix}"
+    toolchain.call([compiler, *target.flags, *objects, "-o", program], _COMPILE_SECONDS)
+    return program.resolve()
+
+
+def compile_image(
+    files: Mapping[str, str],
+    entry: Entry,
+    board: Board,
+    folder: Path,
+    kind: str,
+    *,
+    vectors: Sequence[Vector] = (),
+    extra: Mapping[str, str] | None = None,
+    own_memory: bool = False,
+) -> Image:
+    """The image of one kind for ``board``, linked for the machine that emulates it.
+
+    trace: inputs in, every step's tensor out. run: inputs in, outputs out. plain: one inference
+    between markers (counts, stack). steps: plain with a marker after each step. selftest:
+    ``vectors`` inside, with .hex and .bin. fits: next to nothing around the model, always for the
+    board's own memory. custom: ``extra`` supplies ``main``.
+    ``extra`` adds C sources to any kind; ``own_memory`` links for the board's own memory.
+    FitError if the link overflows it.
+    """
+    machine = board if own_memory or kind == "fits" else boards.machine(board)
+    target = _target(board, folder)
+    sources = _write_model(files, entry, folder)
+    traced = ("-DMCUQ_TRACE",) if kind in _TRACED else ()
+    model = _model_units(sources, folder, traced)
+    rest = [_Unit(s, _harness_flags(folder)) for s in _sources(entry, board, folder, kind, vectors)]
+    rest += [_Unit(s, _harness_flags(folder)) for s in _write_extra(extra or {}, folder)]
+    objects = _compile(target, [*model, *rest])
+    place = folder / board.name / ("own" if own_memory else "machine")
+    linked = _link(target, entry, machine, place / f"{entry.id}-{kind}.elf", objects)
+    sections = elf.read(linked).sections
+    return Image(
+        elf=linked,
+        map=linked.with_suffix(".map"),
+        kind=kind,
+        board=board,
+        machine=machine,
+        entry=entry,
+        sizes=_measure(target, entry, machine, objects[: len(model)]) if kind in _SIZED else None,
+        image_flash=_total(sections, lambda s: s.stored),
+        image_ram=_total(sections, lambda s: s.writable) + machine.stack,
+        callgraphs=tuple(o.with_suffix(".ci") for o in objects[: len(model)]),
+        listings=_listings(board, linked) if kind == "selftest" else (),
+    )
+
+
+def _target(board: Board, folder: Path) -> _Target:
+    specs = toolchain.SPECS.get(board.toolchain, ())
+    return _Target(f"{board.toolchain}-gcc", (*board.flags, *specs), folder / board.name)
+
+
+def _model_units(sources: Iterable[Path], folder: Path, traced: tuple[str, ...]) -> list[_Unit]:
+    """Only the model itself holds hooks, so kernels compile alike for every kind."""
+    flags = (*_MODEL_FLAGS, "-fcallgraph-info=su", *_include_flags(folder))
+    return [_Unit(s, flags if s.parent.name == "kernels" else (*traced, *flags)) for s in sources]
+
+
+def _harness_flags(folder: Path) -> tuple[str, ...]:
+    return (*_HARNESS_FLAGS, *_include_flags(folder))
+
+
+def _include_flags(folder: Path) -> tuple[str, ...]:
+    runtime = assets.runtime_c()
+    model = folder / "model"
+    paths = (model, model / "kernels", folder / "harness", runtime / "harness", runtime / "startup")
+    return tuple(f"-I{path}" for path in paths)
+
+
+def _harness(name: str) -> Path:
+    return assets.runtime_c() / "harness" / name
+
+
+def _sources(
+    entry: Entry, board: Board, folder: Path, kind: str, vectors: Sequence[Vector]
+) -> list[Path]:
+    """The sources around the model: startup, and the harness of this kind."""
+    startup = list(boards.startup_sources(board))
+    if kind == "selftest":
+        path = folder / "harness" / "mcuq_selftest.c"
+        _write(path, harness.selftest(entry, vectors))
+        return [*startup, path]
+    return [*startup, *([_harness(_MAINS[kind])] if kind in _MAINS else [])]
+
+
+def _write_model(files: Mapping[str, str], entry: Entry, folder: Path) -> list[Path]:
+    """Write the model's C files and its buffers' header; the sources to compile, sorted."""
+    _write(folder / "harness" / "mcuq_model.h", harness.model_header(entry))
+    names = sorted(name for name in files if name.endswith((".c", ".h", ".S")))
+    for name in names:
+        _write(folder / "model" / name, files[name])
+    return [folder / "model" / name for name in names if not name.endswith(".h")]
+
+
+def _write_extra(extra: Mapping[str, str], folder: Path) -> list[Path]:
+    for name, text in extra.items():
+        _write(folder / "extra" / name, text)
+    return [folder / "extra" / name for name in sorted(extra) if not name.endswith(".h")]
+
+
+def _write(path: Path, text: str) -> None:
+    """Write ``text`` unless the file holds it already."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def _compile(target: _Target, units: Sequence[_Unit]) -> list[Path]:
+    """The objects of ``units``, in order; at most two compilers at once."""
+    folder = target.folder / "objects"
+    folder.mkdir(parents=True, exist_ok=True)
+    toolchain.find(target.compiler)
+    headers = _headers_digest(units)
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        return list(pool.map(lambda unit: _object(target, folder, unit, headers), units))
+
+
+def _headers_digest(units: Sequence[_Unit]) -> bytes:
+    """Stands for the text of every header that the units could include."""
+    folders = {flag[2:] for unit in units for flag in unit.flags if flag.startswith("-I")}
+    digest = hashlib.sha256()
+    for header in sorted(path for folder in folders for path in Path(folder).glob("*.h")):
+        digest.update(header.name.encode() + b"\0" + header.read_bytes())
+    return digest.digest()
+
+
+def _object(target: _Target, folder: Path, unit: _Unit, headers: bytes) -> Path:
+    argv = [target.compiler, *target.flags, *unit.flags]
+    key = "\0".join(argv).encode() + headers + unit.source.read_bytes()
+    path = folder / f"{unit.source.stem}-{hashlib.sha256(key).hexdigest()[:16]}.o"
+    if not path.is_file():
+        # Compiled under another name first: an interrupted compiler leaves no half object behind.
+        part = path.with_name(f"{path.stem}-part.o")
+        toolchain.call([*argv, "-c", unit.source, "-o", part], _COMPILE_SECONDS)
+        if part.with_suffix(".ci").is_file():
+            part.with_suffix(".ci").replace(path.with_suffix(".ci"))
+        part.replace(path)
+    return path
+
+
+def _link(
+    target: _Target,
+    entry: Entry,
+    machine: Board,
+    path: Path,
+    objects: Sequence[Path],
+    *options: str,
+) -> Path:
+    """Link ``objects`` for the memory of ``machine``; FitError if they need more."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    script = path.with_suffix(".ld")
+    script.write_text(harness.linker_script(machine, machine.stack), encoding="utf-8")
+    argv = [target.compiler, *target.flags, "-nostartfiles", "-Wl,--gc-sections", f"-T{script}"]
+    argv += [f"-Wl,-Map={path.with_suffix('.map')}", *options]
+    try:
+        toolchain.call([*argv, *map(str, objects), "-o", str(path)], _COMPILE_SECONDS)
+    except toolchain.CallFailed as error:
+        raise _fit_error(error, entry, machine) from None
+    return path.resolve()
+
+
+def _fit_error(error: toolchain.CallFailed, entry: Entry, machine: Board) -> ToolError | FitError:
+    """The linker's failure as a FitError if memory ran out, else the failure itself."""
+    remedy = "Choose a smaller network or a larger board, or reduce its 'stack'"
+    overflow = re.search(r"region `(\w+)' overflowed by (\d+) byte", error.output)
+    if overflow:
+        region, excess = overflow[1].lower(), int(overflow[2])
+        length = (machine.flash if region == "flash" else machine.ram).length
+        reason = f"{entry.id} needs {excess} bytes more than the {length} bytes of {region}"
+        return FitError(machine.name, reason, remedy)
+    if "data and stack do not fit" in error.output:
+        reason = f"{entry.id} and {machine.stack} bytes of stack do not fit"
+        return FitError(machine.name, f"{reason} the {machine.ram.length} bytes of ram", remedy)
+    return error
+
+
+def _measure(target: _Target, entry: Entry, machine: Board, objects: Sequence[Path]) -> Sizes:
+    """Sizes of the model alone: its objects linked with ``<id>_run`` as the only root.
+
+    The origins are the machine's, because addresses decide how RISC-V code is relaxed.
+    """
+    roomy = replace(
+        machine,
+        flash=Region(machine.flash.origin, _PLENTY),
+        ram=Region(machine.ram.origin, _PLENTY),
+    )
+    root = f"{entry.id}_run"
+    path = target.folder / "alone" / f"{entry.id}.elf"
+    options = (f"-Wl,-e,{root}", f"-Wl,-u,{root}")
+    sections = elf.read(_link(target, entry, roomy, path, objects, *options)).sections
+    flash = _total(sections, lambda s: s.stored)
+    code = _total(sections, lambda s: s.code)
+    ram = _total(sections, lambda s: s.writable)
+    return Sizes(flash, code, flash - code, entry.arena + ram)
+
+
+def _total(sections: Iterable[elf.Section], wanted: Callable[[elf.Section], bool]) -> int:
+    """Bytes of the sections in memory for which ``wanted`` holds."""
+    return sum(s.size for s in sections if s.allocated and wanted(s))
+
+
+def _listings(board: Board, linked: Path) -> tuple[Path, ...]:
+    """The image as Intel HEX and as raw bytes, for programmers that do not read ELF."""
+    made = []
+    for suffix, kind in ((".hex", "ihex"), (".bin", "binary")):
+        path = linked.with_suffix(suffix)
+        toolchain.call([f"{board.toolchain}-objcopy", "-O", kind, linked, path], 60)
+        made.append(path)
+    return tuple(made)

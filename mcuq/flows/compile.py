@@ -1,0 +1,314 @@
+"""The whole road from a model to the files of its C: what ``mcuq compile`` and the API share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mcuq import importers, quantize
+from mcuq.compress import weigh
+from mcuq.compress.request import Request
+from mcuq.config import Config, quantize_options
+from mcuq.data import feeds as data
+from mcuq.emit import emit
+from mcuq.emit.entry import Buffer, Entry, StepInfo
+from mcuq.emit.facts import model_facts
+from mcuq.emit.naming import check_id, model_id
+from mcuq.errors import DataError, McuqError
+from mcuq.files import write_folder, written_files
+from mcuq.fixed import DTYPES, RANGES
+from mcuq.ir import Array, Graph
+from mcuq.kernels.variant import Cpu
+from mcuq.model import bundle
+from mcuq.model.bundle import Bundle
+from mcuq.model.report import Json, given_advice, model_report, quantization_facts, to_json
+from mcuq.passes import pipeline
+from mcuq.passes.describe_input import describe
+from mcuq.program import fit
+from mcuq.program.choose import PREFERENCES
+from mcuq.program.lower import GENERIC, Program, lower
+from mcuq.program.plan import Plan, plan
+from mcuq.progress import Progress, silent
+from mcuq.qir import QGraph
+from mcuq.reference import feeds_to_int
+from mcuq.targets import boards
+from mcuq.targets.boards import Board
+
+if TYPE_CHECKING:
+    import torch
+
+VECTORS = 32
+
+Calibration = str | Path | Array | Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled model in memory. ``advice``: what the user should know, one sentence each."""
+
+    bundle: Bundle
+    program: Program
+    plan: Plan
+    report: Json
+    files: Mapping[str, str]
+    advice: tuple[str, ...] = ()
+
+    @property
+    def entry(self) -> Entry:
+        """What a test harness needs to know of the generated C."""
+        return entry_of(self.program, self.plan, self.bundle.id)
+
+    def write(self, folder: str | Path) -> Path:
+        """Write everything into ``folder``: all of it, or nothing."""
+        texts = {name: text.encode() for name, text in self.files.items()}
+        return write_folder(Path(folder), {**texts, bundle.FILE: bundle.dump(self.bundle)})
+
+
+def compile_model(
+    model: str | Path | torch.nn.Module,
+    example_input: Any = None,
+    calibration: Calibration | None = None,
+    *,
+    board: str | Path | Board | None = None,
+    name: str | None = None,
+    prefer: str = "balanced",
+    config: Config | None = None,
+    compress: str | Request | None = None,
+    recover: int | None = None,
+    labels: Array | None = None,
+    checkpoint: str | Path | None = None,
+    progress: Progress = silent,
+) -> Compiled:
+    """Compile a network to C.
+
+    ``model``: a path of a ``.onnx`` or ``.pt2`` file, or a ``torch.nn.Module`` together with its
+    ``example_input`` (a tensor or a tuple of them). ``calibration``: typical inputs in the model's
+    own layout, as an array, a dict by input name, or a file. ``board`` picks the fastest kernels
+    for its core and refuses what does not fit it. ``name`` prefixes the C symbols. ``prefer``:
+    balanced, speed or size (``lower.lower``). ``config``: what the command's ``--config``,
+    ``--effort`` and ``--ranges`` say, such as ``Config(quantize={"effort": "best"})``.
+    ``compress``: what to leave out first, such as "structured:0.5,cluster:4bit"; ``recover``: the
+    network is tuned after that for so many epochs, with the (N,) classes ``labels`` of the
+    calibration rows if known; ``checkpoint``: a file that lets tuning go on where it was stopped.
+
+    Raises ``McuqError`` for whatever is wrong with the model, the data or the board.
+    """
+    target, settings = _target(board, prefer), config or Config()
+    request = weigh.requested(compress, settings.compress, recover)
+    progress("reading the model", 0.0)
+    source = _read(model, example_input, name, settings)
+    feeds = calibration_feeds(calibration, source.graph)
+    squeezed = None
+    if request is not None:
+        tuned: Any = {"labels": labels, "checkpoint": checkpoint, "progress": progress}
+        squeezed = weigh.squeeze(source.graph, request, feeds, target.core, prefer, **tuned)
+    made, advice = _quantized(source, squeezed, feeds, target, settings, progress)
+    progress("generating C", 0.95)
+    return replace(generate(made, target.board), advice=advice)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What C is made for: the core of ``board`` or, without one, any; ``prefer`` picks kernels."""
+
+    board: Board | None
+    prefer: str
+
+    @property
+    def core(self) -> Cpu:
+        return boards.cpu(self.board) if self.board else GENERIC
+
+    def lower(self, qgraph: QGraph) -> Program:
+        return lower(qgraph, self.core, self.prefer)
+
+
+def _target(board: str | Path | Board | None, prefer: str) -> _Target:
+    if prefer not in PREFERENCES:
+        raise McuqError("prefer", f"'{prefer}' is not one of {', '.join(PREFERENCES)}")
+    return _Target(None if board is None else boards.load(board), prefer)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A network that is ready to be quantized, and where it comes from."""
+
+    id: str
+    name: str
+    digest: str
+    graph: Graph
+
+
+def _read(
+    model: str | Path | torch.nn.Module, example: Any, name: str | None, settings: Config
+) -> _Source:
+    graph, digest, source = import_model(model, example)
+    identity = check_id(name) if name else model_id(Path(source).stem)
+    return _Source(identity, Path(source).name, digest, prepare(graph, settings))
+
+
+def _costs(program: Program) -> tuple[float, float]:
+    """What mixed precision has a budget of."""
+    return program.cycles, program.instructions
+
+
+def _quantized(
+    source: _Source,
+    squeezed: weigh.Squeezed | None,
+    feeds: Mapping[str, Array],
+    target: _Target,
+    settings: Config,
+    progress: Progress,
+) -> tuple[Bundle, tuple[str, ...]]:
+    """The network in integers, compressed before that or not, and what the user should know."""
+    options = quantize.Options(
+        **quantize_options(settings),
+        price=lambda qgraph: _costs(target.lower(qgraph)),
+        report=progress,
+    )
+    graph = squeezed.done.graph if squeezed else source.graph
+    result = quantize.quantize_report(graph, feeds, options)
+    facts = quantization_facts(result, options.effort, data.rows_of(feeds))
+    advice = (*result.warnings, *given_advice(result.given))
+    if squeezed:
+        small = squeezed.weighed(target.lower(result.qgraph))
+        facts["compression"] = small.report
+        advice = (*small.advice, *advice)
+    made = Bundle(
+        source.id,
+        source.name,
+        source.digest,
+        target.board,
+        target.prefer,
+        graph,
+        result.qgraph,
+        _vectors(result.qgraph, feeds),
+        None if result.rounded is graph else result.rounded,
+        facts,
+        source.graph if squeezed else None,
+    )
+    return made, advice
+
+
+def generate(made: Bundle, board: Board | None) -> Compiled:
+    """The files of a quantized network, for ``board`` (fit checked) or for any core."""
+    program = _Target(board, made.prefer).lower(made.qgraph)
+    placed = plan(program)
+    report = model_report(program, placed, made.id, made.digest, made.quantization)
+    if board:
+        report["boards"] = {board.name: fit.check(program, placed, board)}
+    facts = model_facts(program, placed, made.id, made.source, made.digest)
+    return Compiled(made, program, placed, report, emit(facts, to_json(report)))
+
+
+def load_compiled(folder: str | Path) -> Compiled:
+    """What ``Compiled.write`` wrote, from its bundle; the files are read back, not made anew.
+
+    DataError if another version of mcuq wrote them, which would plan or choose kernels otherwise.
+    """
+    path = Path(folder)
+    made = bundle.load(path)
+    program = _Target(made.board, made.prefer).lower(made.qgraph)
+    placed = plan(program)
+    report = model_report(program, placed, made.id, made.digest, made.quantization)
+    files = _read_texts(path)
+    if _identity(files.get("report.json", "{}")) != _identity(to_json(report)):
+        reason = "was compiled by another version of mcuq, or its report.json was changed"
+        raise DataError(str(path), reason, "Compile the model again")
+    return Compiled(made, program, placed, report, files)
+
+
+def _read_texts(folder: Path) -> dict[str, str]:
+    """The text files that mcuq wrote; what the user put beside them is no part of the model."""
+    names = (name for name in written_files(folder) if name != bundle.FILE)
+    try:
+        return {name: (folder / name).read_text(encoding="utf-8") for name in names}
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(str(folder), f"lacks a file ({error})", "Compile it again") from error
+
+
+def _identity(report: str) -> tuple[object, ...]:
+    """What the C in a folder depends on, from the text of its report."""
+    try:
+        facts = json.loads(report)
+    except ValueError:
+        return ()
+    kernels = [(step["name"], step["kernel"]) for step in facts.get("steps", ())]
+    return facts.get("mcuq"), facts.get("arena"), kernels
+
+
+def prepare(graph: Graph, config: Config) -> Graph:
+    """The graph with its inputs described as the configuration says, and all passes run."""
+    for name, described in config.inputs.items():
+        graph = describe(
+            graph, name, described.kind, described.mean, described.std, described.layout
+        )
+    return pipeline.run(graph)
+
+
+def entry_of(program: Program, placed: Plan, identity: str) -> Entry:
+    """The buffers and steps of the generated function, in its order."""
+    tensors = program.qgraph.tensors
+    facts = model_facts(program, placed, identity, "", "")
+    return Entry(
+        identity,
+        facts.arena,
+        tuple(Buffer(p.c_name, p.bytes) for p in facts.inputs),
+        tuple(Buffer(p.c_name, p.bytes) for p in facts.outputs),
+        tuple(StepInfo(s.node.name, tensors[s.node.output].bytes) for s in program.steps),
+    )
+
+
+def import_model(model: str | Path | torch.nn.Module, example: Any) -> tuple[Graph, str, str]:
+    """The graph, the SHA-256 of what it was made from, and the name of its source."""
+    if isinstance(model, (str, Path)):
+        graph = importers.load(model)
+        content = hashlib.sha256()
+        for file in importers.files_of(model):
+            content.update(file.read_bytes())
+        return graph, content.hexdigest(), str(model)
+    if example is None:
+        raise DataError("compile", "no example input", "Pass example_input with the module")
+    graph = importers.from_torch(model, example)
+    return graph, _digest(graph), type(model).__name__
+
+
+def _digest(graph: Graph) -> str:
+    """The SHA-256 of a graph's nodes and constants: the same for the same network."""
+    state = hashlib.sha256(repr([(n.op, n.inputs, n.outputs) for n in graph.nodes]).encode())
+    for _, tensor in sorted(graph.tensors.items()):
+        if tensor.data is not None:
+            state.update(np.ascontiguousarray(tensor.data).tobytes())
+    return state.hexdigest()
+
+
+def _vectors(qgraph: QGraph, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """The first calibration rows as integers; seeded random ones if there is no calibration."""
+    if feeds:
+        return feeds_to_int(qgraph, {n: v[:VECTORS] for n, v in feeds.items()})
+    chance = np.random.default_rng(0)
+    found = {}
+    for port in qgraph.inputs:
+        low, high = RANGES[port.kind]
+        shape = (VECTORS, *qgraph.tensors[port.tensor].shape[1:])
+        found[port.name] = chance.integers(low, high + 1, shape).astype(DTYPES[port.kind])
+    return found
+
+
+def calibration_feeds(given: Calibration | None, graph: Graph) -> dict[str, Array]:
+    if given is None and not quantize.needs_calibration(graph):
+        return {}
+    if given is None:
+        raise DataError(
+            graph.name,
+            "no calibration data, without which the ranges of activations are unknown",
+            "Pass --calib DATA.npz with 100 or more typical inputs",
+        )
+    if isinstance(given, (str, Path)):
+        return data.load(given, graph)
+    return data.from_arrays(given, graph)

@@ -1,0 +1,65 @@
+"""From a model to a smaller float network: what ``mcuq compress`` and the API share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcuq.compress.pipeline import compress_graph
+from mcuq.compress.request import Request
+from mcuq.compress.weigh import Small, plain_program, requested, squeeze
+from mcuq.errors import McuqError
+from mcuq.flows.compile import Calibration, calibration_feeds, import_model
+from mcuq.ir import Array
+from mcuq.passes import pipeline
+from mcuq.program.lower import GENERIC
+from mcuq.progress import Progress, silent
+from mcuq.targets import boards
+from mcuq.targets.boards import Board
+
+if TYPE_CHECKING:
+    import torch
+
+PREFER = "balanced"
+
+
+def compress_model(
+    model: str | Path | torch.nn.Module,
+    example_input: Any = None,
+    calibration: Calibration | None = None,
+    *,
+    compress: str | Request | None = None,
+    table: Mapping[str, Any] | None = None,
+    recover: int | None = None,
+    labels: Array | None = None,
+    checkpoint: str | Path | None = None,
+    board: str | Path | Board | None = None,
+    progress: Progress = silent,
+) -> Small:
+    """A smaller network; the arguments are those of ``compiler.compile_model``.
+
+    ``table``: the ``[compress]`` table of a configuration. ``calibration`` may be missing: then
+    weights go by their size, nothing is tuned, and no kernels are weighed.
+    """
+    core = boards.cpu(boards.load(board)) if board else GENERIC
+    request = requested(compress, table or {}, recover)
+    if request is None:
+        raise McuqError("compress", "no method is given", "Pass --compress structured:0.5")
+    progress("reading the model", 0.0)
+    whole = pipeline.run(import_model(model, example_input)[0])
+    feeds = None if calibration is None else calibration_feeds(calibration, whole)
+    if feeds is None:
+        return Small(whole, compress_graph(whole, request, report=progress))
+    squeezed = squeeze(
+        whole,
+        request,
+        feeds,
+        core,
+        PREFER,
+        labels=labels,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    progress("weighing kernels", 0.95)
+    return squeezed.weighed(plain_program(squeezed.done.graph, feeds, core, PREFER))

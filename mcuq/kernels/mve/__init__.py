@@ -1,0 +1,15 @@
+"""The variants for cores with Helium (MVE), by operator."""
+
+from __future__ import annotations
+
+from mcuq.kernels.mve import conv2d, conv2d_columns, dense, depthwise_conv2d, elementwise, pool2d
+from mcuq.kernels.variant import Variant
+
+VARIANTS: tuple[Variant, ...] = (
+    *conv2d.VARIANTS,
+    *conv2d_columns.VARIANTS,
+    *depthwise_conv2d.VARIANTS,
+    *dense.VARIANTS,
+    *pool2d.VARIANTS,
+    *elementwise.VARIANTS,
+)

@@ -1,0 +1,23 @@
+"""The variant of argmax."""
+
+from __future__ import annotations
+
+from mcuq.ir import Node
+from mcuq.kernels.plain import elementwise
+from mcuq.kernels.variant import Call, Cpu, Field, Variant
+from mcuq.qir import QGraph
+
+
+def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    length = qgraph.tensor(node.inputs[0]).shape[-1]
+    fields = (Field("rows", elementwise.output_size(node, qgraph)), Field("length", length))
+    return (Call("mcuq_argmax_s8", "mcuq_argmax_params", fields, node.inputs, node.output),)
+
+
+def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    size = qgraph.tensor(node.inputs[0]).size
+    rows = elementwise.output_size(node, qgraph)
+    return elementwise.instructions(cpu, size, 9.0, 7.0) + 20.0 * rows
+
+
+VARIANTS = (Variant("argmax", "mcuq_argmax_s8", _lower, _cost),)

@@ -1,0 +1,74 @@
+"""The plain variants on s16 data: each lowers as its s8 twin does, to a C file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from mcuq.ir import Node
+from mcuq.kernels.plain import (
+    add,
+    avg_pool2d,
+    conv2d,
+    dense,
+    depthwise_conv2d,
+    max_pool2d,
+    transpose,
+)
+from mcuq.kernels.plain.elementwise import instructions, output_size
+from mcuq.kernels.variant import S16, Call, Cpu, Field, Variant, lower_as
+from mcuq.qir import QGraph
+
+Gap = Callable[[Node, QGraph, int], int | None]
+
+
+def _twin(variant: Variant, params: str = "") -> Variant:
+    """``variant`` on s16 data. ``params``: its parameter struct, if it is not the same."""
+    symbol = variant.symbol.replace("_s8", "_s16")
+
+    def gap(node: Node, qgraph: QGraph, index: int) -> int | None:
+        elements = variant.gap(node, qgraph, index)
+        return None if elements is None else 2 * elements
+
+    return replace(
+        variant, symbol=symbol, lower=lower_as(variant, symbol, params), gap=gap, kinds=S16
+    )
+
+
+def _requant(source: str, output: str, gap: Gap) -> Variant:
+    """The variant of requant from one kind to another."""
+    symbol = f"mcuq_requant_{source}_{output}" if source != output else f"mcuq_requant_{source}"
+
+    def lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+        names = ("mul", "bias", "shift", "out_min", "out_max")
+        fields = (
+            Field("count", output_size(node, qgraph)),
+            *(Field(name, node.int(name)) for name in names),
+        )
+        return (Call(symbol, "mcuq_requant_params", fields, node.inputs, node.output),)
+
+    def accepts(node: Node, qgraph: QGraph) -> bool:
+        kinds = [qgraph.tensor(name).kind for name in (node.inputs[0], node.output)]
+        return kinds == [source, output]
+
+    return Variant("requant", symbol, lower, _requant_cost, accepts, gap=gap, kinds=S16)
+
+
+def _requant_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    return instructions(cpu, output_size(node, qgraph), 9.5, 14.0)
+
+
+VARIANTS = (
+    _twin(conv2d.VARIANTS[0], "mcuq_conv2d_s16_params"),
+    _twin(depthwise_conv2d.VARIANTS[0], "mcuq_conv2d_s16_params"),
+    _twin(dense.VARIANTS[0], "mcuq_dense_s16_params"),
+    _twin(max_pool2d.VARIANTS[0]),
+    _twin(avg_pool2d.VARIANTS[0], "mcuq_avg_pool2d_s16_params"),
+    _twin(add.VARIANTS[0], "mcuq_add_s16_params"),
+    _twin(add.VARIANTS[1], "mcuq_add_broadcast_s16_params"),
+    _twin(transpose.VARIANTS[0]),
+    # Twice as long as its input: the last byte is written where the last one was read.
+    _requant("s8", "s16", lambda node, qgraph, index: output_size(node, qgraph)),
+    _requant("s16", "s8", lambda node, qgraph, index: 0),
+    _requant("s16", "s16", lambda node, qgraph, index: 0),
+)

@@ -1,0 +1,93 @@
+"""Executed instructions of one inference, exact and repeatable, per step and in total."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mcuq.emulate import count, cycles
+from mcuq.firmware import image as build
+from mcuq.flows.compile import Compiled
+from mcuq.model import vectors
+from mcuq.program.choose import Choice
+from mcuq.progress import Progress, silent
+from mcuq.targets.boards import Board
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """One step. ``cycles_estimate`` is None for cores without a published cycle model."""
+
+    name: str
+    op: str
+    kernel: str
+    macs: int
+    instructions: int
+    cycles_estimate: int | None
+    choices: tuple[Choice, ...]
+
+    @property
+    def per_mac(self) -> float | None:
+        return self.instructions / self.macs if self.macs else None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The cost of one inference on one board; bytes without the harness."""
+
+    board: str
+    core: str
+    clock_hz: int
+    macs: int
+    instructions: int
+    cycles_estimate: int | None
+    flash: int
+    ram: int
+    steps: tuple[StepCost, ...]
+
+    @property
+    def milliseconds(self) -> float | None:
+        if self.cycles_estimate is None:
+            return None
+        return 1000 * self.cycles_estimate / self.clock_hz
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "milliseconds_estimate": self.milliseconds}
+
+
+def bench(compiled: Compiled, board: Board, progress: Progress = silent) -> Bench:
+    """Count one inference on ``board``; the total is of an image without any hooks."""
+    with tempfile.TemporaryDirectory(prefix="mcuq-") as work:
+        progress("building", 0.1)
+        plain, stepped = (
+            build.compile_image(compiled.files, compiled.entry, board, Path(work), kind)
+            for kind in ("plain", "steps")
+        )
+        progress("counting", 0.5)
+        counts = count.count(plain, stepped, vectors.typical(compiled.bundle))
+        estimates = [_cycles(profile, stepped, board) for profile in counts.step_profiles]
+        whole = _cycles(counts.profile, plain, board)
+    steps = tuple(
+        StepCost(s.node.name, s.node.op, s.variant.symbol, s.macs, n, c, s.choices)
+        for s, n, c in zip(compiled.program.steps, counts.steps, estimates, strict=True)
+    )
+    assert plain.sizes is not None
+    return Bench(
+        board.name,
+        board.cpu,
+        board.clock_hz,
+        compiled.program.macs,
+        counts.total,
+        whole,
+        plain.sizes.flash,
+        plain.sizes.ram,
+        steps,
+    )
+
+
+def _cycles(profile: count.Profile, image: build.Image, board: Board) -> int | None:
+    if board.cpu not in cycles.RULES:
+        return None
+    return cycles.estimate(profile, image.elf, board.cpu)

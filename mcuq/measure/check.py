@@ -1,0 +1,169 @@
+"""Runs a compiled model on the host and emulated, and compares every tensor bit for bit."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcuq.emulate import count, qemu, stack
+from mcuq.errors import DataError
+from mcuq.firmware import image as build
+from mcuq.firmware.image import Image
+from mcuq.fixed import DTYPES
+from mcuq.flows.compile import Compiled
+from mcuq.ir import Array
+from mcuq.model import vectors
+from mcuq.progress import Progress, silent
+from mcuq.reference import run_int
+from mcuq.targets.boards import Board
+
+# One machine for every instruction set and family of kernels.
+CORES = (
+    "mps2_an385_m0",
+    "mps2_an385",
+    "mps2_an386",
+    "mps2_an500",
+    "mps2_an505",
+    "mps3_an547",
+    "riscv32_virt",
+)
+HOST = "host"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first element that differs: where it is and both values."""
+
+    vector: int
+    step: str
+    tensor: str
+    index: tuple[int, ...]
+    expected: int
+    got: int
+
+    def __str__(self) -> str:
+        return (
+            f"step '{self.step}' differs first, vector {self.vector}, {self.tensor}"
+            f"{list(self.index)}: expected {self.expected}, got {self.got}"
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check on one board found. Bytes and instructions are None on the host.
+
+    ``tensors``: tensors compared, ``mismatches``: how many of them differ. ``flash``: weights,
+    constants and code; ``ram``: arena and statics; ``stack``: the measured worst case; all
+    without the harness. ``stack_bound``: the worst case by the compiler's own numbers.
+    """
+
+    board: str
+    core: str
+    vectors: int
+    tensors: int
+    mismatches: int
+    first: Difference | None = None
+    instructions: int | None = None
+    flash: int | None = None
+    ram: int | None = None
+    stack: int | None = None
+    stack_bound: int | None = None
+
+    @property
+    def exact(self) -> bool:
+        return self.mismatches == 0
+
+    def to_json(self) -> dict[str, Any]:
+        facts = {k: v for k, v in asdict(self).items() if k not in ("board", "first")}
+        return {**facts, "first_difference": str(self.first) if self.first else None}
+
+
+def check(
+    compiled: Compiled,
+    boards: Sequence[Board],
+    number: int = vectors.DEFAULT,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> list[Verdict]:
+    """One verdict for the host and one per board, each over the same ``number`` of vectors."""
+    if number < 1:
+        raise DataError("check", f"compares nothing with {number} vectors", "Give at least one")
+    rows = vectors.make(compiled.bundle, number, seed)
+    progress("integer reference", 0.0)
+    expected = run_int(compiled.program.qgraph, rows)
+    data = vectors.to_bytes(compiled.bundle, rows)
+    verdicts = []
+    with tempfile.TemporaryDirectory(prefix="mcuq-") as work:
+        progress(HOST, 0.05)
+        verdicts.append(_check_host(compiled, Path(work), data, expected))
+        for done, board in enumerate(boards):
+            progress(board.name, (done + 1) / (len(boards) + 1))
+            verdicts.append(_check_board(compiled, board, Path(work), data, expected))
+    return verdicts
+
+
+def _check_host(
+    compiled: Compiled, work: Path, data: Sequence[bytes], expected: Mapping[str, Array]
+) -> Verdict:
+    program = build.compile_host(compiled.files, compiled.entry, work)
+    return compare(compiled, HOST, HOST, qemu.run_trace(program, data, compiled.entry), expected)
+
+
+def _check_board(
+    compiled: Compiled,
+    board: Board,
+    work: Path,
+    data: Sequence[bytes],
+    expected: Mapping[str, Array],
+) -> Verdict:
+    def image(kind: str) -> Image:
+        return build.compile_image(compiled.files, compiled.entry, board, work, kind)
+
+    traces = qemu.run_trace(image("trace"), data, compiled.entry)
+    verdict = compare(compiled, board.name, board.cpu, traces, expected)
+    plain, typical = image("plain"), vectors.typical(compiled.bundle)
+    assert plain.sizes is not None
+    return replace(
+        verdict,
+        instructions=count.count_total(plain, typical),
+        flash=plain.sizes.flash,
+        ram=plain.sizes.ram,
+        stack=qemu.run_watermark(plain, typical),
+        stack_bound=stack.worst_case(plain).bytes,
+    )
+
+
+def compare(
+    compiled: Compiled,
+    name: str,
+    core: str,
+    traces: Sequence[Sequence[bytes]],
+    expected: Mapping[str, Array],
+) -> Verdict:
+    """Hold every tensor of every vector against the reference."""
+    different = list(_differences(compiled, traces, expected))
+    tensors = sum(len(trace) for trace in traces)
+    first = different[0] if different else None
+    return Verdict(name, core, len(traces), tensors, len(different), first)
+
+
+def _differences(
+    compiled: Compiled, traces: Sequence[Sequence[bytes]], expected: Mapping[str, Array]
+) -> Iterator[Difference]:
+    """One per tensor that differs, in the order of execution."""
+    graph = compiled.program.qgraph
+    for number, trace in enumerate(traces):
+        for step, data in zip(compiled.program.steps, trace, strict=True):
+            tensor = graph.tensors[step.node.output]
+            dtype = np.dtype(DTYPES[tensor.kind]).newbyteorder("<")
+            got = np.frombuffer(data, dtype).reshape(tensor.shape[1:])
+            right = expected[tensor.name][number]
+            if not np.array_equal(got, right):
+                where = tuple(int(i) for i in np.argwhere(got != right)[0])
+                values = int(right[where]), int(got[where])
+                yield Difference(number, step.node.name, tensor.name, where, *values)

@@ -1,0 +1,72 @@
+"""Runs a user's own inputs through a compiled model in emulation."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mcuq.data import feeds as data
+from mcuq.emulate import qemu
+from mcuq.errors import DataError
+from mcuq.files import write_file
+from mcuq.firmware import image as build
+from mcuq.fixed import DTYPES
+from mcuq.flows.compile import Compiled
+from mcuq.ir import Array, from_memory
+from mcuq.model import vectors
+from mcuq.progress import Progress, silent
+from mcuq.reference import feeds_to_int, port_to_real
+from mcuq.targets.boards import Board
+
+
+def run_arrays(
+    compiled: Compiled,
+    board: Board,
+    feeds: Mapping[str, Array],
+    progress: Progress = silent,
+) -> dict[str, Array]:
+    """Outputs by name as integers in the user's layout, for reals ``feeds`` in internal order."""
+    graph = compiled.program.qgraph
+    rows = vectors.to_bytes(compiled.bundle, feeds_to_int(graph, feeds))
+    with tempfile.TemporaryDirectory(prefix="mcuq-") as work:
+        progress("building", 0.1)
+        image = build.compile_image(compiled.files, compiled.entry, board, Path(work), "run")
+        progress("running", 0.5)
+        results = qemu.run_outputs(image, rows, compiled.entry)
+    outputs = {}
+    for number, port in enumerate(graph.outputs):
+        tensor = graph.tensors[port.tensor]
+        dtype = np.dtype(DTYPES[tensor.kind]).newbyteorder("<")
+        flat = np.stack([np.frombuffer(row[number], dtype) for row in results])
+        values = flat.reshape(len(flat), *tensor.shape[1:])
+        outputs[port.name] = from_memory(port, values.astype(DTYPES[tensor.kind]))
+    return outputs
+
+
+def run_file(
+    compiled: Compiled, board: Board, source: str, out: Path, raw: bool, progress: Progress
+) -> int:
+    """Read inputs from ``source``, write the outputs to ``out``; the number of rows.
+
+    One output to ``.npy``, or all by name to ``.npz``; reals, or the integers where ``raw``.
+    """
+    graph = compiled.program.qgraph
+    names = tuple(port.name for port in graph.outputs)
+    if out.suffix not in (".npy", ".npz"):
+        raise DataError(str(out), "is neither a .npy nor a .npz file", "Name one with -o")
+    if out.suffix == ".npy" and len(names) > 1:
+        raise data.several_outputs(out, names)
+    outputs = run_arrays(compiled, board, data.load(source, graph), progress)
+    ports = {port.name: port for port in graph.outputs}
+    shown = outputs if raw else {n: port_to_real(ports[n], v) for n, v in outputs.items()}
+    stream = io.BytesIO()
+    if out.suffix == ".npz":
+        np.savez(stream, allow_pickle=False, **shown)
+    else:
+        np.save(stream, shown[names[0]])
+    write_file(out, stream.getvalue())
+    return len(shown[names[0]])

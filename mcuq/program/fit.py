@@ -1,0 +1,84 @@
+"""Does it fit? Decided before anything is built, from the numbers the linker later confirms.
+
+Constants and buffers are known exactly. The code and stack of every kernel on every core were
+measured once (``kernels/sizes.py``); a test compares the sums with linked images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mcuq.emit.c_text import size_text
+from mcuq.errors import FitError, raise_all
+from mcuq.kernels.sizes import kernel_flash, kernel_stack
+from mcuq.kernels.variant import Call
+from mcuq.program.lower import Program
+from mcuq.program.plan import Plan
+from mcuq.targets.boards import Board
+
+# What one call costs in <model>.c beside its parameters: loading the arguments and branching.
+_CALL_CODE = 24
+_MODEL_STACK = 64
+
+
+def check(program: Program, plan: Plan, board: Board) -> dict[str, int]:
+    """``flash``, ``ram`` (arena), ``stack`` and ``io`` in bytes on ``board``; FitError if over."""
+    needs = estimate(program, plan, board)
+    ram = needs["ram"] + needs["stack"] + needs["io"]
+    name = program.qgraph.name
+    over = [
+        *_over(name, "flash", needs["flash"], board.flash.length, board, _largest_step(program)),
+        *_over(name, "RAM", ram, board.ram.length, board, _largest_buffer(plan)),
+    ]
+    raise_all(over)
+    return needs
+
+
+def estimate(program: Program, plan: Plan, board: Board) -> dict[str, int]:
+    """The bytes of constants and code, of the arena, the worst stack and the caller's buffers."""
+    calls = [call for step in program.steps for call in step.calls]
+    symbols = {call.symbol for call in calls}
+    code = sum(kernel_flash(symbol, board.cpu) for symbol in symbols)
+    tensors = program.qgraph.tensors
+    ports = (*program.qgraph.inputs, *program.qgraph.outputs)
+    return {
+        "flash": code + sum(_parameters(c) + _CALL_CODE for c in calls) + _constants(program),
+        "ram": plan.size,
+        "stack": _MODEL_STACK + max((kernel_stack(s, board.cpu) for s in symbols), default=0),
+        "io": sum(tensors[p.tensor].bytes for p in ports),
+    }
+
+
+def _constants(program: Program) -> int:
+    packed = sum(step.flash for step in program.steps)
+    graph = program.qgraph
+    names = {n for s in program.steps for c in s.calls for n in c.inputs if graph.is_constant(n)}
+    return packed + sum(graph.tensors[n].bytes for n in names)
+
+
+def _parameters(call: Call) -> int:
+    """The bytes of a parameter struct, rounded up: no member is larger than 4 bytes."""
+    return 4 * sum(len(f.value) if isinstance(f.value, tuple) else 1 for f in call.fields)
+
+
+def _over(
+    name: str, what: str, needed: int, has: int, board: Board, largest: str
+) -> Iterable[FitError]:
+    if needed > has:
+        reason = (
+            f"needs {size_text(needed)} {what}, {board.name} has {size_text(has)} "
+            f"(over by {size_text(needed - has)}); largest: {largest}"
+        )
+        yield FitError(name, reason, "Choose a larger board or a smaller network")
+
+
+def _largest_step(program: Program) -> str:
+    step = max(program.steps, key=lambda s: s.flash)
+    return f"{step.node.name} weights {size_text(step.flash)}"
+
+
+def _largest_buffer(plan: Plan) -> str:
+    if not plan.tensors:
+        return "the input and output buffers"
+    name, placed = max(plan.tensors.items(), key=lambda item: item[1].buffer.size)
+    return f"{name} {size_text(placed.buffer.size)}"

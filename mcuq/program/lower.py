@@ -1,0 +1,177 @@
+"""QGraph -> Program: which kernel variant runs each node, and with which packed constants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from mcuq.errors import ModelError
+from mcuq.ir import Node, unique_name
+from mcuq.kernels import variants
+from mcuq.kernels.variant import Call, Cpu, Variant
+from mcuq.ops import spec
+from mcuq.program.choose import Candidate, Choice, choose
+from mcuq.qir import QGraph, QTensor
+
+GENERIC = Cpu("generic", frozenset())
+
+
+# "balanced" lets a layer's constants grow to a multiple of what the least or a byte a weight takes,
+# or by so many bytes in all.
+_GROWTH = 1.6
+_SMALL = 1024
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node and how it is run. ``choices``: the chosen variant, then all others by cycles."""
+
+    node: Node
+    variant: Variant
+    calls: tuple[Call, ...]
+    macs: int
+    choices: tuple[Choice, ...]
+
+    @property
+    def scratch(self) -> int:
+        """Bytes of scratch, the largest of its calls (they run one after the other)."""
+        return max((call.scratch for call in self.calls), default=0)
+
+    @property
+    def flash(self) -> int:
+        """Bytes of packed constants."""
+        return sum(a.data.nbytes for call in self.calls for a in call.arrays)
+
+
+@dataclass(frozen=True)
+class Program:
+    """The steps in order. ``views`` maps a tensor to the tensor whose memory it shares."""
+
+    qgraph: QGraph
+    cpu: Cpu
+    prefer: str
+    steps: tuple[Step, ...]
+    views: Mapping[str, str]
+
+    def root(self, name: str) -> str:
+        """The tensor that owns the memory of ``name``."""
+        return self.views.get(name, name)
+
+    def reads(self, step: Step) -> tuple[str, ...]:
+        """The owners of the activations that ``step`` reads."""
+        names = (n for call in step.calls for n in call.inputs)
+        roots = (self.root(n) for n in names if not self.qgraph.is_constant(n))
+        return tuple(dict.fromkeys(roots))
+
+    @property
+    def macs(self) -> int:
+        return sum(step.macs for step in self.steps)
+
+    @property
+    def cycles(self) -> float:
+        """The estimated cycles of one inference."""
+        return sum(step.choices[0].cycles for step in self.steps)
+
+    @property
+    def instructions(self) -> float:
+        """The estimated instructions that one inference executes."""
+        return sum(step.choices[0].cost for step in self.steps)
+
+
+def lower(qgraph: QGraph, cpu: Cpu = GENERIC, prefer: str = "balanced") -> Program:
+    """Pick a variant of every node for ``cpu`` and pack its constants.
+
+    ``prefer``: "speed" takes the fewest estimated cycles, "size" the least flash, code counted
+    once, or up to 3 % more where that saves time; "balanced" keeps to about one byte a weight, and
+    within that lets a percent of flash cost a percent of cycles, but takes a compressed format only
+    where that is no slower.
+    """
+    qgraph = own_outputs(qgraph)
+    nodes = [node for node in qgraph.nodes if node.op != "reshape"]
+    found = [_candidates(node, qgraph, cpu) for node in nodes]
+    eligible = [
+        _eligible(candidates, prefer, _constants(node, qgraph))
+        for node, candidates in zip(nodes, found, strict=True)
+    ]
+    chosen = choose(eligible, prefer)
+    steps = tuple(
+        _step(node, picked, candidates, qgraph)
+        for node, (picked, _), candidates in zip(nodes, chosen, found, strict=True)
+    )
+    return Program(qgraph, cpu, prefer, steps, _views(qgraph))
+
+
+def own_outputs(qgraph: QGraph) -> QGraph:
+    """Give every output its own memory: one that is an input, or another output too, is copied."""
+    views = _views(qgraph)
+    taken = {port.tensor for port in qgraph.inputs}
+    nodes, tensors, ports = list(qgraph.nodes), dict(qgraph.tensors), []
+    for port in qgraph.outputs:
+        root = views.get(port.tensor, port.tensor)
+        if root in taken:
+            node, tensor = _copy(qgraph, tensors, port.tensor)
+            nodes.append(node)
+            tensors[tensor.name] = tensor
+            port = replace(port, tensor=tensor.name)
+            root = tensor.name
+        taken.add(root)
+        ports.append(port)
+    return replace(qgraph, nodes=tuple(nodes), tensors=tensors, outputs=tuple(ports))
+
+
+def _copy(qgraph: QGraph, tensors: Mapping[str, QTensor], source: str) -> tuple[Node, QTensor]:
+    """A node that makes ``source`` anew: a concat of one, or the producer again for s32."""
+    name = unique_name(tensors, f"{source}_copy")
+    tensor = replace(tensors[source], name=name)
+    producer = next((n for n in qgraph.nodes if source in n.outputs), None)
+    if tensor.kind == "s32" and producer is not None:
+        return replace(producer, name=name, outputs=(name,)), tensor
+    return Node("concat", name, (source,), (name,), {"axis": len(tensor.shape) - 1}), tensor
+
+
+def _views(qgraph: QGraph) -> dict[str, str]:
+    views: dict[str, str] = {}
+    for node in qgraph.nodes:
+        if node.op == "reshape":
+            source = node.inputs[0]
+            views[node.output] = views.get(source, source)
+    return views
+
+
+def _candidates(node: Node, qgraph: QGraph, cpu: Cpu) -> tuple[Candidate, ...]:
+    """The accepted variants of ``node``; ModelError if there is none."""
+    found = [
+        Candidate(v, v.lower(node, qgraph), v.cost(node, qgraph, cpu), cpu.name)
+        for v in variants(node.op)
+        if v.needs <= cpu.features and v.suits(node, qgraph)
+    ]
+    if not found:
+        raise ModelError(
+            qgraph.name,
+            f"node '{node.name}': no kernel runs {node.op} with these shapes",
+            "Run 'mcuq ops' for the limits of each operator",
+        )
+    return tuple(found)
+
+
+def _constants(node: Node, qgraph: QGraph) -> int:
+    """Bytes of the constants of ``node``, stored one by one."""
+    return sum(qgraph.tensors[n].bytes for n in node.inputs if qgraph.is_constant(n))
+
+
+def _eligible(found: tuple[Candidate, ...], prefer: str, constants: int) -> tuple[Candidate, ...]:
+    """The candidates that ``prefer`` may take."""
+    if prefer != "balanced":
+        return found
+    whole = [c for c in found if not c.variant.compressed]
+    least = max(constants, min(c.flash for c in whole))
+    whole = [c for c in whole if c.flash <= max(least * _GROWTH, least + _SMALL)]
+    fastest = min(c.cycles for c in whole)
+    return tuple(c for c in found if c in whole or (c.variant.compressed and c.cycles <= fastest))
+
+
+def _step(node: Node, chosen: Candidate, candidates: tuple[Candidate, ...], qgraph: QGraph) -> Step:
+    shapes = [qgraph.tensors[n].shape for n in node.inputs]
+    macs = spec(node.op).macs(node, shapes, qgraph.tensors[node.output].shape)
+    others = sorted((c.choice for c in candidates if c is not chosen), key=lambda c: c.cycles)
+    return Step(node, chosen.variant, chosen.calls, macs, (chosen.choice, *others))

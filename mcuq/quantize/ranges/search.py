@@ -1,0 +1,74 @@
+"""Range search: the frac of each tensor with the least error of the network's own output.
+
+Tensors that share one scale are tried together, one step finer and one coarser, in order, until
+nothing improves or ``ROUNDS`` are done. The output's error sees what a tensor's own error does
+not: that a clipped outlier may or may not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mcuq.ir import Graph
+from mcuq.qir import QTensor, frac_of
+from mcuq.quantize import given
+from mcuq.quantize.guard import fit_rows
+from mcuq.quantize.ranges.candidates import FRAC_MAX, FRAC_MIN
+from mcuq.quantize.ranges.limits import limit_fracs
+from mcuq.quantize.simulate import Simulation, float_outputs, output_names, relative_error
+from mcuq.quantize.state import State
+from mcuq.quantize.structure import groups
+
+ROUNDS = 2
+GAIN = 0.995
+"""A change must bring the error below this share: smaller gains are noise."""
+
+
+def search_scales(state: State) -> State:
+    """Move the frac of one group at a time where that lowers the output's error."""
+    feeds = fit_rows(state)
+    exact = float_outputs(state, feeds)
+    names = output_names(state.graph)
+    simulation = Simulation(state, feeds)
+    best = relative_error(exact, {n: simulation.value(n) for n in names})
+    movable = [g for g in groups(state.graph) if _movable(state, g)]
+    acts = dict(state.acts)
+    for turn in range(ROUNDS):
+        changed = False
+        for index, group in enumerate(movable):
+            state.options.report("ranges", (turn + index / len(movable)) / ROUNDS)
+            for change in _moves(state.graph, acts, group):
+                error = relative_error(exact, simulation.try_(names, change))
+                if error < best * GAIN:
+                    best, changed = error, True
+                    simulation.commit(change)
+                    acts.update(change)
+                    break
+        if not changed:
+            break
+    return state.with_acts(acts)
+
+
+def _movable(state: State, group: tuple[str, ...]) -> bool:
+    """Not what is dictated: softmax, bytes, argmax, a frac set by hand, a quantized model's."""
+    graph = state.graph
+    dictated = {n.output for n in graph.nodes if n.op in ("softmax", "argmax")}
+    dictated |= {port.tensor for port in graph.inputs if port.kind == "u8" or port.scale}
+    dictated |= given.kept_activations(graph).keys() | state.options.fracs.keys()
+    narrow = all(state.acts[name].kind == "s8" for name in group)  # 16 bits need no search
+    return narrow and not dictated.intersection(group)
+
+
+def _moves(
+    graph: Graph, acts: Mapping[str, QTensor], group: tuple[str, ...]
+) -> list[dict[str, QTensor]]:
+    """The group one step finer, and one step coarser, as far as shifts allow."""
+    moves = []
+    for step in (1, -1):
+        frac = frac_of(acts[group[0]]) + step
+        change = {name: replace(acts[name], frac=frac) for name in group}
+        allowed = limit_fracs(graph, {**acts, **change})
+        if FRAC_MIN <= frac <= FRAC_MAX and all(allowed[n].frac == frac for n in group):
+            moves.append(change)
+    return moves

@@ -1,0 +1,134 @@
+"""Instruction counts. The plugin is checked against QEMU's own -icount clock, once per timer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny_model import ENTRY, FILES
+
+from mcuq.emulate import count
+from mcuq.emulate.count import Profile
+from mcuq.emulate.qemu import execute
+from mcuq.firmware import image
+from mcuq.firmware.image import Image
+from mcuq.targets import boards
+
+# Reads a timer before and after the call, and again around nothing, into counts.bin.
+TIMED = """
+#include "mcuq_model.h"
+#include "mcuq_semihost.h"
+#if defined(__riscv)
+static void start(void) {}
+static uint32_t now(void)
+{
+    uint32_t value;
+    __asm__ volatile(".option arch, +zicsr\\n\\tcsrr %0, minstret" : "=r"(value));
+    return value;
+}
+#elif defined(SYSTICK)
+static void start(void)
+{
+    *(volatile uint32_t *)0xE000E014 = 0xFFFFFF;
+    *(volatile uint32_t *)0xE000E018 = 0;
+    *(volatile uint32_t *)0xE000E010 = 5;
+}
+static uint32_t now(void) { return 0xFFFFFF - *(volatile uint32_t *)0xE000E018; }
+#else
+static void start(void)
+{
+    *(volatile uint32_t *)0x40000008 = 0xFFFFFFFF;
+    *(volatile uint32_t *)0x40000004 = 0xFFFFFFFF;
+    *(volatile uint32_t *)0x40000000 = 1;
+}
+static uint32_t now(void) { return 0xFFFFFFFF - *(volatile uint32_t *)0x40000004; }
+#endif
+int main(void)
+{
+    start();
+    uint32_t times[2];
+    for (int runs = 0; runs < 2; runs++) {
+        const uint32_t before = now();
+        for (int i = 0; i < 1000; i++) {
+            if (runs == 0) {
+                MCUQ_MODEL_RUN();
+            }
+            __asm__ volatile("" ::: "memory");
+        }
+        times[runs] = now() - before;
+    }
+    const int32_t file = mcuq_semihost_open("counts.bin", MCUQ_SEMIHOST_WRITE);
+    (void)mcuq_semihost_write(file, times, sizeof times);
+    return mcuq_semihost_close(file);
+}
+"""
+
+
+def _images(name: str, folder: Path) -> tuple[Image, Image]:
+    board = boards.load(name)
+    plain = image.compile_image(FILES, ENTRY, board, folder, "plain")
+    return plain, image.compile_image(FILES, ENTRY, board, folder, "steps")
+
+
+def test_steps_add_up_to_the_total() -> None:
+    assert count.share([11, 84], 82) == (4, 78)
+    assert count.share([], 0) == ()
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("name", ["microbit", "mps2_an386", "mps3_an547", "sifive_e"])
+def test_counts_are_exact_and_repeatable(name: str, tmp_path: Path) -> None:
+    images = _images(name, tmp_path)
+    counts = count.count(*images, bytes(range(8)))
+    assert counts == count.count(*images, bytes(range(8)))
+    assert counts.total == count.count_total(images[0], bytes(range(8)))
+    assert counts.total == counts.profile.total == sum(counts.steps)
+    assert len(counts.steps) == len(counts.step_profiles) == 2
+
+
+@pytest.mark.emulated
+def test_a_loop_is_counted_per_address(tmp_path: Path) -> None:
+    """The kernel's loop runs 7 times after the peeled first one, and jumps back 6 times."""
+    profile = count.count(*_images("mps2_an386", tmp_path)).profile
+    assert sorted(set(profile.executed.values())) == [1, 7]
+    assert 6 in profile.taken.values()
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize(
+    ("name", "define", "ticks"),
+    [
+        ("mps2_an385", "", 1.6),  # CMSDK timer, 25 MHz: 64 ns an instruction, 40 ns a tick
+        ("mps2_an386", "", 1.6),
+        ("mps2_an500", "", 1.6),
+        ("mps3_an547", "#define SYSTICK\n", 2.048),  # SysTick, 32 MHz
+        ("riscv32_virt", "", 64.0),  # minstret: QEMU 7.2 gives virtual nanoseconds
+    ],
+)
+def test_the_timers_of_icount_agree(name: str, define: str, ticks: float, tmp_path: Path) -> None:
+    """1000 runs differ from 1000 times the count only by the calls: 4 to 8 instructions each."""
+    plain, _ = _images(name, tmp_path)
+    extra = {"main.c": define + TIMED}
+    timed = image.compile_image(FILES, ENTRY, plain.board, tmp_path, "custom", extra=extra)
+    execute(timed, tmp_path)
+    words = (tmp_path / "counts.bin").read_bytes()
+    with_model, without = (int.from_bytes(words[i : i + 4], "little") for i in (0, 4))
+    each = (with_model - without) / ticks / 1000
+    assert 3 <= each - count.count_total(plain) <= 9
+
+
+def test_the_plugins_text_is_read_and_the_harness_left_out() -> None:
+    text = "step\n40 2 0\n44 2 1\n100 5 5\nstep\n48 1 1\n"
+    assert count._parse(text, [range(0x100, 0x110)]) == [
+        Profile({0x40: 2, 0x44: 2}, {0x44: 1}),
+        Profile({0x48: 1}, {0x48: 1}),
+    ]
+
+
+@pytest.mark.emulated
+def test_the_plugin_is_built_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = count.plugin()
+    stamp = first.stat().st_mtime_ns
+    assert count.plugin().stat().st_mtime_ns == stamp
+    assert [p.name for p in first.parent.iterdir()] == [first.name]

@@ -1,0 +1,146 @@
+"""Graph -> ONNX -> Graph: other tools and mcuq itself read the same network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import random_networks
+from onnx.reference import ReferenceEvaluator
+from onnx_models import feeds_for, model, node, random, run_graph, save
+from small_networks import NO_CLIP, Net, residual_network
+
+from mcuq import exporters, importers
+from mcuq.errors import ModelError
+from mcuq.ir import Graph, Node
+from mcuq.passes import pipeline
+from mcuq.passes.describe_input import describe
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits.onnx"
+
+
+def round_trip(graph: Graph, folder: Path) -> Graph:
+    """The graph read back, after comparing it and onnx's evaluator with ``graph``."""
+    path = exporters.save(graph, folder / "written.onnx")
+    back = pipeline.run(importers.load(path))
+    feeds = feeds_for(graph)
+    wanted, found = run_graph(graph, feeds), run_graph(back, feeds)
+    with np.errstate(over="ignore", invalid="ignore"):
+        evaluated = ReferenceEvaluator(str(path)).run(None, feeds)
+    for port, real in zip(graph.outputs, evaluated, strict=True):
+        scale = max(1.0, float(np.abs(wanted[port.name]).max()))
+        for other in (found[port.name], real.reshape(wanted[port.name].shape)):
+            np.testing.assert_allclose(other, wanted[port.name], rtol=1e-4, atol=1e-4 * scale)
+    assert [p.shape for p in back.inputs] == [p.shape for p in graph.inputs]
+    assert [p.name for p in back.outputs] == [p.name for p in graph.outputs]
+    return back
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_random_networks(seed: int, tmp_path: Path) -> None:
+    proto = random_networks.model(seed)
+    round_trip(pipeline.run(importers.load(save(proto, tmp_path))), tmp_path)
+
+
+def test_the_same_nodes_and_the_same_bits(tmp_path: Path) -> None:
+    graph = pipeline.run(importers.load(DIGITS))
+    back = round_trip(graph, tmp_path)
+    assert [(n.op, n.name, n.outputs) for n in back.nodes] == [
+        (n.op, n.name, n.outputs) for n in graph.nodes
+    ]
+    for name, tensor in graph.tensors.items():
+        if tensor.data is not None:
+            assert np.array_equal(back.data(name), tensor.data)
+    feeds = feeds_for(graph)
+    wanted, found = run_graph(graph, feeds), run_graph(back, feeds)
+    assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
+
+
+def test_the_same_file_twice(tmp_path: Path) -> None:
+    graph = pipeline.run(importers.load(DIGITS))
+    one, two = (exporters.save(graph, tmp_path / name).read_bytes() for name in ("a", "b"))
+    assert one == two
+
+
+def test_images_are_channels_first_and_the_batch_is_free(tmp_path: Path) -> None:
+    graph = pipeline.run(importers.load(DIGITS))
+    proto = onnx.load(exporters.save(graph, tmp_path / "net.onnx"))
+    (value,) = proto.graph.input
+    dims = [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+    assert dims == ["N", 1, 8, 8]
+    assert not {"Transpose", "Reshape"} & {n.op_type for n in proto.graph.node}
+    assert proto.opset_import[0].version == 17
+    feeds = (
+        {"input": random(3, 1, 8, 8)} if value.name == "input" else {value.name: random(3, 1, 8, 8)}
+    )
+    assert len(ReferenceEvaluator(proto).run(None, feeds)[0]) == 3
+
+
+def test_a_graph_by_hand_in_channels_last(tmp_path: Path) -> None:
+    """Its input port is (1, H, W, C): the file transposes."""
+    back = round_trip(residual_network(), tmp_path)
+    assert [n.op for n in back.nodes if n.op != "transpose"] == [
+        n.op for n in residual_network().nodes
+    ]
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [node("Conv", "x w", "h", pads=[1, 1]), node("Relu", "h", "y")],
+        [
+            node("Conv", "x w", "h", strides=[2]),
+            node("Flatten", "h", "f"),
+            node("Gemm", "f g", "y"),
+        ],
+    ],
+)
+def test_one_dimensional(nodes: list[Any], tmp_path: Path) -> None:
+    constants = {"w": random(4, 3, 3), "g": random(16, 5)}
+    proto = model(nodes, constants, {"x": ("N", 3, 9)})
+    round_trip(pipeline.run(importers.load(save(proto, tmp_path))), tmp_path)
+
+
+@pytest.mark.parametrize("value", [(0.5,), (0.5, -1.0, 2.0)])
+def test_padding_with_values(value: tuple[float, ...], tmp_path: Path) -> None:
+    net = Net((1, 6, 5, 3))
+    made = net.conv("x", 4, pad_value=value)
+    widths = ((0, 0), (1, 0), (0, 2), (0, 0))
+    wide = net.node("pad", "x", pads=widths, value=value)
+    round_trip(net.graph(made, wide), tmp_path)
+
+
+def test_two_outputs_of_one_tensor_and_an_input_among_them(tmp_path: Path) -> None:
+    net = Net((1, 6))
+    hidden = net.dense("x", 4, clip=(0.0, 6.0))
+    graph = net.graph(hidden, net.node("sub", hidden, hidden, clip=NO_CLIP))
+    round_trip(graph, tmp_path)
+
+
+def test_names_of_ports_win(tmp_path: Path) -> None:
+    """An inner tensor may be named as an output is."""
+    proto = model(
+        [node("Relu", "x", "y_2"), node("Sigmoid", "y_2", "h"), node("Transpose", "h", "y")],
+        None,
+        {"x": ("N", 4, 3, 3)},
+    )
+    proto.graph.node[2].attribute.append(onnx.helper.make_attribute("perm", [0, 1, 2, 3]))
+    round_trip(pipeline.run(importers.load(save(proto, tmp_path))), tmp_path)
+
+
+def test_described_inputs_are_refused(tmp_path: Path) -> None:
+    graph = importers.load(DIGITS)
+    described = pipeline.run(describe(graph, graph.inputs[0].name, "u8", 0.0, 1.0, "nhwc"))
+    with pytest.raises(ModelError, match="is described as bytes"):
+        exporters.save(described, tmp_path / "net.onnx")
+
+
+def test_an_operator_without_a_form_is_refused(tmp_path: Path) -> None:
+    net = Net((1, 6))
+    net.nodes.append(Node("lut", "table", ("x",), ("y",)))
+    net.tensors["y"] = net.tensors["x"]
+    with pytest.raises(ModelError, match="node 'table': lut has no ONNX form"):
+        exporters.save(net.graph("y"), tmp_path / "net.onnx")

@@ -1,0 +1,123 @@
+"""``mcuq build``: the image that a person flashes first, of a good model and of a bad one."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_networks import images, residual_network
+
+from mcuq.emulate import qemu
+from mcuq.errors import FitError, ToolError
+from mcuq.firmware import elf, toolchain
+from mcuq.firmware import image as build
+from mcuq.flows.compile import Compiled, generate
+from mcuq.measure import selftest
+from mcuq.model.bundle import Bundle
+from mcuq.quantize import Options, quantize
+from mcuq.reference import feeds_to_int
+from mcuq.targets import boards
+
+pytestmark = pytest.mark.emulated
+BOARDS = ("microbit", "nucleo_f446re", "mps3_an547", "esp32_c3")
+
+
+@functools.cache
+def residual(board: str) -> Compiled:
+    graph, feeds = residual_network(), {"x": images(16)}
+    made = quantize(graph, feeds, Options(effort="fast"))
+    bundle = Bundle(
+        "residual", "r.onnx", "0" * 64, None, "balanced", graph, made, feeds_to_int(made, feeds)
+    )
+    return generate(bundle, boards.load(board))
+
+
+def corrupted(made: Compiled) -> Compiled:
+    """The first weight of the network changed in the generated C."""
+    name = f"{made.entry.id}_weights.h"
+    text = made.files[name]
+    found = re.search(r"_weights?\[.*?\{\s*(-?\d+)", text, re.DOTALL)
+    assert found is not None, text[:2000]
+    value = -100 if int(found[1]) > 0 else 100
+    changed = f"{text[: found.start(1)]}{value}{text[found.end(1) :]}"
+    return replace(made, files={**made.files, name: changed})
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_image_passes_and_has_all_its_files(name: str, tmp_path: Path) -> None:
+    board = boards.load(name)
+    made = selftest.build_selftest(residual(name), board, tmp_path / "out")
+    assert [path.name for path in made] == [
+        f"residual-selftest{suffix}" for suffix in (".elf", ".hex", ".bin", ".map")
+    ]
+    image, listing, binary, memory_map = made
+    symbol = elf.read(image).symbol("mcuq_verdict")
+    assert board.ram.origin <= symbol.address < board.ram.end
+    assert symbol.size == 16
+    stored = [s for s in elf.read(image).sections if s.allocated and s.stored]
+    assert binary.stat().st_size >= sum(s.size for s in stored)
+    lines = listing.read_text().splitlines()
+    assert all(re.fullmatch(r":[0-9A-F]{10,}", line) for line in lines)
+    assert lines[-1] == ":00000001FF"
+    assert "mcuq_verdict" in memory_map.read_text()
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_wrong_weight_fails_with_its_exit_code(name: str, tmp_path: Path) -> None:
+    made = corrupted(residual(name))
+    known = selftest.known_answers(made)
+    image = build.compile_image(
+        made.files, made.entry, boards.load(name), tmp_path, "selftest", vectors=known
+    )
+    assert not qemu.run_selftest(image)
+    with pytest.raises(toolchain.CallFailed) as failed:
+        qemu.execute(image, tmp_path)
+    assert failed.value.code == 1
+    assert failed.value.output.split() == ["FAIL"]
+
+
+def test_a_failing_image_is_not_written(tmp_path: Path) -> None:
+    made = corrupted(residual("nucleo_f446re"))
+    with pytest.raises(ToolError, match=r"nucleo_f446re: the self-test fails in emulation"):
+        selftest.build_selftest(made, boards.load("nucleo_f446re"), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_board_that_is_too_small_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    board = boards.load("nucleo_f446re")
+    small = replace(board, ram=replace(board.ram, length=256))
+    with pytest.raises(FitError, match=r"needs .* RAM, nucleo_f446re has 256 B \(over by"):
+        selftest.build_selftest(residual("nucleo_f446re"), small, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_emulator_that_hangs_is_stopped_with_one_line(tmp_path: Path) -> None:
+    """A board whose machine never starts: QEMU waits for a debugger."""
+    text = (boards.assets.boards() / "mps2_an386.toml").read_text()
+    path = tmp_path / "waiting.toml"
+    command = 'command = ["qemu-system-arm", "-M", "mps2-an386", "-S"]'
+    text = re.sub(r'^name = ".*"', 'name = "waiting"', text, flags=re.MULTILINE)
+    path.write_text(re.sub(r"^command = .*", command, text, flags=re.MULTILINE))
+    board = boards.load(path)
+    made = residual("mps2_an386")
+    known = selftest.known_answers(made)
+    image = build.compile_image(made.files, made.entry, board, tmp_path, "selftest", vectors=known)
+    with pytest.raises(ToolError) as stopped:
+        qemu.run_selftest(image, seconds=2)
+    assert str(stopped.value) == (
+        "qemu-system-arm: did not end within 2 s and was stopped. "
+        "Allow more time, or look for an endless loop."
+    )
+
+
+def test_known_answers_are_calibration_rows() -> None:
+    made = residual("mps2_an386")
+    known = selftest.known_answers(made)
+    assert len(known) == selftest.VECTORS
+    rows = made.bundle.vectors["x"]
+    given = [np.frombuffer(v.inputs[0], np.int8).reshape(rows.shape[1:]) for v in known]
+    assert np.array_equal(np.stack(given), rows[: len(known)])

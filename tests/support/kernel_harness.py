@@ -1,0 +1,552 @@
+"""Runs kernel variants as C, on the host (ASan, UBSan) or under QEMU, against ``run_int``.
+
+``render(cases)`` writes one C file: per case the params, packed constants, inputs and expected
+output; its ``main`` prints, per case, the wrong outputs, the damaged guard bytes and the executed
+instructions. ``run(cases, target)`` builds it with the kernels' sources and parses that.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mcuq.ir import Array, Node
+from mcuq.kernels.variant import Call, Variant
+from mcuq.ops import spec
+from mcuq.qir import QGraph, QTensor
+
+ROOT = Path(__file__).resolve().parents[2] / "runtime_c"
+GUARD = 64
+WARNINGS = "-std=c99 -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror".split()
+CTYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "uint8": "uint8_t",
+          "uint16": "uint16_t", "uint32": "uint32_t"}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """``inputs``: activations by tensor name, batch 1. ``expected``: None asks ``run_int``.
+
+    ``overlap``: the output lies ``variant.gap`` bytes before the start of that input.
+    ``misalign``: bytes by which the buffers of inputs and output miss word alignment.
+    """
+
+    variant: Variant
+    node: Node
+    qgraph: QGraph
+    inputs: Mapping[str, Array]
+    expected: Array | None = None
+    overlap: int | None = None
+    misalign: int = 0
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one case gave; ``instructions`` is 0 on the host."""
+
+    label: str
+    wrong: int
+    damaged: int
+    instructions: float
+
+
+@dataclass(frozen=True)
+class Target:
+    """``ticks``: timer ticks of one instruction at -icount shift=6; empty ``machine``: the host."""
+
+    name: str
+    compiler: tuple[str, ...]
+    machine: str = ""
+    timer: str = "HOST"
+    ticks: float = 0.0
+    flash: tuple[int, int] = (0, 0)
+    ram: tuple[int, int] = (0, 0)
+
+
+MB = 1 << 20
+_ARM = ("arm-none-eabi-gcc", "-mthumb", "-O2")
+_CLANG_ARM = ("clang", "--target=arm-none-eabi", "-mthumb", "-mfloat-abi=soft", "-O2")
+_MPS2 = {"timer": "CMSDK", "ticks": 1.6, "flash": (0, 4 * MB), "ram": (0x20000000, 4 * MB)}
+_SANITIZE = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+TARGETS = {
+    t.name: t
+    for t in (
+        Target("host", ("gcc", *_SANITIZE)),
+        Target("host-clang", ("clang", *_SANITIZE)),
+        Target("m0", (*_ARM, "-mcpu=cortex-m0"), "mps2-an385", **_MPS2),
+        Target("m3", (*_ARM, "-mcpu=cortex-m3"), "mps2-an385", **_MPS2),
+        Target("m4", (*_ARM, "-mcpu=cortex-m4"), "mps2-an386", **_MPS2),
+        Target("m4-clang", (*_CLANG_ARM, "-mcpu=cortex-m4"), "mps2-an386", **_MPS2),
+        Target("m7", (*_ARM, "-mcpu=cortex-m7"), "mps2-an500", **_MPS2),
+        Target("m33", (*_ARM, "-mcpu=cortex-m33"), "mps2-an505", "SYSTICK", 1.28,
+               (0x10000000, 4 * MB), (0x38000000, 4 * MB)),
+        Target("m55", (*_ARM, "-mcpu=cortex-m55", "-mfloat-abi=hard"), "mps3-an547", "SYSTICK",
+               2.048, (0, MB // 2), (0x21000000, 4 * MB)),
+    )
+}  # fmt: skip
+
+_RISCV32 = ("riscv64-unknown-elf-gcc", "-march=rv32imc", "-mabi=ilp32", "--specs=picolibc.specs",
+           "--oslib=semihost", "--crt0=hosted", "-std=c99", "-O2", "-DTIMER_HOST")  # fmt: skip
+_VIRT = ("qemu-system-riscv32", "-M", "virt", "-bios", "none", "-display", "none",
+        "-monitor", "none", "-serial", "none", "-semihosting-config", "enable=on,target=native",
+        "-kernel")  # fmt: skip
+
+
+def run(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
+    """The outcome of every case, built and run in ``folder``; raises with the tool's output."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cases.c").write_text(render(cases))
+    symbols = {c.symbol for case in cases for c in case.variant.lower(case.node, case.qgraph)}
+    sources = [folder / "cases.c", *(ROOT / "src" / f"{symbol}.c" for symbol in sorted(symbols))]
+    flags = [*target.compiler, *WARNINGS, f"-I{ROOT / 'include'}", f"-DTIMER_{target.timer}"]
+    objects = [_compile(flags, source, folder) for source in sources]
+    image = folder / "cases.elf"
+    _output([*_linker(target, folder), *objects, "-o", str(image)])
+    return _parse(_output(_launch(target, image)), cases, target)
+
+
+def check(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
+    """As ``run``, but raises ``AssertionError`` naming the first cases that are not exact."""
+    outcomes = run(cases, target, folder)
+    bad = [o for o in outcomes if o.wrong or o.damaged]
+    assert not bad, f"{len(bad)} of {len(outcomes)} cases differ on {target.name}: {bad[:5]}"
+    return outcomes
+
+
+def check_riscv32(cases: Sequence[Case], folder: Path) -> None:
+    """As ``check``, in QEMU's virt machine; picolibc prints through semihosting."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cases.c").write_text(render(cases))
+    symbols = sorted(
+        {c.symbol for case in cases for c in case.variant.lower(case.node, case.qgraph)}
+    )
+    sources = [str(folder / "cases.c"), *(str(ROOT / "src" / f"{name}.c") for name in symbols)]
+    places = ("__flash=0x80000000", "__flash_size=0x800000", "__ram=0x80800000",
+              "__ram_size=0x400000", "__stack_size=0x4000")  # fmt: skip
+    command = [*_RISCV32, f"-I{ROOT / 'include'}", *sources, "-o", str(folder / "cases.elf")]
+    command += [f"-Wl,--defsym={place}" for place in places]
+    _output(command)
+    text = _output([*_VIRT, str(folder / "cases.elf")])
+    rows = [tuple(map(int, line.split())) for line in text.splitlines()]
+    assert rows == [(index, 0, 0, 0) for index in range(len(cases))]
+
+
+def _compile(flags: Sequence[str], source: Path, folder: Path) -> str:
+    out = str(folder / f"{source.stem}.o")
+    extra = []
+    if "--target=arm-none-eabi" in flags:  # clang brings no C library
+        newlib = Path(_output(["arm-none-eabi-gcc", "-print-file-name=libc.a"]).strip())
+        extra = ["-isystem", str(newlib.resolve().parents[1] / "include")]
+    _output([*flags, *extra, "-c", str(source), "-o", out])
+    return out
+
+
+def _linker(target: Target, folder: Path) -> list[str]:
+    if not target.machine:
+        return list(target.compiler)
+    (folder / "link.ld").write_text(_linker_script(target))
+    flags = [f for f in target.compiler if f.startswith("-m")]
+    script = str(folder / "link.ld")
+    return ["arm-none-eabi-gcc", *flags, "-nostartfiles", "-Wl,--no-warnings", "-T", script]
+
+
+def _launch(target: Target, image: Path) -> list[str]:
+    if not target.machine:
+        return [str(image)]
+    return ["qemu-system-arm", "-M", target.machine, "-display", "none", "-monitor", "none",
+            "-serial", "none", "-semihosting-config", "enable=on,target=native",
+            "-icount", "shift=6", "-kernel", str(image)]  # fmt: skip
+
+
+def _output(command: Sequence[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    if done.returncode:
+        lines = (done.stderr + done.stdout)[:6000]
+        raise RuntimeError(f"{' '.join(command)[:300]} ... gave {done.returncode}:\n{lines}")
+    return done.stdout + done.stderr
+
+
+def _parse(text: str, cases: Sequence[Case], target: Target) -> list[Outcome]:
+    rows = [[int(word) for word in line.split()] for line in text.splitlines() if line[:1] != "#"]
+    if len(rows) != len(cases):
+        raise RuntimeError(f"{len(rows)} of {len(cases)} cases were run on {target.name}: {text}")
+    scale = target.ticks or 1.0
+    return [
+        Outcome(case.label or case.node.name, wrong, damaged, ticks / scale)
+        for case, (_, wrong, damaged, ticks) in zip(cases, rows, strict=True)
+    ]
+
+
+# ---- C text ----
+
+
+def render(cases: Sequence[Case]) -> str:
+    """The C file of ``cases``."""
+    body = "\n".join(_render_case(case, f"c{index}") for index, case in enumerate(cases))
+    thunks = "".join(f"    run_case({index}, c{index});\n" for index in range(len(cases)))
+    arena = max((_layout(case)[1] for case in cases), default=16)
+    headers = "".join(f'#include "{name}"\n' for name in sorted(_headers(cases)))
+    lines = [f"#define ARENA {arena}", headers, _SUPPORT, body]
+    lines.append(f"int main(void)\n{{\n    start();\n{thunks}    return 0;\n}}\n")
+    return "\n".join(lines)
+
+
+def _headers(cases: Sequence[Case]) -> set[str]:
+    types = {c.params_type for case in cases for c in case.variant.lower(case.node, case.qgraph)}
+    symbols = {c.symbol for case in cases for c in case.variant.lower(case.node, case.qgraph)}
+    wanted = [f"}} {name};" for name in types] + [f" {symbol}(" for symbol in symbols]
+    texts = {path.name: path.read_text() for path in (ROOT / "include").glob("*.h")}
+    return {name for name, text in texts.items() if any(word in text for word in wanted)}
+
+
+@dataclass(frozen=True)
+class _Region:
+    name: str
+    size: int
+    offset: int
+    shared: bool = field(default=False)
+
+
+def _layout(case: Case) -> tuple[list[_Region], int]:
+    """Inputs, output and scratch with guards between; the arena's size."""
+    calls = case.variant.lower(case.node, case.qgraph)
+    scratch = max(call.scratch for call in calls)
+    sizes = {name: case.inputs[name].nbytes for name in case.inputs}
+    regions: list[_Region] = []
+    at = GUARD
+    out_size = case.qgraph.tensors[case.node.output].bytes
+    partner = case.node.inputs[case.overlap] if case.overlap is not None else ""
+    for name, size in sizes.items():
+        if name == partner:
+            gap = case.variant.gap(case.node, case.qgraph, case.overlap or 0)
+            assert gap is not None
+            gap = -(-gap // 4) * 4
+            regions.append(_Region(name, size, at + gap, True))
+            regions.append(_Region(case.node.output, out_size, at, True))
+            at += max(size + gap, out_size)
+        else:
+            regions.append(_Region(name, size, at + case.misalign))
+            at += size + case.misalign
+        at = -(-(at + GUARD) // 16) * 16
+    if not partner:
+        regions.append(_Region(case.node.output, out_size, at + case.misalign))
+        at = -(-(at + out_size + case.misalign + GUARD) // 16) * 16
+    if scratch:
+        regions.append(_Region("scratch", scratch, at))
+        at += scratch + GUARD
+    return regions, -(-at // 16) * 16
+
+
+def _render_case(case: Case, prefix: str) -> str:
+    calls = case.variant.lower(case.node, case.qgraph)
+    regions, _ = _layout(case)
+    names = {region.name: f"r{index}" for index, region in enumerate(regions)}
+    text: list[str] = []
+    for index, call in enumerate(calls):
+        text += _render_constants(call, f"{prefix}_{index}", case.qgraph)
+    for index, (_, values) in enumerate(case.inputs.items()):
+        text.append(_array(f"{prefix}_in{index}", values))
+    text.append(_array(f"{prefix}_want", _expected(case)))
+    text.append(f"static void {prefix}(report *out)\n{{")
+    for region in regions:
+        at = names[region.name]
+        misalign = 0 if region.name == "scratch" else case.misalign
+        text.append(f"    void *const {at} = region({region.offset}, {region.size}, "
+                    f"{int(region.shared)}, {misalign});")  # fmt: skip
+    text += [f"    memcpy({names[name]}, {prefix}_in{index}, sizeof {prefix}_in{index});"
+             for index, name in enumerate(case.inputs)]  # fmt: skip
+    text.append("    const uint32_t begin = NOW();")
+    text += [_render_call(call, f"{prefix}_{i}", names, case) for i, call in enumerate(calls)]
+    text.append("    out->ticks = ELAPSED(begin, NOW());")
+    text.append(f"    out->wrong = differences({names[case.node.output]}, {prefix}_want, "
+                f"sizeof {prefix}_want);")  # fmt: skip
+    text.append("    out->damaged = 0;")
+    spans = sorted((r.offset, r.offset + r.size) for r in regions)
+    at = 0
+    for begin, end in [*spans, (-1, 0)]:
+        stop = str(begin) if begin >= 0 else "ARENA"
+        text.append(f"    out->damaged += damaged({at}, {stop});")
+        at = max(at, end)
+    text.append("}\n")
+    return "\n".join(text)
+
+
+def _expected(case: Case) -> Array:
+    if case.expected is not None:
+        return case.expected
+    run_int = spec(case.node.op).run_int
+    assert run_int is not None
+    operands = [case.inputs[n] if n in case.inputs else case.qgraph.data(n)
+                for n in case.node.inputs]  # fmt: skip
+    return run_int(case.node, case.qgraph, operands)
+
+
+def _render_constants(call: Call, prefix: str, qgraph: QGraph) -> list[str]:
+    text = [_array(f"{prefix}_{a.suffix}", a.data, a.align) for a in call.arrays]
+    text += [_array(f"{prefix}_const{i}", qgraph.data(name))
+             for i, name in enumerate(call.inputs) if qgraph.is_constant(name)]  # fmt: skip
+    members = ", ".join(f".{f.name} = {_value(f.value, prefix)}" for f in call.fields)
+    text.append(f"static const {call.params_type} {prefix}_params = {{{members}}};")
+    return text
+
+
+def _value(value: int | tuple[int, ...] | str, prefix: str) -> str:
+    if isinstance(value, str):
+        return f"{prefix}_{value}"
+    return f"{{{', '.join(map(str, value))}}}" if isinstance(value, tuple) else str(value)
+
+
+def _render_call(call: Call, prefix: str, names: Mapping[str, str], case: Case) -> str:
+    def operand(index: int, name: str) -> str:
+        return f"{prefix}_const{index}" if case.qgraph.is_constant(name) else names[name]
+
+    arguments = [f"&{prefix}_params", *(operand(i, n) for i, n in enumerate(call.inputs))]
+    out = names[call.output]
+    item = case.qgraph.tensors[call.output].item_bytes
+    arguments.append(f"(int8_t *){out} + {call.out_offset * item}" if call.out_offset else out)
+    if call.scratch:
+        arguments.append(names["scratch"])
+    return f"    {call.symbol}({', '.join(arguments)});"
+
+
+def _array(name: str, data: Array, align: int = 0) -> str:
+    flat = data.ravel()
+    bits = flat.astype(np.int64)
+    values = ",".join("(-2147483647-1)" if v == -(2**31) else str(v) for v in bits.tolist())
+    mark = f" __attribute__((aligned({max(align, 4)})))"
+    return (
+        f"static const {CTYPES[flat.dtype.name]} {name}[{max(1, flat.size)}]{mark} = {{{values}}};"
+    )
+
+
+_SUPPORT = r"""
+#include <stdint.h>
+#include <string.h>
+
+typedef struct {
+    uint32_t wrong, damaged, ticks;
+} report;
+
+#ifdef TIMER_HOST
+#include <stdio.h>
+#include <stdlib.h>
+#define NOW() 0u
+#define ELAPSED(a, b) ((b) - (a))
+static void *taken[64];
+static int taken_count;
+static uint8_t *shared_block;
+static void start(void)
+{
+}
+/* Every buffer is a heap block of exactly its size; the two of an overlap share one. */
+static void *region(uint32_t offset, uint32_t size, int shared, int misalign)
+{
+    uint8_t *block;
+    if (shared) {
+        if (shared_block == NULL) {
+            shared_block = malloc(ARENA);
+            taken[taken_count++] = shared_block;
+        }
+        return shared_block + offset;
+    }
+    block = malloc(size + (uint32_t)misalign + (size == 0));
+    memset(block, 0xa5, size + (uint32_t)misalign);
+    taken[taken_count++] = block;
+    return block + misalign;
+}
+static uint32_t damaged(uint32_t from, uint32_t to)
+{
+    (void)from;
+    (void)to;
+    return 0;
+}
+static void begin_case(void)
+{
+    shared_block = NULL;
+    taken_count = 0;
+}
+static void end_case(int index, const report *r)
+{
+    printf("%d %u %u %u\n", index, (unsigned)r->wrong, (unsigned)r->damaged, (unsigned)r->ticks);
+    while (taken_count > 0) {
+        free(taken[--taken_count]);
+    }
+}
+#else
+static uint8_t arena[ARENA] __attribute__((aligned(16)));
+#ifdef TIMER_CMSDK
+#define NOW() (*(volatile uint32_t *)0x40000004)
+#define ELAPSED(a, b) ((a) - (b))
+static void start(void)
+{
+    *(volatile uint32_t *)0x40000008 = 0xffffffff;
+    *(volatile uint32_t *)0x40000004 = 0xffffffff;
+    *(volatile uint32_t *)0x40000000 = 1;
+}
+#else
+#define NOW() (*(volatile uint32_t *)0xE000E018)
+#define ELAPSED(a, b) (((a) - (b)) & 0xffffff)
+static void start(void)
+{
+    *(volatile uint32_t *)0xE000E014 = 0xffffff;
+    *(volatile uint32_t *)0xE000E018 = 0;
+    *(volatile uint32_t *)0xE000E010 = 5;
+}
+#endif
+static int semihost(int operation, const void *argument)
+{
+    register int r0 __asm("r0") = operation;
+    register const void *r1 __asm("r1") = argument;
+    __asm volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
+    return r0;
+}
+static void *region(uint32_t offset, uint32_t size, int shared, int misalign)
+{
+    (void)size;
+    (void)shared;
+    (void)misalign;
+    return arena + offset;
+}
+static uint32_t damaged(uint32_t from, uint32_t to)
+{
+    uint32_t count = 0;
+    for (; from < to; from++) {
+        count += arena[from] != 0xa5;
+    }
+    return count;
+}
+static void begin_case(void)
+{
+    memset(arena, 0xa5, sizeof arena);
+}
+static char *decimal(char *at, uint32_t value, char after)
+{
+    char digits[12];
+    int count = 0;
+    do {
+        digits[count++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    while (count > 0) {
+        *at++ = digits[--count];
+    }
+    *at++ = after;
+    return at;
+}
+static void end_case(int index, const report *r)
+{
+    char line[64];
+    char *at = decimal(line, (uint32_t)index, ' ');
+    at = decimal(at, r->wrong, ' ');
+    at = decimal(at, r->damaged, ' ');
+    at = decimal(at, r->ticks, '\n');
+    *at = 0;
+    semihost(4, line);
+}
+extern uint32_t stack_top, bss_begin, bss_end, data_begin, data_end, data_source;
+int main(void);
+void reset(void);
+void fault(void);
+void fault_at(const uint32_t *frame);
+void reset(void)
+{
+#if defined(__ARM_FEATURE_MVE)
+    *(volatile uint32_t *)0xE000ED88 |= 0xf00000;
+    *(volatile uint32_t *)0xE000ED14 |= 1u << 19; /* loop-end cache */
+    __asm volatile("dsb\n isb");
+#endif
+    uint32_t *to = &data_begin;
+    for (const uint32_t *from = &data_source; to < &data_end; from++) {
+        *to++ = *from;
+    }
+    for (to = &bss_begin; to < &bss_end; to++) {
+        *to = 0;
+    }
+    main();
+    semihost(0x18, (void *)0x20026);
+}
+void fault_at(const uint32_t *frame)
+{
+    char line[16];
+    *decimal(line, frame[6], '\n') = 0;
+    semihost(4, "# fault at ");
+    semihost(4, line);
+    semihost(0x18, (void *)0x20023);
+    for (;;) {
+    }
+}
+__attribute__((naked)) void fault(void)
+{
+    __asm volatile("mov r0, sp\n bl fault_at");
+}
+__attribute__((section(".vectors"), used)) static void *const vectors[16] = {
+    &stack_top, (void *)reset, (void *)fault, (void *)fault, (void *)fault, (void *)fault,
+    (void *)fault, (void *)fault, 0, 0, 0, (void *)fault, (void *)fault, 0, (void *)fault,
+    (void *)fault};
+#endif
+
+__attribute__((noinline)) static uint32_t differences(const void *got, const void *want,
+                                                      uint32_t size)
+{
+    const uint8_t *a = got;
+    const uint8_t *b = want;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < size; i++) {
+        count += a[i] != b[i];
+    }
+    return count;
+}
+static void run_case(int index, void (*body)(report *))
+{
+    report r;
+    begin_case();
+    body(&r);
+    end_case(index, &r);
+}
+"""
+
+
+def _linker_script(target: Target) -> str:
+    flash, ram = target.flash, target.ram
+    return f"""MEMORY {{
+  FLASH (rx) : ORIGIN = {flash[0]:#x}, LENGTH = {flash[1]:#x}
+  RAM (rwx) : ORIGIN = {ram[0]:#x}, LENGTH = {ram[1]:#x}
+}}
+ENTRY(reset)
+SECTIONS {{
+  .text : {{ KEEP(*(.vectors)) *(.text*) *(.rodata*) . = ALIGN(4); }} > FLASH
+  .ARM.exidx : {{ *(.ARM.exidx*) }} > FLASH
+  data_source = LOADADDR(.data);
+  .data : {{ . = ALIGN(4); data_begin = .; *(.data*) . = ALIGN(4); data_end = .; }} > RAM AT > FLASH
+  .bss : {{ bss_begin = .; *(.bss*) *(COMMON) . = ALIGN(4); bss_end = .; }} > RAM
+  stack_top = ORIGIN(RAM) + LENGTH(RAM);
+  end = bss_end;
+}}
+"""
+
+
+# ---- graphs of one node ----
+
+
+def one_node(
+    op: str,
+    attrs: Mapping[str, object],
+    inputs: Mapping[str, Array],
+    constants: Mapping[str, Array],
+    out_shape: tuple[int, ...],
+    zero: int = 0,
+) -> tuple[Node, QGraph]:
+    """A QGraph of one node that reads ``inputs`` then ``constants``, and writes "y"."""
+    node = Node(op, op, (*inputs, *constants), ("y",), dict(attrs))
+    tensors = {n: QTensor(n, v.shape, _kind(v), 0, zero) for n, v in inputs.items()}
+    tensors |= {n: QTensor(n, v.shape, _kind(v), 0, 0, v) for n, v in constants.items()}
+    tensors["y"] = QTensor("y", out_shape, "s8", 0)
+    return node, QGraph("kernel", (), (), (node,), tensors)
+
+
+def _kind(values: Array) -> str:
+    return {"int8": "s8", "uint8": "u8", "int16": "s16", "int32": "s32"}[values.dtype.name]

@@ -1,0 +1,213 @@
+"""Generated C as a firmware engineer takes it: the same bytes every time, no warnings from any
+compiler, a library by make and by CMake, a header that C++ reads.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import c_programs
+import numpy as np
+import onnx_models
+import pytest
+import random_networks
+from test_contract import EVERY_FEATURE, Every
+
+from mcuq.config import Config
+from mcuq.emulate import qemu
+from mcuq.firmware import image, toolchain
+from mcuq.flows.compile import Compiled, compile_model, generate
+from mcuq.measure import check, selftest
+from mcuq.model import vectors
+from mcuq.reference import run_int
+from mcuq.targets import boards
+from mcuq.targets.boards import Board
+
+ROOT = Path(__file__).parents[2]
+DIGITS = ROOT / "examples" / "digits.onnx"
+SEEDS = (0, 3, 9, 12)
+FAST = Config(quantize={"effort": "fast"})
+CROSS = ("mps2_an385_m0", "mps2_an386", "mps3_an547", "riscv32_virt")
+
+
+@functools.cache
+def digits() -> Compiled:
+    rows = np.random.default_rng(0).uniform(0, 1, (32, 1, 8, 8)).astype(np.float32)
+    return compile_model(DIGITS, calibration=rows, config=FAST)
+
+
+@functools.cache
+def artifacts(board: Board | None) -> dict[str, Mapping[str, str]]:
+    """By name the files of the digits network and of all cases of the contract test.
+
+    The latter hold every kernel that the core has, each with many parameters.
+    """
+    cpu = boards.cpu(board) if board else EVERY_FEATURE
+    return {
+        "digits": generate(digits().bundle, board).files,
+        "operators": Every(cpu).compiled().files,
+    }
+
+
+def compile_in(folder: Path, seed: int, hash_seed: str) -> dict[str, bytes]:
+    """What ``mcuq compile``, a process of its own, writes for a random network."""
+    folder.mkdir(parents=True)
+    proto = random_networks.model(seed)
+    onnx_models.save(proto, folder)
+    np.savez(folder / "calibration.npz", **random_networks.inputs(seed, proto))
+    command = [sys.executable, "-m", "mcuq", "compile", "net.onnx", "--calib", "calibration.npz"]
+    environment = {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT), "HOME": str(folder)}
+    toolchain.call(
+        [*command, "--board", "mps3_an547", "-o", "out"], 100, folder, {**os.environ, **environment}
+    )
+    out = folder / "out"
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS[:2])
+def test_the_same_input_gives_the_same_bytes(seed: int, tmp_path: Path) -> None:
+    """In another folder, another process, with another order of sets; the bundle, too."""
+    one = compile_in(tmp_path / "one", seed, "1")
+    two = compile_in(tmp_path / "another" / "folder", seed, "2")
+    assert "mcuq_model.npz" in one
+    assert list(one) == list(two)
+    assert [name for name in one if one[name] != two[name]] == []
+
+
+@pytest.mark.slow
+def test_output_says_nothing_of_the_machine() -> None:
+    files = {**digits().files, **artifacts(None)["operators"]}
+    for name, text in files.items():
+        for pattern in (r"\b20\d\d-\d\d-\d\d", r"\d\d:\d\d:\d\d", re.escape(str(ROOT)), "/tmp/"):
+            assert not re.search(pattern, text), f"{name} holds {pattern}"
+
+
+def strict(compiler: str, flags: tuple[str, ...], board: Board | None, folder: Path) -> None:
+    """Compile all artifacts for a core."""
+    for name, files in artifacts(board).items():
+        place = c_programs.write(files, folder / name)
+        command = [compiler, *flags, *c_programs.STRICT, "-I.", "-Ikernels", "-c"]
+        c_programs.run([*command, *c_programs.sources(files)], place)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_host_compilers_find_nothing_to_warn_of(compiler: str, tmp_path: Path) -> None:
+    strict(compiler, (), None, tmp_path)
+    folder = tmp_path / "digits"
+    traced = [*c_programs.STRICT, "-DMCUQ_TRACE", "-I.", "-Ikernels"]
+    c_programs.run([compiler, *traced, "-c", "digits.c"], folder)
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("name", CROSS)
+def test_cross_compilers_find_nothing_to_warn_of(name: str, tmp_path: Path) -> None:
+    board = boards.load(name)
+    flags = (*board.flags, *toolchain.SPECS.get(board.toolchain, ()))
+    strict(f"{board.toolchain}-gcc", flags, board, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_digits_is_exact_and_clean_under_the_sanitizers(compiler: str, tmp_path: Path) -> None:
+    made = digits()
+    program = image.compile_host(made.files, made.entry, tmp_path, True, compiler)
+    rows = vectors.make(made.bundle, 20)
+    traces = qemu.run_trace(program, vectors.to_bytes(made.bundle, rows), made.entry)
+    assert check.compare(made, "", "", traces, run_int(made.program.qgraph, rows)).exact
+
+
+def test_c_plus_plus_reads_the_headers(tmp_path: Path) -> None:
+    folder = c_programs.write(digits().files, tmp_path)
+    (folder / "use.cpp").write_text(
+        '#include "digits.h"\n#include "digits_float.h"\n'
+        "int8_t arena[DIGITS_ARENA_LEN], x[DIGITS_IN_IMAGE_LEN], y[DIGITS_OUT_LOGITS_LEN];\n"
+        "float use() { digits_run(arena, x, y); return digits_out_logits_to_float(y[0]); }\n"
+    )
+    compilers = [name for name in ("clang++", "g++") if shutil.which(name)]
+    assert compilers
+    for compiler in compilers:
+        c_programs.run([compiler, "-Wall", "-Wextra", "-Werror", "-c", "use.cpp"], folder)
+
+
+def test_reals_become_the_integers_of_the_reference(tmp_path: Path) -> None:
+    """On both sides of every tie (float32 is too coarse at a tie), beyond the ends, and NaN."""
+    folder = c_programs.write(digits().files, tmp_path)
+    (folder / "main.c").write_text(
+        '#include "digits_float.h"\n#include <stdio.h>\n'
+        "int main(void) { float real; while (fread(&real, sizeof real, 1, stdin) == 1) "
+        "putchar(digits_in_image_from_float(real) & 0xff); return 0; }\n"
+    )
+    sanitize = ("-fsanitize=undefined,float-cast-overflow", "-fno-sanitize-recover=all")
+    c_programs.run(["gcc", *c_programs.STRICT, *sanitize, "main.c", "-o", "main", "-lm"], folder)
+    (port,) = digits().bundle.qgraph.inputs
+    near = np.add.outer(np.arange(-150, 150) + 0.5, [-1e-3, 1e-3]).ravel()
+    steps = np.concatenate([near, [1e30, -1e30, np.inf, -np.inf]])
+    expected = np.clip(np.floor(steps + 0.5), -128, 127)
+    reals = np.append((steps - port.offset[0]) * port.scale[0], np.nan).astype("<f4")
+    found = c_programs.run([folder / "main"], folder, reals.tobytes())
+    assert np.array_equal(np.frombuffer(found, np.int8), [*expected.astype(int), -128])
+
+
+def linked_and_run(made: Compiled, library: Path, folder: Path) -> None:
+    """A main program with ``library``, on known answers."""
+    (folder / "main.c").write_text(c_programs.guarded_main([made.entry]))
+    c_programs.run(["gcc", "-I.", "main.c", library, "-o", "main"], folder)
+    known = selftest.known_answers(made)
+    given = b"".join(part for vector in known for part in vector.inputs)
+    expected = b"".join(part for vector in known for part in vector.outputs)
+    assert c_programs.run([folder / "main"], folder, given) == expected
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_the_makefile_builds_the_library(compiler: str, tmp_path: Path) -> None:
+    folder = c_programs.write(digits().files, tmp_path)
+    c_programs.run(["make", "-s", f"CC={compiler}"], folder)
+    linked_and_run(digits(), folder / "build" / "libdigits.a", folder)
+    before = (folder / "build" / "libdigits.a").stat().st_mtime_ns
+    c_programs.run(["make", "-s", f"CC={compiler}"], folder)
+    assert (folder / "build" / "libdigits.a").stat().st_mtime_ns == before
+
+
+@pytest.mark.emulated
+def test_the_makefile_builds_with_a_cross_compiler(tmp_path: Path) -> None:
+    folder = c_programs.write(digits().files, tmp_path)
+    tools = ["CC=arm-none-eabi-gcc", "AR=arm-none-eabi-ar"]
+    c_programs.run(["make", "-s", *tools, "CFLAGS=-mcpu=cortex-m4 -mthumb -O2"], folder)
+    symbols = c_programs.run(["arm-none-eabi-nm", "build/libdigits.a"], folder).decode()
+    assert re.search(r" T digits_run$", symbols, re.MULTILINE)
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("level", ["-O0", "-Og", "-Os"])
+@pytest.mark.parametrize("name", ["mps2_an385_m0", "mps2_an386", "mps3_an547"])
+def test_every_kernel_builds_at_every_level(name: str, level: str, tmp_path: Path) -> None:
+    """Assembly needs registers, of which less optimization leaves fewer."""
+    folder = ROOT / "runtime_c"
+    command = ["arm-none-eabi-gcc", *boards.load(name).flags, "-std=c99", level]
+    files = sorted((folder / "src").glob("*.c"))
+    c_programs.run([*command, f"-I{folder / 'include'}", "-c", *files], tmp_path)
+
+
+def test_the_cmake_file_builds_the_library(tmp_path: Path) -> None:
+    """It names the Makefile's sources, all of them; where CMake is installed, it builds them."""
+    files = digits().files
+    names = c_programs.sources(files)
+    for name in ("Makefile", "CMakeLists.txt"):
+        assert sorted(re.findall(r"^ *(?:SOURCES := )?([\w/]+\.c)\b", files[name], re.M)) == names
+    if shutil.which("cmake"):
+        folder = c_programs.write(files, tmp_path)
+        c_programs.run(["cmake", "-S", ".", "-B", "build"], folder)
+        c_programs.run(["cmake", "--build", "build"], folder)
+        linked_and_run(digits(), folder / "build" / "libdigits.a", folder)
