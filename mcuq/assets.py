@@ -5,7 +5,10 @@ In a checkout they are at its top level, in a wheel under ``mcuq/_assets``.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+
+KERNEL_ROOMS = ("include", "common", "plain", "block", "dsp", "mve")
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -26,8 +29,23 @@ def templates() -> Path:
 
 
 def runtime_c() -> Path:
-    """The C kernels (``include``, ``src``) and the startup code of test images (``startup``)."""
+    """The C kernels, a folder for each kind of core, and the code of test images."""
     return folder("runtime_c")
+
+
+@cache
+def kernel_files() -> dict[str, Path]:
+    """Every C file and header of the kernels by its name, which is unique.
+
+    >>> kernel_files()["mcuq_requant.h"].parent.name
+    'common'
+    """
+    return {path.name: path for room in KERNEL_ROOMS for path in sorted(room_files(room))}
+
+
+def room_files(room: str) -> list[Path]:
+    """The C files and headers below the folder ``room`` of the kernels."""
+    return [path for path in (runtime_c() / room).rglob("mcuq_*") if path.suffix in (".c", ".h")]
 
 
 def boards() -> Path:

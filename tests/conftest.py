@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from places import SHARED
 
-SHARED = Path(__file__).parents[2] / "shared"
-
-collect_ignore = [] if SHARED.is_dir() else ["test_shared_models.py"]
+collect_ignore = [] if SHARED.is_dir() else ["whole/test_shared_models.py"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 import jinja2
 
@@ -42,14 +41,14 @@ def render(template: str, context: Mapping[str, object]) -> str:
 
 def kernel_files(symbols: set[str]) -> dict[str, str]:
     """``kernels/<name>``: the C files of ``symbols`` and every header these include."""
-    runtime = assets.folder("runtime_c")
+    shipped = assets.kernel_files()
     files: dict[str, str] = {}
     pending = [f"{symbol}.c" for symbol in sorted(symbols)]
     pending += [_declaring(symbol) for symbol in sorted(symbols)] + ["mcuq_trace.h", "mcuq_align.h"]
     while pending:
         name = pending.pop()
         if f"kernels/{name}" not in files:
-            text = (runtime / ("src" if name.endswith(".c") else "include") / name).read_text()
+            text = shipped[name].read_text()
             files[f"kernels/{name}"] = text
             pending += _INCLUDE.findall(text)
     return dict(sorted(files.items()))
@@ -61,9 +60,9 @@ def _called(facts: ModelFacts) -> set[str]:
 
 def _declaring(symbol: str) -> str:
     """The header that declares ``symbol``."""
-    folder: Path = assets.folder("runtime_c") / "include"
     pattern = re.compile(rf"^void {symbol}\(", re.MULTILINE)
-    return next(p.name for p in sorted(folder.glob("*.h")) if pattern.search(p.read_text()))
+    contracts = sorted(assets.room_files("include"))
+    return next(path.name for path in contracts if pattern.search(path.read_text()))
 
 
 def _environment() -> jinja2.Environment:

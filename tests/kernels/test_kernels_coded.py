@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_harness import TARGETS, Case, check, one_node
-from test_kernels_blocked import check_riscv32
+from kernel_harness import TARGETS, Case, check, check_riscv32, one_node
 
 from mcuq.ir import Array, Node
 from mcuq.kernels import coded, variants

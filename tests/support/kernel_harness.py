@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from mcuq import assets
 from mcuq.ir import Array, Node
 from mcuq.kernels.variant import Call, Variant
 from mcuq.ops import spec
 from mcuq.qir import QGraph, QTensor
 
-ROOT = Path(__file__).resolve().parents[2] / "runtime_c"
+INCLUDES = [f"-I{folder}" for folder in sorted({p.parent for p in assets.kernel_files().values()})]
 GUARD = 64
 WARNINGS = "-std=c99 -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror".split()
 CTYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "uint8": "uint8_t",
@@ -96,13 +97,18 @@ _VIRT = ("qemu-system-riscv32", "-M", "virt", "-bios", "none", "-display", "none
         "-kernel")  # fmt: skip
 
 
+def source(symbol: str) -> Path:
+    """The C file of the kernel called ``symbol``."""
+    return assets.kernel_files()[f"{symbol}.c"]
+
+
 def run(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
     """The outcome of every case, built and run in ``folder``; raises with the tool's output."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cases.c").write_text(render(cases))
     symbols = {c.symbol for case in cases for c in case.variant.lower(case.node, case.qgraph)}
-    sources = [folder / "cases.c", *(ROOT / "src" / f"{symbol}.c" for symbol in sorted(symbols))]
-    flags = [*target.compiler, *WARNINGS, f"-I{ROOT / 'include'}", f"-DTIMER_{target.timer}"]
+    sources = [folder / "cases.c", *map(source, sorted(symbols))]
+    flags = [*target.compiler, *WARNINGS, *INCLUDES, f"-DTIMER_{target.timer}"]
     objects = [_compile(flags, source, folder) for source in sources]
     image = folder / "cases.elf"
     _output([*_linker(target, folder), *objects, "-o", str(image)])
@@ -124,10 +130,10 @@ def check_riscv32(cases: Sequence[Case], folder: Path) -> None:
     symbols = sorted(
         {c.symbol for case in cases for c in case.variant.lower(case.node, case.qgraph)}
     )
-    sources = [str(folder / "cases.c"), *(str(ROOT / "src" / f"{name}.c") for name in symbols)]
+    sources = [str(folder / "cases.c"), *map(str, map(source, symbols))]
     places = ("__flash=0x80000000", "__flash_size=0x800000", "__ram=0x80800000",
               "__ram_size=0x400000", "__stack_size=0x4000")  # fmt: skip
-    command = [*_RISCV32, f"-I{ROOT / 'include'}", *sources, "-o", str(folder / "cases.elf")]
+    command = [*_RISCV32, *INCLUDES, *sources, "-o", str(folder / "cases.elf")]
     command += [f"-Wl,--defsym={place}" for place in places]
     _output(command)
     text = _output([*_VIRT, str(folder / "cases.elf")])
@@ -199,7 +205,7 @@ def _headers(cases: Sequence[Case]) -> set[str]:
     types = {c.params_type for case in cases for c in case.variant.lower(case.node, case.qgraph)}
     symbols = {c.symbol for case in cases for c in case.variant.lower(case.node, case.qgraph)}
     wanted = [f"}} {name};" for name in types] + [f" {symbol}(" for symbol in symbols]
-    texts = {path.name: path.read_text() for path in (ROOT / "include").glob("*.h")}
+    texts = {path.name: path.read_text() for path in assets.room_files("include")}
     return {name for name, text in texts.items() if any(word in text for word in wanted)}
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from mcuq import assets
 from mcuq.emit.entry import Buffer, Entry, StepInfo
 
-RUNTIME = Path(__file__).resolve().parents[2] / "runtime_c"
 LENGTH = 8
 ENTRY = Entry(
     "tiny",
@@ -51,7 +49,7 @@ FILES = {
     "tiny.c": MODEL,
     "kernels/mcuq_affine.h": KERNEL_HEADER,
     "kernels/mcuq_affine.c": KERNEL,
-    "kernels/mcuq_trace.h": (RUNTIME / "include" / "mcuq_trace.h").read_text(),
+    "kernels/mcuq_trace.h": assets.kernel_files()["mcuq_trace.h"].read_text(),
     "README.md": "not compiled",
 }
 

@@ -17,8 +17,9 @@ import numpy as np
 import onnx_models
 import pytest
 import random_networks
-from test_contract import EVERY_FEATURE, Every
+from every_kernel import EVERY_FEATURE, Every
 
+from mcuq import assets
 from mcuq.config import Config
 from mcuq.emulate import qemu
 from mcuq.firmware import image, toolchain
@@ -194,10 +195,11 @@ def test_the_makefile_builds_with_a_cross_compiler(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["mps2_an385_m0", "mps2_an386", "mps3_an547"])
 def test_every_kernel_builds_at_every_level(name: str, level: str, tmp_path: Path) -> None:
     """Assembly needs registers, of which less optimization leaves fewer."""
-    folder = ROOT / "runtime_c"
+    shipped = assets.kernel_files().values()
     command = ["arm-none-eabi-gcc", *boards.load(name).flags, "-std=c99", level]
-    files = sorted((folder / "src").glob("*.c"))
-    c_programs.run([*command, f"-I{folder / 'include'}", "-c", *files], tmp_path)
+    includes = [f"-I{folder}" for folder in sorted({path.parent for path in shipped})]
+    files = sorted(path for path in shipped if path.suffix == ".c")
+    c_programs.run([*command, *includes, "-c", *files], tmp_path)
 
 
 def test_the_cmake_file_builds_the_library(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from conftest import SHARED
 from onnx_models import agrees, ops
+from places import SHARED
 
 from mcuq import importers
 from mcuq.config import Config
