@@ -41,10 +41,10 @@ def transpose(call: Call) -> Results:
 
 def pad(call: Call) -> Results:
     """PAD and PADV2: pads (rank, 2)."""
-    pairs = np.array(call.ints(1)).reshape(-1, 2)
-    pads = call.writer.integers([*pairs[:, 0], *pairs[:, 1]])
+    edges = call.ints(1)
+    pads = call.writer.integers([*edges[0::2], *edges[1::2]])
     if call.op == "MIRROR_PAD":
-        mode = "reflect" if call.int("Mode") == 0 else "symmetric"
+        mode = "reflect" if call.integer("Mode") == 0 else "symmetric"
         if mode == "symmetric":
             raise Refused("it mirrors the edge itself (SYMMETRIC)", "Use mode REFLECT")
         return [call.node("Pad", [call.value(0), pads], mode=mode)]
@@ -56,20 +56,20 @@ def pad(call: Call) -> Results:
 
 def concatenation(call: Call) -> Results:
     values = [call.value(index) for index in range(len(call.operator.inputs))]
-    return [call.activated(call.node("Concat", values, axis=call.int("Axis")))]
+    return [call.activated(call.node("Concat", values, axis=call.integer("Axis")))]
 
 
 def pack(call: Call) -> Results:
     """PACK: the operands along a new axis."""
-    axis = call.writer.integers([call.int("Axis")])
+    axis = call.writer.integers([call.integer("Axis")])
     count = len(call.operator.inputs)
     rows = [call.node("Unsqueeze", [call.value(i), axis]) for i in range(count)]
-    return [call.node("Concat", rows, axis=call.int("Axis"))]
+    return [call.node("Concat", rows, axis=call.integer("Axis"))]
 
 
 def unpack(call: Call) -> Results:
     """UNPACK: the slices along an axis, without it."""
-    axis = call.int("Axis", 0) % len(call.shape(0))
+    axis = call.integer("Axis", 0) % len(call.shape(0))
     results = []
     for index in range(len(call.operator.outputs)):
         part = _slice(call, call.value(0), [index], [index + 1], [axis], [1])
@@ -115,25 +115,25 @@ def strided_slice(call: Call) -> Results:
     shape = call.shape(0)
     begins, ends, steps = call.ints(1), call.ints(2), call.ints(3)
     masks = ("BeginMask", "EndMask", "ShrinkAxisMask")
-    first, final, shrunk = (call.int(name, 0) for name in masks)
-    if call.int("EllipsisMask", 0) or call.int("NewAxisMask", 0):
+    first, final, shrunk = (call.integer(name, 0) for name in masks)
+    if call.integer("EllipsisMask", 0) or call.integer("NewAxisMask", 0):
         raise Refused("it uses '...' or adds axes", "Slice with explicit bounds")
     if call.operator.options.get("Offset"):
         ends = [begin + end for begin, end in zip(begins, ends, strict=True)]
-    starts, stops, strides = [], [], []
+    bounds: list[tuple[int, int, int]] = []
     for axis, (begin, end, step) in enumerate(zip(begins, ends, steps, strict=True)):
         if step == 0:
             raise Refused("it has a stride of 0", "Convert the model again")
         if shrunk >> axis & 1:
             place = begin % shape[axis]
-            starts.append(place), stops.append(place + 1), strides.append(1)
+            bounds.append((place, place + 1, 1))
             continue
         window = slice(
             None if first >> axis & 1 else begin, None if final >> axis & 1 else end, step
         )
         start, stop, stride = window.indices(shape[axis])
-        starts.append(start), strides.append(stride)
-        stops.append(stop if stop >= 0 else -shape[axis] - 1)
+        bounds.append((start, stop if stop >= 0 else -shape[axis] - 1, stride))
+    starts, stops, strides = (list(column) for column in zip(*bounds, strict=True))
     made = _slice(call, call.value(0), starts, stops, list(range(len(starts))), strides)
     gone = [axis for axis in range(len(starts)) if shrunk >> axis & 1]
     return [call.node("Squeeze", [made, call.writer.integers(gone)]) if gone else made]
@@ -148,10 +148,10 @@ def _slice(
 
 def gather(call: Call) -> Results:
     """GATHER with constant places."""
-    if call.int("BatchDims", 0):
+    if call.integer("BatchDims", 0):
         raise Refused("it gathers by batch", "Use BatchDims 0")
     places = call.writer.constant(call.array(1).astype(np.int64), "places")
-    return [call.node("Gather", [call.value(0), places], axis=call.int("Axis", 0))]
+    return [call.node("Gather", [call.value(0), places], axis=call.integer("Axis", 0))]
 
 
 def tile(call: Call) -> Results:
@@ -192,7 +192,7 @@ def _depth(call: Call, value: str) -> Results:
 
 
 def _block(call: Call) -> int:
-    block = call.int("BlockSize")
+    block = call.integer("BlockSize")
     if block < 1:
         raise Refused("its block is below 1", "Convert the model again")
     return block

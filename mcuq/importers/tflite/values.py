@@ -112,7 +112,7 @@ def lstm(call: Call) -> Results:
     """UNIDIRECTIONAL_SEQUENCE_LSTM without peepholes, projection and normalization."""
     if any(call.has(index) for index in (9, 10, 11, 16, 17, 20, 21, 22, 23)):
         raise Refused("it has peepholes, a projection or normalization", "Use a plain LSTM")
-    if call.int("FusedActivationFunction", 4) != 4:
+    if call.integer("FusedActivationFunction", 4) != 4:
         raise Refused("its activation is not TANH", "Use a plain LSTM")
     gates = [index for index in (1, 4, 3, 2) if call.has(index)]
     if len(gates) != 4:

@@ -28,8 +28,8 @@ def depthwise_conv2d(call: Call) -> Results:
 
 
 def _convolution(call: Call, weights: str, kernel: tuple[int, int], groups: int) -> Results:
-    strides = call.int("StrideH"), call.int("StrideW")
-    dilations = call.int("DilationHFactor", 1), call.int("DilationWFactor", 1)
+    strides = call.integer("StrideH"), call.integer("StrideW")
+    dilations = call.integer("DilationHFactor", 1), call.integer("DilationWFactor", 1)
     given = call.operator.options.get("Pads")
     pads = list(given) if given is not None else _pads(call, kernel, strides, dilations)
     made = call.node(
@@ -42,7 +42,7 @@ def _convolution(call: Call, weights: str, kernel: tuple[int, int], groups: int)
 
 def transpose_conv(call: Call) -> Results:
     """TRANSPOSE_CONV(output shape, weights (O, H, W, I), data[, bias])."""
-    strides = call.int("StrideH"), call.int("StrideW")
+    strides = call.integer("StrideH"), call.integer("StrideW")
     kernel = call.shape(1)[1:3]
     weights = call.weights(1, (3, 0, 1, 2))
     begins, ends, extra = [], [], []
@@ -50,7 +50,7 @@ def transpose_conv(call: Call) -> Results:
         size, wanted = call.shape(2)[axis + 1], call.result().shape[axis + 1]
         full = (size - 1) * strides[axis] + kernel[axis]
         cut = max(full - wanted, 0)
-        begins.append(cut // 2 if call.int("Padding") == 0 else 0)
+        begins.append(cut // 2 if call.integer("Padding") == 0 else 0)
         ends.append(cut - begins[-1])
         extra.append(max(wanted - full, 0))
     made = call.node(
@@ -63,7 +63,7 @@ def transpose_conv(call: Call) -> Results:
 
 def fully_connected(call: Call) -> Results:
     """FULLY_CONNECTED: weights (O, I)."""
-    if call.int("WeightsFormat", 0):
+    if call.integer("WeightsFormat", 0):
         raise Refused("its weights are shuffled for one processor", "Convert it again")
     inputs = call.shape(1)[1]
     if call.is_constant(1):
@@ -90,8 +90,8 @@ def max_pool2d(call: Call) -> Results:
 
 def _pool(call: Call, op: str) -> Results:
     """A pool in which padding counts for nothing."""
-    kernel = call.int("FilterHeight"), call.int("FilterWidth")
-    strides = call.int("StrideH"), call.int("StrideW")
+    kernel = call.integer("FilterHeight"), call.integer("FilterWidth")
+    strides = call.integer("StrideH"), call.integer("StrideW")
     pads = _pads(call, kernel, strides, (1, 1))
     made = call.node(
         op, [call.first(call.value(0))],
@@ -135,7 +135,7 @@ def _pads(
     call: Call, kernel: tuple[int, int], strides: tuple[int, int], dilations: tuple[int, int]
 ) -> list[int]:
     """Begins, then ends: SAME puts the odd one at the end, VALID has none."""
-    padding = call.int("Padding")
+    padding = call.integer("Padding")
     if padding not in (0, 1):
         raise Refused(f"its padding {padding} is neither SAME nor VALID", "Convert it again")
     if min(*kernel, *strides, *dilations) < 1:

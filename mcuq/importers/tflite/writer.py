@@ -113,7 +113,7 @@ class Call:
             raise Refused("its options are missing", "Convert the model again")
         return self.operator.options[name]
 
-    def int(self, name: str, default: int | None = None) -> int:
+    def integer(self, name: str, default: int | None = None) -> int:
         if default is not None and name not in self.operator.options:
             return default
         return int(self.option(name))
@@ -189,7 +189,7 @@ class Call:
 
     def activated(self, value: str) -> str:
         """The value after the operator's fused activation."""
-        kind = self.int("FusedActivationFunction", 0)
+        kind = self.integer("FusedActivationFunction", 0)
         word = ACTIVATIONS[kind] if 0 <= kind < len(ACTIVATIONS) else f"number {kind}"
         limits = {"RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
         if word == "NONE":
