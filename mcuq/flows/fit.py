@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,13 @@ from mcuq.flows.compile import Calibration, calibration_feeds, import_model
 from mcuq.flows.compress import PREFER
 from mcuq.ir import Array, Graph
 from mcuq.measure.evaluate import evaluate
+from mcuq.ops import layout_of
 from mcuq.passes import pipeline
 from mcuq.program import fit
 from mcuq.program.plan import plan
 from mcuq.progress import Progress, silent
 from mcuq.quantize import Options, quantize
+from mcuq.quantize.equalize.weight_noise import mixes
 from mcuq.quantize.structure import weighted
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
@@ -179,8 +182,7 @@ class _Search:
         self.sparse = tuple(
             glob.escape(node.name)
             for node in weighted(graph)
-            if node.op == "dense"
-            or (node.op == "conv2d" and graph.shape(node.inputs[1])[1:3] == (1, 1))
+            if mixes(node) and prod(layout_of(node).kernel(graph.shape(node.inputs[1]))) == 1
         )
 
     def run(self) -> Fitted:

@@ -101,7 +101,7 @@ def _check_indices(call: Call, builder: Builder) -> None:
     if call.op in ON_INDICES:
         return
     values = [operand for operand in call.inputs if isinstance(operand, Value)]
-    if any(builder.makers.get(value.tensor) == "argmax" for value in values):
+    if any(builder.is_index(value.tensor) for value in values):
         raise Refused("it computes with the indices of ArgMax", "Let ArgMax be the last operator")
 
 
@@ -134,7 +134,7 @@ def _outputs(
             faults.append(ModelError(model.name, reason, "Let DequantizeLinear be the last node"))
             continue
         shape = value.shape if value.shape and value.shape[0] == 1 else (1, *value.shape)
-        kind = "s32" if builder.makers[value.tensor] == "argmax" else "s8"
+        kind = "s32" if builder.is_index(value.tensor) else "s8"
         ports.append(Port(name, value.tensor, shape, _order(builder.places(value)), kind))
     return tuple(ports), faults
 

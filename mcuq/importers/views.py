@@ -23,7 +23,7 @@ def same(call: Call) -> Value:
 def cast(call: Call) -> Value:
     """Cast to a float; other types would round. The indices of ArgMax may become any integer."""
     value = call.value()
-    if call.builder.makers.get(value.tensor) == "argmax":
+    if call.builder.is_index(value.tensor):
         return value
     if call.integer("to", 1) not in (1, 10, 11, 16):
         raise Refused("Cast to a type that is not a float", "Let data stay float32")

@@ -10,7 +10,7 @@ import numpy as np
 
 from mcuq import importers
 from mcuq.ir import Graph, Node
-from mcuq.ops import spec
+from mcuq.ops import is_view, spec
 from mcuq.passes import pipeline
 
 
@@ -70,7 +70,7 @@ def _last_readers(graph: Graph) -> dict[str, int]:
     """By tensor: the last node that reads it or a view of it."""
     last = {port.tensor: len(graph.nodes) for port in graph.outputs}
     for index, node in reversed(list(enumerate(graph.nodes))):
-        view = last.get(node.output, index) if node.op == "reshape" else index
+        view = last.get(node.output, index) if is_view(node) else index
         for name in node.inputs:
             last[name] = max(last.get(name, index), view)
     return last
@@ -102,6 +102,6 @@ def _shape(graph: Graph, name: str) -> str:
 def _live(graph: Graph, index: int, last: dict[str, int]) -> int:
     """Bytes, one per element, of what is written by then and still read at or after the node."""
     born = {port.tensor: -1 for port in graph.inputs}
-    born |= {node.output: i for i, node in enumerate(graph.nodes) if node.op != "reshape"}
+    born |= {node.output: i for i, node in enumerate(graph.nodes) if not is_view(node)}
     alive = [n for n, start in born.items() if start <= index <= last.get(n, start)]
     return int(sum(np.prod(graph.shape(n)) for n in alive))

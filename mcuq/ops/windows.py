@@ -68,6 +68,11 @@ def window(node: Node, kernel: Sequence[int]) -> Window:
     return Window((int(kh), int(kw)), (sh, sw), (dh, dw), (top, left, bottom, right))
 
 
+def single_taps(win: Window) -> bool:
+    """Whether each place holds one value of the image, and each value has one."""
+    return win.kernel == (1, 1) and win.strides == (1, 1) and not any(win.pads)
+
+
 def counts(win: Window, height: int, width: int) -> Array:
     """(out_h, out_w): how many taps of each place fall inside the image."""
     rows, columns = (win.inside(axis, size).sum(1) for axis, size in enumerate((height, width)))

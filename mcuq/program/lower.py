@@ -9,7 +9,7 @@ from mcuq.errors import ModelError
 from mcuq.ir import Node, unique_name
 from mcuq.kernels import variants
 from mcuq.kernels.variant import Call, Cpu, Variant
-from mcuq.ops import spec
+from mcuq.ops import is_view, spec
 from mcuq.program.choose import Candidate, Choice, choose
 from mcuq.qir import QGraph, QTensor
 
@@ -87,7 +87,7 @@ def lower(qgraph: QGraph, cpu: Cpu = GENERIC, prefer: str = "balanced") -> Progr
     where that is no slower.
     """
     qgraph = own_outputs(qgraph)
-    nodes = [node for node in qgraph.nodes if node.op != "reshape"]
+    nodes = [node for node in qgraph.nodes if not is_view(node)]
     found = [_candidates(node, qgraph, cpu) for node in nodes]
     eligible = [
         _eligible(candidates, prefer, _constants(node, qgraph))
@@ -132,7 +132,7 @@ def _copy(qgraph: QGraph, tensors: Mapping[str, QTensor], source: str) -> tuple[
 def _views(qgraph: QGraph) -> dict[str, str]:
     views: dict[str, str] = {}
     for node in qgraph.nodes:
-        if node.op == "reshape":
+        if is_view(node):
             source = node.inputs[0]
             views[node.output] = views.get(source, source)
     return views
