@@ -1,8 +1,9 @@
 """The worst-case stack of a model: frames summed along the calls that its image makes.
 
-Frames are gcc's own numbers (-fcallgraph-info=su), or what the function's instructions push, every
-push counted as if all of them happened, where that is more (inline assembly may push; gcc does not
-look into it) or gcc has no number (libgcc, libc). Calls are read from the instructions, too.
+Frames are the compiler's own numbers (gcc: -fcallgraph-info=su, clang: -fstack-usage), or what the
+function's instructions push, every push counted as if all of them happened, where that is more
+(inline assembly may push; compilers do not look into it) or there is no number (libgcc, libc).
+Calls are read from the instructions, too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from mcuq.firmware.listing import Instruction, Listing
 
 _NODE = re.compile(r'node: \{ title: "([^"]+)" label: "[^"]*?(?:(\d+) bytes \((\w[\w,]*)\))?"')
 _INDIRECT = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "__indirect_call"')
+_USAGE = re.compile(r"^(.*)\t(\d+)\t(\w[\w,]*)$", re.MULTILINE)
 _MOVES = re.compile(r"(push|vpush|stmdb|vstmdb|str|strd|sub|subw|addi?|mov)$")
 # objdump 2.40 shows WLSTP, which begins a tail-predicated loop, as one of these branches.
 _MISREAD = ("bf", "bfl", "bfx", "bfcsel")
@@ -31,7 +33,7 @@ _SIZES = {"s": 4, "d": 8, "q": 16}
 
 @dataclass(frozen=True)
 class Frames:
-    """What gcc knows: bytes of stack by function, and the functions that call a pointer."""
+    """What compilers know: bytes of stack by function, and the functions that call a pointer."""
 
     bytes: Mapping[str, int]
     indirect: frozenset[str]
@@ -75,11 +77,14 @@ def worst_case(image: Image) -> Bound:
 
 
 def read_callgraphs(texts: Iterable[str]) -> Frames:
-    """The texts of gcc's .ci files. Of static functions of one name, the largest frame counts."""
+    """The texts of gcc's .ci or clang's .su files, in which clang does not name calls of pointers.
+
+    Of static functions of one name, the largest frame counts.
+    """
     sizes: dict[str, int] = {}
     indirect: set[str] = set()
     for text in texts:
-        for title, count, how in _NODE.findall(text):
+        for title, count, how in (*_NODE.findall(text), *_USAGE.findall(text)):
             name = _plain(title)
             if count and how == "dynamic":
                 raise ModelError(name, "its stack frame has no constant size")
