@@ -63,6 +63,7 @@ def _board_rows(board: Any) -> list[tuple[str, object]]:
         ("stack reserve", f"{board.stack} B"),
         ("compiler", f"{board.toolchain}-gcc {' '.join(board.flags)}"),
         ("features", ", ".join(board.features) or "none"),
+        *([("multiplier", f"{cycles} cycles")] if (cycles := board.multiply_cycles) > 1 else []),
         ("emulated on", _emulated(board)),
         ("sizes from", board.source),
     ]

@@ -37,7 +37,7 @@ def check(
     if own and not chosen:
         chosen = [own]
     with progress(f"check {folder}") as report:
-        verdicts = verify.check(compiled, chosen, count, seed, report)
+        verdicts = verify.check(compiled, chosen, count, seed, report, clang=True)
     _show_verdicts(verdicts)
     write_json(json_path, {"boards": {v.board: v.to_json() for v in verdicts}})
     raise SystemExit(0 if all(v.exact for v in verdicts) else 1)
@@ -52,13 +52,17 @@ def _show_verdicts(verdicts: Sequence[Any]) -> None:
     )
     rows = [
         (
-            *(v.board, v.core, v.flash, v.ram, v.stack, v.instructions),
+            *(v.board, v.core, v.flash, v.ram, max(v.stacks.values(), default=None)),
+            v.instructions,
             *(v.vectors, v.tensors, "exact" if v.exact else f"{v.mismatches:,} tensors differ"),
         )
         for v in verdicts
     ]
     table("", columns, rows)
     for verdict in verdicts:
+        if verdict.stacks:
+            proven = "; ".join(f"{size:,} B with {name}" for name, size in verdict.stacks.items())
+            say(f"{verdict.board}: stack at most {proven}; one run touched {verdict.stack:,} B")
         if verdict.first:
             say(f"{verdict.board}: {verdict.first}")
 

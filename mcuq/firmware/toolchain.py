@@ -182,6 +182,13 @@ def _has_c_library(compiler: str) -> bool:
     return True
 
 
+def library_headers(name: str) -> Path:
+    """The folder of <string.h> of the C library that the toolchain of this name compiles with."""
+    options = ("-M", "-include", "string.h", "-x", "c", "/dev/null")
+    read = call([f"{name}-gcc", *SPECS.get(name, ()), *options], timeout=20).split()
+    return next(Path(path).resolve().parent for path in read if path.endswith("/string.h"))
+
+
 def survey() -> list[Tool]:
     """All tools that mcuq can use, in a fixed order, whether found or not."""
     return [_row(need) for need in NEEDS]

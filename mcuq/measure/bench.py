@@ -88,6 +88,4 @@ def bench(compiled: Compiled, board: Board, progress: Progress = silent) -> Benc
 
 
 def _cycles(profile: count.Profile, image: build.Image, board: Board) -> int | None:
-    if board.cpu not in cycles.RULES:
-        return None
-    return cycles.estimate(profile, image.elf, board.cpu)
+    return cycles.estimate(profile, image.elf, board.cpu, board.multiply_cycles)
