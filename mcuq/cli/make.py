@@ -57,10 +57,12 @@ def compile_(
     out: str,
 ) -> None:
     """Quantize MODEL (.onnx or .pt2), write its C files to a folder."""
+    from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress
     from mcuq.files import check_replaceable
     from mcuq.flows.compile import compile_model
 
+    check_paths([model, calib, board, config_path], {"--checkpoint": checkpoint}, out)
     check_replaceable(Path(out))
     settings = _settings(config_path, ranges, effort, bits)
     with progress(f"compile {Path(model).name}") as report:
