@@ -106,6 +106,8 @@ def check_parent(path: Path) -> None:
     """Refuse a path that cannot be made, because of what it would lie in."""
     if path.exists():
         return
+    if os.path.islink(os.path.realpath(path)):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     place = next(parent for parent in path.absolute().parents if parent.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
         reason = f"cannot be written: '{place}' is {'read-only' if place.is_dir() else 'a file'}"
@@ -140,6 +142,7 @@ def write_file(path: Path, content: bytes) -> None:
     if is_stream(path):
         _write_stream(path, content)
         return
+    check_parent(path)
     place = Path(os.path.realpath(path))
     part = place.with_name(f".{TEMPORARY}{sha256(place.name.encode(errors='replace'))[:12]}.part")
     try:
@@ -157,7 +160,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 def is_stream(path: Path) -> bool:
     """Whether ``path`` is a device, a pipe, or another process's open file: no file to replace."""
-    if not path.exists():
+    if not path.exists() or path.is_dir():
         return False
     return not path.is_file() or str(path.absolute()).startswith(_OPEN_ELSEWHERE)
 
