@@ -93,6 +93,7 @@ def plugin() -> Path:
     library = _cache() / f"mcuq_count-{platform.machine()}-{digest}.so"
     proof = library.with_suffix(".sha256")
     try:
+        library.parent.mkdir(parents=True, exist_ok=True)
         if not _is_whole(library, proof):
             _build_plugin(source, library, proof)
     except OSError as error:
