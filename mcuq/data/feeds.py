@@ -166,7 +166,8 @@ def file_of(ref: str | Path) -> Path:
 
 def _read_file(path: Path) -> dict[str, Array]:
     if not path.is_file():
-        reason = "is a folder" if path.is_dir() else "no such file"
+        other = "is no regular file" if path.exists() else "no such file"
+        reason = "is a folder" if path.is_dir() else other
         raise DataError(str(path), reason, "Give a .npz or .npy file")
     with path.open("rb") as stream:
         try:

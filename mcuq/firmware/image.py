@@ -232,7 +232,11 @@ def _compile(target: _Target, units: Sequence[_Unit]) -> list[Path]:
     toolchain.find(target.compiler)
     headers = _headers_digest(units)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        return list(pool.map(lambda unit: _object(target, folder, unit, headers), units))
+        try:
+            return list(pool.map(lambda unit: _object(target, folder, unit, headers), units))
+        except BaseException:  # Ctrl-C and SIGTERM, too: the pool would wait for its compilers
+            toolchain.stop_all()
+            raise
 
 
 def _headers_digest(units: Sequence[_Unit]) -> bytes:

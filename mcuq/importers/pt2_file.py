@@ -44,7 +44,8 @@ def checked(path: Path) -> bytes:
     """The archive in ``path``, checked and packed anew."""
     name = path.name
     if not path.is_file():
-        raise ModelError(name, "no such file", "Check the path")
+        reason = "is no regular file" if path.exists() else "no such file"
+        raise ModelError(name, reason, "Check the path")
     if path.stat().st_size > MAX_BYTES:
         raise ModelError(name, "is larger than 512 MB", "Use a smaller network")
     with path.open("rb") as stream:

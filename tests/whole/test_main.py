@@ -26,9 +26,30 @@ main()
 """
 
 
+# The same with two compilers, each waited for by a thread.
+COMPILING = """
+import os, pathlib, sys
+sys.path.insert(0, "tests")
+import mcuq.cli
+from mcuq import build, folder
+from tiny_model import ENTRY, FILES
+def cli():
+    with folder.temporary() as place:
+        compiler = place / "compiler"
+        compiler.write_text("#!/bin/sh\\necho $$ > pid.part; mv pid.part pid; exec sleep 600")
+        compiler.chmod(0o755)
+        os.chdir(place)
+        build.compile_host(FILES, ENTRY, place, compiler=str(compiler))
+mcuq.cli.cli = cli
+from mcuq.__main__ import main
+main()
+"""
+
+
 def started(code: str, folder: Path, *before: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*before, sys.executable, "-c", code],
+        cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -53,9 +74,12 @@ def runs(pid: int) -> bool:
         return False
 
 
+@pytest.mark.parametrize("code", [WORKING, COMPILING])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_what_was_started_and_leaves_nothing(tmp_path: Path, number: int) -> None:
-    with started(WORKING, tmp_path) as process:
+def test_a_signal_stops_what_was_started_and_leaves_nothing(
+    tmp_path: Path, number: int, code: str
+) -> None:
+    with started(code, tmp_path) as process:
         child = child_of(tmp_path)
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
