@@ -82,14 +82,23 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 
 def _is_users(error: OSError) -> bool:
     """Whether a full disk or a file of the user's is at fault, not one of ours or of Python's."""
-    if error.errno in _NO_ROOM:
+    if error.errno in _NO_ROOM or _is_lost():
         return True
     if not isinstance(error.filename, (str, bytes)):
         return False
     path = Path(os.path.abspath(os.fsdecode(error.filename)))
-    ours = [assets.folder(name) for name in ("mcuq", "templates", "runtime_c", "boards")]
+    ours = [assets.folder(name) for name in ("mcuq", "templates", "runtime_c")]
     ours += [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
     return not any(path.is_relative_to(folder) for folder in ours) and not _is_temporary(path)
+
+
+def _is_lost() -> bool:
+    """Whether the folder that the command runs in was removed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _is_temporary(path: Path) -> bool:
@@ -104,6 +113,8 @@ def _file_error(error: OSError) -> McuqError:
     reason, remedy = _REASONS.get(error.errno or 0, (f"cannot be used ({error.strerror})", ""))
     if error.filename is not None:
         return McuqError(os.fsdecode(error.filename), reason, remedy)
+    if _is_lost():
+        return McuqError("the current folder", "was removed", "Change to another one")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python's last words would be the same error
     places = ["standard output", *([f"'{tempfile.tempdir}'"] if tempfile.tempdir else [])]
     return McuqError(" or ".join(places), reason, remedy)

@@ -229,7 +229,8 @@ def test_permission_denied_is_not_called_damaged(
 
 
 @pytest.mark.parametrize(
-    "place_of", ["mcuq/ops/add.py", "boards/microbit.toml", "lib/python3/x.py", "tmp/mcuq-1/in.bin"]
+    "place_of",
+    ["mcuq/ops/add.py", "templates/linker.ld.j2", "lib/python3/x.py", "tmp/mcuq-1/in.bin"],
 )
 def test_a_file_of_ours_is_our_bug(place: Place, place_of: str, tmp_path: Path) -> None:
     root = Path(mcuq.__file__).parents[2]
@@ -273,3 +274,12 @@ def test_explain_keeps_the_folder_whole(place: Place) -> None:
     mcuq.load("D").write("D")
     (place.folder / "D" / "report.json").write_text("{}")
     assert "holds 'report.json', which was changed" in place.refused("explain", "D")
+
+
+def test_a_current_folder_that_was_removed_is_one_line(place: Place) -> None:
+    (place.folder / "gone").mkdir()
+    place.patch.chdir(place.folder / "gone")
+    (place.folder / "gone").rmdir()
+    done = place.run("compile", place.folder / "m.onnx", "-o", "out")
+    assert done.code == 1
+    assert done.err == "the current folder: was removed. Change to another one.\n"
