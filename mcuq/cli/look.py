@@ -17,9 +17,11 @@ def inspect(model: str, json_path: str | None) -> None:
     Lists every unsupported node at once, with a rewrite that would help, and exits 1 if there
     is any.
     """
+    from mcuq.cli.paths import check_paths
     from mcuq.cli.show import say, table, write_json
     from mcuq.measure.inspect import inspect_model
 
+    check_paths([model], {"--json": json_path})
     facts = inspect_model(Path(model))
     rows = [(r.name, r.op, r.input, r.output, r.macs, r.weights, r.live_bytes) for r in facts.rows]
     columns = ("node", "op", "input", "output", "#MACs", "#weights", "#live bytes")

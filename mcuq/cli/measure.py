@@ -24,11 +24,13 @@ def check(
     The boards are emulated, and every step of every vector counts. Without --board or --all:
     the board that the model was compiled for, else all cores. Exits 1 if anything differs.
     """
+    from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, write_json
     from mcuq.flows.compile import load_compiled
     from mcuq.measure import check as verify
     from mcuq.targets.boards import load
 
+    check_paths(names, {"--json": json_path}, folder)
     compiled = load_compiled(folder)
     own = compiled.bundle.board
     if every or not (names or own):
@@ -75,12 +77,14 @@ def evaluate(folder: str, data: str, json_path: str | None) -> None:
     """Float and integer accuracy, agreement, SQNR on labelled data."""
     from dataclasses import asdict
 
+    from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, table, write_json
     from mcuq.data.feeds import load_labelled
     from mcuq.measure.evaluate import evaluate as run_evaluation
     from mcuq.measure.evaluate import float_top1
     from mcuq.model import bundle
 
+    check_paths([data], {"--json": json_path}, folder)
     made = bundle.load(Path(folder))
     feeds, labels = load_labelled(data, made.graph)
     with progress(f"eval {folder}") as report:
@@ -110,10 +114,12 @@ def _percent(share: float | None) -> str | None:
 @click.option("--json", "json_path", type=click.Path(), help="Write the counts as JSON.")
 def bench(folder: str, board: str | None, why: bool, json_path: str | None) -> None:
     """Executed instructions of one inference, in total and per step."""
+    from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, write_json
     from mcuq.flows.compile import load_compiled
     from mcuq.measure import bench as benchmark
 
+    check_paths([board], {"--json": json_path}, folder)
     compiled = load_compiled(folder)
     target = _target(folder, board, compiled)
     with progress(f"bench {folder}") as report:
@@ -198,10 +204,12 @@ def run(folder: str, board: str | None, source: str, out: str, raw: bool) -> Non
 
     Both are in the layout of the model's own inputs and outputs.
     """
+    from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, say
     from mcuq.flows.compile import load_compiled
     from mcuq.measure.run import run_file
 
+    check_paths([source, board], {"-o": out}, folder, (".npy", ".npz"))
     compiled = load_compiled(folder)
     target = _target(folder, board, compiled)
     with progress(f"run {folder}") as report:

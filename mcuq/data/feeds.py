@@ -159,16 +159,22 @@ def _split(ref: str) -> tuple[Path, str | None]:
     return Path(ref), None
 
 
+def file_of(ref: str | Path) -> Path:
+    """The file that ``FILE`` or ``FILE.npz:ARRAY`` names."""
+    return _split(str(ref))[0]
+
+
 def _read_file(path: Path) -> dict[str, Array]:
     if not path.is_file():
-        reason = "is a folder" if path.is_dir() else "no such file"
+        other = "is no regular file" if path.exists() else "no such file"
+        reason = "is a folder" if path.is_dir() else other
         raise DataError(str(path), reason, "Give a .npz or .npy file")
-    try:
-        with path.open("rb") as stream:
+    with path.open("rb") as stream:
+        try:
             loaded = np.load(stream, allow_pickle=False)
             return {"x": loaded} if isinstance(loaded, np.ndarray) else _archive(path, loaded)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        raise _unreadable(path, error) from error
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+            raise _unreadable(path, error) from error
 
 
 def _archive(path: Path, archive: Mapping[str, Array]) -> dict[str, Array]:

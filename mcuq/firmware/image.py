@@ -265,7 +265,11 @@ def _compile(target: _Target, units: Sequence[_Unit]) -> list[Path]:
     toolchain.find(target.compiler)
     headers = _headers_digest(units)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        return list(pool.map(lambda unit: _object(target, folder, unit, headers), units))
+        try:
+            return list(pool.map(lambda unit: _object(target, folder, unit, headers), units))
+        except BaseException:  # Ctrl-C and SIGTERM, too: the pool would wait for its compilers
+            toolchain.stop_all()
+            raise
 
 
 def _headers_digest(units: Sequence[_Unit]) -> bytes:
@@ -301,13 +305,16 @@ def _link(
     *options: str,
 ) -> Path:
     """Link ``objects`` for the memory of ``machine``; FitError if they need more."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    script = path.with_suffix(".ld")
-    script.write_text(harness.linker_script(machine, machine.stack), encoding="utf-8")
+    place = path.parent
+    place.mkdir(parents=True, exist_ok=True)
+    script, listing = f"{path.stem}.ld", f"{path.stem}.map"
+    text = harness.linker_script(machine, machine.stack)
+    (place / script).write_text(text, encoding="utf-8")
     argv = [target.compiler, *target.flags, "-nostartfiles", "-Wl,--gc-sections", f"-T{script}"]
-    argv += [f"-Wl,-Map={path.with_suffix('.map')}", *options]
+    # By name, from its folder: in a path the driver splits at commas, and ld replaces each %.
+    argv += [f"-Wl,-Map={listing}", *options, *(str(o.resolve()) for o in objects)]
     try:
-        toolchain.call([*argv, *map(str, objects), "-o", str(path)], _COMPILE_SECONDS)
+        toolchain.call([*argv, "-o", path.name], _COMPILE_SECONDS, cwd=place)
     except toolchain.CallFailed as error:
         raise _fit_error(error, entry, machine) from None
     return path.resolve()

@@ -225,11 +225,14 @@ def load_compiled(folder: str | Path) -> Compiled:
 
 def _read_texts(folder: Path) -> dict[str, str]:
     """The text files that mcuq wrote; what the user put beside them is no part of the model."""
-    names = (name for name in written_files(folder) if name != bundle.FILE)
+    names = [name for name in written_files(folder) if name != bundle.FILE]
+    for name in names:
+        if not (folder / name).is_file():
+            raise DataError(str(folder), f"lacks its file '{name}'", "Compile the model again")
     try:
         return {name: (folder / name).read_text(encoding="utf-8") for name in names}
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(str(folder), f"lacks a file ({error})", "Compile it again") from error
+    except UnicodeDecodeError as error:
+        raise DataError(str(folder), f"holds no text ({error})", "Compile it again") from error
 
 
 def _identity(report: str) -> tuple[object, ...]:

@@ -43,11 +43,7 @@ def read(path: Path) -> OnnxModel:
         raise ModelError(thing, "is empty", "Export the model again")
     if size >= MAX_BYTES:
         raise ModelError(thing, "is larger than 2 GB", "Use a smaller network")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(thing, f"cannot be read ({error.strerror})") from error
-    return check(parse(content, thing), thing, path.parent)
+    return check(parse(path.read_bytes(), thing), thing, path.parent)
 
 
 def external_files(path: Path) -> tuple[Path, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from mcuq.emulate import count, qemu, stack
 from mcuq.errors import DataError, ToolError
+from mcuq.files import temporary
 from mcuq.firmware import image as build
 from mcuq.firmware.image import Image
 from mcuq.fixed import DTYPES
@@ -113,13 +113,13 @@ def check(
     expected = run_int(compiled.program.qgraph, rows)
     data = vectors.to_bytes(compiled.bundle, rows)
     verdicts = []
-    with tempfile.TemporaryDirectory(prefix="mcuq-") as work:
+    with temporary() as work:
         progress(HOST, 0.05)
-        verdicts.append(_check_host(compiled, Path(work), data, expected))
+        verdicts.append(_check_host(compiled, work, data, expected))
         for done, board in enumerate(boards):
             progress(board.name, (done + 1) / (len(boards) + 1))
-            verdict = _check_board(compiled, board, Path(work), data, expected)
-            verdicts.append(_with_clang(verdict, compiled, board, Path(work)) if clang else verdict)
+            verdict = _check_board(compiled, board, work, data, expected)
+            verdicts.append(_with_clang(verdict, compiled, board, work) if clang else verdict)
     return verdicts
 
 

@@ -155,9 +155,7 @@ def startup_sources(board: Board) -> tuple[Path, ...]:
 def _read(path: Path) -> Board:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BoardError(str(path), "no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BoardError(str(path), f"cannot be read: {error}") from None
     board = _Checker(str(path)).board(table)
     _check_twin(board, str(path))

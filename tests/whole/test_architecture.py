@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = tuple(
     tuple(line.split())
     for line in """
     errors fixed progress version
-    ir files config assets
+    ir journal files config assets
     qir
     ops targets data
     reference passes kernels
