@@ -67,11 +67,13 @@ def read_torch(module: torch.nn.Module, example_input: Any) -> Imported:
     return torch_program.from_module(module, example_input)
 
 
-def check(imported: Imported, rows: Mapping[str, Array] | None = None) -> tuple[str, ...]:
+def check(
+    imported: Imported, ready: Graph | None = None, feeds: Mapping[str, Array] | None = None
+) -> tuple[str, ...]:
     """Refuse ``imported`` if it computes something else than its source (``agreement.check``)."""
     from mcuq.importers import agreement
 
-    return agreement.check(imported, rows)
+    return agreement.check(imported, ready, feeds)
 
 
 def problems_of(path: Path | str) -> Sequence[McuqError]:

@@ -19,14 +19,15 @@ from math import prod
 
 import numpy as np
 
+from mcuq.data.feeds import user_reals
 from mcuq.errors import ModelError
 from mcuq.importers import onnx_run
 from mcuq.importers.builder import Value
 from mcuq.importers.imported import Imported, Values
 from mcuq.importers.steps import Step
-from mcuq.ir import Array, Graph, Hint, Node, Tensor, from_memory, unique_name
+from mcuq.ir import Array, Graph, Hint, Node, Tensor, from_memory, to_memory, unique_name
 from mcuq.ops import spec
-from mcuq.reference import run_float
+from mcuq.reference import outputs_of, run_float
 
 ROWS = 2
 HEAVY = 50_000_000
@@ -61,16 +62,25 @@ class _Difference:
         return f"is {self.found:.6g} where it should be {self.wanted:.6g}"
 
 
-def check(imported: Imported, rows: Mapping[str, Array] | None = None) -> tuple[str, ...]:
+def check(
+    imported: Imported, ready: Graph | None = None, feeds: Mapping[str, Array] | None = None
+) -> tuple[str, ...]:
     """Refuse ``imported`` if it computes something else than its source.
 
-    ``rows``: some of its inputs by port name, in memory order; else seeded ones are made. Returns a
-    line of advice if the source could not be run.
+    ``ready``: the same after all passes, its inputs described maybe, which must compute the same,
+    too; ``feeds``: rows as it reads them. Without feeds seeded ones are made. Returns a line of
+    advice if the source could not be run.
     """
     graph, count = imported.graph, _count(imported)
     if not count:
         return ("not compared with its source, which states a large batch",)
-    given = _seeded(graph, count) if rows is None else _repeated(rows, count)
+    if ready is not None and feeds:
+        chosen = _repeated(feeds, count)
+        user = {port.name: user_reals(port, chosen[port.name]) for port in ready.inputs}
+        given = {p.name: to_memory(p, graph.shape(p.tensor), user[p.name]) for p in graph.inputs}
+        _check_passes(imported, given, ready, chosen)
+    else:
+        given = _seeded(graph, count)
     inside = {p.name: _limited(given[p.name], graph.hints.get(p.tensor)) for p in graph.inputs}
     own = run_float(_with_limits(graph), inside)
     if not all(bool(np.isfinite(values).all()) for values in own.values()):
@@ -82,6 +92,20 @@ def check(imported: Imported, rows: Mapping[str, Array] | None = None) -> tuple[
     except onnx_run.NotRunError as error:
         return (f"not compared with its source: {error}",)
     return ()
+
+
+def _check_passes(
+    imported: Imported, rows: Mapping[str, Array], ready: Graph, feeds: Mapping[str, Array]
+) -> None:
+    """The outputs of the graph before and after the passes."""
+    before, after = outputs_of(imported.graph, rows), outputs_of(ready, feeds)
+    for port in imported.graph.outputs:
+        wanted, found = (v[port.name].reshape(-1) for v in (before, after))
+        apart = _apart(found.astype(np.float64), wanted.astype(np.float64), FUSED)
+        if port.kind != "s32" and apart.any():
+            different = _difference(port.name, "", found, wanted)
+            where = f"{imported.model.name}: output '{port.name}'"
+            raise ModelError(where, f"{different} after its layers were joined", _REPORT)
 
 
 def _count(imported: Imported) -> int:

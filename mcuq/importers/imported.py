@@ -19,8 +19,9 @@ class Imported:
     """``graph`` as the importer made it of ``model``, before any pass.
 
     ``values``: by the model's own name, which tensor holds a value (of reals), and where its
-    elements lie in memory. ``fused``: activations were recognised by their shape, to 1e-4. ``torch``: runs what
-    ``model`` was exported from, a module or a program; the outputs have the names of ``model``.
+    elements lie in memory. ``fused``: activations were recognised by their shape, to 1e-4.
+    ``torch``: runs what ``model`` was exported from, a module or a program; the outputs have the
+    names of ``model``.
     """
 
     graph: Graph

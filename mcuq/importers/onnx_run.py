@@ -107,7 +107,7 @@ def _evaluated(step: Step, read: Mapping[str, Array], opset: int) -> list[Array]
     made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
     try:
         with np.errstate(all="ignore"):
-            results: list[Any] = ReferenceEvaluator(made).run(None, dict(read))
+            results = list(ReferenceEvaluator(made).run(None, dict(read)))
     except Exception as error:  # whatever the evaluator raises: it cannot compute this
         text = " ".join(str(error).split())[:120]
         raise NotRunError(f"node '{step.name}': {text}") from error

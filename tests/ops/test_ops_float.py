@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -27,7 +26,7 @@ def shapes(
     """Every image size with every window that has a place in it."""
     found = []
     for size, kernel, strides, dilation, pads in itertools.product(
-        SIZES, KERNELS, STRIDES, dilations, PADS
+        SIZES, KERNELS, STRIDES, DILATIONS, PADS
     ):
         win = Window(kernel, strides, dilation, pads)
         if windows.fits(win, (1, *size, 1)):
