@@ -26,6 +26,8 @@ def inspect(model: str, json_path: str | None) -> None:
     rows = [(r.name, r.op, r.input, r.output, r.macs, r.weights, r.live_bytes) for r in facts.rows]
     columns = ("node", "op", "input", "output", "#MACs", "#weights", "#live bytes")
     table(facts.name, columns, rows)
+    for note in facts.notes:
+        say(f"note: {note}", err=True)
     say(
         f"{facts.macs:,} MACs, {facts.weights:,} weights and biases, "
         f"at least {facts.peak:,} bytes of activations live at {facts.peak_node}"

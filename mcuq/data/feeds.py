@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mcuq.errors import DataError
-from mcuq.ir import Array, Graph, Port, to_memory
+from mcuq.ir import Array, Graph, Port, from_memory, to_memory
 from mcuq.qir import QGraph
 
 FEW_ROWS = 8
@@ -323,6 +323,17 @@ def _bytes(ref: str, array: Array, port: Port) -> Array:
             "Give uint8 data from 0 to 255, or state mean and std of the reals in the config",
         )
     return whole.astype(np.uint8)
+
+
+def user_reals(port: Port, values: Array) -> Array:
+    """What rows at ``port``, in memory order, mean to the model: reals in the user's own order."""
+    rows = from_memory(port, values)
+    if port.kind != "u8":
+        return rows
+    channels = _user_channels(port)
+    scale, offset = np.array(port.scale, np.float64), np.array(port.offset, np.float64)
+    reals: Array = (rows - _spread(offset, channels)) * _spread(scale, channels)
+    return reals
 
 
 def _user_channels(port: Port) -> tuple[int, ...]:

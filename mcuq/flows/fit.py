@@ -14,6 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mcuq import importers
 from mcuq.compress import weigh
 from mcuq.compress.pipeline import Compressed, compress_graph
 from mcuq.compress.request import Methods, Request, Tuning
@@ -128,8 +129,10 @@ def fit_model(
     limits = Limits(flash or target.flash.length, ram or target.ram.length, max_drop)
     request = weigh.requested(None if table else Request(), table or {}, recover)
     progress("reading the model", 0.0)
-    graph = pipeline.run(import_model(model, example_input)[0])
+    imported = import_model(model, example_input)[0]
+    graph = pipeline.run(imported.graph)
     feeds = calibration_feeds(calibration, graph)
+    importers.check(imported, graph, feeds)
     place = None if checkpoint is None else Path(checkpoint)
     return fit_graph(
         graph,

@@ -133,11 +133,12 @@ def _superfluous(builder: Builder, tensor: str, hint: Hint, span: Span) -> bool:
     One step too far is rounding. Where no operator can take the limits they would cost a table:
     there they stay only if they may be a Relu.
     """
-    if tensor not in builder.makers:
-        return True  # an input: its conversion to integers saturates
     makers = {node.output: node for node in builder.nodes}
-    low, high = _span(builder, makers, tensor)
     step = hint.scale[0]
+    if tensor not in builder.makers:  # an input: its conversion to integers saturates
+        low, high = _full_span(hint)
+        return span[0] - step <= low and high <= span[1] + step
+    low, high = _span(builder, makers, tensor)
     if span[0] - step <= low and high <= span[1] + step:
         return True
     return not _takes_limits(makers[tensor]) and (span[0] < 0 or low >= 0)

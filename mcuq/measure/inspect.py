@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Facts:
-    """The table and its totals. ``peak``: the largest live set, inputs and outputs included."""
+    """The table and its totals. ``peak``: the largest live set, inputs and outputs included.
+
+    ``notes``: what the user should know, one sentence each.
+    """
 
     name: str
     rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def macs(self) -> int:
@@ -52,12 +56,18 @@ class Facts:
 
     def to_json(self) -> dict[str, Any]:
         totals = {"macs": self.macs, "weights": self.weights, "live_bytes": self.peak}
-        return {"name": self.name, **totals, "nodes": [asdict(row) for row in self.rows]}
+        nodes = [asdict(row) for row in self.rows]
+        return {"name": self.name, **totals, "notes": list(self.notes), "nodes": nodes}
 
 
 def inspect_model(path: Path) -> Facts:
-    """The facts of a model file; raises every unsupported node at once."""
-    return inspect_graph(pipeline.run(importers.load(path)))
+    """The facts of a model file; raises every unsupported node at once.
+
+    The graph is compared with the file on seeded inputs.
+    """
+    imported = importers.read(path)
+    facts = inspect_graph(pipeline.run(imported.graph))
+    return replace(facts, notes=importers.check(imported))
 
 
 def inspect_graph(graph: Graph) -> Facts:

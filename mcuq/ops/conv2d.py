@@ -41,15 +41,10 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     """The convolution in float."""
-    import torch
-
     x, weights, bias = inputs
     win = window(node, tuple(weights.shape))
     image = windows.pad_float(windows.to_nchw(x), win, node.attrs["pad_value"])
-    kernel = weights.permute(0, 3, 1, 2)
-    y = torch.nn.functional.conv2d(
-        image, kernel, bias, win.strides, 0, win.dilations, node.int("groups")
-    )
+    y = windows.convolved(image, weights.permute(0, 3, 1, 2), bias, win, node.int("groups"))
     return clip.clamp(windows.to_nhwc(y), node.attrs["clip"])
 
 

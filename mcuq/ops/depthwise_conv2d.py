@@ -40,15 +40,11 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     """The convolution in float."""
-    import torch
-
     x, weights, bias = inputs
     win = window(node, tuple(weights.shape))
     image = windows.pad_float(windows.to_nchw(x), win, node.attrs["pad_value"])
     kernel = weights.permute(2, 0, 1)[:, None]
-    y = torch.nn.functional.conv2d(
-        image, kernel, bias, win.strides, 0, win.dilations, image.shape[1]
-    )
+    y = windows.convolved(image, kernel, bias, win, image.shape[1])
     return clip.clamp(windows.to_nhwc(y), node.attrs["clip"])
 
 
