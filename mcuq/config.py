@@ -64,8 +64,6 @@ def load(path: Path) -> Config:
     """The configuration in ``path``; all of its faults at once."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise McuqError(str(path), f"cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise McuqError(str(path), f"is not TOML ({error})") from error
     return parse(table, str(path))

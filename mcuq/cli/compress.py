@@ -65,10 +65,13 @@ def compress(
     shared values, zeros. A limit that is not given is what the board has.
     """
     from mcuq import config
+    from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, say, write_json
     from mcuq.errors import McuqError
     from mcuq.flows.compress import compress_model
 
+    writes = {"-o": out, "--json": json_path, "--checkpoint": checkpoint}
+    check_paths([model, calib, board, config_path], writes, out=(".onnx",))
     table = (config.load(Path(config_path)) if config_path else config.Config()).compress
     common = {"recover": recover, "labels": labels_of(calib, labels), "checkpoint": checkpoint}
     common |= {"table": table, "board": board}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mcuq.cli.compress import compressing, labels_of, show_layers
+from mcuq.errors import McuqError
 
 if TYPE_CHECKING:
     from mcuq.config import Config
@@ -57,11 +59,14 @@ def compile_(
     out: str,
 ) -> None:
     """Quantize MODEL (.onnx or .pt2), write its C files to a folder."""
+    from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress
     from mcuq.files import check_replaceable
     from mcuq.flows.compile import compile_model
 
+    check_paths([model, calib, board, config_path], {"--checkpoint": checkpoint}, out)
     check_replaceable(Path(out))
+    _check_checkpoint(checkpoint, out)
     settings = _settings(config_path, ranges, effort, bits)
     with progress(f"compile {Path(model).name}") as report:
         compiled = compile_model(
@@ -79,6 +84,13 @@ def compile_(
         )
     compiled.write(out)
     _show(compiled, out)
+
+
+def _check_checkpoint(checkpoint: str | None, out: str) -> None:
+    """A checkpoint would be in the way in a folder that mcuq has yet to write."""
+    if checkpoint and Path(os.path.realpath(checkpoint)).is_relative_to(os.path.realpath(out)):
+        reason = f"lies in '{out}', the folder to write"
+        raise McuqError(f"--checkpoint '{checkpoint}'", reason, "Name another file")
 
 
 def _settings(path: str | None, ranges: str | None, effort: str | None, bits: str | None) -> Config:

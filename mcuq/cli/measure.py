@@ -24,11 +24,13 @@ def check(
     The boards are emulated, and every step of every vector counts. Without --board or --all:
     the board that the model was compiled for, else all cores. Exits 1 if anything differs.
     """
+    from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, write_json
     from mcuq.flows.compile import load_compiled
     from mcuq.measure import check as verify
     from mcuq.targets.boards import load
 
+    check_paths(names, {"--json": json_path}, folder)
     compiled = load_compiled(folder)
     own = compiled.bundle.board
     if every or not (names or own):
@@ -37,7 +39,7 @@ def check(
     if own and not chosen:
         chosen = [own]
     with progress(f"check {folder}") as report:
-        verdicts = verify.check(compiled, chosen, count, seed, report)
+        verdicts = verify.check(compiled, chosen, count, seed, report, clang=True)
     _show_verdicts(verdicts)
     write_json(json_path, {"boards": {v.board: v.to_json() for v in verdicts}})
     raise SystemExit(0 if all(v.exact for v in verdicts) else 1)
@@ -52,13 +54,17 @@ def _show_verdicts(verdicts: Sequence[Any]) -> None:
     )
     rows = [
         (
-            *(v.board, v.core, v.flash, v.ram, v.stack, v.instructions),
+            *(v.board, v.core, v.flash, v.ram, max(v.stacks.values(), default=None)),
+            v.instructions,
             *(v.vectors, v.tensors, "exact" if v.exact else f"{v.mismatches:,} tensors differ"),
         )
         for v in verdicts
     ]
     table("", columns, rows)
     for verdict in verdicts:
+        if verdict.stacks:
+            proven = "; ".join(f"{size:,} B with {name}" for name, size in verdict.stacks.items())
+            say(f"{verdict.board}: stack at most {proven}; one run touched {verdict.stack:,} B")
         if verdict.first:
             say(f"{verdict.board}: {verdict.first}")
 
@@ -71,12 +77,14 @@ def evaluate(folder: str, data: str, json_path: str | None) -> None:
     """Float and integer accuracy, agreement, SQNR on labelled data."""
     from dataclasses import asdict
 
+    from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, table, write_json
     from mcuq.data.feeds import load_labelled
     from mcuq.measure.evaluate import evaluate as run_evaluation
     from mcuq.measure.evaluate import float_top1
     from mcuq.model import bundle
 
+    check_paths([data], {"--json": json_path}, folder)
     made = bundle.load(Path(folder))
     feeds, labels = load_labelled(data, made.graph)
     with progress(f"eval {folder}") as report:
@@ -106,10 +114,12 @@ def _percent(share: float | None) -> str | None:
 @click.option("--json", "json_path", type=click.Path(), help="Write the counts as JSON.")
 def bench(folder: str, board: str | None, why: bool, json_path: str | None) -> None:
     """Executed instructions of one inference, in total and per step."""
+    from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, write_json
     from mcuq.flows.compile import load_compiled
     from mcuq.measure import bench as benchmark
 
+    check_paths([board], {"--json": json_path}, folder)
     compiled = load_compiled(folder)
     target = _target(folder, board, compiled)
     with progress(f"bench {folder}") as report:
@@ -194,10 +204,12 @@ def run(folder: str, board: str | None, source: str, out: str, raw: bool) -> Non
 
     Both are in the layout of the model's own inputs and outputs.
     """
+    from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, say
     from mcuq.flows.compile import load_compiled
     from mcuq.measure.run import run_file
 
+    check_paths([source, board], {"-o": out}, folder, (".npy", ".npz"))
     compiled = load_compiled(folder)
     target = _target(folder, board, compiled)
     with progress(f"run {folder}") as report:

@@ -98,5 +98,5 @@ def say(text: str, err: bool = False) -> None:
 
 def write_json(path: str | None, facts: Any) -> None:
     """Write ``facts`` to ``path`` if one was given."""
-    if path:
+    if path is not None:
         write_file(Path(path), (json.dumps(facts, indent=2) + "\n").encode())

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Tensor
-from mcuq.ops import float_of
+from mcuq.ops import float_of, has_weights
 from mcuq.quantize.rounding.compensate import damped, drift
 from mcuq.quantize.rounding.layers import Moments, depth_of, moments
-from mcuq.quantize.structure import WEIGHT_AXIS
 from mcuq.reference import feeds_to_float, walk
 
 DAMPING = 0.2
@@ -53,7 +52,7 @@ def compensated(graph: Graph, calibration: Mapping[str, Array], change: Change) 
             yield values[name][side] if data is None else torch.from_numpy(_float32(data))
 
     def step(node: Node, values: Mapping[str, Any]) -> Any:
-        if node.op in WEIGHT_AXIS and depth_of(node, graph) <= MAX_DEPTH:
+        if has_weights(node) and depth_of(node, graph) <= MAX_DEPTH:
             before, after = (value.numpy() for value in values[node.inputs[0]])
             made = change(node, moments(node, graph, before, node, after))
             tensors.update((n, Tensor(n, a.shape, _float32(a))) for n, a in made.items())

@@ -19,9 +19,9 @@ import numpy as np
 from mcuq.compress.groups import PINNED, Structure, reads_all_channels
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import float_of
+from mcuq.ops import float_of, layout_of
 from mcuq.ops.spec import TorchTensor
-from mcuq.quantize.structure import WEIGHT_AXIS, logits_of
+from mcuq.quantize.structure import are_logits, logits_of
 from mcuq.reference import chunk_rows, feeds_to_float, float_constants, walk
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def _count(found: Structure) -> int:
 def _magnitude(graph: Graph, found: Structure, order: int) -> Array:
     total = np.zeros(_count(found))
     for node in graph.nodes:
-        if node.op in WEIGHT_AXIS and reads_all_channels(graph, node):
-            weights = np.moveaxis(graph.data(node.inputs[1]), WEIGHT_AXIS[node.op], 0)
+        if reads_all_channels(graph, node):
+            weights = np.moveaxis(graph.data(node.inputs[1]), layout_of(node).outputs, 0)
             norms = np.linalg.norm(weights.reshape(len(weights), -1), order, axis=1)
             norms = norms * _scale_behind(graph, node.output, len(norms))
             mean = max(float(norms.mean()), 1e-30)
@@ -112,7 +112,7 @@ def _gated(
 
     def step(node: Node, values: Mapping[str, TorchTensor]) -> TorchTensor:
         inputs = [constants[n] if n in constants else values[n] for n in node.inputs]
-        if node.op in WEIGHT_AXIS and reads_all_channels(graph, node):
+        if reads_all_channels(graph, node):
             channels = found.channels[node.inputs[0]]
             shape = [rows, *[1] * (inputs[0].dim() - 1)]
             shape[channels.axis] = -1
@@ -138,7 +138,7 @@ def _direction(
     import torch
 
     with torch.no_grad():
-        if any(node.op in ("softmax", "argmax") for node in graph.consumers(name)):
+        if are_logits(graph, name):
             share = torch.softmax(output.reshape(-1, output.shape[-1]), -1)
             drawn = torch.multinomial(share, 1, generator=generator)
             picked = torch.zeros_like(share).scatter_(1, drawn, 1.0)

@@ -13,9 +13,9 @@ from mcuq.compress.levels import linear, logarithmic
 from mcuq.compress.request import CLUSTER4_OR_EVEN
 from mcuq.compress.tables import Rows, Table, constraint_of, error_of, nearest, weights_of
 from mcuq.ir import Array, Graph, Node
+from mcuq.ops import layout_of
 from mcuq.quantize.rounding.compensate import settled
 from mcuq.quantize.rounding.layers import Moments, from_rows, to_rows
-from mcuq.quantize.structure import WEIGHT_AXIS
 
 EVEN = 1.25
 """Where an even scale is much faster it may err so many times as much as clusters: 1 dB."""
@@ -45,7 +45,7 @@ class Made:
 def compressed_layer(graph: Graph, node: Node, wanted: Wanted, known: Moments | None) -> Made:
     """``node`` as ``wanted``; with ``known``, the moments of its inputs, errors are made up for."""
     _, w, b = node.inputs
-    axis, weights = WEIGHT_AXIS[node.op], graph.data(w).astype(np.float64)
+    axis, weights = layout_of(node).outputs, graph.data(w).astype(np.float64)
     real = to_rows(node, graph, weights)
     free = np.ones(real.shape, bool)
     if wanted.mask is not None:

@@ -17,12 +17,12 @@ from mcuq.compress.sparsity import Pattern, mask_of
 from mcuq.errors import McuqError
 from mcuq.ir import Array, Graph, Shape
 from mcuq.kernels.variant import Cpu
+from mcuq.ops import has_weights
 from mcuq.program.lower import Program, Step, lower
 from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph
 from mcuq.quantize import Options, quantize
 from mcuq.quantize.state import OPTIONAL
-from mcuq.quantize.structure import WEIGHT_AXIS
 
 Json = dict[str, Any]
 ROWS = 32
@@ -219,7 +219,7 @@ def _densified(program: Program) -> QGraph:
     """The integer network with weights that no kernel can shorten."""
     tensors = dict(program.qgraph.tensors)
     for node in program.qgraph.nodes:
-        if node.op in WEIGHT_AXIS:
+        if has_weights(node):
             weights = tensors[node.inputs[1]]
             tensors[weights.name] = replace(weights, data=_random(weights.shape, None, None))
     return replace(program.qgraph, tensors=tensors)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mcuq.errors import DataError
-from mcuq.ir import Array, Graph, Port, to_memory
+from mcuq.ir import Array, Graph, Port, from_memory, to_memory
 from mcuq.qir import QGraph
 
 FEW_ROWS = 8
@@ -159,16 +159,22 @@ def _split(ref: str) -> tuple[Path, str | None]:
     return Path(ref), None
 
 
+def file_of(ref: str | Path) -> Path:
+    """The file that ``FILE`` or ``FILE.npz:ARRAY`` names."""
+    return _split(str(ref))[0]
+
+
 def _read_file(path: Path) -> dict[str, Array]:
     if not path.is_file():
-        reason = "is a folder" if path.is_dir() else "no such file"
+        other = "is no regular file" if path.exists() else "no such file"
+        reason = "is a folder" if path.is_dir() else other
         raise DataError(str(path), reason, "Give a .npz or .npy file")
-    try:
-        with path.open("rb") as stream:
+    with path.open("rb") as stream:
+        try:
             loaded = np.load(stream, allow_pickle=False)
             return {"x": loaded} if isinstance(loaded, np.ndarray) else _archive(path, loaded)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        raise _unreadable(path, error) from error
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+            raise _unreadable(path, error) from error
 
 
 def _archive(path: Path, archive: Mapping[str, Array]) -> dict[str, Array]:
@@ -317,6 +323,17 @@ def _bytes(ref: str, array: Array, port: Port) -> Array:
             "Give uint8 data from 0 to 255, or state mean and std of the reals in the config",
         )
     return whole.astype(np.uint8)
+
+
+def user_reals(port: Port, values: Array) -> Array:
+    """What rows at ``port``, in memory order, mean to the model: reals in the user's own order."""
+    rows = from_memory(port, values)
+    if port.kind != "u8":
+        return rows
+    channels = _user_channels(port)
+    scale, offset = np.array(port.scale, np.float64), np.array(port.offset, np.float64)
+    reals: Array = (rows - _spread(offset, channels)) * _spread(scale, channels)
+    return reals
 
 
 def _user_channels(port: Port) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -113,6 +114,13 @@ class ModelFacts:
         """The C parameters of the run function."""
         arena = f"int8_t arena[{self.prefix}_ARENA_LEN]"
         return (arena, *(p.declaration for p in (*self.inputs, *self.outputs)))
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The parameters that no call names."""
+        words = {w for s in self.steps for c in s.calls for w in re.findall(r"\w+", c.line)}
+        names = ("arena", *(p.c_name for p in (*self.inputs, *self.outputs)))
+        return tuple(name for name in names if name not in words)
 
 
 class _Writer:

@@ -6,7 +6,8 @@ data are counted at their upper end; a pipeline refill is P = 2 cycles on M3 and
 Technical Reference Manuals for zero wait states:
 
 - Cortex-M0 TRM (DDI 0432C), section "Instruction set summary": loads and stores 2, LDM and STM
-  1+N, POP with PC 4+N, taken branches 3, BL 4, MULS 1 or, with the small multiplier, 32.
+  1+N, POP with PC 4+N, taken branches 3, BL 4, MULS 1 or, with the small multiplier, 32 (which a
+  board's ``multiply_cycles`` says).
 - Cortex-M0+ TRM (DDI 0484C), section "Instruction set summary": as M0, but POP with PC 3+N, taken
   branches 2, BL 3.
 - Cortex-M3 TRM (DDI 0337I), sections "Processor instructions" and "Load/store timings": loads 2,
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -55,8 +56,6 @@ RULES: dict[str, Rules] = {
     "cortex-m3": Rules(3, 3, 3, True, {**_DIVISION, **_M3_MULTIPLY}),
     "cortex-m4": Rules(3, 3, 3, True, _DIVISION),
 }
-M0_SMALL_MULTIPLIER = Rules(3, 4, 4, False, {**_M0_SYSTEM, "muls": 32})
-"""Cortex-M0 as a chip may have it; boards do not tell the two apart."""
 
 _CONDITION = "(?:eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?"
 _LOAD = re.compile(rf"(?:ldrs?[bh]?|vldr){_CONDITION}$")
@@ -69,14 +68,20 @@ _NO_RESULT = re.compile(r"(?:cmp|cmn|tst|teq|str|v?push|stm|i[te]+$|nop)|(?:b|bl
 _TABLE = re.compile(r"tb[bh]$")
 
 
-def estimate(profile: Profile, elf: Path, cpu: str) -> int | None:
+def rules(cpu: str, multiply_cycles: int = 1) -> Rules | None:
+    """What is known of a core whose MULS takes so many cycles (a board's ``multiply_cycles``)."""
+    known = RULES.get(cpu)
+    if known is None or multiply_cycles == 1:
+        return known
+    return replace(known, slow={**known.slow, "muls": multiply_cycles})
+
+
+def estimate(profile: Profile, elf: Path, cpu: str, multiply_cycles: int = 1) -> int | None:
     """Estimated cycles of what ``profile`` says was executed of an image; None without rules."""
-    return estimate_by(profile, elf, RULES[cpu]) if cpu in RULES else None
-
-
-def estimate_by(profile: Profile, elf: Path, rules: Rules) -> int:
-    """The same by ``rules``."""
-    return cycles(profile, _listing(elf, elf.stat().st_mtime_ns).instructions, rules)
+    known = rules(cpu, multiply_cycles)
+    if known is None:
+        return None
+    return cycles(profile, _listing(elf, elf.stat().st_mtime_ns).instructions, known)
 
 
 @lru_cache(maxsize=8)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import struct
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcuq.emit.entry import Entry
 from mcuq.errors import DataError, ToolError
+from mcuq.files import temporary
 from mcuq.firmware import elf, toolchain
 from mcuq.firmware.image import Image
 
@@ -74,9 +74,9 @@ def run_outputs(
 
 def run_selftest(image: Image, seconds: float = SECONDS) -> bool:
     """Whether a selftest image finds all its known answers; it prints PASS or FAIL, too."""
-    with tempfile.TemporaryDirectory(prefix="mcuq-") as name:
+    with temporary() as folder:
         try:
-            execute(image, Path(name), seconds)
+            execute(image, folder, seconds)
         except toolchain.CallFailed as error:
             if error.code == _WRONG and "FAIL" in error.output:
                 return False
@@ -89,9 +89,9 @@ def run_watermark(image: Image, vector: bytes | None = None, seconds: float = SE
 
     The stack is painted just before the call. ``vector``: the inputs; zeros if absent.
     """
-    with tempfile.TemporaryDirectory(prefix="mcuq-") as name:
-        run_bench(image, Path(name), vector, seconds)
-        return int(struct.unpack("<I", (Path(name) / "stack.bin").read_bytes())[0])
+    with temporary() as folder:
+        run_bench(image, folder, vector, seconds)
+        return int(struct.unpack("<I", (folder / "stack.bin").read_bytes())[0])
 
 
 def run_bench(
@@ -124,8 +124,7 @@ def _vectors(
     program: Image | Path, inputs: Sequence[bytes], entry: Entry, seconds: float
 ) -> dict[str, bytes]:
     _check_sizes(inputs, entry)
-    with tempfile.TemporaryDirectory(prefix="mcuq-") as name:
-        folder = Path(name)
+    with temporary() as folder:
         (folder / "in.bin").write_bytes(b"".join(inputs))
         execute(program, folder, seconds)
         return {file: (folder / file).read_bytes() for file in ("out.bin", "trace.bin")}

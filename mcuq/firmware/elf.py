@@ -14,6 +14,7 @@ _SYMBOL = struct.Struct("<IIIBBH")
 _SHT_SYMTAB, _SHT_NOBITS = 2, 8
 _SHF_WRITE, _SHF_ALLOC, _SHF_EXECINSTR = 1, 2, 4
 _OBJECT, _FUNCTION = 1, 2
+_LOCAL = 0
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,16 @@ class Section:
 
 @dataclass(frozen=True)
 class Symbol:
-    """A symbol; ``address`` is without the Thumb bit. ``kind``: function, object or other."""
+    """A symbol; ``address`` is without the Thumb bit. ``kind``: function, object or other.
+
+    ``local``: known to its own source alone (static), so that others may have its name.
+    """
 
     name: str
     address: int
     size: int
     kind: str
+    local: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +67,11 @@ class Elf:
         return self.symbol(name).address
 
     def symbol(self, name: str) -> Symbol:
-        for symbol in self.symbols:
-            if symbol.name == name:
-                return symbol
-        raise KeyError(name)
+        """The symbol that all sources know by this name, or the first static one."""
+        found = [symbol for symbol in self.symbols if symbol.name == name]
+        if not found:
+            raise KeyError(name)
+        return min(found, key=lambda symbol: symbol.local)
 
     def functions(self) -> Iterator[Symbol]:
         return (symbol for symbol in self.symbols if symbol.kind == "function")
@@ -101,7 +107,7 @@ def _symbols(
         name, value, size, info, _, _ = _SYMBOL.unpack_from(data, at)
         kind = {_OBJECT: "object", _FUNCTION: "function"}.get(info & 15, "other")
         address = value & ~1 if arm and kind == "function" else value
-        yield Symbol(_text(data, names + name), address, size, kind)
+        yield Symbol(_text(data, names + name), address, size, kind, info >> 4 == _LOCAL)
 
 
 def _text(data: bytes, start: int) -> str:

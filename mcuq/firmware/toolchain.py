@@ -59,6 +59,9 @@ _FAMILIES = {"arm-none-eabi": NEEDS[0].packages, "riscv64-unknown-elf": NEEDS[1]
 # Debian's RISC-V compiler comes without a C library; picolibc's specs name its headers and archive.
 SPECS = {"riscv64-unknown-elf": ("--specs=picolibc.specs",)}
 
+# The programs that run now, whichever thread waits for them.
+_RUNNING: set[subprocess.Popen[str]] = set()
+
 _ERROR = re.compile(r"\berror\b(?!: ld returned)|undefined reference|overflowed", re.IGNORECASE)
 
 
@@ -113,6 +116,7 @@ def call(
         errors="replace",
         start_new_session=True,
     ) as process:
+        _RUNNING.add(process)
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -125,9 +129,17 @@ def call(
         except BaseException:
             _kill_group(process)
             raise
+        finally:
+            _RUNNING.discard(process)
     if process.returncode != 0:
         raise _failure(Path(program).name, process.returncode, f"{out}\n{err}")
     return out
+
+
+def stop_all() -> None:
+    """Kill the programs that other threads wait for: nobody wants their results any more."""
+    for process in list(_RUNNING):
+        _kill_group(process)
 
 
 def _kill_group(process: subprocess.Popen[str]) -> None:
@@ -180,6 +192,13 @@ def _has_c_library(compiler: str) -> bool:
     except ToolError:
         return False
     return True
+
+
+def library_headers(name: str) -> Path:
+    """The folder of <string.h> of the C library that the toolchain of this name compiles with."""
+    options = ("-M", "-include", "string.h", "-x", "c", "/dev/null")
+    read = call([f"{name}-gcc", *SPECS.get(name, ()), *options], timeout=20).split()
+    return next(Path(path).resolve().parent for path in read if path.endswith("/string.h"))
 
 
 def survey() -> list[Tool]:

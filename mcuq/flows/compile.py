@@ -43,6 +43,8 @@ from mcuq.targets.boards import Board
 if TYPE_CHECKING:
     import torch
 
+    from mcuq.importers.imported import Imported
+
 VECTORS = 32
 
 Calibration = str | Path | Array | Mapping[str, Array]
@@ -104,13 +106,14 @@ def compile_model(
     progress("reading the model", 0.0)
     source = _read(model, example_input, name, settings)
     feeds = calibration_feeds(calibration, source.graph)
+    compared = importers.check(source.imported, source.graph, feeds)
     squeezed = None
     if request is not None:
         tuned: Any = {"labels": labels, "checkpoint": checkpoint, "progress": progress}
         squeezed = weigh.squeeze(source.graph, request, feeds, target.core, prefer, **tuned)
     made, advice = _quantized(source, squeezed, feeds, target, settings, progress)
     progress("generating C", 0.95)
-    return replace(generate(made, target.board), advice=advice)
+    return replace(generate(made, target.board), advice=(*compared, *advice))
 
 
 @dataclass(frozen=True)
@@ -142,14 +145,16 @@ class _Source:
     name: str
     digest: str
     graph: Graph
+    imported: Imported
 
 
 def _read(
     model: str | Path | torch.nn.Module, example: Any, name: str | None, settings: Config
 ) -> _Source:
-    graph, digest, source = import_model(model, example)
+    imported, digest, source = import_model(model, example)
     identity = check_id(name) if name else model_id(Path(source).stem)
-    return _Source(identity, Path(source).name, digest, prepare(graph, settings))
+    graph = prepare(imported.graph, settings)
+    return _Source(identity, Path(source).name, digest, graph, imported)
 
 
 def _costs(program: Program) -> tuple[float, float]:
@@ -225,11 +230,14 @@ def load_compiled(folder: str | Path) -> Compiled:
 
 def _read_texts(folder: Path) -> dict[str, str]:
     """The text files that mcuq wrote; what the user put beside them is no part of the model."""
-    names = (name for name in written_files(folder) if name != bundle.FILE)
+    names = [name for name in written_files(folder) if name != bundle.FILE]
+    for name in names:
+        if not (folder / name).is_file():
+            raise DataError(str(folder), f"lacks its file '{name}'", "Compile the model again")
     try:
         return {name: (folder / name).read_text(encoding="utf-8") for name in names}
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(str(folder), f"lacks a file ({error})", "Compile it again") from error
+    except UnicodeDecodeError as error:
+        raise DataError(str(folder), f"holds no text ({error})", "Compile it again") from error
 
 
 def _identity(report: str) -> tuple[object, ...]:
@@ -264,18 +272,18 @@ def entry_of(program: Program, placed: Plan, identity: str) -> Entry:
     )
 
 
-def import_model(model: str | Path | torch.nn.Module, example: Any) -> tuple[Graph, str, str]:
-    """The graph, the SHA-256 of what it was made from, and the name of its source."""
+def import_model(model: str | Path | torch.nn.Module, example: Any) -> tuple[Imported, str, str]:
+    """What was imported, the SHA-256 of what it was made from, and the name of its source."""
     if isinstance(model, (str, Path)):
-        graph = importers.load(model)
+        imported = importers.read(model)
         content = hashlib.sha256()
         for file in importers.files_of(model):
             content.update(file.read_bytes())
-        return graph, content.hexdigest(), str(model)
+        return imported, content.hexdigest(), str(model)
     if example is None:
         raise DataError("compile", "no example input", "Pass example_input with the module")
-    graph = importers.from_torch(model, example)
-    return graph, _digest(graph), type(model).__name__
+    imported = importers.read_torch(model, example)
+    return imported, _digest(imported.graph), type(model).__name__
 
 
 def _digest(graph: Graph) -> str:

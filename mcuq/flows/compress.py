@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mcuq import importers
 from mcuq.compress.pipeline import compress_graph
 from mcuq.compress.request import Request
 from mcuq.compress.weigh import Small, plain_program, requested, squeeze
@@ -47,8 +48,10 @@ def compress_model(
     if request is None:
         raise McuqError("compress", "no method is given", "Pass --compress structured:0.5")
     progress("reading the model", 0.0)
-    whole = pipeline.run(import_model(model, example_input)[0])
+    imported = import_model(model, example_input)[0]
+    whole = pipeline.run(imported.graph)
     feeds = None if calibration is None else calibration_feeds(calibration, whole)
+    importers.check(imported, whole, feeds)
     if feeds is None:
         return Small(whole, compress_graph(whole, request, report=progress))
     squeezed = squeeze(

@@ -6,21 +6,28 @@ of a model at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcuq.errors import ManyErrors, McuqError, ModelError
-from mcuq.ir import Graph
+from mcuq.ir import Array, Graph
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["files_of", "from_torch", "load", "problems_of"]
+    from mcuq.importers.imported import Imported
+
+__all__ = ["check", "files_of", "from_torch", "load", "problems_of", "read", "read_torch"]
 
 
 def load(path: Path | str) -> Graph:
     """The float graph of the model in a ``.onnx`` or ``.pt2`` file. No code of the file is run."""
+    return read(path).graph
+
+
+def read(path: Path | str) -> Imported:
+    """As ``load``, with what is needed to compare the graph with its source (``agreement``)."""
     source = Path(path)
     suffix = source.suffix.lower()
     if suffix == ".onnx":
@@ -50,9 +57,23 @@ def from_torch(module: torch.nn.Module, example_input: Any) -> Graph:
 
     The module is exported in eval mode and left as it was. The example's first axis is the batch.
     """
+    return read_torch(module, example_input).graph
+
+
+def read_torch(module: torch.nn.Module, example_input: Any) -> Imported:
+    """As ``from_torch``, with what is needed to compare the graph with its source."""
     from mcuq.importers import torch_program
 
     return torch_program.from_module(module, example_input)
+
+
+def check(
+    imported: Imported, ready: Graph | None = None, feeds: Mapping[str, Array] | None = None
+) -> tuple[str, ...]:
+    """Refuse ``imported`` if it computes something else than its source (``agreement.check``)."""
+    from mcuq.importers import agreement
+
+    return agreement.check(imported, ready, feeds)
 
 
 def problems_of(path: Path | str) -> Sequence[McuqError]:

@@ -115,6 +115,10 @@ class Builder:
         self.makers[node.output] = op
         return self._new_tensor(node.output, shape)
 
+    def is_index(self, tensor: str) -> bool:
+        """Whether an operator made ``tensor`` that gives indices."""
+        return tensor in self.makers and spec(self.makers[tensor]).gives_indices
+
     def places(self, value: Value) -> Map:
         """The value's map to memory."""
         base = self.order.get(value.tensor)

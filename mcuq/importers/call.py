@@ -68,13 +68,16 @@ class Call:
         return tuple(int(v) for v in self.attrs.get(key, default))
 
     def axes(self, index: int, rank: int) -> tuple[int, ...] | None:
-        """The axes of a reduction or squeeze, from the attribute or input ``index``."""
+        """The axes from the attribute or input ``index``, counted from the front, as listed."""
         given = self.attrs.get("axes")
         if given is None:
             given = self.optional(index)
         if given is None:
             return None
-        return tuple(sorted(axis_of(int(a), rank) for a in np.asarray(given).reshape(-1)))
+        found = tuple(axis_of(int(a), rank) for a in np.asarray(given).reshape(-1))
+        if len(set(found)) < len(found):
+            raise Refused(f"axes {found} name an axis twice", "Name each axis once")
+        return found
 
     def weights(self, index: int, data: Array) -> str:
         """A constant tensor named as input ``index`` is, holding ``data``."""

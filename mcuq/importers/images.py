@@ -102,6 +102,8 @@ def pad(call: Call) -> Value:
     axes = call.axes(3, rank) if call.operand(3) is not None else tuple(range(rank))
     given = [int(v) for v in call.constant(1).reshape(-1)]
     begins, ends = [0] * rank, [0] * rank
+    if len(given) != 2 * len(axes or ()):
+        raise Refused(f"{len(given)} pads for {len(axes or ())} axes", "Give two for each axis")
     for place, axis in enumerate(axes or ()):
         begins[axis], ends[axis] = given[place], given[place + len(given) // 2]
     if min(*begins, *ends) < 0:

@@ -21,7 +21,10 @@ MAX_BYTES = 1 << 31
 
 @dataclass(frozen=True, eq=False)
 class OnnxModel:
-    """A checked model: ``inputs`` are (name, shape with batch 1), ``constants`` initializers."""
+    """A checked model: ``inputs`` are (name, shape with batch 1), ``constants`` initializers.
+
+    ``rows``: the batch that the file states; 1 if it leaves it open.
+    """
 
     name: str
     inputs: tuple[tuple[str, Shape], ...]
@@ -29,6 +32,7 @@ class OnnxModel:
     nodes: tuple[Any, ...]
     constants: dict[str, Array]
     opset: int
+    rows: int = 1
 
 
 def read(path: Path) -> OnnxModel:
@@ -43,11 +47,7 @@ def read(path: Path) -> OnnxModel:
         raise ModelError(thing, "is empty", "Export the model again")
     if size >= MAX_BYTES:
         raise ModelError(thing, "is larger than 2 GB", "Use a smaller network")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(thing, f"cannot be read ({error.strerror})") from error
-    return check(parse(content, thing), thing, path.parent)
+    return check(parse(path.read_bytes(), thing), thing, path.parent)
 
 
 def external_files(path: Path) -> tuple[Path, ...]:
@@ -95,7 +95,13 @@ def check(proto: Any, thing: str, folder: Path | None) -> OnnxModel:
         faults.append(ModelError(thing, "has no inputs", "Export a network that reads data"))
     raise_all(faults)
     outputs = tuple(info.name for info in graph.output)
-    return OnnxModel(thing, tuple(inputs), outputs, tuple(graph.node), constants, opset)
+    rows = max((_stated_rows(info) for info in graph.input if info.name not in given), default=1)
+    return OnnxModel(thing, tuple(inputs), outputs, tuple(graph.node), constants, opset, rows)
+
+
+def _stated_rows(info: Any) -> int:
+    """The batch that an input states; 1 if it may vary."""
+    return max(1, int(info.type.tensor_type.shape.dim[0].dim_value))
 
 
 def _opset(proto: Any, thing: str) -> tuple[int, list[McuqError]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mcuq.importers.call import Call, Operand
 from mcuq.importers.elementwise import plain_shape
 from mcuq.importers.folding import fold
 from mcuq.importers.handlers import HANDLERS
+from mcuq.importers.imported import Imported
 from mcuq.importers.lookahead import wished_layout
 from mcuq.importers.onnx_file import OnnxModel
 from mcuq.importers.steps import Step, needed, node_error, read_steps
@@ -25,8 +27,8 @@ ON_INDICES = frozenset("Reshape Flatten Squeeze Unsqueeze Identity Cast Shape Si
 """What may read the result of ArgMax."""
 
 
-def to_graph(model: OnnxModel) -> Graph:
-    """The float graph of ``model``; raises every fault at once."""
+def to_graph(model: OnnxModel) -> Imported:
+    """The float graph of ``model``, and where it holds which value; raises every fault at once."""
     steps, constants, faults = read_steps(model)
     steps = needed(fusion.fuse(steps, constants), model.outputs)
     builder = Builder()
@@ -42,7 +44,7 @@ def to_graph(model: OnnxModel) -> Graph:
     raise_all(faults)
     ports, faults = _outputs(model, builder, known)
     raise_all(faults)
-    return Graph(
+    graph = Graph(
         Path(model.name).stem,
         tuple(_input_port(builder, known, name) for name, _ in model.inputs),
         ports,
@@ -50,6 +52,13 @@ def to_graph(model: OnnxModel) -> Graph:
         dict(builder.tensors),
         dict(builder.hints),
     )
+    values = {
+        name: value
+        for name, value in known.items()
+        if isinstance(value, Value) and name not in builder.pairs
+    }
+    placed = {n: replace(v, view=builder.places(v)) for n, v in values.items()}
+    return Imported(graph, model, placed, any(s.op != s.proto.op_type for s in steps))
 
 
 def _settle_early(builder: Builder, value: Value, wish: str | None) -> None:
@@ -101,7 +110,7 @@ def _check_indices(call: Call, builder: Builder) -> None:
     if call.op in ON_INDICES:
         return
     values = [operand for operand in call.inputs if isinstance(operand, Value)]
-    if any(builder.makers.get(value.tensor) == "argmax" for value in values):
+    if any(builder.is_index(value.tensor) for value in values):
         raise Refused("it computes with the indices of ArgMax", "Let ArgMax be the last operator")
 
 
@@ -134,7 +143,7 @@ def _outputs(
             faults.append(ModelError(model.name, reason, "Let DequantizeLinear be the last node"))
             continue
         shape = value.shape if value.shape and value.shape[0] == 1 else (1, *value.shape)
-        kind = "s32" if builder.makers[value.tensor] == "argmax" else "s8"
+        kind = "s32" if builder.is_index(value.tensor) else "s8"
         ports.append(Port(name, value.tensor, shape, _order(builder.places(value)), kind))
     return tuple(ports), faults
 

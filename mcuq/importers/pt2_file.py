@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mcuq.errors import ModelError
 
@@ -44,19 +44,25 @@ def checked(path: Path) -> bytes:
     """The archive in ``path``, checked and packed anew."""
     name = path.name
     if not path.is_file():
-        raise ModelError(name, "no such file", "Check the path")
+        reason = "is no regular file" if path.exists() else "no such file"
+        raise ModelError(name, reason, "Check the path")
     if path.stat().st_size > MAX_BYTES:
         raise ModelError(name, "is larger than 512 MB", "Use a smaller network")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = _members(archive, name)
-    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
-        remedy = "Save it again with torch.export.save"
-        raise ModelError(name, "is not a .pt2 archive, or is truncated", remedy) from error
+    with path.open("rb") as stream:
+        members = _read(stream, name)
     _check_payloads(members, name)
     _check_sample(members, name)
     members["models/model.json"] = _clean_program(members, name)
     return _packed(members)
+
+
+def _read(stream: BinaryIO, name: str) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            return _members(archive, name)
+    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+        remedy = "Save it again with torch.export.save"
+        raise ModelError(name, "is not a .pt2 archive, or is truncated", remedy) from error
 
 
 def _refused(name: str, what: str) -> ModelError:

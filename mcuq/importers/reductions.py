@@ -51,7 +51,7 @@ def _reduced(call: Call, op: str) -> Value:
         return value
     if not axes or 0 in axes:
         raise Refused(f"{call.op} over the batch", "Name the axes to reduce, without 0")
-    return _pooled(call, op, axes, bool(call.integer("keepdims", 1)))
+    return _pooled(call, op, tuple(sorted(axes)), bool(call.integer("keepdims", 1)))
 
 
 def _pooled(call: Call, op: str, axes: tuple[int, ...], keep: bool) -> Value:

@@ -12,18 +12,23 @@ from mcuq.importers.call import Call, axis_of, in_order
 from mcuq.importers.elementwise import plain_shape
 from mcuq.ir import Array, Shape
 
+_EVAL = "Export the model in eval mode"
+
 
 def same(call: Call) -> Value:
     """Identity, Dropout at inference, and Cast between numbers."""
     if call.op == "Dropout" and len(call.outputs) > 1 and call.outputs[1]:
-        raise Refused("Dropout with a mask", "Export the model in eval mode")
+        raise Refused("Dropout with a mask", _EVAL)
+    training = call.optional(2) if call.op == "Dropout" else None
+    if training is not None and bool(training.any()):
+        raise Refused("Dropout in training mode draws other numbers each time", _EVAL)
     return call.value()
 
 
 def cast(call: Call) -> Value:
     """Cast to a float; other types would round. The indices of ArgMax may become any integer."""
     value = call.value()
-    if call.builder.makers.get(value.tensor) == "argmax":
+    if call.builder.is_index(value.tensor):
         return value
     if call.integer("to", 1) not in (1, 10, 11, 16):
         raise Refused("Cast to a type that is not a float", "Let data stay float32")
@@ -72,7 +77,10 @@ def unsqueeze(call: Call) -> Value:
     places = np.asarray(call.constant(1) if given is None else given).reshape(-1)
     rank = len(value.shape) + len(places)
     shape = list(value.shape)
-    for axis in sorted(axis_of(int(a), rank) for a in places):
+    axes = sorted(axis_of(int(a), rank) for a in places)
+    if len(set(axes)) < len(axes):
+        raise Refused(f"axes {tuple(axes)} name an axis twice", "Name each axis once")
+    for axis in axes:
         shape.insert(axis, 1)
     return _viewed(value, tuple(shape))
 

@@ -18,10 +18,14 @@ S16 = frozenset({"s16"})
 
 @dataclass(frozen=True)
 class Cpu:
-    """A core as kernels see it. ``features``: any of thumb2, dsp, mve, mul_long, div, riscv."""
+    """A core as kernels see it. ``features``: any of thumb2, dsp, mve, mul_long, div, riscv.
+
+    ``multiply_cycles``: 32 with the small multiplier of Cortex-M0 and M0+.
+    """
 
     name: str
     features: frozenset[str]
+    multiply_cycles: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +88,7 @@ class Variant:
     ``kinds``: the widths of data that it is for: s16 where a node reads or writes s16, else s8.
     ``cycles``: about how many an executed instruction takes on Cortex-M4, where memory has no wait
     states: loads of several registers, and branches, take more than one.
+    ``multiplies(node, qgraph, macs)``: about how many multiplications a core without SIMD executes.
     """
 
     op: str
@@ -97,6 +102,7 @@ class Variant:
     cycles: float = 1.8
     kinds: frozenset[str] = S8
     compressed: bool = False
+    multiplies: Callable[[Node, QGraph, int], float] = lambda node, qgraph, macs: macs
 
     def suits(self, node: Node, qgraph: QGraph) -> bool:
         """Whether it runs ``node``: the kind of its data, shapes and numbers."""

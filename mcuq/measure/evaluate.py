@@ -9,6 +9,8 @@ import numpy as np
 
 from mcuq.errors import DataError
 from mcuq.ir import Array, Graph, Node
+from mcuq.ops import is_view, spec
+from mcuq.ops.spec import Values
 from mcuq.qir import QGraph
 from mcuq.quantize.structure import logits_of
 from mcuq.reference import feeds_to_float, feeds_to_int, port_to_real, run_float, run_int
@@ -84,7 +86,7 @@ def classes(graph: Graph, name: str, output: Array) -> Array | None:
     """
     node = _behind_views(graph, name)
     rows = output.reshape(len(output), -1)
-    if node is not None and node.op == "argmax" and rows.shape[1] == 1:
+    if node is not None and spec(node.op).gives_indices and rows.shape[1] == 1:
         return rows[:, 0].astype(np.int64)
     if rows.shape[1] == 1 and node is not None and node.op == "sigmoid":
         return (rows[:, 0] > 0.5).astype(np.int64)
@@ -95,7 +97,7 @@ def classes(graph: Graph, name: str, output: Array) -> Array | None:
 
 def _behind_views(graph: Graph, name: str) -> Node | None:
     node = graph.producer(name)
-    while node is not None and node.op == "reshape":
+    while node is not None and is_view(node):
         node = graph.producer(node.inputs[0])
     return node
 
@@ -116,7 +118,7 @@ def _softmax_scale(qgraph: QGraph, name: str) -> float:
     for node in qgraph.consumers(name):
         if node.op == "softmax":
             return node.float("scale")
-        if node.op in ("reshape", "transpose", "requant"):
+        if spec(node.op).values >= Values.SAME:
             return _softmax_scale(qgraph, node.output)
     return 1.0
 

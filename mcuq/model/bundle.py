@@ -17,6 +17,7 @@ import numpy as np
 from mcuq.errors import DataError
 from mcuq.files import MARK
 from mcuq.ir import Array, Graph, Node, Port, Tensor
+from mcuq.journal import repair
 from mcuq.qir import QGraph, QTensor
 from mcuq.targets.boards import Board, Region
 
@@ -85,15 +86,17 @@ def dump(bundle: Bundle) -> bytes:
 def load(folder: Path) -> Bundle:
     """The bundle of a folder that ``mcuq compile`` wrote."""
     path = folder / FILE
-    if not path.is_file():
+    repair(folder)
+    if not path.exists():
         raise DataError(
             str(folder), f"holds no {FILE}", "Name a folder that 'mcuq compile' has written"
         )
+    content = path.read_bytes()
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             arrays = dict(stored.items())
         return _bundle(json.loads(arrays["facts"].tobytes()), arrays)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
             str(path), f"is damaged or of another version ({error})", "Compile the model again"
         ) from error

@@ -27,7 +27,8 @@ from mcuq.ops import (
     transpose,
     unary,
 )
-from mcuq.ops.spec import OpSpec, RunFloat
+from mcuq.ops.layout import Layout
+from mcuq.ops.spec import OpSpec, RunFloat, Values
 
 OPS: tuple[OpSpec, ...] = (
     conv2d.OP,
@@ -69,3 +70,21 @@ def float_of(node: Node) -> RunFloat:
     if run is None:
         raise ValueError(f"{node.op} has no float form")
     return run
+
+
+def has_weights(node: Node) -> bool:
+    """Whether ``node`` is a layer: weights at input 1, a bias at input 2."""
+    return spec(node.op).weights is not None
+
+
+def is_view(node: Node) -> bool:
+    """Whether ``node`` only gives the memory of its input another shape: no code runs."""
+    return spec(node.op).values is Values.VIEW
+
+
+def layout_of(node: Node) -> Layout:
+    """Where the weights of a layer lie; ValueError for other operators."""
+    layout = spec(node.op).weights
+    if layout is None:
+        raise ValueError(f"{node.op} has no weights")
+    return layout

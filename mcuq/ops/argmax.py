@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops.spec import Format, IntForm, OpSpec, Scaling, TorchTensor
 from mcuq.qir import QGraph, QTensor
 
 
@@ -44,4 +44,14 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     return index
 
 
-OP = OpSpec("argmax", ("ArgMax",), infer, run_float, to_int, run_int)
+OP = OpSpec(
+    "argmax",
+    ("ArgMax",),
+    infer,
+    run_float,
+    to_int,
+    run_int,
+    classifies=True,
+    output=Format("s32", 0, 0),
+    scaling=Scaling.ABSORBED,
+)

@@ -13,15 +13,24 @@ C: mcuq_avg_pool2d_s8.c, mcuq_avg_pool2d_s16.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import windows
-from mcuq.ops.clip import clamp, out_range
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops import clip, windows
+from mcuq.ops.spec import (
+    NO_CLIP,
+    Flow,
+    IntForm,
+    OpSpec,
+    Padding,
+    Scaling,
+    TorchTensor,
+    Values,
+    fused_clip,
+)
 from mcuq.ops.windows import Window
 from mcuq.qir import QGraph, QTensor, frac_of
 
@@ -51,7 +60,7 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     if any(win.pads) and not node.attrs["include_pad"]:
         inside = windows.counts(win, inputs[0].shape[1], inputs[0].shape[2])
         y = y * y.new_tensor(win.area() / inside)[None, :, :, None]
-    return clamp(y, node.attrs["clip"])
+    return clip.clamp(y, node.attrs["clip"])
 
 
 def left_max(area: int, kind: str = "s8") -> int:
@@ -80,7 +89,7 @@ def to_int(
             f"at most {left_max(area, x.kind)} fit a window of {area}",
             "Give its output a frac nearer to that of its input",
         )
-    low, high = out_range(node.attrs["clip"], y)
+    low, high = clip.out_range(node.attrs["clip"], y)
     attrs = {
         **{key: node.ints(key) for key in ("kernel", "strides", "pads")},
         "include_pad": bool(node.attrs["include_pad"]),
@@ -126,6 +135,16 @@ def covers(node: Node, shapes: Sequence[Shape]) -> bool:
     return windows.fits(win, shapes[0]) and windows.covers(win, shapes[0])
 
 
+def is_identity(node: Node, graph: Graph) -> bool:
+    """Windows of one value, nothing clipped."""
+    return windows.single_taps(window(node)) and fused_clip(node) == NO_CLIP
+
+
+def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tuple[str, int]]:
+    """The output's, given the input's."""
+    yield node.output, fracs[node.inputs[0]] + left_max(window(node).area(), kind)
+
+
 OP = OpSpec(
     "avg_pool2d",
     ("AveragePool", "GlobalAveragePool", "ReduceMean"),
@@ -134,4 +153,13 @@ OP = OpSpec(
     to_int,
     run_int,
     limits=(representable, covers),
+    values=Values.BETWEEN,
+    flow=Flow.EACH,
+    fuse_clip=clip.fuse,
+    is_identity=is_identity,
+    padding=Padding.ZERO,
+    runs_s16=True,
+    frac_limits=frac_limits,
+    scaling=Scaling.CHANNELS,
+    offsets=(1,),
 )

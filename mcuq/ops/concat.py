@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops.spec import IntForm, OpSpec, Scaling, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor
 
 
@@ -36,9 +36,14 @@ def to_int(
     return IntForm(replace(node, attrs={"axis": node.int("axis")}))
 
 
-def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+def moved(node: Node, inputs: Sequence[Array], outside: int) -> Array:
     """The inputs one after the other along ``axis``."""
     return np.concatenate(list(inputs), axis=node.int("axis"))
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """The inputs one after the other along ``axis``."""
+    return moved(node, inputs, 0)
 
 
 def along_inner_axis(node: Node, shapes: Sequence[Shape]) -> bool:
@@ -48,4 +53,19 @@ def along_inner_axis(node: Node, shapes: Sequence[Shape]) -> bool:
     return 0 < axis < rank and all(len(s) == rank for s in shapes) and len(rest) == 1
 
 
-OP = OpSpec("concat", ("Concat",), infer, run_float, to_int, run_int, limits=(along_inner_axis,))
+OP = OpSpec(
+    "concat",
+    ("Concat",),
+    infer,
+    run_float,
+    to_int,
+    run_int,
+    limits=(along_inner_axis,),
+    values=Values.BETWEEN,
+    is_identity=lambda node, graph: len(node.inputs) == 1,
+    keeps_scale=True,
+    joins=True,
+    runs_s16=True,
+    scaling=Scaling.TENSOR,
+    moved=moved,
+)

@@ -108,7 +108,7 @@ def within(node: Node, shapes: Sequence[Shape]) -> bool:
     if count < 1 or prod(shape) != count or shape[0] != 1 or len(sizes) > MAX_LOOPS:
         return False
     found = sources(node)
-    return 0 <= int(found.min()) and int(found.max()) < prod(shapes[0])
+    return int(found.min()) >= 0 and int(found.max()) < prod(shapes[0])
 
 
 def is_identity(node: Node, graph: Graph) -> bool:

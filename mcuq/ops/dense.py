@@ -14,11 +14,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
+from mcuq.ops import clip
 from mcuq.ops.accumulate import exact_type, requantize
-from mcuq.ops.clip import clamp
+from mcuq.ops.layout import Layout
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
 from mcuq.ops.weights import weighted_form
 from mcuq.qir import QGraph, QTensor
+
+LAYOUT = Layout(outputs=0, inputs=1)
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -31,14 +34,14 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     import torch
 
     x, weights, bias = inputs
-    return clamp(torch.nn.functional.linear(x, weights, bias), node.attrs["clip"])
+    return clip.clamp(torch.nn.functional.linear(x, weights, bias), node.attrs["clip"])
 
 
 def to_int(
     node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
 ) -> IntForm:
     """The integer layer; the output channel is the weights' first axis."""
-    return weighted_form(node, graph, acts, weights, 0, {})
+    return weighted_form(node, graph, acts, weights, LAYOUT.outputs, {})
 
 
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
@@ -69,4 +72,8 @@ OP = OpSpec(
     limits=(vectors,),
     macs=macs,
     note="constant weights",
+    weights=LAYOUT,
+    per_channel=(2,),
+    fuse_clip=clip.fuse,
+    runs_s16=True,
 )

@@ -16,18 +16,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import windows
+from mcuq.ops import clip, windows
 from mcuq.ops.accumulate import requantize, rows_per_chunk
-from mcuq.ops.clip import clamp
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
-from mcuq.ops.weights import convolution_form
+from mcuq.ops.layout import Layout
+from mcuq.ops.spec import IntForm, OpSpec, Padding, TorchTensor
+from mcuq.ops.weights import convolution_form, cut_padding
 from mcuq.ops.windows import Window
 from mcuq.qir import QGraph, QTensor
+
+LAYOUT = Layout(outputs=2, taps=(0, 1))
 
 
 def window(node: Node, weights: Shape) -> Window:
     """The sliding window for weights of this shape."""
-    return windows.window(node, weights[:2])
+    return windows.window(node, LAYOUT.kernel(weights))
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -38,23 +40,19 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     """The convolution in float."""
-    import torch
-
     x, weights, bias = inputs
     win = window(node, tuple(weights.shape))
     image = windows.pad_float(windows.to_nchw(x), win, node.attrs["pad_value"])
     kernel = weights.permute(2, 0, 1)[:, None]
-    y = torch.nn.functional.conv2d(
-        image, kernel, bias, win.strides, 0, win.dilations, image.shape[1]
-    )
-    return clamp(windows.to_nhwc(y), node.attrs["clip"])
+    y = windows.convolved(image, kernel, bias, win, image.shape[1])
+    return clip.clamp(windows.to_nhwc(y), node.attrs["clip"])
 
 
 def to_int(
     node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
 ) -> IntForm:
     """The integer convolution; the output channel is the weights' last axis."""
-    return convolution_form(node, graph, acts, weights, axis=2)
+    return convolution_form(node, graph, acts, weights, LAYOUT.outputs)
 
 
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
@@ -107,4 +105,10 @@ OP = OpSpec(
     limits=(representable, has_a_place, multiplies),
     macs=macs,
     note="Conv with one group per input channel, any multiplier",
+    weights=LAYOUT,
+    per_channel=(2,),
+    fuse_clip=clip.fuse,
+    padding=Padding.VALUE,
+    runs_s16=True,
+    cut=cut_padding,
 )

@@ -12,7 +12,7 @@ import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import windows
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops.spec import Flow, IntForm, OpSpec, Padding, Scaling, TorchTensor, Values
 from mcuq.ops.windows import Window
 from mcuq.qir import QGraph, QTensor
 
@@ -75,6 +75,13 @@ OP = OpSpec(
     run_float,
     to_int,
     run_int,
-    keeps_scale=True,
     limits=(representable, covers),
+    values=Values.PICKED,
+    flow=Flow.EACH,
+    is_identity=lambda node, graph: windows.single_taps(window(node)),
+    padding=Padding.LOWEST,
+    keeps_scale=True,
+    runs_s16=True,
+    scaling=Scaling.CHANNELS,
+    offsets=(1,),
 )

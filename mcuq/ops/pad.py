@@ -12,7 +12,8 @@ import numpy as np
 
 from mcuq.fixed import quantize
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops.spec import IntForm, OpSpec, Scaling, TorchTensor
+from mcuq.ops.weights import cut_values
 from mcuq.qir import QGraph, QTensor, frac_of
 
 
@@ -45,11 +46,19 @@ def to_int(
     return IntForm(replace(node, attrs={"pads": pairs(node), "value": tuple(values)}))
 
 
+def moved(node: Node, inputs: Sequence[Array], outside: int) -> Array:
+    """``x`` in the middle of ``outside``."""
+    return _around(node, inputs[0], np.array(outside, inputs[0].dtype))
+
+
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     """``x`` in the middle of ``value``."""
-    shape = infer(node, [inputs[0].shape])
-    padded = np.broadcast_to(np.array(node.ints("value"), inputs[0].dtype), shape).copy()
-    padded[_middle(node, inputs[0].shape)] = inputs[0]
+    return _around(node, inputs[0], np.array(node.ints("value"), inputs[0].dtype))
+
+
+def _around(node: Node, x: Array, values: Array) -> Array:
+    padded = np.broadcast_to(values, infer(node, [x.shape])).copy()
+    padded[_middle(node, x.shape)] = x
     return padded
 
 
@@ -65,4 +74,32 @@ def grows(node: Node, shapes: Sequence[Shape]) -> bool:
     return len(shapes[0]) <= 4 and edges[0] == (0, 0) and min(min(edges)) >= 0
 
 
-OP = OpSpec("pad", ("Pad",), infer, run_float, to_int, run_int, keeps_scale=True, limits=(grows,))
+def rescaled(node: Node, factor: Array) -> Node:
+    """Its value in the new scale: one where all channels have the same."""
+    value = np.array(node.attrs["value"], np.float64) * factor
+    same = bool((value == value[0]).all())
+    return node.with_attrs(value=tuple(float(v) for v in (value[:1] if same else value)))
+
+
+def cut(node: Node, shape: Shape, inputs: Array | None, outputs: Array | None) -> Node:
+    """The values of the channels that are kept."""
+    return cut_values(node, "value", outputs)
+
+
+OP = OpSpec(
+    "pad",
+    ("Pad",),
+    infer,
+    run_float,
+    to_int,
+    run_int,
+    limits=(grows,),
+    keeps_sign=lambda node: min(node.attrs["value"]) >= 0,
+    is_identity=lambda node, graph: True,
+    keeps_scale=True,
+    runs_s16=True,
+    scaling=Scaling.CHANNELS,
+    rescaled=rescaled,
+    moved=moved,
+    cut=cut,
+)

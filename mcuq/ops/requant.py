@@ -16,7 +16,7 @@ import numpy as np
 
 from mcuq.fixed import DTYPES, half
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops.spec import IntForm, OpSpec, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor, frac_of
 
 # From these on the result no longer changes: 1 << 15 saturates, and 2**16 >> 17 rounds to 0.
@@ -75,5 +75,12 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
 
 
 OP = OpSpec(
-    "requant", (), infer, run_float, to_int, run_int, note="between 8 and 16 bits; made by mcuq"
+    "requant",
+    (),
+    infer,
+    run_float,
+    to_int,
+    run_int,
+    note="between 8 and 16 bits; made by mcuq",
+    values=Values.SAME,
 )

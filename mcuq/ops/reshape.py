@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import prod
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops.spec import IntForm, OpSpec, Scaling, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor
 
 
@@ -28,9 +28,14 @@ def to_int(
     return IntForm(replace(node, attrs={"shape": node.ints("shape")}))
 
 
-def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+def moved(node: Node, inputs: Sequence[Array], outside: int) -> Array:
     """``x`` in the new shape, batch kept."""
     return inputs[0].reshape(len(inputs[0]), *node.ints("shape")[1:])
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """``x`` in the new shape, batch kept."""
+    return moved(node, inputs, 0)
 
 
 def keeps_size(node: Node, shapes: Sequence[Shape]) -> bool:
@@ -46,6 +51,13 @@ OP = OpSpec(
     run_float,
     to_int,
     run_int,
-    keeps_scale=True,
     limits=(keeps_size,),
+    values=Values.VIEW,
+    is_identity=lambda node, graph: True,
+    keeps_scale=True,
+    runs_s16=True,
+    scaling=Scaling.CHANNELS,
+    offsets=(1,),
+    moved=moved,
+    cut=lambda node, shape, inputs, outputs: node.with_attrs(shape=shape),
 )

@@ -16,10 +16,10 @@ import numpy as np
 
 from mcuq.fixed import FloatArray, IntArray, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops.spec import Format, IntForm, OpSpec, Scaling, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
 
-OUTPUT_FRAC, OUTPUT_ZERO = 8, -128
+OUTPUT = Format("s8", 8, -128)
 _ONE = 32767
 
 
@@ -54,8 +54,8 @@ def to_int(
 ) -> IntForm:
     """Softmax with its table; the input's zero does not matter, as only differences count."""
     source, output = acts[node.inputs[0]], acts[node.output]
-    if (output.frac, output.zero) != (OUTPUT_FRAC, OUTPUT_ZERO):
-        raise ValueError(f"softmax writes frac {OUTPUT_FRAC} and zero {OUTPUT_ZERO}")
+    if (output.frac, output.zero) != (OUTPUT.frac, OUTPUT.zero):
+        raise ValueError(f"softmax writes frac {OUTPUT.frac} and zero {OUTPUT.zero}")
     data = exp_table(frac_of(source), scale_of(node))
     table = QTensor(f"{node.output}.table", (256,), "s16", 15, 0, data)
     form = Node(
@@ -78,6 +78,11 @@ def short_axis(node: Node, shapes: Sequence[Shape]) -> bool:
     return shapes[0][-1] <= 65535
 
 
+def rescaled(node: Node, factor: Array) -> Node:
+    """``scale`` takes back the one factor of the input."""
+    return node.with_attrs(scale=scale_of(node) / float(factor[0]))
+
+
 OP = OpSpec(
     "softmax",
     ("Softmax",),
@@ -87,4 +92,9 @@ OP = OpSpec(
     run_int,
     limits=(short_axis,),
     note="last axis",
+    bounds=lambda node: (0.0, 1.0),
+    classifies=True,
+    output=OUTPUT,
+    scaling=Scaling.ABSORBED,
+    rescaled=rescaled,
 )

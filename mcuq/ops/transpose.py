@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops.spec import IntForm, OpSpec, Scaling, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor
 
 
@@ -32,9 +32,14 @@ def to_int(
     return IntForm(replace(node, attrs={"perm": node.ints("perm")}))
 
 
-def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+def moved(node: Node, inputs: Sequence[Array], outside: int) -> Array:
     """``x`` with its axes in the order ``perm``."""
     return np.ascontiguousarray(inputs[0].transpose(node.ints("perm")))
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """``x`` with its axes in the order ``perm``."""
+    return moved(node, inputs, 0)
 
 
 def keeps_batch(node: Node, shapes: Sequence[Shape]) -> bool:
@@ -49,6 +54,11 @@ OP = OpSpec(
     run_float,
     to_int,
     run_int,
-    keeps_scale=True,
     limits=(keeps_batch,),
+    values=Values.SAME,
+    is_identity=lambda node, graph: node.ints("perm") == tuple(sorted(node.ints("perm"))),
+    keeps_scale=True,
+    runs_s16=True,
+    scaling=Scaling.TENSOR,
+    moved=moved,
 )

@@ -19,7 +19,7 @@ import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.fixed import RANGES, FloatArray, IntArray, quantize, round_half_up
-from mcuq.ir import Array, Graph, Node
+from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.clip import out_range
 from mcuq.ops.coded import has_few_values
 from mcuq.ops.spec import IntForm
@@ -87,6 +87,19 @@ def uniform_pad_value(node: Node, frac: int, zero: int, kind: str = "s8") -> int
     reals = np.array(node.attrs["pad_value"], np.float64)
     found = set(quantize(reals, frac, zero, kind).tolist())
     return int(found.pop()) if len(found) == 1 else None
+
+
+def cut_padding(node: Node, shape: Shape, inputs: Array | None, outputs: Array | None) -> Node:
+    """``node`` with the padding of the input channels that are kept."""
+    return cut_values(node, "pad_value", inputs)
+
+
+def cut_values(node: Node, key: str, kept: Array | None) -> Node:
+    """``node`` with an attribute of one value per channel, or one for all, cut to ``kept``."""
+    values = node.attrs[key]
+    if len(values) == 1 or kept is None:
+        return node
+    return node.with_attrs(**{key: tuple(values[i] for i in kept)})
 
 
 def convolution_form(

@@ -68,6 +68,11 @@ def window(node: Node, kernel: Sequence[int]) -> Window:
     return Window((int(kh), int(kw)), (sh, sw), (dh, dw), (top, left, bottom, right))
 
 
+def single_taps(win: Window) -> bool:
+    """Whether each place holds one value of the image, and each value has one."""
+    return win.kernel == (1, 1) and win.strides == (1, 1) and not any(win.pads)
+
+
 def counts(win: Window, height: int, width: int) -> Array:
     """(out_h, out_w): how many taps of each place fall inside the image."""
     rows, columns = (win.inside(axis, size).sum(1) for axis, size in enumerate((height, width)))
@@ -115,6 +120,23 @@ def pad_float(x: TorchTensor, win: Window, values: Sequence[float]) -> TorchTens
     outside = torch.nn.functional.pad(torch.zeros_like(x[:1]), edges, value=1.0)
     fill = x.new_tensor([float(v) for v in values]).reshape(1, -1, 1, 1)
     return torch.nn.functional.pad(x, edges) + outside * fill
+
+
+def convolved(
+    image: TorchTensor, kernel: TorchTensor, bias: TorchTensor, win: Window, groups: int
+) -> TorchTensor:
+    """The convolution of the padded NCHW ``image`` with an (O, C / groups, kh, kw) kernel.
+
+    A stride along W that is never taken counts as 1: oneDNN (torch 2.13) reads memory of others
+    at one input channel, one place along W, stride_h 1, stride_w above 1 and more than one row.
+    """
+    import torch
+
+    strides = win.strides
+    wide = win.spans()[1]
+    if image.shape[1] == 1 and (image.shape[3] - wide) // strides[1] == 0:
+        image, strides = image[..., :wide], (strides[0], 1)
+    return torch.nn.functional.conv2d(image, kernel, bias, strides, 0, win.dilations, groups)
 
 
 def to_nchw(x: TorchTensor) -> TorchTensor:

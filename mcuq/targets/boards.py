@@ -58,7 +58,9 @@ CORES: dict[str, Core] = {
 }
 
 _NEEDED = ("name", "title", "cpu", "clock_hz", "flags", "features", "toolchain", "memory")
-_KNOWN = (*_NEEDED, "stack", "source", "emulate")
+_KNOWN = (*_NEEDED, "stack", "multiply_cycles", "source", "emulate")
+# Cores whose multiplier may be the small one, and the cycles that it takes.
+_SMALL_MULTIPLIER = {"cortex-m0": 32, "cortex-m0plus": 32}
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ class Board:
 
     ``stack``: bytes that the linker script reserves at the top of RAM. ``vectors``: where the
     vector table must lie if not at the start of flash. ``emulate_board`` or ``emulate_command``
-    says how it is emulated; neither is set for a board that cannot be.
+    says how it is emulated; neither is set for a board that cannot be. ``multiply_cycles``: 32 if
+    the chip's Cortex-M0 or M0+ has the small multiplier.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Board:
     stack: int = DEFAULT_STACK
     source: str = ""
     vectors: Region | None = None
+    multiply_cycles: int = 1
 
 
 def names() -> tuple[str, ...]:
@@ -136,7 +140,9 @@ def cpu(board: Board) -> Cpu:
     """The core as kernels see it: what the core always has and what the board's file adds."""
     from mcuq.kernels.variant import Cpu  # kernels bring numpy; a list of boards needs none
 
-    return Cpu(board.cpu, frozenset(CORES[board.cpu].features + board.features))
+    return Cpu(
+        board.cpu, frozenset(CORES[board.cpu].features + board.features), board.multiply_cycles
+    )
 
 
 def startup_sources(board: Board) -> tuple[Path, ...]:
@@ -149,9 +155,7 @@ def startup_sources(board: Board) -> tuple[Path, ...]:
 def _read(path: Path) -> Board:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BoardError(str(path), "no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BoardError(str(path), f"cannot be read: {error}") from None
     board = _Checker(str(path)).board(table)
     _check_twin(board, str(path))
@@ -201,6 +205,7 @@ class _Checker:
             stack=self.stack(table, regions["ram"]),
             source=" ".join(self.text(table, "source").split()) if "source" in table else "",
             vectors=regions.get("vectors"),
+            multiply_cycles=self.multiply_cycles(table),
         )
         self.core(board)
         return board
@@ -280,6 +285,15 @@ class _Checker:
         if stack % 8:
             raise self.fail(f"'stack' is {stack}, not a multiple of 8")
         return stack
+
+    def multiply_cycles(self, table: Mapping[str, Any]) -> int:
+        cycles = self.integer({"multiply_cycles": 1, **table}, "multiply_cycles", 1, 32)
+        cpu = self.choice(table, "cpu", CORES)
+        possible = sorted({1, _SMALL_MULTIPLIER.get(cpu, 1)})
+        if cycles not in possible:
+            known = " or ".join(map(str, possible))
+            raise self.fail(f"multiply_cycles is {cycles}; on {cpu} it is {known}")
+        return cycles
 
     def emulate(self, table: Mapping[str, Any]) -> tuple[str, ...]:
         self.keys(table, "emulate.", ("board", "command"), ())

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     int32_t rows;
     int32_t chunk;      /* bytes copied per row */

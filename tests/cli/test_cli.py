@@ -267,6 +267,12 @@ def test_check_names_the_first_step_that_differs(tmp_path: Path, data: Path) -> 
     assert verdict["tensors"] == 20
     wanted = {"vectors", "tensors", "mismatches", "instructions", "flash", "ram", "stack"}
     assert wanted <= set(verdict)
+    assert 0 < verdict["stack"] <= verdict["stack_bound"]
+    assert re.fullmatch(r"arm-none-eabi-gcc [\d.]+ -O2 -mcpu=.*", verdict["stack_compiler"])
+    assert re.fullmatch(r"clang [\d.]+ -O2 -mcpu=.*", verdict["stack_compiler_clang"])
+    for key in ("stack_compiler", "stack_compiler_clang"):
+        bound = verdict[key.replace("compiler", "bound")]
+        assert f"{bound:,} B with {verdict[key][:20]}" in good.stdout
     source = tmp_path / "out" / "net_weights.h"
     source.write_text(
         re.sub(r"(conv_weights\[\d+\] = \{\n +)-?\d+,", r"\g<1>127,", source.read_text())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +16,11 @@ from small_networks import images, residual_network
 
 from mcuq.emulate import qemu
 from mcuq.errors import FitError, ToolError
+from mcuq.files import MARK, written_files
 from mcuq.firmware import elf, toolchain
 from mcuq.firmware import image as build
 from mcuq.flows.compile import Compiled, generate
+from mcuq.journal import JOURNAL
 from mcuq.measure import selftest
 from mcuq.model.bundle import Bundle
 from mcuq.quantize import Options, quantize
@@ -78,6 +83,44 @@ def test_a_wrong_weight_fails_with_its_exit_code(name: str, tmp_path: Path) -> N
         qemu.execute(image, tmp_path)
     assert failed.value.code == 1
     assert failed.value.output.split() == ["FAIL"]
+
+
+def test_the_images_belong_to_the_folder_and_are_written_all_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board, out = boards.load("mps2_an386"), tmp_path / "out"
+    made = residual("mps2_an386")
+    made.write(out)
+    before = sorted(out.rglob("*"))
+    link, calls = os.link, []
+
+    def full(source: Path, target: Path, **named: bool) -> None:
+        calls.append(target)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        link(source, target, **named)
+
+    monkeypatch.setattr("os.link", full)
+    monkeypatch.setattr("os.rename", only_in_the_journal(os.rename))
+    with pytest.raises(OSError, match="No space left"):
+        selftest.build_selftest(made, board, out / "selftest" / board.name)
+    monkeypatch.undo()
+    assert sorted(out.rglob("*")) == before
+    assert len(selftest.build_selftest(made, board, out / "selftest" / board.name)) == 4
+    assert set(written_files(out)) == {*made.files, MARK}
+    made.write(out)
+    assert sorted(out.rglob("*")) == before
+
+
+def only_in_the_journal(rename: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
+    """A rename for which there is room in the journal alone."""
+
+    def guarded(source: Path, target: Path) -> None:
+        if JOURNAL not in str(target):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        rename(source, target)
+
+    return guarded
 
 
 def test_a_failing_image_is_not_written(tmp_path: Path) -> None:

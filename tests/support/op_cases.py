@@ -451,12 +451,10 @@ def _widened(case: Case) -> Case:
     )
 
 
-_WIDE = ("conv2d", "depthwise_conv2d", "dense", "max_pool2d", "avg_pool2d", "add", "sub")
-_MOVED = ("concat", "copy", "pad", "reshape", "transpose")
 WIDE = tuple(
     _widened(case)
     for case in (*CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *MOVES)
-    if case.op in (*_WIDE, *_MOVED) and case.about != "1025 to 4"  # its weights need be coarser
+    if spec(case.op).runs_s16 and case.about != "1025 to 4"  # its weights need be coarser
 )
 REQUANTS = tuple(
     Case(op, f"{about}, {size}", (Act((1, size), frac, x_zero, x),), attrs, out, zero, kind=y)
@@ -504,7 +502,7 @@ def integer_form(case: Case) -> tuple[IntForm, dict[str, QTensor]]:
     graph = float_graph(case)
     shape = graph.shape(case.name)
     acts = {n: QTensor(n, a.shape, a.kind, a.frac, a.zero) for n, a in case.acts.items()}
-    kind = "s32" if case.op == "argmax" else case.kind
+    kind = "s32" if spec(case.op).gives_indices else case.kind
     acts[case.name] = QTensor(case.name, shape, kind, case.frac, case.zero)
     to_int = spec(graph.nodes[0].op).to_int
     if to_int is not None:

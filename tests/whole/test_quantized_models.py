@@ -181,8 +181,10 @@ def test_fake_quantized_weights(tmp_path: Path) -> None:
     }  # fmt: skip
     graph = load(model(nodes, constants), tmp_path)
     result = quantize_report(graph, rows(graph))
-    assert [t.kept for t in result.given] == [True, True]
+    assert [t.kept for t in result.given] == [True, True, True]
     assert np.abs(result.qgraph.data("y.weight")).max() == 7
+    (limit,) = (n for n in graph.nodes if n.op == "clip")
+    assert (limit.float("low"), limit.float("high")) == (-7 / 64, 7 / 64)
 
 
 def test_weights_shifted_by_a_zero_point(tmp_path: Path) -> None:

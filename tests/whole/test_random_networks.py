@@ -15,7 +15,7 @@ import pytest
 import random_networks
 
 from mcuq.config import Config
-from mcuq.emulate import qemu
+from mcuq.emulate import qemu, stack
 from mcuq.firmware import image as build
 from mcuq.firmware.image import Image
 from mcuq.flows.compile import Compiled, compile_model, generate
@@ -27,6 +27,13 @@ from mcuq.targets import boards
 
 SEEDS = range(40)
 EMULATED = range(5)
+STACKS = (
+    (0, "mps3_an547"),
+    (5, "mps2_an386"),
+    (3, "mps2_an385_m0"),
+    (8, "riscv32_virt"),
+    (17, "mps2_an386"),
+)
 VECTORS = 12
 # Swish needs a newer opset than the generator's, some only ever see constants, and networks that
 # are quantized already have tests of their own.
@@ -89,3 +96,18 @@ def test_every_tensor_is_exact_on_every_core(seed: int, name: str, tmp_path: Pat
     made = generate(compiled(seed).bundle, board)
     image = build.compile_image(made.files, made.entry, board, tmp_path, "trace")
     assert first_difference(made, image) is None
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize(("seed", "name"), STACKS)
+def test_no_more_stack_is_painted_than_proven(
+    seed: int, name: str, compiler: str, tmp_path: Path
+) -> None:
+    board = boards.load(name)
+    made = generate(compiled(seed).bundle, board)
+    args = (made.files, made.entry, board, tmp_path, "plain")
+    image = build.compile_image(*args, compiler=compiler)
+    rows = vectors.to_bytes(made.bundle, vectors.make(made.bundle, 2))
+    painted = max(stack.measured(image, row) for row in rows)
+    assert 0 < painted <= stack.worst_case(image).bytes <= painted + 64

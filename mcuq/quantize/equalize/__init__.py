@@ -26,7 +26,7 @@ from mcuq.quantize.equalize.components import Component, bound_of, components
 from mcuq.quantize.equalize.fill import fill_weights
 from mcuq.quantize.equalize.offsets import choose_offsets
 from mcuq.quantize.equalize.rescale import Change, rescaled
-from mcuq.quantize.equalize.weight_noise import MIXING, reader
+from mcuq.quantize.equalize.weight_noise import mixes, reader
 from mcuq.quantize.ranges.candidates import candidates
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import never_negative
@@ -96,7 +96,7 @@ def _shape(
     tensors, readers = [], []
     for name in part.tensors:
         seen = state.seen[name]
-        readers += [reader(state, n) for n in graph.consumers(name) if n.op in MIXING]
+        readers += [reader(state, n) for n in graph.consumers(name) if mixes(n)]
         if name in rounding and name in state.sensitivity:
             low, high = ends[name]
             peak = np.minimum(np.maximum(high, -low), bound)

@@ -23,7 +23,7 @@ import numpy as np
 from mcuq.ir import Array
 from mcuq.quantize.equalize.components import Component, bound_of
 from mcuq.quantize.equalize.rescale import Change, rescaled
-from mcuq.quantize.equalize.weight_noise import MIXING, OwnWeights, Reader, own_weights, reader
+from mcuq.quantize.equalize.weight_noise import OwnWeights, Reader, mixes, own_weights, reader
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import weighted
 
@@ -70,7 +70,7 @@ class _Noise:
         for node in weighted(state.graph):
             if node.output in part.tensors:
                 self._own += own_weights(state, node, written=True)
-            if node.inputs[0] in part.tensors and node.op in MIXING:
+            if node.inputs[0] in part.tensors and mixes(node):
                 self._readers.append(reader(state, node))
             elif node.inputs[0] in part.tensors:
                 self._own += own_weights(state, node, written=False)

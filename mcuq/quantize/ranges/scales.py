@@ -10,7 +10,7 @@ import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Tensor, unique_name
-from mcuq.ops import coded
+from mcuq.ops import coded, layout_of, spec
 from mcuq.ops.weights import quantize_weights
 from mcuq.qir import QTensor
 from mcuq.quantize import given, wide
@@ -27,7 +27,6 @@ from mcuq.quantize.ranges.limits import limit_fracs
 from mcuq.quantize.ranges.sensitivity import sensitivities
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import (
-    WEIGHT_AXIS,
     activations,
     group_of,
     groups,
@@ -82,7 +81,7 @@ def split_concats(state: State) -> State:
     for node in graph.nodes:
         inputs = list(node.inputs)
         for index, name in enumerate(node.inputs):
-            if node.op != "concat" or graph.is_constant(name):
+            if not spec(node.op).joins or graph.is_constant(name):
                 continue
             shared = len(set(map(id, graph.consumers(name)))) > 1 or graph.is_output(name)
             differs = given.differ(graph, name, node.output)
@@ -179,7 +178,7 @@ def choose_weights(state: State) -> State:
     found, kept = {}, given.kept_weights(state.graph)
     for node in weighted(state.graph):
         name = node.inputs[1]
-        axis = WEIGHT_AXIS[node.op]
+        axis = layout_of(node).outputs
         fracs = kept.get(name) or layer_fracs(state.graph.data(name), axis, clipped_bits)
         floor = wide.lowest_weight_frac(node, state.acts)
         fracs = tuple(max(floor, min(frac, floor + 31)) for frac in fracs)
@@ -243,10 +242,9 @@ def dictated(graph: Graph) -> dict[str, tuple[str, int, int]]:
     """Tensors whose (kind, frac, zero) the operator dictates."""
     fixed = {p.tensor: ("s8", 0, -128) for p in graph.inputs if p.kind == "u8" or p.scale}
     for node in graph.nodes:
-        if node.op == "softmax":
-            fixed[node.output] = ("s8", 8, -128)
-        if node.op == "argmax":
-            fixed[node.output] = ("s32", 0, 0)
+        made = spec(node.op).output
+        if made is not None:
+            fixed[node.output] = (made.kind, made.frac, made.zero)
     return fixed
 
 

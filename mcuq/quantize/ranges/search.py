@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from mcuq.ir import Graph
+from mcuq.ops import spec
 from mcuq.qir import QTensor, frac_of
 from mcuq.quantize import given
 from mcuq.quantize.guard import fit_rows
@@ -53,7 +54,7 @@ def search_scales(state: State) -> State:
 def _movable(state: State, group: tuple[str, ...]) -> bool:
     """Not what is dictated: softmax, bytes, argmax, a frac set by hand, a quantized model's."""
     graph = state.graph
-    dictated = {n.output for n in graph.nodes if n.op in ("softmax", "argmax")}
+    dictated = {n.output for n in graph.nodes if spec(n.op).output is not None}
     dictated |= {port.tensor for port in graph.inputs if port.kind == "u8" or port.scale}
     dictated |= given.kept_activations(graph).keys() | state.options.fracs.keys()
     narrow = all(state.acts[name].kind == "s8" for name in group)  # 16 bits need no search

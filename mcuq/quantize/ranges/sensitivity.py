@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mcuq.ir import Array, Graph
-from mcuq.ops import float_of
+from mcuq.ops import float_of, spec
 from mcuq.quantize.simulate import output_names
 from mcuq.reference import chunk_rows, float_constants, run_float
 
@@ -65,8 +65,8 @@ class _Trace:
         for port in graph.inputs:
             keep(port.tensor, torch.from_numpy(np.array(feeds[port.name], np.float32)))
         for node in graph.nodes:
-            if node.op == "argmax":
-                continue
+            if spec(node.op).gives_indices:
+                continue  # which has no gradient
             inputs = [constants[n] if n in constants else values[n] for n in node.inputs]
             keep(node.output, float_of(node)(node, inputs))
         self._values = {name: values[name] for name in outputs}

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
+from mcuq.ops import layout_of
 from mcuq.ops.coded import exponents_of
 from mcuq.qir import QTensor
 from mcuq.quantize import wide
@@ -31,7 +32,6 @@ from mcuq.quantize.rounding.layers import (
 )
 from mcuq.quantize.simulate import Simulation, dequantized, rounded_pad
 from mcuq.quantize.state import State
-from mcuq.quantize.structure import WEIGHT_AXIS
 from mcuq.reference import run_float
 
 DAMPING = 1.0
@@ -67,7 +67,7 @@ def round_layers(state: State) -> State:
 
 
 def _is_coded(node: Node, graph: Graph) -> bool:
-    return exponents_of(graph.data(node.inputs[1]), WEIGHT_AXIS[node.op]) is not None
+    return exponents_of(graph.data(node.inputs[1]), layout_of(node).outputs) is not None
 
 
 def _round_layer(state: State, node: Node, known: Moments) -> tuple[QTensor, Array]:
@@ -78,7 +78,9 @@ def _round_layer(state: State, node: Node, known: Moments) -> tuple[QTensor, Arr
     hessian = damped(known, DAMPING_S16 if is_wide else DAMPING)
     free = real != 0
     target = real + real @ drift(known.cross, hessian)
-    first = np.array(weight_fracs(from_rows(node, graph, target * free), WEIGHT_AXIS[node.op], 0))
+    first = np.array(
+        weight_fracs(from_rows(node, graph, target * free), layout_of(node).outputs, 0)
+    )
     low = wide.lowest_weight_frac(node, state.acts)
     options = [np.clip(first + bits, low, low + 31).reshape(real.shape[:2]) for bits in (0, 1)]
     integers, fracs = _least_error(target, free, hessian, options)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import float_of
+from mcuq.ops import float_of, layout_of
 from mcuq.quantize.given import kept_weights
 from mcuq.quantize.structure import weighted
 
@@ -78,62 +79,43 @@ def columns(node: Node, graph: Graph, x: Any) -> Any:
     """(N, ...) torch -> (groups, N * positions, depth): what each output is a dot product with."""
     import torch
 
-    if node.op == "dense":
+    layout = layout_of(node)
+    if not layout.taps:
         return x.reshape(1, len(x), -1)
-    kernel_h, kernel_w, groups = kernel_of(node, graph)
+    kernel, groups = layout.kernel(graph.shape(node.inputs[1])), _groups(node, graph)
     top, left, bottom, right = node.ints("pads")
     channels = x.shape[-1]
     values = x.new_tensor([float(v) for v in node.attrs["pad_value"]]).expand(channels)
     padded = torch.nn.functional.pad(x - values, (0, 0, left, right, top, bottom)) + values
     unfolded = torch.nn.functional.unfold(
-        padded.permute(0, 3, 1, 2), (kernel_h, kernel_w), node.ints("dilations"), 0,
-        node.ints("strides"),
-    )  # fmt: skip
+        padded.permute(0, 3, 1, 2), kernel, node.ints("dilations"), 0, node.ints("strides")
+    )
     split = unfolded.reshape(len(x), groups, -1, unfolded.shape[-1])
     return split.permute(1, 0, 3, 2).reshape(groups, -1, split.shape[2])
 
 
-def kernel_of(node: Node, graph: Graph) -> tuple[int, int, int]:
-    """(kernel_h, kernel_w, groups) of a convolution."""
-    shape = graph.shape(node.inputs[1])
-    if node.op == "depthwise_conv2d":
-        return shape[0], shape[1], graph.shape(node.inputs[0])[-1]
-    return shape[1], shape[2], node.int("groups")
+def _groups(node: Node, graph: Graph) -> int:
+    return layout_of(node).groups(node, graph.shape(node.inputs[0])[-1])
 
 
 def to_rows(node: Node, graph: Graph, weights: Array) -> Array:
     """Weights -> (groups, outputs per group, depth), ordered as ``columns``."""
-    if node.op == "dense":
-        return weights[None]
-    _, _, groups = kernel_of(node, graph)
-    if node.op == "depthwise_conv2d":
-        return weights.transpose(2, 0, 1).reshape(groups, weights.shape[2] // groups, -1)
-    return weights.transpose(0, 3, 1, 2).reshape(groups, weights.shape[0] // groups, -1)
+    return layout_of(node).to_rows(weights, _groups(node, graph))
 
 
 def from_rows(node: Node, graph: Graph, rows: Array) -> Array:
     """The inverse of ``to_rows``."""
-    shape = graph.shape(node.inputs[1])
-    if node.op == "dense":
-        return rows.reshape(shape)
-    if node.op == "depthwise_conv2d":
-        return rows.reshape(shape[2], shape[0], shape[1]).transpose(1, 2, 0)
-    out, kernel_h, kernel_w, depth = shape
-    return rows.reshape(out, depth, kernel_h, kernel_w).transpose(0, 2, 3, 1)
+    return layout_of(node).from_rows(rows, graph.shape(node.inputs[1]))
 
 
 def depth_of(node: Node, graph: Graph) -> int:
     """The number of weights behind one output."""
-    shape = graph.shape(node.inputs[1])
-    return shape[0] * shape[1] if node.op == "depthwise_conv2d" else int(np.prod(shape[1:]))
+    return layout_of(node).depth(graph.shape(node.inputs[1]))
 
 
 def _unfolded_size(node: Node, graph: Graph) -> int:
-    output = graph.shape(node.output)
-    if node.op == "dense":
-        return graph.shape(node.inputs[0])[-1]
-    _, _, groups = kernel_of(node, graph)
-    return output[1] * output[2] * groups * depth_of(node, graph)
+    positions = prod(graph.shape(node.output)[1:-1])
+    return positions * _groups(node, graph) * depth_of(node, graph)
 
 
 def before_clip(node: Node, x: Array, weights: Array, bias: Array) -> Array:
