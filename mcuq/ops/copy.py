@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops.spec import IntForm, OpSpec, Scaling, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor
 
 MAX_LOOPS = 5
@@ -126,5 +126,10 @@ OP = OpSpec(
     to_int,
     run_int,
     limits=(within,),
+    values=Values.PICKED,
+    is_identity=is_identity,
     keeps_scale=True,
+    runs_s16=True,
+    scaling=Scaling.TENSOR,
+    moved=moved,
 )
