@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -283,3 +284,17 @@ def test_a_current_folder_that_was_removed_is_one_line(place: Place) -> None:
     done = place.run("compile", place.folder / "m.onnx", "-o", "out")
     assert done.code == 1
     assert done.err == "the current folder: was removed. Change to another one.\n"
+
+
+def test_a_command_that_reads_a_folder_repairs_it_first(place: Place) -> None:
+    """As a killed process left it: one file moved aside, its successor not yet there."""
+    before = contents(place.folder)
+    journal = place.folder / "D" / ".mcuq-journal"
+    journal.mkdir()
+    old = hashlib.sha256((place.folder / "D" / "digits.c").read_bytes()).hexdigest()
+    (place.folder / "D" / "digits.c").rename(journal / "old-0")
+    (journal / "new-0").write_text("new")
+    plan = {"steps": [["digits.c", old, "0" * 64]], "folders": []}
+    (journal / "plan").write_text(json.dumps(plan))
+    assert place.run("eval", "D", "--data", "g.npz").code == 0
+    assert contents(place.folder) == before

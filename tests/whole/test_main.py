@@ -82,7 +82,10 @@ def test_a_signal_stops_what_was_started_and_leaves_nothing(
     with started(code, tmp_path) as process:
         child = child_of(tmp_path)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 128 + number
     assert (out, err) == ("", "")
     assert list(tmp_path.iterdir()) == []
