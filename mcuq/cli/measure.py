@@ -215,3 +215,6 @@ def run(folder: str, board: str | None, source: str, out: str, raw: bool) -> Non
     with progress(f"run {folder}") as report:
         rows = run_file(compiled, target, source, Path(out), raw, report)
     say(f"{out}: {rows} rows from {target.name}")
+    for port in compiled.program.qgraph.outputs:
+        sizes = " x ".join(map(str, (rows, *port.shape[1:])))
+        say(f"{port.name}: {sizes}, in the model's own order")

@@ -142,10 +142,30 @@ def _outputs(
             reason = f"output '{name}' holds integers"
             faults.append(ModelError(model.name, reason, "Let DequantizeLinear be the last node"))
             continue
+        value = _readable(builder, value)
         shape = value.shape if value.shape and value.shape[0] == 1 else (1, *value.shape)
         kind = "s32" if builder.is_index(value.tensor) else "s8"
         ports.append(Port(name, value.tensor, shape, _order(builder.places(value)), kind))
     return tuple(ports), faults
+
+
+def _readable(builder: Builder, value: Value) -> Value:
+    """``value`` with its axes as they are, in whatever order, in memory.
+
+    What no stride per axis describes, as behind a pixel shuffle or where channels were flattened,
+    is moved to the model's own order, unless that takes more than transposes.
+    """
+    indices = builder.makers[value.tensor] == "argmax"
+    if indices or layout.strides(builder.places(value), value.shape) is not None:
+        return value
+    own = layout.identity(prod(value.shape))
+    try:
+        moved = builder.place(value, own, plain_shape(value.shape))
+    except Refused:
+        return value
+    if value.tensor in builder.hints:
+        builder.hints.setdefault(moved, builder.hints[value.tensor])
+    return replace(value, tensor=moved, view=own)
 
 
 def _order(places: Array) -> Array | None:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mcuq import __version__
+from mcuq.emit.order import sentence
 from mcuq.ir import Port
 from mcuq.program.lower import Program, Step
 from mcuq.program.plan import Plan
@@ -101,6 +102,8 @@ def _port(port: Port, graph: QGraph) -> Json:
     return {
         "name": port.name,
         **_tensor(graph.tensors[port.tensor]),
+        "model_shape": list(port.shape),
+        "order": sentence(port, "in the header") or "the model's own",
         "scale": list(port.scale),
         "offset": list(port.offset),
     }
