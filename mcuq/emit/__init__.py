@@ -45,7 +45,8 @@ def kernel_files(symbols: set[str]) -> dict[str, str]:
     runtime = assets.folder("runtime_c")
     files: dict[str, str] = {}
     pending = [f"{symbol}.c" for symbol in sorted(symbols)]
-    pending += [_declaring(symbol) for symbol in sorted(symbols)] + ["mcuq_trace.h", "mcuq_align.h"]
+    pending += [_declaring(symbol) for symbol in sorted(symbols)]
+    pending += ["mcuq_align.h", "mcuq_target.h", "mcuq_trace.h"]
     while pending:
         name = pending.pop()
         if f"kernels/{name}" not in files:
