@@ -14,7 +14,7 @@ from mcuq.emit.facts import ModelFacts
 Artifact = Mapping[str, str]
 
 _KERNELS = "kernels/"
-_ALWAYS = ("mcuq_align.h", "mcuq_trace.h")
+_ALWAYS = ("mcuq_align.h", "mcuq_target.h", "mcuq_trace.h")
 
 
 def emit(facts: ModelFacts, report: str) -> dict[str, str]:

@@ -107,6 +107,7 @@ class ModelFacts:
     offsets: tuple[tuple[str, int], ...]
     steps: tuple[StepFacts, ...]
     arena: int
+    arena_align: int
     arena_lower_bound: int
     flash_weights: int
     macs: int
@@ -249,6 +250,7 @@ def model_facts(
         offsets=writer.offsets(),
         steps=steps,
         arena=max(plan.size, 1),
+        arena_align=8 if "mve" in program.cpu.features else 4,
         arena_lower_bound=plan.lower_bound,
         flash_weights=sum(step.flash for step in program.steps),
         macs=program.macs,

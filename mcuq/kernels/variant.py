@@ -54,7 +54,7 @@ class Call:
 
     ``inputs`` are tensor names (activations, or constants that are emitted as arrays).
     ``scratch``: bytes, 4-byte aligned; 0 means that the kernel takes no scratch argument.
-    ``out_offset``: elements to add to the output pointer (concat).
+    ``out_offset``: bytes to add to the output pointer (concat).
     """
 
     symbol: str

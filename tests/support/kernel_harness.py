@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +57,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Target:
-    """``ticks``: timer ticks of one instruction at -icount shift=6; empty ``machine``: the host."""
+    """``ticks``: timer ticks of one instruction at -icount shift=6; empty ``machine``: the host.
+
+    ``cpu``: the core, where the machine has more than one.
+    """
 
     name: str
     compiler: tuple[str, ...]
@@ -66,12 +69,21 @@ class Target:
     ticks: float = 0.0
     flash: tuple[int, int] = (0, 0)
     ram: tuple[int, int] = (0, 0)
+    cpu: str = ""
+
+    def at(self, *flags: str) -> Target:
+        """With ``flags``, a level among them, in place of its own level."""
+        kept = [flag for flag in self.compiler if not flag.startswith("-O")]
+        return replace(self, compiler=(*kept, *flags))
 
 
+KB = 1 << 10
 MB = 1 << 20
 _ARM = ("arm-none-eabi-gcc", "-mthumb", "-O2")
-_CLANG_ARM = ("clang", "--target=arm-none-eabi", "-mthumb", "-mfloat-abi=soft", "-O2")
+_CLANG_ARM = ("clang", "--target=arm-none-eabi", "-mthumb", "-mfloat-abi=soft", "-O2",
+              "-munaligned-access")  # fmt: skip
 _MPS2 = {"timer": "CMSDK", "ticks": 1.6, "flash": (0, 4 * MB), "ram": (0x20000000, 4 * MB)}
+_ALIGNED = ("-mno-unaligned-access", "-DTRAP_UNALIGNED")
 _SANITIZE = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TARGETS = {
     t.name: t
@@ -79,14 +91,25 @@ TARGETS = {
         Target("host", ("gcc", *_SANITIZE)),
         Target("host-clang", ("clang", *_SANITIZE)),
         Target("m0", (*_ARM, "-mcpu=cortex-m0"), "mps2-an385", **_MPS2),
+        # Armv6-M, which faults at unaligned words: the core of the board above forgives them.
+        Target("v6m", (*_ARM, "-mcpu=cortex-m0"), "lm3s6965evb", "NONE", 1.0, (0, 256 * KB),
+               (0x20000000, 64 * KB), "cortex-m0"),
+        Target("v6m-clang", (*_CLANG_ARM, "-mcpu=cortex-m0"), "lm3s6965evb", "NONE", 1.0,
+               (0, 256 * KB), (0x20000000, 64 * KB), "cortex-m0"),
         Target("m3", (*_ARM, "-mcpu=cortex-m3"), "mps2-an385", **_MPS2),
         Target("m4", (*_ARM, "-mcpu=cortex-m4"), "mps2-an386", **_MPS2),
         Target("m4-clang", (*_CLANG_ARM, "-mcpu=cortex-m4"), "mps2-an386", **_MPS2),
+        # Unaligned words are trapped.
+        Target("m4-aligned", (*_ARM, "-mcpu=cortex-m4", *_ALIGNED), "mps2-an386", **_MPS2),
+        Target("m4-aligned-clang", (*_CLANG_ARM, "-mcpu=cortex-m4", *_ALIGNED), "mps2-an386",
+               **_MPS2),
         Target("m7", (*_ARM, "-mcpu=cortex-m7"), "mps2-an500", **_MPS2),
         Target("m33", (*_ARM, "-mcpu=cortex-m33"), "mps2-an505", "SYSTICK", 1.28,
                (0x10000000, 4 * MB), (0x38000000, 4 * MB)),
         Target("m55", (*_ARM, "-mcpu=cortex-m55", "-mfloat-abi=hard"), "mps3-an547", "SYSTICK",
                2.048, (0, MB // 2), (0x21000000, 4 * MB)),
+        Target("m55-clang", (*_CLANG_ARM, "-mcpu=cortex-m55", "-mfloat-abi=hard"), "mps3-an547",
+               "SYSTICK", 2.048, (0, MB // 2), (0x21000000, 4 * MB)),
     )
 }  # fmt: skip
 
@@ -104,6 +127,12 @@ def source(symbol: str) -> Path:
 
 def run(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
     """The outcome of every case, built and run in ``folder``; raises with the tool's output."""
+    image = build(cases, target, folder)
+    return _parse(_output(launch(target, image)), cases, target)
+
+
+def build(cases: Sequence[Case], target: Target, folder: Path) -> Path:
+    """The program of ``cases``, in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cases.c").write_text(render(cases))
     symbols = {c.symbol for case in cases for c in case.variant.lower(case.node, case.qgraph)}
@@ -112,7 +141,7 @@ def run(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
     objects = [_compile(flags, source, folder) for source in sources]
     image = folder / "cases.elf"
     _output([*_linker(target, folder), *objects, "-o", str(image)])
-    return _parse(_output(_launch(target, image)), cases, target)
+    return image
 
 
 def check(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
@@ -123,7 +152,7 @@ def check(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
     return outcomes
 
 
-def check_riscv32(cases: Sequence[Case], folder: Path) -> None:
+def check_riscv32(cases: Sequence[Case], folder: Path, *flags: str) -> None:
     """As ``check``, in QEMU's virt machine; picolibc prints through semihosting."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cases.c").write_text(render(cases))
@@ -133,7 +162,8 @@ def check_riscv32(cases: Sequence[Case], folder: Path) -> None:
     sources = [str(folder / "cases.c"), *map(str, map(source, symbols))]
     places = ("__flash=0x80000000", "__flash_size=0x800000", "__ram=0x80800000",
               "__ram_size=0x400000", "__stack_size=0x4000")  # fmt: skip
-    command = [*_RISCV32, *INCLUDES, *sources, "-o", str(folder / "cases.elf")]
+    command = [*_RISCV32, *flags, *INCLUDES, *sources]
+    command += ["-o", str(folder / "cases.elf")]
     command += [f"-Wl,--defsym={place}" for place in places]
     _output(command)
     text = _output([*_VIRT, str(folder / "cases.elf")])
@@ -155,15 +185,16 @@ def _linker(target: Target, folder: Path) -> list[str]:
     if not target.machine:
         return list(target.compiler)
     (folder / "link.ld").write_text(_linker_script(target))
-    flags = [f for f in target.compiler if f.startswith("-m")]
+    flags = [f for f in target.compiler if f.startswith(("-m", "-O", "-f"))]
     script = str(folder / "link.ld")
     return ["arm-none-eabi-gcc", *flags, "-nostartfiles", "-Wl,--no-warnings", "-T", script]
 
 
-def _launch(target: Target, image: Path) -> list[str]:
+def launch(target: Target, image: Path) -> list[str]:
     if not target.machine:
         return [str(image)]
-    return ["qemu-system-arm", "-M", target.machine, "-display", "none", "-monitor", "none",
+    core = ["-cpu", target.cpu] if target.cpu else []
+    return ["qemu-system-arm", "-M", target.machine, *core, "-display", "none", "-monitor", "none",
             "-serial", "none", "-semihosting-config", "enable=on,target=native",
             "-icount", "shift=6", "-kernel", str(image)]  # fmt: skip
 
@@ -177,7 +208,8 @@ def _output(command: Sequence[str]) -> str:
 
 
 def _parse(text: str, cases: Sequence[Case], target: Target) -> list[Outcome]:
-    rows = [[int(word) for word in line.split()] for line in text.splitlines() if line[:1] != "#"]
+    rows = [[int(word) for word in line.split()] for line in text.splitlines()
+            if line[:1].isdigit()]  # fmt: skip
     if len(rows) != len(cases):
         raise RuntimeError(f"{len(rows)} of {len(cases)} cases were run on {target.name}: {text}")
     scale = target.ticks or 1.0
@@ -194,7 +226,7 @@ def render(cases: Sequence[Case]) -> str:
     """The C file of ``cases``."""
     body = "\n".join(_render_case(case, f"c{index}") for index, case in enumerate(cases))
     thunks = "".join(f"    run_case({index}, c{index});\n" for index in range(len(cases)))
-    arena = max((_layout(case)[1] for case in cases), default=16)
+    arena = max((layout(case)[1] for case in cases), default=16)
     headers = "".join(f'#include "{name}"\n' for name in sorted(_headers(cases)))
     lines = [f"#define ARENA {arena}", headers, _SUPPORT, body]
     lines.append(f"int main(void)\n{{\n    start();\n{thunks}    return 0;\n}}\n")
@@ -217,7 +249,7 @@ class _Region:
     shared: bool = field(default=False)
 
 
-def _layout(case: Case) -> tuple[list[_Region], int]:
+def layout(case: Case) -> tuple[list[_Region], int]:
     """Inputs, output and scratch with guards between; the arena's size."""
     calls = case.variant.lower(case.node, case.qgraph)
     scratch = max(call.scratch for call in calls)
@@ -249,7 +281,7 @@ def _layout(case: Case) -> tuple[list[_Region], int]:
 
 def _render_case(case: Case, prefix: str) -> str:
     calls = case.variant.lower(case.node, case.qgraph)
-    regions, _ = _layout(case)
+    regions, _ = layout(case)
     names = {region.name: f"r{index}" for index, region in enumerate(regions)}
     text: list[str] = []
     for index, call in enumerate(calls):
@@ -265,9 +297,9 @@ def _render_case(case: Case, prefix: str) -> str:
                     f"{int(region.shared)}, {misalign});")  # fmt: skip
     text += [f"    memcpy({names[name]}, {prefix}_in{index}, sizeof {prefix}_in{index});"
              for index, name in enumerate(case.inputs)]  # fmt: skip
-    text.append("    const uint32_t begin = NOW();")
+    text.append("    begin_kernel();\n    const uint32_t begin = NOW();")
     text += [_render_call(call, f"{prefix}_{i}", names, case) for i, call in enumerate(calls)]
-    text.append("    out->ticks = ELAPSED(begin, NOW());")
+    text.append("    out->ticks = ELAPSED(begin, NOW());\n    end_kernel();")
     text.append(f"    out->wrong = differences({names[case.node.output]}, {prefix}_want, "
                 f"sizeof {prefix}_want);")  # fmt: skip
     text.append("    out->damaged = 0;")
@@ -312,8 +344,7 @@ def _render_call(call: Call, prefix: str, names: Mapping[str, str], case: Case) 
 
     arguments = [f"&{prefix}_params", *(operand(i, n) for i, n in enumerate(call.inputs))]
     out = names[call.output]
-    item = case.qgraph.tensors[call.output].item_bytes
-    arguments.append(f"(int8_t *){out} + {call.out_offset * item}" if call.out_offset else out)
+    arguments.append(f"(int8_t *){out} + {call.out_offset}" if call.out_offset else out)
     if call.scratch:
         arguments.append(names["scratch"])
     return f"    {call.symbol}({', '.join(arguments)});"
@@ -336,6 +367,16 @@ _SUPPORT = r"""
 typedef struct {
     uint32_t wrong, damaged, ticks;
 } report;
+
+/* Marks for a debugger or emulator. */
+__attribute__((noinline)) static void begin_kernel(void)
+{
+    __asm volatile("nop");
+}
+__attribute__((noinline)) static void end_kernel(void)
+{
+    __asm volatile("nop\n nop");
+}
 
 #ifdef TIMER_HOST
 #include <stdio.h>
@@ -384,7 +425,13 @@ static void end_case(int index, const report *r)
 }
 #else
 static uint8_t arena[ARENA] __attribute__((aligned(16)));
-#ifdef TIMER_CMSDK
+#if defined(TIMER_NONE)
+#define NOW() 0u
+#define ELAPSED(a, b) ((b) - (a))
+static void start(void)
+{
+}
+#elif defined(TIMER_CMSDK)
 #define NOW() (*(volatile uint32_t *)0x40000004)
 #define ELAPSED(a, b) ((a) - (b))
 static void start(void)
@@ -465,6 +512,9 @@ void reset(void)
     *(volatile uint32_t *)0xE000ED14 |= 1u << 19; /* loop-end cache */
     __asm volatile("dsb\n isb");
 #endif
+#if defined(TRAP_UNALIGNED)
+    *(volatile uint32_t *)0xE000ED14 |= 1u << 3;
+#endif
     uint32_t *to = &data_begin;
     for (const uint32_t *from = &data_source; to < &data_end; from++) {
         *to++ = *from;
@@ -493,6 +543,27 @@ __attribute__((section(".vectors"), used)) static void *const vectors[16] = {
     &stack_top, (void *)reset, (void *)fault, (void *)fault, (void *)fault, (void *)fault,
     (void *)fault, (void *)fault, 0, 0, 0, (void *)fault, (void *)fault, 0, (void *)fault,
     (void *)fault};
+#endif
+
+#if defined(TRAP_UNALIGNED)
+/* The C library's own moves words at any address. */
+void *memcpy(void *to, const void *from, size_t count)
+{
+    volatile uint8_t *out = to;
+    const uint8_t *in = from;
+    while (count-- > 0) {
+        *out++ = *in++;
+    }
+    return to;
+}
+void *memset(void *to, int value, size_t count)
+{
+    volatile uint8_t *out = to;
+    while (count-- > 0) {
+        *out++ = (uint8_t)value;
+    }
+    return to;
+}
 #endif
 
 __attribute__((noinline)) static uint32_t differences(const void *got, const void *want,
@@ -524,7 +595,11 @@ def _linker_script(target: Target) -> str:
 }}
 ENTRY(reset)
 SECTIONS {{
-  .text : {{ KEEP(*(.vectors)) *(.text*) *(.rodata*) . = ALIGN(4); }} > FLASH
+  .text : {{
+    KEEP(*(.vectors)) *(.text*)
+    constants_begin = .; *(EXCLUDE_FILE(*cases.o) .rodata*) constants_end = .;
+    *(.rodata*) . = ALIGN(4);
+  }} > FLASH
   .ARM.exidx : {{ *(.ARM.exidx*) }} > FLASH
   data_source = LOADADDR(.data);
   .data : {{ . = ALIGN(4); data_begin = .; *(.data*) . = ALIGN(4); data_end = .; }} > RAM AT > FLASH
