@@ -31,12 +31,12 @@ from mcuq.flows.compile import generate
 from mcuq.model import vectors
 from mcuq.model.bundle import Bundle
 from mcuq.program import lower
-from mcuq.targets import boards
+from mcuq.targets import boards, cores
 
 FLASH_BOUND = tuple(name for name in LAYERS if name.startswith("dense"))
 SIZES = ((64, 10), (512, 10), (512, 32), (128, 128), (512, 512), (2048, 1024))
 LOG = next(coding for coding in CODINGS if coding.name == "powers of two")
-MULTIPLIERS = {1: cycles.RULES["cortex-m0"], 32: cycles.M0_SMALL_MULTIPLIER}
+MULTIPLIERS = {1: cores.CORES["cortex-m0"].cycles, 32: cores.M0_SMALL_MULTIPLIER}
 
 
 def flash_rows() -> Iterator[tuple[str, ...]]:

@@ -11,17 +11,10 @@ from dataclasses import dataclass, replace
 
 from mcuq.ir import Array, Node
 from mcuq.qir import QGraph
+from mcuq.targets.cores import Cpu as Cpu
 
 S8 = frozenset({"s8"})
 S16 = frozenset({"s16"})
-
-
-@dataclass(frozen=True)
-class Cpu:
-    """A core as kernels see it. ``features``: any of thumb2, dsp, mve, mul_long, div, riscv."""
-
-    name: str
-    features: frozenset[str]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from mcuq.model import vectors
 from mcuq.program.choose import Choice
 from mcuq.progress import Progress, silent
 from mcuq.targets.boards import Board
+from mcuq.targets.cores import CORES
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,6 @@ def bench(compiled: Compiled, board: Board, progress: Progress = silent) -> Benc
 
 
 def _cycles(profile: count.Profile, image: build.Image, board: Board) -> int | None:
-    if board.cpu not in cycles.RULES:
+    if CORES[board.cpu].cycles is None:
         return None
     return cycles.estimate(profile, image.elf, board.cpu)

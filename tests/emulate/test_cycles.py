@@ -9,15 +9,18 @@ from tiny_model import ENTRY, FILES
 
 from mcuq.emulate import count
 from mcuq.emulate.count import Profile
-from mcuq.emulate.cycles import M0_SMALL_MULTIPLIER, RULES, Rules, cycles, estimate
+from mcuq.emulate.cycles import cycles, estimate
 from mcuq.firmware import image as build
 from mcuq.firmware.listing import parse
 from mcuq.targets import boards
+from mcuq.targets.cores import CORES, M0_SMALL_MULTIPLIER, CycleRules
+
+RULES = {name: core.cycles for name, core in CORES.items() if core.cycles}
 
 
-def _cycles(text: str, cpu: str | Rules, jumps: bool = False) -> int:
+def _cycles(text: str, cpu: str | CycleRules, jumps: bool = False) -> int:
     """Each instruction executed once; the last one jumps if ``jumps``."""
-    rules = cpu if isinstance(cpu, Rules) else RULES[cpu]
+    rules = cpu if isinstance(cpu, CycleRules) else RULES[cpu]
     rows = (f"  {i * 2 + 64:x}:\tbf00 \t{line}" for i, line in enumerate(text.split("; ")))
     instructions = parse("\n".join(r.replace(" ", "\t", 0) for r in rows)).instructions
     executed = {i.address: 1 for i in instructions}

@@ -31,6 +31,7 @@ from mcuq.program.plan import plan
 from mcuq.qir import QTensor
 from mcuq.reference import run_float, run_int
 from mcuq.targets import boards
+from mcuq.targets.cores import CHECKED
 
 ROWS = 6
 EVERY_FEATURE = Cpu("any", frozenset[str]().union(*(v.needs for v in VARIANTS)))
@@ -149,7 +150,7 @@ def test_every_kernel_equals_run_int_on_the_host(compiler: str, tmp_path: Path) 
 
 
 @pytest.mark.emulated
-@pytest.mark.parametrize("name", check.CORES)
+@pytest.mark.parametrize("name", CHECKED)
 def test_every_kernel_equals_run_int_on_every_core(name: str, tmp_path: Path) -> None:
     board = boards.load(name)
     compiled = Every(boards.cpu(board)).compiled()

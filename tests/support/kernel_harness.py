@@ -18,6 +18,9 @@ from mcuq.ir import Array, Node
 from mcuq.kernels.variant import Call, Variant
 from mcuq.ops import spec
 from mcuq.qir import QGraph, QTensor
+from mcuq.targets import boards
+from mcuq.targets.boards import Board
+from mcuq.targets.cores import CORES, RISCV
 
 ROOT = Path(__file__).resolve().parents[2] / "runtime_c"
 GUARD = 64
@@ -56,44 +59,47 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Target:
-    """``ticks``: timer ticks of one instruction at -icount shift=6; empty ``machine``: the host."""
+    """Where cases run: ``compiler`` with its flags, and the board; on the host without one."""
 
     name: str
     compiler: tuple[str, ...]
-    machine: str = ""
-    timer: str = "HOST"
-    ticks: float = 0.0
-    flash: tuple[int, int] = (0, 0)
-    ram: tuple[int, int] = (0, 0)
+    board: Board | None = None
+
+    @property
+    def timer(self) -> str:
+        """What ``_SUPPORT`` reads: SysTick, or the timer of the boards where that is slow."""
+        if self.board is None:
+            return "HOST"
+        return "SYSTICK" if self.board.cpu in ("cortex-m33", "cortex-m55") else "CMSDK"
+
+    @property
+    def ticks(self) -> float:
+        """Timer ticks of one instruction, which takes 64 ns at -icount shift=6."""
+        return self.board.clock_hz * 64e-9 if self.board else 1.0
 
 
-MB = 1 << 20
-_ARM = ("arm-none-eabi-gcc", "-mthumb", "-O2")
-_CLANG_ARM = ("clang", "--target=arm-none-eabi", "-mthumb", "-mfloat-abi=soft", "-O2")
-_MPS2 = {"timer": "CMSDK", "ticks": 1.6, "flash": (0, 4 * MB), "ram": (0x20000000, 4 * MB)}
+def _on(name: str, core: str, *compiler: str) -> Target:
+    board = boards.load(CORES[core].board)
+    return Target(name, (*(compiler or (f"{board.toolchain}-gcc", *board.flags)), "-O2"), board)
+
+
+_CLANG_ARM = ("clang", "--target=arm-none-eabi", "-mthumb", "-mfloat-abi=soft")
 _SANITIZE = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TARGETS = {
     t.name: t
     for t in (
         Target("host", ("gcc", *_SANITIZE)),
         Target("host-clang", ("clang", *_SANITIZE)),
-        Target("m0", (*_ARM, "-mcpu=cortex-m0"), "mps2-an385", **_MPS2),
-        Target("m3", (*_ARM, "-mcpu=cortex-m3"), "mps2-an385", **_MPS2),
-        Target("m4", (*_ARM, "-mcpu=cortex-m4"), "mps2-an386", **_MPS2),
-        Target("m4-clang", (*_CLANG_ARM, "-mcpu=cortex-m4"), "mps2-an386", **_MPS2),
-        Target("m7", (*_ARM, "-mcpu=cortex-m7"), "mps2-an500", **_MPS2),
-        Target("m33", (*_ARM, "-mcpu=cortex-m33"), "mps2-an505", "SYSTICK", 1.28,
-               (0x10000000, 4 * MB), (0x38000000, 4 * MB)),
-        Target("m55", (*_ARM, "-mcpu=cortex-m55", "-mfloat-abi=hard"), "mps3-an547", "SYSTICK",
-               2.048, (0, MB // 2), (0x21000000, 4 * MB)),
+        *(_on(f"m{core}", f"cortex-m{core}") for core in (0, 3, 4, 7, 33, 55)),
+        _on("m4-clang", "cortex-m4", *_CLANG_ARM, "-mcpu=cortex-m4"),
     )
-}  # fmt: skip
+}
 
-_RISCV32 = ("riscv64-unknown-elf-gcc", "-march=rv32imc", "-mabi=ilp32", "--specs=picolibc.specs",
-           "--oslib=semihost", "--crt0=hosted", "-std=c99", "-O2", "-DTIMER_HOST")  # fmt: skip
-_VIRT = ("qemu-system-riscv32", "-M", "virt", "-bios", "none", "-display", "none",
-        "-monitor", "none", "-serial", "none", "-semihosting-config", "enable=on,target=native",
-        "-kernel")  # fmt: skip
+_VIRT = boards.load(CORES["rv32imc"].board)
+_RISCV32 = (f"{_VIRT.toolchain}-gcc", *_VIRT.flags, *RISCV.specs,
+            "--oslib=semihost", "--crt0=hosted", "-std=c99", "-O2", "-DTIMER_HOST")  # fmt: skip
+_QUIET = ("-display", "none", "-monitor", "none", "-serial", "none",
+          "-semihosting-config", "enable=on,target=native")  # fmt: skip
 
 
 def run(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
@@ -130,7 +136,7 @@ def check_riscv32(cases: Sequence[Case], folder: Path) -> None:
     command = [*_RISCV32, f"-I{ROOT / 'include'}", *sources, "-o", str(folder / "cases.elf")]
     command += [f"-Wl,--defsym={place}" for place in places]
     _output(command)
-    text = _output([*_VIRT, str(folder / "cases.elf")])
+    text = _output([*_VIRT.emulate_command, *_QUIET, "-kernel", str(folder / "cases.elf")])
     rows = [tuple(map(int, line.split())) for line in text.splitlines()]
     assert rows == [(index, 0, 0, 0) for index in range(len(cases))]
 
@@ -146,20 +152,19 @@ def _compile(flags: Sequence[str], source: Path, folder: Path) -> str:
 
 
 def _linker(target: Target, folder: Path) -> list[str]:
-    if not target.machine:
+    if target.board is None:
         return list(target.compiler)
-    (folder / "link.ld").write_text(_linker_script(target))
+    (folder / "link.ld").write_text(_linker_script(target.board))
     flags = [f for f in target.compiler if f.startswith("-m")]
     script = str(folder / "link.ld")
     return ["arm-none-eabi-gcc", *flags, "-nostartfiles", "-Wl,--no-warnings", "-T", script]
 
 
 def _launch(target: Target, image: Path) -> list[str]:
-    if not target.machine:
+    if target.board is None:
         return [str(image)]
-    return ["qemu-system-arm", "-M", target.machine, "-display", "none", "-monitor", "none",
-            "-serial", "none", "-semihosting-config", "enable=on,target=native",
-            "-icount", "shift=6", "-kernel", str(image)]  # fmt: skip
+    command = boards.machine(target.board).emulate_command
+    return [*command, *_QUIET, "-icount", "shift=6", "-kernel", str(image)]
 
 
 def _output(command: Sequence[str]) -> str:
@@ -174,9 +179,8 @@ def _parse(text: str, cases: Sequence[Case], target: Target) -> list[Outcome]:
     rows = [[int(word) for word in line.split()] for line in text.splitlines() if line[:1] != "#"]
     if len(rows) != len(cases):
         raise RuntimeError(f"{len(rows)} of {len(cases)} cases were run on {target.name}: {text}")
-    scale = target.ticks or 1.0
     return [
-        Outcome(case.label or case.node.name, wrong, damaged, ticks / scale)
+        Outcome(case.label or case.node.name, wrong, damaged, ticks / target.ticks)
         for case, (_, wrong, damaged, ticks) in zip(cases, rows, strict=True)
     ]
 
@@ -510,11 +514,11 @@ static void run_case(int index, void (*body)(report *))
 """
 
 
-def _linker_script(target: Target) -> str:
-    flash, ram = target.flash, target.ram
+def _linker_script(board: Board) -> str:
+    flash, ram = board.vectors or board.flash, board.ram
     return f"""MEMORY {{
-  FLASH (rx) : ORIGIN = {flash[0]:#x}, LENGTH = {flash[1]:#x}
-  RAM (rwx) : ORIGIN = {ram[0]:#x}, LENGTH = {ram[1]:#x}
+  FLASH (rx) : ORIGIN = {flash.origin:#x}, LENGTH = {flash.length:#x}
+  RAM (rwx) : ORIGIN = {ram.origin:#x}, LENGTH = {ram.length:#x}
 }}
 ENTRY(reset)
 SECTIONS {{

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "mcuq"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "fixed", "assets", "folder", "naming", "progress", "elf"),
     ("ir", "qir", "config"),
-    ("ops",),
+    ("ops", "targets"),
     ("importers", "exporters", "passes", "data", "reference", "quantize", "compress", "evaluate"),
     ("kernels", "choose", "lower", "plan"),
     ("emit", "boards", "entry", "harness", "fit", "report", "bundle", "preflight"),
@@ -35,8 +35,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("api",),
     ("cli", "__main__"),
 )
-# Contracts that a lower layer states in a higher layer's vocabulary.
-DATA_ONLY = {("mcuq.boards", "mcuq.kernels.variant")}
 FENCED = {
     "onnx": ("importers", "exporters"),
     "jinja2": ("emit",),
