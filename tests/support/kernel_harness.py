@@ -458,8 +458,11 @@ void fault(void);
 void fault_at(const uint32_t *frame);
 void reset(void)
 {
-#if defined(__ARM_FEATURE_MVE)
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
     *(volatile uint32_t *)0xE000ED88 |= 0xf00000;
+    __asm volatile("dsb\n isb");
+#endif
+#if defined(__ARM_FEATURE_MVE)
     *(volatile uint32_t *)0xE000ED14 |= 1u << 19; /* loop-end cache */
     __asm volatile("dsb\n isb");
 #endif
