@@ -29,9 +29,9 @@ from benchmarks.networks import NETWORKS
 from mcuq.config import Config
 from mcuq.errors import McuqError
 from mcuq.flows.compile import Compiled, compile_model, generate
-from mcuq.measure import check
 from mcuq.program.choose import PREFERENCES
 from mcuq.targets import boards
+from mcuq.targets.cores import CHECKED
 
 FAST: Mapping[str, Any] = {"effort": "fast"}
 NORMAL: Mapping[str, Any] = {"effort": "normal"}
@@ -107,7 +107,7 @@ def lines(case: Case, on_cores: bool) -> Iterator[str]:
         yield f"{_hash([str(error)])} {case} refused"
         return
     yield f"{_hash_of(made)} {case}"
-    for name in check.CORES if on_cores else ():
+    for name in CHECKED if on_cores else ():
         for prefer in PREFERENCES:
             bundle = replace(made.bundle, prefer=prefer)
             yield f"{_hash_of(generate(bundle, boards.load(name)))} {case} {name} {prefer}"

@@ -31,6 +31,7 @@ from mcuq.progress import Progress, silent
 from mcuq.reference import port_to_real
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
+from mcuq.targets.cores import CHECKED
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +69,7 @@ class Model:
 
     def check(
         self,
-        on: AnyBoard | Sequence[AnyBoard] = verify.CORES,
+        on: AnyBoard | Sequence[AnyBoard] = CHECKED,
         vectors: int = 20,
         seed: int = 0,
         progress: Progress = silent,

@@ -29,12 +29,13 @@ def check(
     from mcuq.flows.compile import load_compiled
     from mcuq.measure import check as verify
     from mcuq.targets.boards import load
+    from mcuq.targets.cores import CHECKED
 
     check_paths(names, {"--json": json_path}, folder)
     compiled = load_compiled(folder)
     own = compiled.bundle.board
     if every or not (names or own):
-        names = (*names, *verify.CORES)
+        names = (*names, *CHECKED)
     chosen = [load(n) for n in dict.fromkeys(names)]
     if own and not chosen:
         chosen = [own]

@@ -20,6 +20,7 @@ from mcuq.firmware import elf, harness, toolchain
 from mcuq.firmware.harness import Vector
 from mcuq.targets import boards
 from mcuq.targets.boards import Board, Region
+from mcuq.targets.cores import FAMILIES
 
 KINDS = ("trace", "run", "plain", "steps", "selftest", "fits", "custom")
 _TRACED = ("trace", "steps")
@@ -177,7 +178,7 @@ def compile_image(
 
 
 def _target(board: Board, folder: Path) -> _Target:
-    specs = toolchain.SPECS.get(board.toolchain, ())
+    specs = FAMILIES[board.toolchain].specs
     return _Target(f"{board.toolchain}-gcc", (*board.flags, *specs), folder / board.name)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcuq.errors import ToolError
+from mcuq.targets.cores import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -37,27 +38,20 @@ class Tool:
     install: str
 
 
+_COMPILERS = tuple(
+    Need(f"{f.toolchain}-gcc", f"images for {f.boards} boards", f.packages)
+    for f in FAMILIES.values()
+)
+_EMULATORS = tuple(
+    Need(f.emulator, f"running {f.name} images", f.emulator_packages) for f in FAMILIES.values()
+)
 NEEDS = (
-    Need(
-        "arm-none-eabi-gcc",
-        "images for Arm Cortex-M boards",
-        "gcc-arm-none-eabi libnewlib-arm-none-eabi",
-    ),
-    Need(
-        "riscv64-unknown-elf-gcc",
-        "images for RISC-V boards",
-        "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
-    ),
-    Need("qemu-system-arm", "running Arm images", "qemu-system-arm"),
-    Need("qemu-system-riscv32", "running RISC-V images", "qemu-system-misc"),
+    *_COMPILERS,
+    *_EMULATORS,
     Need("gcc", "running generated C on this computer, counting instructions", "gcc libc6-dev"),
     Need("clang-format", "nothing at run time; checks the style of the C sources", "clang-format"),
 )
 _PACKAGES = {need.program: need.packages for need in NEEDS}
-_FAMILIES = {"arm-none-eabi": NEEDS[0].packages, "riscv64-unknown-elf": NEEDS[1].packages}
-
-# Debian's RISC-V compiler comes without a C library; picolibc's specs name its headers and archive.
-SPECS = {"riscv64-unknown-elf": ("--specs=picolibc.specs",)}
 
 # The programs that run now, whichever thread waits for them.
 _RUNNING: set[subprocess.Popen[str]] = set()
@@ -79,8 +73,9 @@ def install_command(program: str) -> str:
     >>> install_command("arm-none-eabi-objcopy")
     'apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi'
     """
-    family = program.rpartition("-")[0]
-    return f"apt-get install {_PACKAGES.get(program) or _FAMILIES.get(family, program)}"
+    family = FAMILIES.get(program.rpartition("-")[0])
+    packages = _PACKAGES.get(program) or (family.packages if family else program)
+    return f"apt-get install {packages}"
 
 
 def find(program: str) -> str:
@@ -186,7 +181,7 @@ def version(program: str) -> str:
 
 def _has_c_library(compiler: str) -> bool:
     """Whether the cross compiler finds <string.h>; some distributions package it separately."""
-    specs = SPECS.get(compiler.removesuffix("-gcc"), ())
+    specs = FAMILIES[compiler.removesuffix("-gcc")].specs
     try:
         call([compiler, *specs, "-E", "-include", "string.h", "-x", "c", "/dev/null"], timeout=20)
     except ToolError:
@@ -197,7 +192,7 @@ def _has_c_library(compiler: str) -> bool:
 def library_headers(name: str) -> Path:
     """The folder of <string.h> of the C library that the toolchain of this name compiles with."""
     options = ("-M", "-include", "string.h", "-x", "c", "/dev/null")
-    read = call([f"{name}-gcc", *SPECS.get(name, ()), *options], timeout=20).split()
+    read = call([f"{name}-gcc", *FAMILIES[name].specs, *options], timeout=20).split()
     return next(Path(path).resolve().parent for path in read if path.endswith("/string.h"))
 
 
@@ -208,7 +203,7 @@ def survey() -> list[Tool]:
 
 def _row(need: Need) -> Tool:
     path = shutil.which(need.program)
-    if path is not None and need.program.endswith("-gcc") and not _has_c_library(need.program):
+    if path is not None and need in _COMPILERS and not _has_c_library(need.program):
         path = None
     return Tool(
         need.program,

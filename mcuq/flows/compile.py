@@ -32,13 +32,14 @@ from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
 from mcuq.program import fit
 from mcuq.program.choose import PREFERENCES
-from mcuq.program.lower import GENERIC, Program, lower
+from mcuq.program.lower import Program, lower
 from mcuq.program.plan import Plan, plan
 from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph
 from mcuq.reference import feeds_to_int
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
+from mcuq.targets.cores import GENERIC
 
 if TYPE_CHECKING:
     import torch

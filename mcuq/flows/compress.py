@@ -14,10 +14,10 @@ from mcuq.errors import McuqError
 from mcuq.flows.compile import Calibration, calibration_feeds, import_model
 from mcuq.ir import Array
 from mcuq.passes import pipeline
-from mcuq.program.lower import GENERIC
 from mcuq.progress import Progress, silent
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
+from mcuq.targets.cores import GENERIC
 
 if TYPE_CHECKING:
     import torch

@@ -11,21 +11,10 @@ from dataclasses import dataclass, replace
 
 from mcuq.ir import Array, Node
 from mcuq.qir import QGraph
+from mcuq.targets.cores import Cpu as Cpu
 
 S8 = frozenset({"s8"})
 S16 = frozenset({"s16"})
-
-
-@dataclass(frozen=True)
-class Cpu:
-    """A core as kernels see it. ``features``: any of thumb2, dsp, mve, mul_long, div, riscv.
-
-    ``multiply_cycles``: 32 with the small multiplier of Cortex-M0 and M0+.
-    """
-
-    name: str
-    features: frozenset[str]
-    multiply_cycles: int = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,16 +22,6 @@ from mcuq.progress import Progress, silent
 from mcuq.reference import run_int
 from mcuq.targets.boards import Board
 
-# One machine for every instruction set and family of kernels.
-CORES = (
-    "mps2_an385_m0",
-    "mps2_an385",
-    "mps2_an386",
-    "mps2_an500",
-    "mps2_an505",
-    "mps3_an547",
-    "riscv32_virt",
-)
 HOST = "host"
 
 

@@ -50,7 +50,8 @@ def loops(source: Map) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...
     >>> loops(np.array([0, 1, 6, 7, 4, 5]))
     ((0, 6, 4), (2,), (1,))
     """
-    sizes, strides = [], []
+    sizes: list[int] = []
+    strides: list[int] = []
     heads = source
     while len(heads) > 1:
         steps = np.diff(heads)

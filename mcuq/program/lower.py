@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 from mcuq.errors import ModelError
 from mcuq.ir import Node, unique_name
 from mcuq.kernels import variants
-from mcuq.kernels.variant import Call, Cpu, Variant
+from mcuq.kernels.variant import Call, Variant
 from mcuq.ops import is_view, spec
 from mcuq.program.choose import Candidate, Choice, choose
 from mcuq.qir import QGraph, QTensor
-
-GENERIC = Cpu("generic", frozenset())
-
+from mcuq.targets.cores import GENERIC, Cpu
 
 # "balanced" lets a layer's constants grow to a multiple of what the least or a byte a weight takes,
 # or by so many bytes in all.

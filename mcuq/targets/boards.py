@@ -12,55 +12,15 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mcuq import assets
 from mcuq.errors import BoardError
-
-if TYPE_CHECKING:
-    from mcuq.kernels.variant import Cpu
+from mcuq.targets.cores import CORES, FAMILIES, Cpu
 
 DEFAULT_STACK = 2048
-TOOLCHAINS = ("arm-none-eabi", "riscv64-unknown-elf")
-STARTUP = {
-    "arm-none-eabi": "mcuq_startup_cortex_m.c",
-    "riscv64-unknown-elf": "mcuq_startup_riscv32.S",
-}
-
-
-@dataclass(frozen=True)
-class Core:
-    """A core that mcuq knows.
-
-    ``features``: what every chip with it has; ``options``: what a board file may add; ``runs_on``:
-    other emulated cores that run its code unchanged.
-    """
-
-    toolchain: str
-    features: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-    runs_on: tuple[str, ...] = ()
-
-
-_ARM = "arm-none-eabi"
-_RISCV = "riscv64-unknown-elf"
-_V7M = ("thumb2", "mul_long", "div")
-CORES: dict[str, Core] = {
-    "cortex-m0": Core(_ARM, runs_on=("cortex-m0plus", "cortex-m3")),
-    "cortex-m0plus": Core(_ARM, runs_on=("cortex-m0", "cortex-m3")),
-    "cortex-m3": Core(_ARM, _V7M),
-    "cortex-m4": Core(_ARM, _V7M, ("dsp",)),
-    "cortex-m7": Core(_ARM, _V7M, ("dsp",)),
-    "cortex-m33": Core(_ARM, _V7M, ("dsp",)),
-    "cortex-m55": Core(_ARM, _V7M, ("dsp", "mve")),
-    "rv32imc": Core(_RISCV, ("riscv", "mul_long", "div"), runs_on=("rv32imac",)),
-    "rv32imac": Core(_RISCV, ("riscv", "mul_long", "div")),
-}
-
 _NEEDED = ("name", "title", "cpu", "clock_hz", "flags", "features", "toolchain", "memory")
 _KNOWN = (*_NEEDED, "stack", "multiply_cycles", "source", "emulate")
-# Cores whose multiplier may be the small one, and the cycles that it takes.
-_SMALL_MULTIPLIER = {"cortex-m0": 32, "cortex-m0plus": 32}
 
 
 @dataclass(frozen=True)
@@ -138,18 +98,14 @@ def machine(board: Board) -> Board:
 
 def cpu(board: Board) -> Cpu:
     """The core as kernels see it: what the core always has and what the board's file adds."""
-    from mcuq.kernels.variant import Cpu  # kernels bring numpy; a list of boards needs none
-
-    return Cpu(
-        board.cpu, frozenset(CORES[board.cpu].features + board.features), board.multiply_cycles
-    )
+    return CORES[board.cpu].cpu(*board.features, multiply_cycles=board.multiply_cycles)
 
 
 def startup_sources(board: Board) -> tuple[Path, ...]:
     """The startup and semihosting files of a test image for this board."""
     folder = assets.runtime_c() / "startup"
     common = ("mcuq_startup.c", "mcuq_semihost.c")
-    return tuple(folder / name for name in (STARTUP[board.toolchain], *common))
+    return tuple(folder / name for name in (CORES[board.cpu].family.startup, *common))
 
 
 def _read(path: Path) -> Board:
@@ -197,7 +153,7 @@ class _Checker:
             clock_hz=self.integer(table, "clock_hz", 1000, 10**10),
             flags=self.texts(table, "flags"),
             features=self.texts(table, "features"),
-            toolchain=self.choice(table, "toolchain", TOOLCHAINS),
+            toolchain=self.choice(table, "toolchain", FAMILIES),
             flash=regions["flash"],
             ram=regions["ram"],
             emulate_board=self.text(emulate, "board") if "board" in emulate else None,
@@ -289,7 +245,7 @@ class _Checker:
     def multiply_cycles(self, table: Mapping[str, Any]) -> int:
         cycles = self.integer({"multiply_cycles": 1, **table}, "multiply_cycles", 1, 32)
         cpu = self.choice(table, "cpu", CORES)
-        possible = sorted({1, _SMALL_MULTIPLIER.get(cpu, 1)})
+        possible = sorted({1, CORES[cpu].small_multiplier})
         if cycles not in possible:
             known = " or ".join(map(str, possible))
             raise self.fail(f"multiply_cycles is {cycles}; on {cpu} it is {known}")
@@ -306,8 +262,8 @@ class _Checker:
 
     def core(self, board: Board) -> None:
         core = CORES[board.cpu]
-        if board.toolchain != core.toolchain:
-            raise self.fail(f"toolchain of {board.cpu} is {core.toolchain}")
+        if board.toolchain != core.family.toolchain:
+            raise self.fail(f"toolchain of {board.cpu} is {core.family.toolchain}")
         for feature in board.features:
             if feature not in core.options:
                 options = ", ".join(core.options) or "none"
@@ -315,7 +271,7 @@ class _Checker:
         for flag in board.flags:
             if not flag.startswith("-"):
                 raise self.fail(f"flag '{flag}' does not start with -")
-        option = "-mcpu=" if core.toolchain == _ARM else "-march="
+        option = core.family.option
         if not any(re.fullmatch(rf"{option}{board.cpu}([+_].*)?", f) for f in board.flags):
             raise self.fail(f"flags do not hold {option}{board.cpu}")
 

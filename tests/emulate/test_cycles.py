@@ -9,25 +9,27 @@ from pathlib import Path
 import numpy as np
 import onnx_models
 import pytest
-from test_kernels_coded import network
+from coded_layers import network
 from tiny_model import ENTRY, FILES
 
 from mcuq.config import Config
 from mcuq.emulate import count
 from mcuq.emulate.count import Profile
-from mcuq.emulate.cycles import RULES, Rules, cycles, estimate, rules
+from mcuq.emulate.cycles import cycles, estimate
 from mcuq.firmware import image as build
 from mcuq.firmware.listing import parse
 from mcuq.flows.compile import Compiled, compile_model
-from mcuq.kernels.variant import Cpu
 from mcuq.measure import bench
 from mcuq.program.lower import lower
 from mcuq.targets import boards
+from mcuq.targets.cores import CORES, Cpu, CycleRules
+
+RULES = {name: core.cycles for name, core in CORES.items() if core.cycles}
 
 
-def _cycles(text: str, cpu: str | Rules, jumps: bool = False) -> int:
+def _cycles(text: str, cpu: str | CycleRules, jumps: bool = False) -> int:
     """Each instruction executed once; the last one jumps if ``jumps``."""
-    known = cpu if isinstance(cpu, Rules) else RULES[cpu]
+    known = cpu if isinstance(cpu, CycleRules) else RULES[cpu]
     rows = (f"  {i * 2 + 64:x}:\tbf00 \t{line}" for i, line in enumerate(text.split("; ")))
     instructions = parse("\n".join(r.replace(" ", "\t", 0) for r in rows)).instructions
     executed = {i.address: 1 for i in instructions}
@@ -93,13 +95,13 @@ def test_what_cannot_jump_was_the_end_of_a_page() -> None:
 def test_only_products_tell_a_small_multiplier() -> None:
     text = "ldrb\tr0, [r1, #4]; muls\tr0, r2; adds\tr3, r3, r0; bne.n\t40 <x>"
     assert _cycles(text, "cortex-m0", jumps=True) == 7
-    small, smaller = rules("cortex-m0", 32), rules("cortex-m0plus", 32)
+    small, smaller = (CORES[name].rules(32) for name in ("cortex-m0", "cortex-m0plus"))
     assert small is not None
     assert smaller is not None
     assert _cycles(text, small, jumps=True) == 38
     assert _cycles(text, smaller, jumps=True) == 37
-    assert rules("cortex-m0") is RULES["cortex-m0"]
-    assert rules("cortex-m55", 1) is None
+    assert CORES["cortex-m0"].rules() is RULES["cortex-m0"]
+    assert CORES["cortex-m55"].rules(1) is None
 
 
 def test_a_loop_counts_its_last_branch_as_not_taken() -> None:

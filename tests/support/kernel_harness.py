@@ -19,6 +19,9 @@ from mcuq.ir import Array, Node
 from mcuq.kernels.variant import Call, Variant
 from mcuq.ops import spec
 from mcuq.qir import QGraph, QTensor
+from mcuq.targets import boards
+from mcuq.targets.boards import Board
+from mcuq.targets.cores import CORES, RISCV
 
 INCLUDES = [f"-I{folder}" for folder in sorted({p.parent for p in assets.kernel_files().values()})]
 GUARD = 64
@@ -57,19 +60,29 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Target:
-    """``ticks``: timer ticks of one instruction at -icount shift=6; empty ``machine``: the host.
+    """Where cases run: ``compiler`` with its flags, and the board; on the host without one.
 
-    ``cpu``: the core, where the machine has more than one.
+    ``core``: QEMU's name of the core where it is not the board's own; then nothing is timed.
     """
 
     name: str
     compiler: tuple[str, ...]
-    machine: str = ""
-    timer: str = "HOST"
-    ticks: float = 0.0
-    flash: tuple[int, int] = (0, 0)
-    ram: tuple[int, int] = (0, 0)
-    cpu: str = ""
+    board: Board | None = None
+    core: str = ""
+
+    @property
+    def timer(self) -> str:
+        """What ``_SUPPORT`` reads: SysTick, or the timer of the boards where that is slow."""
+        if self.board is None:
+            return "HOST"
+        if self.core:
+            return "NONE"
+        return "SYSTICK" if self.board.cpu in ("cortex-m33", "cortex-m55") else "CMSDK"
+
+    @property
+    def ticks(self) -> float:
+        """Timer ticks of one instruction, which takes 64 ns at -icount shift=6."""
+        return self.board.clock_hz * 64e-9 if self.board and not self.core else 1.0
 
     def at(self, *flags: str) -> Target:
         """With ``flags``, a level among them, in place of its own level."""
@@ -77,12 +90,19 @@ class Target:
         return replace(self, compiler=(*kept, *flags))
 
 
-KB = 1 << 10
-MB = 1 << 20
-_ARM = ("arm-none-eabi-gcc", "-mthumb", "-O2")
-_CLANG_ARM = ("clang", "--target=arm-none-eabi", "-mthumb", "-mfloat-abi=soft", "-O2",
-              "-munaligned-access")  # fmt: skip
-_MPS2 = {"timer": "CMSDK", "ticks": 1.6, "flash": (0, 4 * MB), "ram": (0x20000000, 4 * MB)}
+def _on(name: str, core: str, *flags: str, clang: bool = False) -> Target:
+    board = boards.load(CORES[core].board)
+    own = (*_CLANG_ARM, *board.flags) if clang else (f"{board.toolchain}-gcc", *board.flags)
+    return Target(name, (*own, "-O2", *flags), board)
+
+
+def _v6m(name: str, *compiler: str) -> Target:
+    """Armv6-M, which faults at unaligned words: the core of ``m0``'s board forgives them."""
+    flags = ("-mthumb", "-mcpu=cortex-m0", "-O2")
+    return Target(name, (*compiler, *flags), boards.load("lm3s6965evb"), "cortex-m0")
+
+
+_CLANG_ARM = ("clang", "--target=arm-none-eabi", "-mfloat-abi=soft", "-munaligned-access")
 _ALIGNED = ("-mno-unaligned-access", "-DTRAP_UNALIGNED")
 _SANITIZE = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TARGETS = {
@@ -90,34 +110,21 @@ TARGETS = {
     for t in (
         Target("host", ("gcc", *_SANITIZE)),
         Target("host-clang", ("clang", *_SANITIZE)),
-        Target("m0", (*_ARM, "-mcpu=cortex-m0"), "mps2-an385", **_MPS2),
-        # Armv6-M, which faults at unaligned words: the core of the board above forgives them.
-        Target("v6m", (*_ARM, "-mcpu=cortex-m0"), "lm3s6965evb", "NONE", 1.0, (0, 256 * KB),
-               (0x20000000, 64 * KB), "cortex-m0"),
-        Target("v6m-clang", (*_CLANG_ARM, "-mcpu=cortex-m0"), "lm3s6965evb", "NONE", 1.0,
-               (0, 256 * KB), (0x20000000, 64 * KB), "cortex-m0"),
-        Target("m3", (*_ARM, "-mcpu=cortex-m3"), "mps2-an385", **_MPS2),
-        Target("m4", (*_ARM, "-mcpu=cortex-m4"), "mps2-an386", **_MPS2),
-        Target("m4-clang", (*_CLANG_ARM, "-mcpu=cortex-m4"), "mps2-an386", **_MPS2),
+        *(_on(f"m{core}", f"cortex-m{core}") for core in (0, 3, 4, 7, 33, 55)),
+        _v6m("v6m", "arm-none-eabi-gcc"),
+        _v6m("v6m-clang", *_CLANG_ARM[:-1]),
+        *(_on(f"m{core}-clang", f"cortex-m{core}", clang=True) for core in (4, 55)),
         # Unaligned words are trapped.
-        Target("m4-aligned", (*_ARM, "-mcpu=cortex-m4", *_ALIGNED), "mps2-an386", **_MPS2),
-        Target("m4-aligned-clang", (*_CLANG_ARM, "-mcpu=cortex-m4", *_ALIGNED), "mps2-an386",
-               **_MPS2),
-        Target("m7", (*_ARM, "-mcpu=cortex-m7"), "mps2-an500", **_MPS2),
-        Target("m33", (*_ARM, "-mcpu=cortex-m33"), "mps2-an505", "SYSTICK", 1.28,
-               (0x10000000, 4 * MB), (0x38000000, 4 * MB)),
-        Target("m55", (*_ARM, "-mcpu=cortex-m55", "-mfloat-abi=hard"), "mps3-an547", "SYSTICK",
-               2.048, (0, MB // 2), (0x21000000, 4 * MB)),
-        Target("m55-clang", (*_CLANG_ARM, "-mcpu=cortex-m55", "-mfloat-abi=hard"), "mps3-an547",
-               "SYSTICK", 2.048, (0, MB // 2), (0x21000000, 4 * MB)),
+        _on("m4-aligned", "cortex-m4", *_ALIGNED),
+        _on("m4-aligned-clang", "cortex-m4", *_ALIGNED, clang=True),
     )
-}  # fmt: skip
+}
 
-_RISCV32 = ("riscv64-unknown-elf-gcc", "-march=rv32imc", "-mabi=ilp32", "--specs=picolibc.specs",
-           "--oslib=semihost", "--crt0=hosted", "-std=c99", "-O2", "-DTIMER_HOST")  # fmt: skip
-_VIRT = ("qemu-system-riscv32", "-M", "virt", "-bios", "none", "-display", "none",
-        "-monitor", "none", "-serial", "none", "-semihosting-config", "enable=on,target=native",
-        "-kernel")  # fmt: skip
+_VIRT = boards.load(CORES["rv32imc"].board)
+_RISCV32 = (f"{_VIRT.toolchain}-gcc", *_VIRT.flags, *RISCV.specs,
+            "--oslib=semihost", "--crt0=hosted", "-std=c99", "-O2", "-DTIMER_HOST")  # fmt: skip
+_QUIET = ("-display", "none", "-monitor", "none", "-serial", "none",
+          "-semihosting-config", "enable=on,target=native")  # fmt: skip
 
 
 def source(symbol: str) -> Path:
@@ -166,7 +173,7 @@ def check_riscv32(cases: Sequence[Case], folder: Path, *flags: str) -> None:
     command += ["-o", str(folder / "cases.elf")]
     command += [f"-Wl,--defsym={place}" for place in places]
     _output(command)
-    text = _output([*_VIRT, str(folder / "cases.elf")])
+    text = _output([*_VIRT.emulate_command, *_QUIET, "-kernel", str(folder / "cases.elf")])
     rows = [tuple(map(int, line.split())) for line in text.splitlines()]
     assert rows == [(index, 0, 0, 0) for index in range(len(cases))]
 
@@ -182,21 +189,21 @@ def _compile(flags: Sequence[str], source: Path, folder: Path) -> str:
 
 
 def _linker(target: Target, folder: Path) -> list[str]:
-    if not target.machine:
+    if target.board is None:
         return list(target.compiler)
-    (folder / "link.ld").write_text(_linker_script(target))
+    (folder / "link.ld").write_text(_linker_script(target.board))
     flags = [f for f in target.compiler if f.startswith(("-m", "-O", "-f"))]
     script = str(folder / "link.ld")
     return ["arm-none-eabi-gcc", *flags, "-nostartfiles", "-Wl,--no-warnings", "-T", script]
 
 
 def launch(target: Target, image: Path) -> list[str]:
-    if not target.machine:
+    """The command that runs ``image``."""
+    if target.board is None:
         return [str(image)]
-    core = ["-cpu", target.cpu] if target.cpu else []
-    return ["qemu-system-arm", "-M", target.machine, *core, "-display", "none", "-monitor", "none",
-            "-serial", "none", "-semihosting-config", "enable=on,target=native",
-            "-icount", "shift=6", "-kernel", str(image)]  # fmt: skip
+    command = boards.machine(target.board).emulate_command
+    core = ("-cpu", target.core) if target.core else ()
+    return [*command, *core, *_QUIET, "-icount", "shift=6", "-kernel", str(image)]
 
 
 def _output(command: Sequence[str]) -> str:
@@ -212,9 +219,8 @@ def _parse(text: str, cases: Sequence[Case], target: Target) -> list[Outcome]:
             if line[:1].isdigit()]  # fmt: skip
     if len(rows) != len(cases):
         raise RuntimeError(f"{len(rows)} of {len(cases)} cases were run on {target.name}: {text}")
-    scale = target.ticks or 1.0
     return [
-        Outcome(case.label or case.node.name, wrong, damaged, ticks / scale)
+        Outcome(case.label or case.node.name, wrong, damaged, ticks / target.ticks)
         for case, (_, wrong, damaged, ticks) in zip(cases, rows, strict=True)
     ]
 
@@ -507,8 +513,11 @@ void fault(void);
 void fault_at(const uint32_t *frame);
 void reset(void)
 {
-#if defined(__ARM_FEATURE_MVE)
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
     *(volatile uint32_t *)0xE000ED88 |= 0xf00000;
+    __asm volatile("dsb\n isb");
+#endif
+#if defined(__ARM_FEATURE_MVE)
     *(volatile uint32_t *)0xE000ED14 |= 1u << 19; /* loop-end cache */
     __asm volatile("dsb\n isb");
 #endif
@@ -587,11 +596,11 @@ static void run_case(int index, void (*body)(report *))
 """
 
 
-def _linker_script(target: Target) -> str:
-    flash, ram = target.flash, target.ram
+def _linker_script(board: Board) -> str:
+    flash, ram = board.vectors or board.flash, board.ram
     return f"""MEMORY {{
-  FLASH (rx) : ORIGIN = {flash[0]:#x}, LENGTH = {flash[1]:#x}
-  RAM (rwx) : ORIGIN = {ram[0]:#x}, LENGTH = {ram[1]:#x}
+  FLASH (rx) : ORIGIN = {flash.origin:#x}, LENGTH = {flash.length:#x}
+  RAM (rwx) : ORIGIN = {ram.origin:#x}, LENGTH = {ram.length:#x}
 }}
 ENTRY(reset)
 SECTIONS {{

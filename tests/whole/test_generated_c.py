@@ -29,6 +29,7 @@ from mcuq.model import vectors
 from mcuq.reference import run_int
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
+from mcuq.targets.cores import FAMILIES
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples" / "digits.onnx"
@@ -122,7 +123,7 @@ def test_host_compilers_find_nothing_to_warn_of(compiler: str, tmp_path: Path) -
 @pytest.mark.parametrize("name", CROSS)
 def test_cross_compilers_find_nothing_to_warn_of(name: str, tmp_path: Path) -> None:
     board = boards.load(name)
-    flags = (*board.flags, *toolchain.SPECS.get(board.toolchain, ()))
+    flags = (*board.flags, *FAMILIES[board.toolchain].specs)
     strict(f"{board.toolchain}-gcc", flags, board, tmp_path)
 
 

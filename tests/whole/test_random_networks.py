@@ -24,6 +24,7 @@ from mcuq.measure import check
 from mcuq.model import vectors
 from mcuq.reference import run_int
 from mcuq.targets import boards
+from mcuq.targets.cores import CHECKED
 
 SEEDS = range(40)
 EMULATED = range(5)
@@ -89,7 +90,7 @@ def test_every_tensor_is_exact_on_the_host(seed: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.emulated
-@pytest.mark.parametrize("name", check.CORES)
+@pytest.mark.parametrize("name", CHECKED)
 @pytest.mark.parametrize("seed", EMULATED)
 def test_every_tensor_is_exact_on_every_core(seed: int, name: str, tmp_path: Path) -> None:
     board = boards.load(name)

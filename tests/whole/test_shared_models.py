@@ -19,6 +19,7 @@ from mcuq.flows.compile import Compiled, compile_model, generate
 from mcuq.measure import bench, check, evaluate
 from mcuq.measure.bench import Bench
 from mcuq.targets import boards
+from mcuq.targets.cores import CHECKED
 
 pytestmark = pytest.mark.emulated
 
@@ -60,7 +61,7 @@ def compiled(name: str) -> Compiled:
     return compile_model(SHARED / "models" / f"{name}.onnx", calibration=calibration(name))
 
 
-@pytest.mark.parametrize("board", check.CORES)
+@pytest.mark.parametrize("board", CHECKED)
 @pytest.mark.parametrize("name", ["ic", "kws_ckpt", "vww", "ad", "sww"])
 def test_every_tensor_is_exact(name: str, board: str) -> None:
     target = boards.load(board)
