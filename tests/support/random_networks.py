@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 UNARY = (
     *("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "LeakyRelu", "Elu", "Clip"),
-    *("Gelu", "PRelu", "Neg"),
+    *("Gelu", "PRelu", "Neg", "Softsign"),
 )
 KINDS = (
     *("conv", "conv", "conv", "depthwise", "norm", "unary", "unary", "silu", "max_pool"),
