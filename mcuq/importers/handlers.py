@@ -28,7 +28,6 @@ HANDLERS: dict[str, Handler] = {
     "Relu": clip_to(0.0, math.inf),
     "Clip": quantized.clip,
     "Sigmoid": unary("sigmoid"),
-    "Softsign": unary("softsign"),
     "Tanh": unary("tanh"),
     "HardSigmoid": unary("hard_sigmoid", elementwise.hard_sigmoid),
     "HardSwish": unary("hard_swish"),

@@ -25,7 +25,7 @@ SUGGESTIONS: dict[str, str] = {
     "LogSoftmax": _LOGS, "Log": _LOGS,
     "If": _CONTROL, "Loop": _CONTROL, "Scan": _CONTROL,
     "Exp": "Use Sigmoid, Tanh or Softmax", "Softplus": "Use Relu", "Mish": "Use HardSwish",
-    "Selu": "Use Elu", "Celu": "Use Elu", "ThresholdedRelu": "Use Relu",
+    "Selu": "Use Elu", "Celu": "Use Elu", "Softsign": "Use Tanh", "ThresholdedRelu": "Use Relu",
     "Erf": "Use Gelu: x * 0.5 * (1 + erf(x / sqrt(2)))",
     "Sqrt": "Compute it outside the network", "Pow": "Use Mul(x, x) for a square",
     "Abs": "Use Relu(x) + Relu(-x)", "Min": "Use Clip", "Max": "Use Clip or MaxPool",

@@ -64,18 +64,12 @@ def silu(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return inputs[0] * inputs[0].sigmoid()
 
 
-def softsign(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """``x / (1 + |x|)``."""
-    return inputs[0] / (1.0 + inputs[0].abs())
-
-
 def _op(name: str, onnx: str, run_float: RunFloat) -> OpSpec:
     to_int = lut.from_function(run_float)
     return OpSpec(name, (onnx,), infer, run_float, to_int, flow=Flow.POINTWISE)
 
 
 OPS_UNARY = (
-    replace(_op("softsign", "Softsign", softsign), keeps_sign=always),
     replace(_op("sigmoid", "Sigmoid", sigmoid), bounds=lambda node: (0.0, 1.0)),
     replace(_op("tanh", "Tanh", tanh), bounds=lambda node: (-1.0, 1.0), keeps_sign=always),
     replace(_op("hard_sigmoid", "HardSigmoid", hard_sigmoid), bounds=lambda node: (0.0, 1.0)),

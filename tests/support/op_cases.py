@@ -299,8 +299,6 @@ UNARY = tuple(
         ("clip", "both sides", 4, 0, {"low": -1.25, "high": 3.0}, 4, 0),
         ("sigmoid", "", 4, 0, {}, 8, -128),
         ("tanh", "", 5, 0, {}, 7, 0),
-        ("softsign", "", 5, 0, {}, 7, 0),
-        ("softsign", "coarse", 3, 0, {}, 5, 0),
         ("hard_sigmoid", "", 4, 0, {"alpha": 0.2, "beta": 0.5}, 8, -128),
         ("hard_swish", "", 4, 0, {}, 4, 0),
         ("leaky_relu", "", 4, 0, {"alpha": 0.1}, 4, 0),

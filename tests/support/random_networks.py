@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 UNARY = (
     *("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "LeakyRelu", "Elu", "Clip"),
-    *("Gelu", "PRelu", "Neg", "Softsign"),
+    *("Gelu", "PRelu", "Neg"),
 )
 KINDS = (
     *("conv", "conv", "conv", "depthwise", "norm", "unary", "unary", "silu", "max_pool"),
