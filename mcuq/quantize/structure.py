@@ -28,8 +28,9 @@ def never_negative(graph: Graph) -> frozenset[str]:
 
 def _node_never_negative(node: Node, found: set[str]) -> bool:
     op = spec(node.op)
-    if op.bounds(node)[0] >= 0:
-        return True
+    low, high = op.bounds(node)
+    if low >= 0 or high < 0:
+        return low >= 0
     keeps = op.values >= Values.BETWEEN or op.keeps_sign(node)
     return keeps and all(name in found for name in node.inputs)
 

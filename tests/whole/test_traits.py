@@ -10,11 +10,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from op_cases import CASES, Case, float_graph, integer_form
+from small_networks import Net
 
 from mcuq.ir import Array, Node
 from mcuq.ops import OPS, clip, float_of, spec
 from mcuq.ops.spec import NO_CLIP, OpSpec, Padding, Scaling, Values, fused_clip
 from mcuq.quantize.rounding.layers import before_clip, columns, from_rows, to_rows
+from mcuq.quantize.structure import never_negative
 
 ROWS = 4
 ROUNDING = {"rtol": 1e-5, "atol": 1e-3}  # of float32 sums of a few hundred integers
@@ -178,6 +180,13 @@ def test_rows_of_weights_times_columns_are_the_layer(case: Case) -> None:
     sums = taps @ rows.transpose(0, 2, 1)
     found = sums.transpose(1, 0, 2).reshape(ROWS, *graph.shape(node.output)[1:])
     assert np.allclose(found + bias, before_clip(node, x, weights, bias), **ROUNDING)
+
+
+def test_limits_below_zero_make_values_negative() -> None:
+    net = Net((1, 4))
+    relu = net.node("clip", "x", low=0.0, high=math.inf)
+    below = net.node("clip", relu, low=-math.inf, high=-1.0)
+    assert never_negative(net.graph(below)) == {relu}
 
 
 def test_what_runs_in_16_bits_has_a_case_there() -> None:
