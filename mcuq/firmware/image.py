@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -266,10 +266,13 @@ def _compile(target: _Target, units: Sequence[_Unit]) -> list[Path]:
     toolchain.find(target.compiler)
     headers = _headers_digest(units)
     with ThreadPoolExecutor(_WORKERS) as pool:
+        objects = [pool.submit(_object, target, folder, unit, headers) for unit in units]
         try:
-            return list(pool.map(lambda unit: _object(target, folder, unit, headers), units))
+            return [made.result() for made in objects]
         except BaseException:  # Ctrl-C and SIGTERM, too: the pool would wait for its compilers
-            toolchain.stop_all()
+            pool.shutdown(wait=False, cancel_futures=True)
+            while wait(objects, timeout=0.1).not_done:
+                toolchain.stop_all()
             raise
 
 

@@ -10,7 +10,9 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +57,7 @@ _PACKAGES = {need.program: need.packages for need in NEEDS}
 
 # The programs that run now, whichever thread waits for them.
 _RUNNING: set[subprocess.Popen[str]] = set()
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _ERROR = re.compile(r"\berror\b(?!: ld returned)|undefined reference|overflowed", re.IGNORECASE)
 
@@ -100,35 +103,65 @@ def call(
     """
     program = str(argv[0])
     command = [find(program), *(str(word) for word in argv[1:])]
-    with subprocess.Popen(
+    with ExitStack() as shield:
+        shield.enter_context(_undisturbed())
+        with _started(command, cwd, env or {}) as process:
+            try:
+                shield.close()
+                out, err = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                _kill_group(process)
+                raise ToolError(
+                    Path(program).name,
+                    f"did not end within {timeout:g} s and was stopped",
+                    "Allow more time, or look for an endless loop",
+                ) from None
+            except BaseException:
+                _kill_group(process)
+                raise
+            finally:
+                _RUNNING.discard(process)
+    if process.returncode != 0:
+        raise _failure(Path(program).name, process.returncode, f"{out}\n{err}")
+    return out
+
+
+def _started(
+    command: Sequence[str], cwd: Path | None, env: Mapping[str, str]
+) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
         command,
         cwd=cwd,
-        env={**os.environ, "LC_ALL": "C", **(env or {})},
+        env={**os.environ, "LC_ALL": "C", **env},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
         start_new_session=True,
-    ) as process:
-        _RUNNING.add(process)
-        try:
-            out, err = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            _kill_group(process)
-            raise ToolError(
-                Path(program).name,
-                f"did not end within {timeout:g} s and was stopped",
-                "Allow more time, or look for an endless loop",
-            ) from None
-        except BaseException:
-            _kill_group(process)
-            raise
-        finally:
-            _RUNNING.discard(process)
-    if process.returncode != 0:
-        raise _failure(Path(program).name, process.returncode, f"{out}\n{err}")
-    return out
+    )
+    _RUNNING.add(process)
+    return process
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """What a signal is to stop must be known: one that comes before this ends is seen after it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in _STOPS}
+    for number, handler in before.items():
+        if callable(handler):
+            signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for stopped in came:
+        signal.raise_signal(stopped)
 
 
 def stop_all() -> None:

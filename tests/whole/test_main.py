@@ -26,6 +26,15 @@ main()
 """
 
 
+# The same, and the signal comes before Popen has returned.
+STARTING = """
+import signal, subprocess, time
+real = subprocess.Popen.__init__
+def init(self, *given, **named):
+    real(self, *given, **named)
+    time.sleep(2)
+subprocess.Popen.__init__ = init
+"""
 # The same with two compilers, each waited for by a thread.
 COMPILING = """
 import os, pathlib, sys
@@ -74,7 +83,7 @@ def runs(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("code", [WORKING, COMPILING])
+@pytest.mark.parametrize("code", [WORKING, STARTING + WORKING, COMPILING])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_what_was_started_and_leaves_nothing(
     tmp_path: Path, number: int, code: str
