@@ -79,8 +79,8 @@ class Target:
 KB = 1 << 10
 MB = 1 << 20
 _ARM = ("arm-none-eabi-gcc", "-mthumb", "-O2")
-_CLANG_ARM = ("clang", "--target=arm-none-eabi", "-mthumb", "-mfloat-abi=soft", "-O2",
-              "-munaligned-access")  # fmt: skip
+_CLANG_M55 = ("clang", "--target=arm-none-eabi", "-mthumb", "-munaligned-access", "-O2")
+_CLANG_ARM = (*_CLANG_M55, "-mfloat-abi=soft")
 _MPS2 = {"timer": "CMSDK", "ticks": 1.6, "flash": (0, 4 * MB), "ram": (0x20000000, 4 * MB)}
 _ALIGNED = ("-mno-unaligned-access", "-DTRAP_UNALIGNED")
 _SANITIZE = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -107,7 +107,7 @@ TARGETS = {
                (0x10000000, 4 * MB), (0x38000000, 4 * MB)),
         Target("m55", (*_ARM, "-mcpu=cortex-m55", "-mfloat-abi=hard"), "mps3-an547", "SYSTICK",
                2.048, (0, MB // 2), (0x21000000, 4 * MB)),
-        Target("m55-clang", (*_CLANG_ARM, "-mcpu=cortex-m55", "-mfloat-abi=hard"), "mps3-an547",
+        Target("m55-clang", (*_CLANG_M55, "-mcpu=cortex-m55", "-mfloat-abi=hard"), "mps3-an547",
                "SYSTICK", 2.048, (0, MB // 2), (0x21000000, 4 * MB)),
     )
 }  # fmt: skip
