@@ -92,17 +92,21 @@ class Target:
 
 def _on(name: str, core: str, *flags: str, clang: bool = False) -> Target:
     board = boards.load(CORES[core].board)
-    own = (*_CLANG_ARM, *board.flags) if clang else (f"{board.toolchain}-gcc", *board.flags)
+    own = (
+        (*_CLANG, *board.flags, "-munaligned-access")
+        if clang
+        else (f"{board.toolchain}-gcc", *board.flags)
+    )
     return Target(name, (*own, "-O2", *flags), board)
 
 
 def _v6m(name: str, *compiler: str) -> Target:
     """Armv6-M, which faults at unaligned words: the core of ``m0``'s board forgives them."""
-    flags = ("-mthumb", "-mcpu=cortex-m0", "-O2")
+    flags = ("-mthumb", "-mcpu=cortex-m0", "-mfloat-abi=soft", "-O2")
     return Target(name, (*compiler, *flags), boards.load("lm3s6965evb"), "cortex-m0")
 
 
-_CLANG_ARM = ("clang", "--target=arm-none-eabi", "-mfloat-abi=soft", "-munaligned-access")
+_CLANG = ("clang", "--target=arm-none-eabi")
 _ALIGNED = ("-mno-unaligned-access", "-DTRAP_UNALIGNED")
 _SANITIZE = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TARGETS = {
@@ -112,7 +116,7 @@ TARGETS = {
         Target("host-clang", ("clang", *_SANITIZE)),
         *(_on(f"m{core}", f"cortex-m{core}") for core in (0, 3, 4, 7, 33, 55)),
         _v6m("v6m", "arm-none-eabi-gcc"),
-        _v6m("v6m-clang", *_CLANG_ARM[:-1]),
+        _v6m("v6m-clang", *_CLANG),
         *(_on(f"m{core}-clang", f"cortex-m{core}", clang=True) for core in (4, 55)),
         # Unaligned words are trapped.
         _on("m4-aligned", "cortex-m4", *_ALIGNED),
