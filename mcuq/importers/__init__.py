@@ -16,17 +16,22 @@ from mcuq.ir import Graph
 if TYPE_CHECKING:
     import torch
 
+    from mcuq.importers.sizes import Sizes
+
 __all__ = ["files_of", "from_torch", "load", "problems_of"]
 
 
-def load(path: Path | str) -> Graph:
-    """The float graph of the model in a ``.onnx`` or ``.pt2`` file. No code of the file is run."""
+def load(path: Path | str, sizes: Sizes | None = None) -> Graph:
+    """The float graph of the model in a ``.onnx`` or ``.pt2`` file. No code of the file is run.
+
+    ``sizes``: what the sizes are that the file leaves open.
+    """
     source = Path(path)
     suffix = source.suffix.lower()
     if suffix == ".onnx":
         from mcuq.importers import onnx_file, onnx_graph
 
-        return onnx_graph.to_graph(onnx_file.read(source))
+        return onnx_graph.to_graph(onnx_file.read(source), sizes or onnx_graph.NO_SIZES)
     if suffix == ".pt2":
         from mcuq.importers import torch_program
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-import numpy as np
-
 from mcuq.importers import elementwise
 from mcuq.importers.builder import Builder, Pair, Refused, Value
 from mcuq.importers.call import Call
-from mcuq.importers.steps import Step
+from mcuq.importers.grids import KEEPS_GRID
 from mcuq.ir import Array, Hint, Node
 from mcuq.passes.fuse_clips import FUSABLE
 from mcuq.passes.restore_names import SUFFIX
@@ -27,8 +25,7 @@ _SPANS: dict[str, Span] = {
     "sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0),
 }  # fmt: skip
 _KEEPS_SPAN = ("reshape", "transpose", "max_pool2d", "avg_pool2d", "concat")
-_KEEPS_GRID = ("Identity", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
-_ON_INTEGERS = ("Clip", "MaxPool", *_KEEPS_GRID)
+_ON_INTEGERS = ("Clip", "MaxPool", *KEEPS_GRID)
 _PAIRS = "Export the model in the QDQ format, each QuantizeLinear with its DequantizeLinear"
 
 
@@ -87,16 +84,6 @@ def integers(call: Call, handler: Callable[[Call], Value | Array]) -> Value | Ar
         raise Refused("it computes with integers", _PAIRS)
     call.builder.pairs[call.outputs[0]] = pair
     return handler(call)
-
-
-def grid_of(step: Step, known: Mapping[str, object], grids: Mapping[str, Hint]) -> Hint | None:
-    """The hint of the constant that ``step`` computes, if it is a dequantized one."""
-    if step.op in _KEEPS_GRID:
-        return grids.get(step.inputs[0]) if step.inputs else None
-    scale = known.get(step.inputs[1]) if len(step.inputs) > 1 else None
-    if step.op != "DequantizeLinear" or not isinstance(scale, np.ndarray) or scale.ndim > 1:
-        return None
-    return Hint(tuple(float(s) for s in scale.reshape(-1)))
 
 
 def _numbers(call: Call) -> tuple[Pair, tuple[int, int]]:

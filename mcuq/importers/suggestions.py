@@ -9,6 +9,7 @@ _INDEX = "Select data before the network, or use a convolution"
 _NORM = "Use BatchNormalization, which folds into convolutions at no cost"
 _QDQ = "Export it in the QDQ format (quant_format=QuantFormat.QDQ), or give the float model"
 _LOGS = "Leave it out: the order of the classes is the same without it, or use Softmax"
+_FOREIGN = "Export the model with standard operators only"
 _CONTROL = "Export the model without control flow"
 
 SUGGESTIONS: dict[str, str] = {
@@ -36,6 +37,6 @@ SUGGESTIONS: dict[str, str] = {
 }  # fmt: skip
 
 
-def remedy_for(op: str) -> str:
-    """What the user may do about the operator ``op``."""
-    return SUGGESTIONS.get(op, SEE_LIST)
+def remedy_for(op: str, foreign: bool = False) -> str:
+    """What the user may do about ``op``; ``foreign``: of a domain that is no standard one."""
+    return SUGGESTIONS.get(op, _FOREIGN if foreign else SEE_LIST)

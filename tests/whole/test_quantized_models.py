@@ -241,9 +241,10 @@ def test_refused(tmp_path: Path) -> None:
     assert "holds integers" in text
 
 
-@pytest.mark.parametrize("op", ["QLinearConv", "ConvInteger", "DynamicQuantizeLinear"])
-def test_other_formats_are_refused_with_what_to_export(op: str, tmp_path: Path) -> None:
-    assert "QDQ format" in refused([node(op, "x", "y")], {}, tmp_path)
+def test_integers_of_a_dynamic_scale_are_not_shown(tmp_path: Path) -> None:
+    assert "QDQ format" in refused([node("DynamicQuantizeLinear", "x", "y s z")], {}, tmp_path)
+    nodes = [node("DynamicQuantizeLinear", "x", "q s z"), node("Relu", "q", "y")]
+    assert "computes with the integers" in refused(nodes, {}, tmp_path)
 
 
 def test_limits_do_not_change_a_float_network_within_them(tmp_path: Path) -> None:
