@@ -73,7 +73,7 @@ def average_pool(call: Call) -> Value:
         raise Refused("AveragePool with dilations", "Use dilation 1")
     pads = _pads(call, value.shape[2:], kernel, strides, ones)
     extra = _ceil_rows(call, value.shape[2:], kernel, strides, ones, pads)
-    include_pad = bool(call.integer("count_include_pad", 0))
+    include_pad = bool(call.integer("count_include_pad", 0)) and any(pads)
     if include_pad and any(extra):
         raise Refused(
             "AveragePool with ceil_mode and count_include_pad", "Set count_include_pad to 0"
@@ -84,7 +84,7 @@ def average_pool(call: Call) -> Value:
         kernel=_pair(kernel),
         strides=_pair(strides),
         pads=_added(pads, extra),
-        include_pad=include_pad and any(pads),
+        include_pad=include_pad,
         clip=NO_CLIP,
     )
     return call.image_value(tensor, len(value.shape))

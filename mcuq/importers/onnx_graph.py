@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
+import onnx
 
 from mcuq.errors import McuqError, ModelError, raise_all
 from mcuq.importers import batch, fusion, layout, quantized
@@ -15,7 +16,7 @@ from mcuq.importers.builder import Builder, Refused, Value, check_size
 from mcuq.importers.call import Call, Operand
 from mcuq.importers.elementwise import plain_shape
 from mcuq.importers.folding import fold
-from mcuq.importers.handlers import HANDLERS
+from mcuq.importers.handlers import HANDLERS, MOVEMENTS
 from mcuq.importers.lookahead import wished_layout
 from mcuq.importers.modern import Kind
 from mcuq.importers.onnx_file import OnnxModel
@@ -25,6 +26,14 @@ from mcuq.importers.steps import Step, needed, node_error
 from mcuq.importers.suggestions import remedy_for
 from mcuq.ir import Array, Graph, Port, Shape
 
+EXACT = frozenset(
+    "Cast Clip Concat Dropout Flatten Max MaxPool Min Relu ReduceMax Reshape Squeeze Unsqueeze "
+    "Identity Shape Size QuantizeLinear DequantizeLinear GlobalMaxPool ArgMax".split()
+).union(MOVEMENTS)
+"""What gives for integers what it gives for reals."""
+WIDE_ONLY = frozenset("Add Sub Mul Neg Sum MatMul Gemm".split())
+"""What does so where the type is wide enough."""
+WIDE = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 NO_SIZES = Sizes()
 _NO_BATCH = "Name other axes, or say with --shape NAME=1,... that there is no batch"
 _REPORT = "Report this model: it is a fault of mcuq"
@@ -137,8 +146,11 @@ def _import(
                 step.outputs, step.opset, kinds,
             )  # fmt: skip
             _check_indices(call, builder)
-            results = [quantized.integers(call, HANDLERS[step.op])]
-            _check(results[0], kinds.get(step.outputs[0]))
+            _check_integers(call, builder)
+            found = quantized.integers(call, HANDLERS[step.op])
+            results = found if isinstance(found, list) else [found]
+            for name, result in zip(step.outputs, results, strict=False):
+                _check(result, kinds.get(name))
     except Refused as error:
         return node_error(model.name, step.name, error.reason, error.remedy)
     except (ValueError, IndexError, TypeError, OverflowError) as error:
@@ -155,6 +167,22 @@ def _check_indices(call: Call, builder: Builder) -> None:
     values = [operand for operand in call.inputs if isinstance(operand, Value)]
     if any(builder.makers.get(value.tensor) == "argmax" for value in values):
         raise Refused("it computes with the indices of ArgMax", "Let ArgMax be the last operator")
+
+
+def _check_integers(call: Call, builder: Builder) -> None:
+    """Refuse arithmetic that wraps or truncates: the network would compute with reals."""
+    names = [
+        name
+        for name, operand in zip(call.names, call.inputs, strict=False)
+        if isinstance(operand, Value)
+        and name in call.kinds
+        and name not in builder.pairs
+        and builder.makers.get(operand.tensor) != "argmax"
+    ]
+    kinds = [call.kinds[name] for name in names if not call.kinds[name].real]
+    wide = all(kind.element in WIDE for kind in kinds)
+    if kinds and call.op not in EXACT and not (wide and call.op in WIDE_ONLY):
+        raise Refused("it computes with integers", "Cast the data to float first")
 
 
 def _check(result: Operand, kind: Kind | None) -> None:

@@ -12,20 +12,21 @@ from collections.abc import Callable, Mapping
 
 from mcuq.importers import elementwise
 from mcuq.importers.builder import Builder, Pair, Refused, Value
-from mcuq.importers.call import Call
+from mcuq.importers.call import Call, Operand
 from mcuq.importers.grids import KEEPS_GRID
 from mcuq.ir import Array, Hint, Node
 from mcuq.passes.fuse_clips import FUSABLE
 from mcuq.passes.restore_names import SUFFIX
 
 Span = tuple[float, float]
+Result = Value | Array | list[Operand]
 _BITS = {"int4": 4, "uint4": 4, "int8": 8, "uint8": 8, "int16": 16, "uint16": 16}
 _ONNX_TYPES = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 21: "uint4", 22: "int4"}
 _SPANS: dict[str, Span] = {
     "sigmoid": (0.0, 1.0), "hard_sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0),
 }  # fmt: skip
 _KEEPS_SPAN = ("reshape", "transpose", "max_pool2d", "avg_pool2d", "concat")
-_ON_INTEGERS = ("Clip", "MaxPool", *KEEPS_GRID)
+_ON_INTEGERS = ("Clip", "MaxPool", "Slice", "Split", "Gather", "DepthToSpace", *KEEPS_GRID)
 _PAIRS = "Export the model in the QDQ format, each QuantizeLinear with its DequantizeLinear"
 
 
@@ -75,14 +76,14 @@ def dequantize(call: Call) -> Value:
     return value
 
 
-def integers(call: Call, handler: Callable[[Call], Value | Array]) -> Value | Array:
+def integers(call: Call, handler: Callable[[Call], Result]) -> Result:
     """``handler``, if it may compute with the integers that QuantizeLinear wrote: views may."""
     pair = next((call.builder.pairs[n] for n in call.names if n in call.builder.pairs), None)
     if pair is None or call.op == "DequantizeLinear":
         return handler(call)
     if call.op not in _ON_INTEGERS:
         raise Refused("it computes with integers", _PAIRS)
-    call.builder.pairs[call.outputs[0]] = pair
+    call.builder.pairs.update(dict.fromkeys(call.outputs, pair))
     return handler(call)
 
 

@@ -9,6 +9,7 @@ _INDEX = "Select data before the network, or use a convolution"
 _NORM = "Use BatchNormalization, which folds into convolutions at no cost"
 _QDQ = "Export it in the QDQ format (quant_format=QuantFormat.QDQ), or give the float model"
 _LOGS = "Leave it out: the order of the classes is the same without it, or use Softmax"
+_REPEAT = "Let Add or Mul broadcast instead"
 _FOREIGN = "Export the model with standard operators only"
 _CONTROL = "Export the model without control flow"
 
@@ -33,7 +34,8 @@ SUGGESTIONS: dict[str, str] = {
     "ReduceSum": "Use ReduceMean", "TopK": "Use ArgMax", "LpPool": "Use AveragePool",
     "Where": "Use Clip or Mul with a constant mask",
     "Attention": "Use convolutions", "Einsum": "Use MatMul with constant weights",
-    "DepthToSpace": "Use Reshape and Transpose", "SpaceToDepth": "Use Reshape and Transpose",
+    "Expand": _REPEAT, "Tile": _REPEAT, "ReverseSequence": _INDEX, "Transpose": _INDEX,
+    "DepthToSpace": _RESIZE, "SpaceToDepth": _INDEX,
 }  # fmt: skip
 
 

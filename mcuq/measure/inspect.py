@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from mcuq import importers
-from mcuq.ir import Graph, Node
+from mcuq.importers.sizes import Sizes
+from mcuq.ir import Graph, Node, Shape
 from mcuq.ops import spec
 from mcuq.passes import pipeline
 
@@ -29,10 +31,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Facts:
-    """The table and its totals. ``peak``: the largest live set, inputs and outputs included."""
+    """The table and its totals. ``peak``: the largest live set, inputs and outputs included.
+
+    ``notes``: how the model was read where that could be otherwise.
+    """
 
     name: str
     rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def macs(self) -> int:
@@ -52,18 +58,24 @@ class Facts:
 
     def to_json(self) -> dict[str, Any]:
         totals = {"macs": self.macs, "weights": self.weights, "live_bytes": self.peak}
-        return {"name": self.name, **totals, "nodes": [asdict(row) for row in self.rows]}
+        nodes = [asdict(row) for row in self.rows]
+        return {"name": self.name, **totals, "notes": list(self.notes), "nodes": nodes}
 
 
-def inspect_model(path: Path) -> Facts:
-    """The facts of a model file; raises every unsupported node at once."""
-    return inspect_graph(pipeline.run(importers.load(path)))
+def inspect_model(path: Path, shapes: Mapping[str, Shape] | None = None) -> Facts:
+    """The facts of a model file; raises every unsupported node at once.
+
+    ``shapes``: by input name, of inputs whose sizes the file leaves open.
+    """
+    return inspect_graph(pipeline.run(importers.load(path, Sizes(shapes or {}))))
 
 
 def inspect_graph(graph: Graph) -> Facts:
     """The facts of a graph as the passes left it."""
     last = _last_readers(graph)
-    return Facts(graph.name, tuple(_row(graph, i, last) for i in range(len(graph.nodes))))
+    return Facts(
+        graph.name, tuple(_row(graph, i, last) for i in range(len(graph.nodes))), graph.notes
+    )
 
 
 def _last_readers(graph: Graph) -> dict[str, int]:
