@@ -6,4 +6,5 @@ from pathlib import Path
 
 SHARED = Path(__file__).parents[2] / "shared"
 
-collect_ignore = [] if SHARED.is_dir() else ["test_shared_models.py"]
+_NEEDS_SHARED = ["test_shared_models.py", "test_public_models.py"]
+collect_ignore = [] if SHARED.is_dir() else _NEEDS_SHARED

@@ -153,25 +153,14 @@ def divide(call: Call) -> Value:
     return _named(call, "mul", call.value(), 1.0 / divisor, False)
 
 
-def total(op: str) -> Callable[[Call], Value]:
-    """A handler for Sum of two operands."""
-
-    def handler(call: Call) -> Value:
-        if len(call.inputs) == 1:
-            return call.value()
-        if len(call.inputs) > 2:
-            raise Refused(f"{call.op} of more than two values", "Add them two by two")
-        return binary(op)(call)
-
-    return handler
-
-
 def _named(call: Call, op: str, value: Value, constant: Array, first: bool) -> Value:
     """``value`` and a constant, which is named as in the file."""
     index = 0 if first else 1
-    return with_constant(
-        call, op, value, lambda _, data: call.weights(index, data), constant, first
-    )
+
+    def store(_: str, data: Array) -> str:
+        return call.weights(index, data)
+
+    return with_constant(call, op, value, store, constant, first)
 
 
 def with_constant(

@@ -125,7 +125,7 @@ def _check_result(op: str, inputs: Sequence[Array]) -> None:
         check_size([max(1, inputs[0].size), max(1, int(inputs[1].reshape(-1)[0]))])
     elif op == "MatMul":
         check_size([prod(inputs[0].shape[:-1]), prod(inputs[1].shape[-1:])])
-    elif op in ("Gather", "GatherElements"):
+    elif op in ("Gather", "GatherElements", "GatherND"):
         check_size([max(1, inputs[0].size), max(1, inputs[1].size)])
     elif op == "NonZero":
         check_size([max(1, inputs[0].ndim), max(1, inputs[0].size)])

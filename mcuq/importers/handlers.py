@@ -45,7 +45,7 @@ HANDLERS: dict[str, Handler] = {
     "Mul": binary("mul"),
     "Div": elementwise.divide,
     "Neg": elementwise.negative,
-    "Sum": elementwise.total("add"),
+    "Sum": binary("add"),
     "Max": elementwise.bound(low=True),
     "Min": elementwise.bound(low=False),
     "Softmax": reductions.softmax,

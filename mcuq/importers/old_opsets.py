@@ -216,6 +216,28 @@ def _cast_like(old: Old) -> list[Any] | None:
     return [old.part("Cast", [old.input(0)], to=old.kind(old.input(1)).element)]
 
 
+def _summed(old: Old) -> list[Any] | None:
+    """Sum and Mean of any number of values."""
+    names, mean = old.inputs, old.node.op_type == "Mean"
+    if not mean and len(names) == 2:
+        return None
+    if len(names) == 1:
+        return [old.part("Identity", names)]
+    last = len(names) - 2
+    nodes: list[Any] = []
+    for place, name in enumerate(names[1:]):
+        first = nodes[-1].output[0] if nodes else names[0]
+        nodes.append(old.part("Add", [first, name], "" if place == last and not mean else "sum"))
+    if mean:
+        part = old.constant(np.array(1 / len(names), _dtype(old)), "part")
+        nodes.append(old.part("Mul", [nodes[-1].output[0], part]))
+    return nodes
+
+
+def _dtype(old: Old) -> Any:
+    return onnx.helper.tensor_dtype_to_np_dtype(old.kind(old.input(0)).element)
+
+
 _BEFORE_7: dict[str, Rewrite] = {
     **dict.fromkeys("Add And Div Equal Greater Less Mul Or Pow Sub Xor".split(), _broadcast),
     **dict.fromkeys(
@@ -250,4 +272,6 @@ _BEFORE_13: dict[str, Rewrite] = {
     "Upsample": _resize,
     "Resize": _resize,
 }
-_ALWAYS: dict[str, Rewrite] = {"Squeeze": _squeeze, "CastLike": _cast_like}
+_ALWAYS: dict[str, Rewrite] = {
+    "Squeeze": _squeeze, "CastLike": _cast_like, "Sum": _summed, "Mean": _summed,
+}  # fmt: skip

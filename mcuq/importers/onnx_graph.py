@@ -217,21 +217,30 @@ def _outputs(
     notes: list[str] = []
     for name in model.outputs:
         value = known.get(name)
-        if name in builder.pairs:
-            reason = f"output '{name}' holds integers"
-            faults.append(ModelError(model.name, reason, "Let DequantizeLinear be the last node"))
-        elif not isinstance(value, Value) or value.tensor not in builder.makers:
+        if not isinstance(value, Value) or value.tensor not in builder.makers:
             what = "an input" if isinstance(value, Value) else "a constant"
             notes.append(f"output '{name}' is {what} as it is: the C does not write it")
         else:
             kind = "s32" if builder.makers[value.tensor] == "argmax" else "s8"
             order = _order(builder.places(value))
             ports.append(Port(name, value.tensor, _with_batch(value.shape), order, kind))
+            notes += _of_integers(builder, name)
     if not ports and not faults:
         reason = "every output is an input or a constant: there is nothing to compute"
         faults.append(ModelError(model.name, reason, "Add an output that is computed"))
     raise_all(faults)
     return tuple(ports), notes
+
+
+def _of_integers(builder: Builder, name: str) -> list[str]:
+    """A line on an output that holds integers in the model."""
+    pair = builder.pairs.get(name)
+    if pair is None:
+        return []
+    return [
+        f"output '{name}' holds integers q in the model; here it is the reals "
+        f"(q - {pair.zero}) * {pair.hint.scale[0]:g}"
+    ]
 
 
 def _order(places: Array) -> Array | None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from mcuq.importers import elementwise
 from mcuq.importers.builder import Builder, Pair, Refused, Value
 from mcuq.importers.call import Call, Operand
@@ -67,6 +69,9 @@ def dequantize(call: Call) -> Value:
     """DequantizeLinear of data: what its QuantizeLinear has read."""
     value, builder = call.value(), call.builder
     known = builder.pairs.get(call.names[0])
+    kind = call.kinds.get(call.names[0])
+    if known is None and kind is not None and not kind.real and value.tensor in builder.order:
+        return _bytes_of_input(call, value)
     if known is None:
         raise Refused("it reads integers that no QuantizeLinear of this model wrote", _PAIRS)
     found, _ = _numbers(call)
@@ -74,6 +79,18 @@ def dequantize(call: Call) -> Value:
         reason = f"its scale {found.hint.scale[0]:g} and zero point differ from its QuantizeLinear"
         raise Refused(reason, _PAIRS)
     return value
+
+
+def _bytes_of_input(call: Call, value: Value) -> Value:
+    """(x - zero) * scale of integers that are an input of the network."""
+    numbers, _ = _numbers(call)
+    builder, scale = call.builder, numbers.hint.scale[0]
+    if numbers.zero:
+        zero = np.array(float(numbers.zero))
+        value = elementwise.with_constant(call, "sub", value, builder.constant, zero)
+    made = elementwise.with_constant(call, "mul", value, builder.constant, np.array(scale))
+    builder.hints[made.tensor] = numbers.hint
+    return made
 
 
 def integers(call: Call, handler: Callable[[Call], Result]) -> Result:

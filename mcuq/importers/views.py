@@ -25,6 +25,11 @@ def same(call: Call) -> Value:
     """Identity, Dropout at inference, and Cast between numbers."""
     if call.op == "Dropout" and len(call.outputs) > 1 and call.outputs[1]:
         raise Refused("Dropout with a mask", "Export the model in eval mode")
+    training = call.operand(2) if call.op == "Dropout" else None
+    if training is not None:
+        ratio = call.optional(1)
+        if bool(call.constant(2).any()) and (ratio is None or bool(ratio.any())):
+            raise Refused("Dropout in training mode", "Export the model in eval mode")
     return call.value()
 
 
@@ -113,9 +118,8 @@ def _taken(call: Call, value: Value, numbers: Array) -> Value:
     """The elements ``numbers`` of ``value``."""
     flat = numbers.reshape(-1)
     if not np.array_equal(np.sort(flat), np.arange(prod(value.shape))):
-        raise Refused(
-            f"{call.op} that takes a part of its input or repeats it", SUGGESTIONS[call.op]
-        )
+        reason = f"{call.op} that takes a part of its input or repeats it"
+        raise Refused(reason, SUGGESTIONS[call.op])
     return Value(numbers.shape, value.tensor, value.view[flat])
 
 

@@ -34,7 +34,7 @@ REFUSED = {
     "Pad": model([node("Pad", "x p", "y", mode="reflect")], {"p": np.ones(8, np.int64)}),
     "AveragePool": model(
         [node("AveragePool", "x", "y", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1,
-              count_include_pad=1)]
+              pads=[1, 1, 1, 1], count_include_pad=1)]
     ),
     "PRelu": model([node("PRelu", "x s", "y")], {"s": random(4, 1, 1)}),
     "Concat": model([node("Concat", "x x", "y", axis=0)]),
