@@ -10,10 +10,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
-from onnx_models import agrees, model, node, ops, random, run_graph, save
+from onnx_models import agrees, model, node, random, run_graph, save
 
 from mcuq import importers
-from mcuq.errors import McuqError
 from mcuq.importers.sizes import Sizes
 from mcuq.ir import Graph
 from mcuq.passes import pipeline
