@@ -285,6 +285,27 @@ def _viewed(walk: _Walk, step: Step) -> Rows:
     return _found(walk, walk.shape(step.outputs[0]), outer)
 
 
+def _squeezed(walk: _Walk, step: Step) -> Rows:
+    """Axes of size 1 left out."""
+    rows = walk.rows[step.inputs[0]]
+    axes = _axes(walk, step, 1) or ()
+    if rows.axis in axes:
+        raise Mixed("a view leaves them out")
+    return replace(rows, axis=rows.axis - sum(a < rows.axis for a in axes))
+
+
+def _unsqueezed(walk: _Walk, step: Step) -> Rows:
+    """Axes of size 1 put in, counted in the result."""
+    rows, rank = walk.rows[step.inputs[0]], len(walk.shape(step.outputs[0]))
+    given = step.attrs.get("axes")
+    data = walk.constant(step.inputs[1]) if given is None else np.asarray(given)
+    if data is None:
+        raise Mixed("its axes are computed at run time")
+    put = {int(a) % rank for a in data.reshape(-1)}
+    kept = [axis for axis in range(rank) if axis not in put]
+    return replace(rows, axis=kept[rows.axis])
+
+
 def _found(walk: _Walk, shape: Shape, outer: int) -> Rows:
     front = 1
     for axis, size in enumerate(shape):
@@ -472,7 +493,9 @@ _RULES: dict[str, Rule] = {
         """.split(),
         _images,
     ),
-    **dict.fromkeys("Flatten Reshape Squeeze Unsqueeze".split(), _viewed),
+    **dict.fromkeys(("Flatten", "Reshape"), _viewed),
+    "Squeeze": _squeezed,
+    "Unsqueeze": _unsqueezed,
     **dict.fromkeys("Slice Split Expand Tile Pad Resize".split(), _untouched),
     **dict.fromkeys(
         """

@@ -39,7 +39,7 @@ from mcuq.importers.steps import (
 from mcuq.importers.suggestions import remedy_for
 from mcuq.ir import Array, Hint, Shape
 
-MAX_NODES = 50_000
+MAX_NODES = 10_000
 """More than this, written out, is no network for a microcontroller."""
 MAX_FOLDED = 1 << 27
 """Elements of all computed constants together."""
@@ -48,6 +48,10 @@ ENDLESS = 1 << 62
 _CONTROL = "Export the model without control flow"
 _STATIC = "Quantize the model again with a scale for each tensor (QDQ format)"
 _STANDARD = ("", "ai.onnx")
+
+
+class TooLarge(Exception):
+    """Why the whole model is given up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +104,10 @@ def resolve(model: OnnxModel, shapes: Mapping[str, Shape], symbolic: bool) -> Fl
     for name in model.outputs:
         if name not in written:
             made.faults.append(ModelError(model.name, f"output '{name}' is never written", ""))
-    made.nodes(ordered, Scope(model.opset))
+    try:
+        made.nodes(ordered, Scope(model.opset))
+    except TooLarge as error:
+        made.faults.append(ModelError(model.name, str(error), "Use a smaller network"))
     roots = frozenset(model.outputs) | made.read_by_faults
     kept = needed(made.steps, roots)
     made.faults += _misread(made, kept)
@@ -164,7 +171,7 @@ class _Resolver:
     def _count(self) -> None:
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            raise Refused(f"more than {MAX_NODES} nodes, written out", "Use a smaller network")
+            raise TooLarge(f"has more than {MAX_NODES} nodes, functions and loops written out")
 
     def _node(self, bound: Any, node: Any, scope: Scope) -> None:
         function = self.model.functions.get((node.domain, node.op_type))
@@ -264,7 +271,7 @@ class _Resolver:
     def _keep(self, name: str, data: Array) -> None:
         self._folded += data.size
         if self._folded > MAX_FOLDED:
-            raise Refused("computes too many constants", "Store the results in the model")
+            raise TooLarge(f"computes more than {MAX_FOLDED} elements of constants")
         self.constant(name, data)
 
     def _new(self, node: Any, part: str) -> str:
