@@ -128,6 +128,7 @@ class _Resolver:
         self.unrounded: set[str] = set()
         self.read_by_faults: set[str] = set()
         self._lost: set[str] = set()
+        self._unknown: set[str] = set()
         self._taken = set(self.kinds) | {n for node in model.nodes for n in node.output}
         self._taken.update(given.name for given in model.inputs)
         self._nodes = self._folded = 0
@@ -205,11 +206,17 @@ class _Resolver:
         return bound
 
     def _follow(self, node: Any) -> None:
-        """A node that reads the result of one at fault: kept, so that it can be judged, too."""
-        plain = node.domain in _STANDARD and not any(subgraphs(node))
-        if plain and node.op_type not in ("Shape", "Size"):
+        """A node that reads the result of one at fault: kept, so that it can be judged, too.
+
+        What computes with an unknown shape alone is not: the cause is known.
+        """
+        outputs = {o for o in node.output if o}
+        lost = self._lost.intersection(node.input)
+        if node.op_type in ("Shape", "Size") or lost <= self._unknown:
+            self._unknown |= outputs
+        elif node.domain in _STANDARD and not any(subgraphs(node)):
             self._append(make_step(node, max(LAST_OLD, self.model.opset)))
-        self._lost.update(o for o in node.output if o)
+        self._lost |= outputs
 
     def _append(self, step: Step) -> None:
         self.steps.append(step)
