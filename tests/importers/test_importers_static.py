@@ -161,7 +161,7 @@ def test_a_batch_of_rows_treated_alike_becomes_one(
     assert graph.inputs[0].shape == (1, *inputs["x"][1:])
     (note,) = graph.notes
     assert "the first axis of the input, 7, is a batch" in note
-    agrees(model(nodes, constants, inputs), tmp_path, rows=7)
+    assert agrees(model(nodes, constants, inputs), tmp_path, rows=7).notes == graph.notes
 
 
 ACROSS = {
