@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from mcuq.importers.modern import Kind
-from mcuq.importers.resolve import Flat
+from mcuq.importers.resolve import FAULTS, Flat
 from mcuq.importers.steps import Step
 from mcuq.ir import Array, Shape
 
@@ -112,6 +112,8 @@ def _follow(walk: _Walk, step: Step) -> None:
                 walk.rows[name] = _checked(walk, _placed(step, found, index), name)
     except Mixed as error:
         raise type(error)(f"{error} ('{step.name}')") from error
+    except FAULTS as error:  # a node that does not fit its operator: its handler will say so
+        raise Mixed(f"operator {step.op} is not understood ('{step.name}')") from error
 
 
 def _placed(step: Step, rows: Rows, index: int) -> Rows:

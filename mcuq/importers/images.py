@@ -145,6 +145,8 @@ def _pads(
     if min((*kernel, *strides, *dilations)) < 1:
         raise Refused("a kernel, stride or dilation below 1")
     mode = call.text("auto_pad", "NOTSET")
+    if mode not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
+        raise Refused(f"auto_pad {mode}", "State the pads")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
         begins, ends = [], []
         for size, k, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
@@ -173,7 +175,7 @@ def _ceil_rows(
     pads: tuple[int, int, int, int],
 ) -> tuple[int, int]:
     """Rows and columns to add at the end so that ceil_mode's last window has its place."""
-    if not call.integer("ceil_mode", 0):
+    if not call.integer("ceil_mode", 0) or call.text("auto_pad", "NOTSET") != "NOTSET":
         return (0, 0)
     extra = []
     wide = ((1, *sizes) if len(sizes) == 1 else tuple(sizes))[-2:]

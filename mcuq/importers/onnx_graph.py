@@ -20,7 +20,7 @@ from mcuq.importers.handlers import HANDLERS, MOVEMENTS
 from mcuq.importers.lookahead import wished_layout
 from mcuq.importers.modern import Kind
 from mcuq.importers.onnx_file import OnnxModel
-from mcuq.importers.resolve import Flat, resolve
+from mcuq.importers.resolve import FAULTS, Flat, resolve
 from mcuq.importers.sizes import Chosen, Sizes, choose
 from mcuq.importers.steps import Step, needed, node_error
 from mcuq.importers.suggestions import remedy_for
@@ -153,7 +153,7 @@ def _import(
                 _check(result, kinds.get(name))
     except Refused as error:
         return node_error(model.name, step.name, error.reason, error.remedy)
-    except (ValueError, IndexError, TypeError, OverflowError) as error:
+    except FAULTS as error:
         reason = f"its inputs or attributes do not fit operator {step.op} ({error})"
         return node_error(model.name, step.name, reason, "Check it with onnx.checker")
     known.update(zip((o for o in step.outputs if o), results, strict=False))

@@ -43,7 +43,7 @@ MAX_NODES = 10_000
 """More than this, written out, is no network for a microcontroller."""
 MAX_FOLDED = 1 << 27
 """Elements of all computed constants together."""
-FAULTS = (ValueError, IndexError, TypeError, OverflowError, KeyError, AttributeError)
+FAULTS = (ValueError, IndexError, TypeError, ArithmeticError, KeyError, AttributeError)
 ENDLESS = 1 << 62
 _CONTROL = "Export the model without control flow"
 _STATIC = "Quantize the model again with a scale for each tensor (QDQ format)"
@@ -335,12 +335,12 @@ class _Resolver:
         if condition is None or condition.size != 1:
             raise Refused("the condition of If is computed at run time", _CONTROL)
         name = "then_branch" if bool(condition.reshape(())) else "else_branch"
-        branch = next(a.g for a in node.attribute if a.name == name)
+        branch = _subgraph(node, name)
         inner = Scope(scope.opset, f"{label(bound)}/", scope, {}, scope.attributes)
         self._alias(bound, self._graph(branch, inner))
 
     def _loop(self, bound: Any, node: Any, scope: Scope) -> None:
-        body = next(a.g for a in node.attribute if a.name == "body")
+        body = _subgraph(node, "body")
         limit, going = self._known(bound.input[0], ENDLESS), self._known(bound.input[1], 1)
         carried = list(bound.input[2:])
         scans: list[list[str]] = [[] for _ in body.output[1 + len(carried) :]]
@@ -381,6 +381,13 @@ class _Resolver:
         joined = self._new(bound, "rows")
         self._plain(onnx.helper.make_node("Concat", wide, [joined], joined, axis=0), MODERN)
         return joined
+
+
+def _subgraph(node: Any, name: str) -> Any:
+    found = next((a.g for a in node.attribute if a.name == name and a.HasField("g")), None)
+    if found is None:
+        raise Refused(f"operator {node.op_type} lacks its {name}", "Export the model again")
+    return found
 
 
 def _misread(made: _Resolver, steps: Sequence[Step]) -> list[McuqError]:

@@ -51,6 +51,9 @@ IMAGES = {
         "AveragePool", kernel_shape=[3, 3], pads=[1] * 4, count_include_pad=1
     ),
     "average pool ceil": one("AveragePool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
+    "pool valid ceil": one(
+        "MaxPool", kernel_shape=[2, 2], strides=[2, 2], auto_pad="VALID", ceil_mode=1
+    ),
     "global average": one("GlobalAveragePool"),
     "global max": one("GlobalMaxPool"),
     "mean over space": one("ReduceMean", axes=[2, 3], keepdims=0),
