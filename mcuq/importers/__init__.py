@@ -31,7 +31,11 @@ def load(path: Path | str, sizes: Sizes | None = None) -> Graph:
     if suffix == ".onnx":
         from mcuq.importers import onnx_file, onnx_graph
 
-        return onnx_graph.to_graph(onnx_file.read(source), sizes or onnx_graph.NO_SIZES)
+        try:
+            return onnx_graph.to_graph(onnx_file.read(source), sizes or onnx_graph.NO_SIZES)
+        except UnicodeDecodeError as error:  # protobuf decodes a name when it is read
+            reason = "holds a name that is no text"
+            raise ModelError(source.name, reason, "Export the model again") from error
     if suffix == ".pt2":
         from mcuq.importers import torch_program
 

@@ -213,7 +213,7 @@ def _shrunk(data: Array) -> Array:
 def _two_values(call: Call, op: str, a: Value, b: Value) -> Value:
     shape = tuple(int(size) for size in np.broadcast_shapes(a.shape, b.shape))
     builder = call.builder
-    left, right = (_ranked(v, len(shape)) for v in (a, b))
+    left, right = (ranked(v, len(shape)) for v in (a, b))
     if left.shape != right.shape:
         return _spread(call, op, [left, right])
     if left.tensor in builder.open and right.tensor not in builder.open:
@@ -228,7 +228,7 @@ def _two_values(call: Call, op: str, a: Value, b: Value) -> Value:
 def _spread(call: Call, op: str, values: Sequence[Value]) -> Value:
     """Two operands of different shapes, in the first order of axes that operators can spread."""
     rank = max(len(v.shape) for v in values)
-    ranked = [_ranked(v, rank) for v in values]
+    ranked = [ranked(v, rank) for v in values]
     shape = tuple(max(sizes) for sizes in zip(*(v.shape for v in ranked), strict=True))
     for axes in _orders(call, shape, ranked):
         memories = _memories([tuple(v.shape[a] for a in axes) for v in ranked])
@@ -289,6 +289,6 @@ def _memories(shapes: Sequence[Shape]) -> list[Shape]:
     return [tuple(row) for row in merged]
 
 
-def _ranked(value: Value, rank: int) -> Value:
+def ranked(value: Value, rank: int) -> Value:
     """``value`` with ones in front of its shape."""
     return Value((1,) * (rank - len(value.shape)) + value.shape, value.tensor, value.view)

@@ -97,7 +97,10 @@ def _run(model: Any, given: Mapping[str, Array]) -> list[Array]:
     except Exception as error:  # whatever the evaluator raises: the node is at fault
         text = " ".join(str(error).split())[:120]
         raise Refused(f"cannot be computed from its constants ({text})") from error
-    return [np.asarray(r) for r in results]
+    arrays = [np.asarray(r) for r in results]
+    if any(array.dtype.kind in "OUS" for array in arrays):
+        raise Refused("its result is no tensor of numbers", _STORE)
+    return arrays
 
 
 def _check_work(op: str, inputs: Sequence[Array], shapes: Sequence[Shape]) -> None:

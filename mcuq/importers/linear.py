@@ -9,7 +9,7 @@ import numpy as np
 
 from mcuq.importers.builder import Refused, Value
 from mcuq.importers.call import Call, axis_of, from_rows, rows
-from mcuq.importers.elementwise import with_constant
+from mcuq.importers.elementwise import ranked, with_constant
 from mcuq.ir import Array
 
 NO_CLIP = (-math.inf, math.inf)
@@ -50,9 +50,10 @@ def matmul(call: Call) -> Value:
         raise Refused("the second operand is computed at run time", TWO_VALUES)
     if isinstance(left, Value):
         weights = _matrix(call.constant(1))
+        left = ranked(left, call.constant(1).ndim)
         made = linear(call, left, weights.reshape(len(weights), -1).T, _zeros(weights, -1))
         return made if weights.ndim == 2 else _without_axis(made, -1)
-    weights, value = _matrix(call.constant(0)), call.value(1)
+    weights, value = _matrix(call.constant(0)), ranked(call.value(1), call.constant(0).ndim)
     if len(value.shape) == 1:
         return linear(call, value, weights, _zeros(weights, 0))
     made = swapped(linear(call, swapped(value), np.atleast_2d(weights), _zeros(weights, 0)))

@@ -307,6 +307,12 @@ PLAIN: dict[str, tuple[Any, Any, Mapping[str, Any]]] = {
          "v": random(4, low=0.5), "a": np.array([0])}, IMAGE,
     ),
     "weights on the left": ([node("MatMul", "w x", "y")], {"w": random(3, 5)}, IMAGE),
+    "weights of more axes": (
+        [node("MatMul", "x w", "y")], {"w": random(1, 1, 8, 3)}, {"x": (1, 8)},
+    ),
+    "weights of more axes on the left": (
+        [node("MatMul", "w x", "y")], {"w": random(1, 3, 1)}, {"x": (1, 8)},
+    ),
     "a vector of weights": ([node("MatMul", "x w", "y")], {"w": random(4)}, IMAGE),
     "a vector on the left": ([node("MatMul", "w x", "y")], {"w": random(5)}, IMAGE),
     "a constant larger than the data": (
