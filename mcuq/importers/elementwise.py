@@ -228,13 +228,13 @@ def _two_values(call: Call, op: str, a: Value, b: Value) -> Value:
 def _spread(call: Call, op: str, values: Sequence[Value]) -> Value:
     """Two operands of different shapes, in the first order of axes that operators can spread."""
     rank = max(len(v.shape) for v in values)
-    ranked = [ranked(v, rank) for v in values]
-    shape = tuple(max(sizes) for sizes in zip(*(v.shape for v in ranked), strict=True))
-    for axes in _orders(call, shape, ranked):
-        memories = _memories([tuple(v.shape[a] for a in axes) for v in ranked])
+    wide = [ranked(v, rank) for v in values]
+    shape = tuple(max(sizes) for sizes in zip(*(v.shape for v in wide), strict=True))
+    for axes in _orders(call, shape, wide):
+        memories = _memories([tuple(v.shape[a] for a in axes) for v in wide])
         output = tuple(max(sizes) for sizes in zip(*memories, strict=True))
         if len(output) <= 4 and broadcast.spread(memories, output) is not None:
-            pairs = zip(ranked, memories, strict=True)
+            pairs = zip(wide, memories, strict=True)
             operands = [_lying(call, v, axes, memory) for v, memory in pairs]
             tensor = call.emit(op, operands, clip=NO_CLIP)
             return Value(shape, tensor, layout.with_axes(shape, axes))

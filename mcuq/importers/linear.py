@@ -49,13 +49,25 @@ def matmul(call: Call) -> Value:
     if isinstance(left, Value) and isinstance(right, Value):
         raise Refused("the second operand is computed at run time", TWO_VALUES)
     if isinstance(left, Value):
-        weights = _matrix(call.constant(1))
-        left = ranked(left, call.constant(1).ndim)
-        made = linear(call, left, weights.reshape(len(weights), -1).T, _zeros(weights, -1))
-        return made if weights.ndim == 2 else _without_axis(made, -1)
-    weights, value = _matrix(call.constant(0)), ranked(call.value(1), call.constant(0).ndim)
+        given, value = call.constant(1), left
+        made = _times(call, value, _matrix(given))
+    else:
+        given, value = call.constant(0), call.value(1)
+        made = _under(call, _matrix(given), value)
+    extra = max(len(value.shape), given.ndim) - sum(n == 1 for n in (len(value.shape), given.ndim))
+    return ranked(made, extra)
+
+
+def _times(call: Call, value: Value, weights: Array) -> Value:
+    """``value @ weights``."""
+    made = linear(call, value, weights.reshape(len(weights), -1).T, _zeros(weights, -1))
+    return made if weights.ndim == 2 else _without_axis(made, -1)
+
+
+def _under(call: Call, weights: Array, value: Value) -> Value:
+    """``weights @ value``."""
     if len(value.shape) == 1:
-        return linear(call, value, weights, _zeros(weights, 0))
+        return linear(call, value, np.atleast_2d(weights), _zeros(weights, 0))
     made = swapped(linear(call, swapped(value), np.atleast_2d(weights), _zeros(weights, 0)))
     return made if weights.ndim == 2 else _without_axis(made, -2)
 

@@ -145,6 +145,8 @@ def _duplicates(graph: Any, thing: str) -> Iterator[McuqError]:
 def _input(info: Any, thing: str) -> Input:
     """An input; a size that is below 0 or has no number is open."""
     where = f"{thing}: input '{info.name}'"
+    if not isinstance(info.name, str):
+        raise ModelError(where, "its name is no text", "Export the model again")
     kind = info.type.WhichOneof("value")
     if kind != "tensor_type" or not info.type.tensor_type.HasField("shape"):
         raise ModelError(where, "has no known shape", "Export the model with fixed shapes")

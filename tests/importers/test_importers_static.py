@@ -313,6 +313,9 @@ PLAIN: dict[str, tuple[Any, Any, Mapping[str, Any]]] = {
     "weights of more axes on the left": (
         [node("MatMul", "w x", "y")], {"w": random(1, 3, 1)}, {"x": (1, 8)},
     ),
+    "a row of more axes": ([node("MatMul", "x w", "y")], {"w": random(1, 1, 8, 3)}, {"x": (1, 8)}),
+    "a vector and more axes": ([node("MatMul", "x w", "y")], {"w": random(1, 8, 3)}, {"x": (8,)}),
+    "more axes on the left": ([node("MatMul", "w x", "y")], {"w": random(1, 3, 1)}, {"x": (1, 8)}),
     "a vector of weights": ([node("MatMul", "x w", "y")], {"w": random(4)}, IMAGE),
     "a vector on the left": ([node("MatMul", "w x", "y")], {"w": random(5)}, IMAGE),
     "a constant larger than the data": (
