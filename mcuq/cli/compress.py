@@ -98,9 +98,9 @@ def compress(
     from mcuq.flows.compress import compress_model
 
     settings = config.load(Path(config_path)) if config_path else config.Config()
-    table = settings.compress
     common = {"recover": recover, "labels": labels_of(calib, labels), "checkpoint": checkpoint}
-    common |= {"table": table, "board": board, "shapes": {**settings.shapes, **shapes_of(shapes)}}
+    common |= {"table": settings.compress, "board": board}
+    common["shapes"] = {**settings.shapes, **shapes_of(shapes)}
     if fit_flash or fit_ram:
         if methods:
             raise McuqError("compress", "--fit-flash and --fit-ram find the methods themselves")

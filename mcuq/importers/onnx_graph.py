@@ -12,6 +12,7 @@ import onnx
 
 from mcuq.errors import McuqError, ModelError, raise_all
 from mcuq.importers import batch, fusion, layout, quantized
+from mcuq.importers.batch_rules import Mixed
 from mcuq.importers.builder import Builder, Refused, Value, check_size
 from mcuq.importers.call import Call, Operand
 from mcuq.importers.elementwise import plain_shape
@@ -35,7 +36,7 @@ WIDE_ONLY = frozenset("Add Sub Mul Neg Sum MatMul Gemm".split())
 """What does so where the type is wide enough."""
 WIDE = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 NO_SIZES = Sizes()
-_NO_BATCH = "Name other axes, or say with --shape NAME=1,... that there is no batch"
+_NO_BATCH = "If the first axis is no batch, say all sizes with --shape NAME=SIZES"
 _REPORT = "Report this model: it is a fault of mcuq"
 ON_INDICES = frozenset("Reshape Flatten Squeeze Unsqueeze Identity Cast Shape Size".split())
 """What may read the result of ArgMax."""
@@ -79,10 +80,9 @@ def _one_inference(model: OnnxModel, chosen: Chosen) -> tuple[Flat, dict[str, Sh
     if flat.faults:
         return flat, shapes, []
     if chosen.symbolic:
-        opened = [i.name for i in model.inputs if isinstance(i.dims[0], str)]
         faults = [
             node_error(model.name, step.name, f"{step.op} over the batch: {why}", _NO_BATCH)
-            for step, why in batch.check_open(flat, [n for n in opened if shapes[n][0] == 1])
+            for step, why in batch.check_open(flat, chosen.opened)
         ]
         return replace(flat, faults=[*flat.faults, *faults]), shapes, []
     counts = {shape[0] if len(shape) > 1 else 1 for shape in shapes.values()}
@@ -91,7 +91,7 @@ def _one_inference(model: OnnxModel, chosen: Chosen) -> tuple[Flat, dict[str, Sh
     count = counts.pop()
     try:
         cut = batch.one_row(flat, list(shapes), model.outputs, count)
-    except batch.Mixed as error:
+    except Mixed as error:
         return (
             flat,
             shapes,

@@ -36,7 +36,7 @@ from mcuq.importers.steps import (
     unsorted_faults,
     wanted_nodes,
 )
-from mcuq.importers.suggestions import remedy_for
+from mcuq.importers.suggestions import foreign_remedy, remedy_for
 from mcuq.ir import Array, Hint, Shape
 
 MAX_NODES = 10_000
@@ -243,7 +243,7 @@ class _Resolver:
                 return
         if node.domain not in _STANDARD and node.op_type not in PAIRS:
             reason = f"operator {node.op_type} of the domain '{node.domain}' is not standard ONNX"
-            raise Refused(reason, remedy_for(node.op_type, foreign=True))
+            raise Refused(reason, foreign_remedy(node.domain, node.op_type))
         self._standard(node, max(opset, LAST_OLD))
 
     def _standard(self, node: Any, opset: int) -> None:

@@ -29,13 +29,15 @@ class Sizes:
 class Chosen:
     """``shapes`` by input name; ``notes`` say what was taken.
 
-    ``symbolic``: the file leaves the first size of an input open, a batch. ``batch``: the inputs
-    whose first size, above 1, may be one of a batch; ``whole``: the data is that of one inference.
+    ``symbolic``: the file leaves the first size of an input open, and it is taken as 1. ``opened``:
+    those inputs of which nobody says that this 1 is all. ``whole``: the user or the data say that
+    a first size above 1 is no batch.
     """
 
     shapes: dict[str, Shape]
     notes: tuple[str, ...]
     symbolic: bool
+    opened: tuple[str, ...]
     whole: bool
 
 
@@ -54,12 +56,13 @@ def choose(model: OnnxModel, sizes: Sizes) -> Chosen:
         except ModelError as error:
             faults.append(error)
     raise_all(faults)
-    symbolic = any(_open(given) and shapes[given.name][0] == 1 for given in model.inputs)
+    ones = [i.name for i in model.inputs if _open(i) and shapes[i.name][0] == 1]
+    opened = tuple(name for name in ones if name not in sizes.given)
     whole = any(
         sizes.given.get(given.name) == given.dims or found[given.name] == (0, *given.dims)
         for given in model.inputs
     )
-    return Chosen(shapes, tuple(notes), symbolic, whole)
+    return Chosen(shapes, tuple(notes), bool(ones), opened, whole)
 
 
 def _open(given: Input) -> bool:

@@ -58,6 +58,8 @@ def make_step(node: Any, opset: int) -> Step:
     """The step of a node without subgraphs."""
     attrs: dict[str, Any] = {}
     for attribute in node.attribute:
+        if attribute.name in attrs:
+            raise Refused(f"attribute '{attribute.name}' is given twice", "Export the model again")
         value = onnx.helper.get_attribute_value(attribute)
         attrs[attribute.name] = _text(value) if isinstance(value, bytes) else value
     return Step(

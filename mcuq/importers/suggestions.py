@@ -39,6 +39,13 @@ SUGGESTIONS: dict[str, str] = {
 }  # fmt: skip
 
 
-def remedy_for(op: str, foreign: bool = False) -> str:
-    """What the user may do about ``op``; ``foreign``: of a domain that is no standard one."""
-    return SUGGESTIONS.get(op, _FOREIGN if foreign else SEE_LIST)
+def remedy_for(op: str) -> str:
+    """What the user may do about the standard operator ``op``."""
+    return SUGGESTIONS.get(op, SEE_LIST)
+
+
+def foreign_remedy(domain: str, op: str) -> str:
+    """What the user may do about an operator of another domain."""
+    if domain == "ai.onnx.ml":
+        return "Only neural networks are compiled: leave classical models and ZipMap out"
+    return SUGGESTIONS.get(op, _FOREIGN)
