@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -31,7 +31,10 @@ class Input:
 
 @dataclass(frozen=True, eq=False)
 class OnnxModel:
-    """A checked model: ``constants`` are initializers, ``functions`` by (domain, name)."""
+    """A checked model: ``constants`` are initializers, ``functions`` by (domain, name).
+
+    ``folder``: where external data may lie (None: nowhere).
+    """
 
     name: str
     inputs: tuple[Input, ...]
@@ -40,6 +43,7 @@ class OnnxModel:
     constants: dict[str, Array]
     opset: int
     functions: Mapping[tuple[str, str], Any]
+    folder: Path | None = None
 
 
 def read(path: Path) -> OnnxModel:
@@ -63,10 +67,26 @@ def read(path: Path) -> OnnxModel:
 
 def external_files(path: Path) -> tuple[Path, ...]:
     """The files with the weights of a model that ``read`` accepts, by name; often there is none."""
-    tensors = parse(path.read_bytes(), path.name).graph.initializer
+    proto = parse(path.read_bytes(), path.name)
+    tensors = [*_tensors(proto.graph), *(t for f in proto.functions for t in _of_nodes(f.node))]
     outside = [t for t in tensors if t.data_location == onnx.TensorProto.EXTERNAL]
     names = {e.value for t in outside for e in t.external_data if e.key == "location"}
     return tuple(_inside(name, path.name, path.parent) for name in sorted(names))
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """Every tensor that a graph and its subgraphs store."""
+    yield from graph.initializer
+    yield from _of_nodes(graph.node)
+
+
+def _of_nodes(nodes: Iterable[Any]) -> Iterator[Any]:
+    for attribute in (a for node in nodes for a in node.attribute):
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            yield from _tensors(graph)
 
 
 def parse(content: bytes, thing: str) -> Any:
@@ -108,7 +128,7 @@ def check(proto: Any, thing: str, folder: Path | None) -> OnnxModel:
     outputs = tuple(info.name for info in graph.output)
     functions = {(f.domain, f.name): f for f in proto.functions}
     nodes = tuple(graph.node)
-    return OnnxModel(thing, tuple(inputs), outputs, nodes, constants, opset, functions)
+    return OnnxModel(thing, tuple(inputs), outputs, nodes, constants, opset, functions, folder)
 
 
 def _opset(proto: Any, thing: str) -> tuple[int, list[McuqError]]:

@@ -249,7 +249,7 @@ class _Resolver:
     def _standard(self, node: Any, opset: int) -> None:
         step = make_step(node, opset)
         if step.op == "Constant":
-            self._keep(step.outputs[0], constant_of(step, self.model.name))
+            self._keep(step.outputs[0], constant_of(step, self.model.name, self.model.folder))
             return
         kind = self.kinds.get(step.inputs[0]) if step.inputs else None
         if step.op in ("Shape", "Size") and kind is not None:
@@ -317,7 +317,7 @@ class _Resolver:
         """Write out a subgraph; the network's names of its outputs."""
         for tensor in graph.initializer:
             name = self.define(tensor.name, inner)
-            self.constant(name, to_array(tensor, self.model.name, None))
+            self.constant(name, to_array(tensor, self.model.name, self.model.folder))
         outputs = [info.name for info in graph.output]
         self._body(graph.node, outputs, inner)
         return [inner.name(name) for name in outputs]

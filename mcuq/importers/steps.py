@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,11 +72,11 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-def constant_of(step: Step, model: str) -> Array:
-    """The value of a Constant node."""
+def constant_of(step: Step, model: str, folder: Path | None) -> Array:
+    """The value of a Constant node; ``folder`` is where external data may lie."""
     attrs = step.attrs
     if "value" in attrs:
-        return to_array(attrs["value"], model, None)
+        return to_array(attrs["value"], model, folder)
     for key, dtype in (("float", np.float32), ("int", np.int64)):
         for suffix in ("", "s"):
             name = f"value_{key}{suffix}"

@@ -210,7 +210,7 @@ SCALES = {
     "sm": np.float32(0.02), "zm": np.uint8(100), "m": QM,
     "gm": LEVELS.integers(0, 200, (120, 3)).astype(np.uint8),
     "gb": LEVELS.integers(-900, 900, 3).astype(np.int32),
-    "sgb": np.float32(2.0**-12 * 0.02), "si": np.int32(0),
+    "a23": np.array([2, 3]), "sgb": np.float32(2.0**-12 * 0.02), "si": np.int32(0),
 }  # fmt: skip
 START = node("QuantizeLinear", "x sx zx", "q")
 END = node("DequantizeLinear", "r sy zy", "y")
@@ -257,12 +257,52 @@ QUANTIZED: dict[str, tuple[list[Any], list[Any]]] = {
         [foreign("QLinearSoftmax", "q sx zx sy zy", "r", axis=3, opset=13)],
         [node("Softmax", "d", "c", axis=3)],
     ),
+    "mean": (
+        [foreign("QLinearReduceMean", "q sx zx sy zy", "r", axes=[2, 3], keepdims=0)],
+        [node("ReduceMean", "d a23", "c", keepdims=0)],
+    ),
     "gemm": (
         [node("Flatten", "q", "f"), foreign("QGemm", "f sx zx gm sm zm gb sy zy", "r")],
         [node("DequantizeLinear", "gm sm zm", "dm"), node("DequantizeLinear", "gb sgb", "db"),
          node("Flatten", "d", "f"), node("Gemm", "f dm db", "c")],
     ),
 }  # fmt: skip
+
+
+FLOATS: dict[str, tuple[list[Any], list[Any]]] = {
+    "a product with integer weights": (
+        [foreign("DynamicQuantizeMatMul", "x m sm zm c", "y")],
+        [node("DequantizeLinear", "m sm zm", "dm"), node("MatMul", "x dm", "p"),
+         node("Add", "p c", "y")],
+    ),
+    "a product of integers as a float": (
+        [node("DynamicQuantizeLinear", "x", "q s z"),
+         foreign("MatMulIntegerToFloat", "q m s sm z zm c", "y")],
+        [node("DequantizeLinear", "m sm zm", "dm"), node("MatMul", "x dm", "p"),
+         node("Add", "p c", "y")],
+    ),
+    "a dynamic pair": (
+        [node("DynamicQuantizeLinear", "x", "q s z"), node("DequantizeLinear", "q s z", "d"),
+         node("Tanh", "d", "y")],
+        [node("Tanh", "x", "y")],
+    ),
+    "bits left out": ([foreign("Trunc", "x s8 z0 n8 n4", "y", BREVITAS)],
+                      [node("Mul", "x sixteenth", "y")]),
+    "more bits than a pair has": (
+        [node("Relu", "x", "h"), foreign("Quant", "h s8 z0 n24", "y", BREVITAS)],
+        [node("Relu", "x", "y")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("nodes", "standard"), FLOATS.values(), ids=FLOATS)
+def test_forms_that_give_reals(nodes: Any, standard: Any, tmp_path: Path) -> None:
+    constants = {
+        **SCALES, "c": random(7), "s8": np.float32(0.125), "z0": np.float32(0),
+        "n8": np.float32(8), "n4": np.float32(4), "n24": np.float32(24),
+        "sixteenth": np.float32(1 / 16),
+    }  # fmt: skip
+    same(model(nodes, constants, opset=21), model(standard, constants, opset=21), tmp_path)
 
 
 @pytest.mark.parametrize(("nodes", "standard"), QUANTIZED.values(), ids=QUANTIZED)

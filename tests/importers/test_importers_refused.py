@@ -219,6 +219,15 @@ def test_external_data_beside_the_model(tmp_path: Path) -> None:
     assert np.array_equal(graph.data("w"), W.transpose(0, 2, 3, 1))
 
 
+def test_external_data_of_a_constant_node(tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(W.tobytes())
+    tensor = external("weights.bin").graph.initializer[0]
+    proto = model([node("Constant", "", "k", value=tensor), node("Conv", "x k", "y")])
+    path = save(proto, tmp_path)
+    assert np.array_equal(importers.load(path).data("k"), W.transpose(0, 2, 3, 1))
+    assert importers.files_of(path) == (path, (tmp_path / "weights.bin").resolve())
+
+
 @pytest.mark.parametrize(
     "location", ["/etc/hostname", "../secret.bin", "sub/../../secret.bin", "", "link.bin", "C:\\x"]
 )
