@@ -21,7 +21,7 @@ from mcuq.data import feeds as data
 from mcuq.flows.compile import Calibration, Compiled, compile_model, load_compiled
 from mcuq.flows.compress import compress_model
 from mcuq.flows.fit import fit_model
-from mcuq.ir import Array
+from mcuq.ir import Array, Shape
 from mcuq.measure import bench as benchmark
 from mcuq.measure import check as verify
 from mcuq.measure import evaluate, explain, selftest
@@ -125,6 +125,7 @@ def compile(
     recover: int | None = None,
     labels: Array | Sequence[int] | None = None,
     checkpoint: str | Path | None = None,
+    shapes: Mapping[str, Shape] | None = None,
     progress: Progress = silent,
 ) -> Model:
     """Compile a network to C; the arguments are those of ``compiler.compile_model``."""
@@ -141,6 +142,7 @@ def compile(
             recover=recover,
             labels=None if labels is None else np.asarray(labels),
             checkpoint=checkpoint,
+            shapes=shapes,
             progress=progress,
         )
     )
@@ -151,6 +153,6 @@ def load(folder: str | Path) -> Model:
     return Model(load_compiled(folder))
 
 
-def inspect(model: str | Path) -> preflight.Facts:
-    """Nodes, shapes, MACs and memory of a model file, without data."""
-    return preflight.inspect_model(Path(model))
+def inspect(model: str | Path, shapes: Mapping[str, Shape] | None = None) -> preflight.Facts:
+    """Nodes, shapes, MACs and memory of a model file; needs no data. ``shapes``: as in compile."""
+    return preflight.inspect_model(Path(model), shapes)

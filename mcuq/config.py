@@ -11,6 +11,9 @@ mean = [123.7, 116.3, 103.5] # in byte units: real = (byte - mean) / std
 std = [58.4, 57.1, 57.4]
 layout = "nhwc"              # the order in which the firmware's bytes lie
 
+[shapes]                     # of inputs whose sizes the model leaves open
+image = [1, 3, 96, 96]
+
 [compress]                   # what --compress may say, and more: compress/request.py
 structured = 0.5
 """
@@ -47,6 +50,7 @@ class Config:
     inputs: Mapping[str, InputConfig] = field(default_factory=dict)
     quantize: Mapping[str, Any] = field(default_factory=dict)
     compress: Mapping[str, Any] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 _INPUT_KEYS = ("kind", "mean", "std", "layout")
@@ -71,7 +75,7 @@ def load(path: Path) -> Config:
 
 def parse(table: Mapping[str, Any], thing: str) -> Config:
     """The configuration in a table; ``thing`` names it in errors."""
-    faults = _unknown(thing, "", table, ("input", "quantize", "compress"))
+    faults = _unknown(thing, "", table, ("input", "quantize", "compress", "shapes"))
     inputs = _table(thing, "input", table.get("input", {}), faults)
     quantize = _table(thing, "quantize", table.get("quantize", {}), faults)
     compress = _table(thing, "compress", table.get("compress", {}), faults)
@@ -85,9 +89,10 @@ def parse(table: Mapping[str, Any], thing: str) -> Config:
             faults.append(McuqError(thing, f"quantize.fracs.{name} is not a whole number"))
     faults += _bad_bits(thing, quantize.get("bits", 8))
     faults += _bad_ranges(thing, quantize.get("ranges", "auto"))
+    shapes = _shapes(thing, table.get("shapes", {}), faults)
     described = {name: _input(thing, name, value, faults) for name, value in inputs.items()}
     raise_all(faults)
-    return Config(described, quantize, compress)
+    return Config(described, quantize, compress, shapes)
 
 
 def quantize_options(settings: Config) -> dict[str, Any]:
@@ -127,6 +132,19 @@ def _input(thing: str, name: str, value: Any, faults: list[McuqError]) -> InputC
     if any(value <= 0 for value in std):
         faults.append(McuqError(thing, f"{where}std is not above 0"))
     return InputConfig(table.get("kind", "u8"), mean, std, table.get("layout", "nhwc"))
+
+
+def _shapes(thing: str, value: Any, faults: list[McuqError]) -> dict[str, tuple[int, ...]]:
+    """The shapes by input name: lists of whole numbers above 0."""
+    found = {}
+    for name, sizes in _table(thing, "shapes", value, faults).items():
+        listed = sizes if isinstance(sizes, list) else []
+        if listed and all(isinstance(s, int) and not isinstance(s, bool) and s > 0 for s in listed):
+            found[name] = tuple(listed)
+        else:
+            text = f"shapes.{name} is not a list of whole numbers above 0"
+            faults.append(McuqError(thing, text, "Write such as [1, 3, 96, 96]"))
+    return found
 
 
 def _table(thing: str, where: str, value: Any, faults: list[McuqError]) -> Mapping[str, Any]:

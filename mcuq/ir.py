@@ -92,6 +92,7 @@ class Graph:
     """A float network. ``tensors`` holds every tensor named anywhere, constants with data.
 
     ``hints``: of a model that was quantized before, by tensor name; empty for a float model.
+    ``notes``: how the model was read where that could be otherwise, one sentence each.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Graph:
     nodes: tuple[Node, ...]
     tensors: Mapping[str, Tensor]
     hints: Mapping[str, Hint] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def shape(self, name: str) -> Shape:
         return self.tensors[name].shape

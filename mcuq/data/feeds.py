@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mcuq.errors import DataError
-from mcuq.ir import Array, Graph, Port, from_memory, to_memory
+from mcuq.ir import Array, Graph, Port, Shape, from_memory, to_memory
 from mcuq.qir import QGraph
 
 FEW_ROWS = 8
@@ -76,6 +76,17 @@ def read(ref: str | Path) -> tuple[dict[str, Array], str | None]:
     if picked is not None and picked not in arrays:
         raise _no_such_array(path, picked, arrays)
     return arrays, picked
+
+
+def shapes_of(given: str | Path | Array | Mapping[str, Array]) -> dict[str, Shape]:
+    """The shapes of the arrays of calibration data, by name; of a picked one as ``x``."""
+    if isinstance(given, (str, Path)):
+        arrays, picked = read(given)
+        return {
+            "x" if n == picked else n: a.shape for n, a in arrays.items() if picked in (None, n)
+        }
+    named = given if isinstance(given, Mapping) else {"x": given}
+    return {name: np.shape(values) for name, values in named.items()}
 
 
 def rows_of(feeds: Mapping[str, Array]) -> int:

@@ -23,7 +23,8 @@ from mcuq.emit.naming import check_id, model_id
 from mcuq.errors import DataError, McuqError
 from mcuq.files import write_folder, written_files
 from mcuq.fixed import DTYPES, RANGES
-from mcuq.ir import Array, Graph
+from mcuq.importers.sizes import Sizes
+from mcuq.ir import Array, Graph, Shape
 from mcuq.kernels.variant import Cpu
 from mcuq.model import bundle
 from mcuq.model.bundle import Bundle
@@ -86,6 +87,7 @@ def compile_model(
     recover: int | None = None,
     labels: Array | None = None,
     checkpoint: str | Path | None = None,
+    shapes: Mapping[str, Shape] | None = None,
     progress: Progress = silent,
 ) -> Compiled:
     """Compile a network to C.
@@ -99,13 +101,15 @@ def compile_model(
     ``compress``: what to leave out first, such as "structured:0.5,cluster:4bit"; ``recover``: the
     network is tuned after that for so many epochs, with the (N,) classes ``labels`` of the
     calibration rows if known; ``checkpoint``: a file that lets tuning go on where it was stopped.
+    ``shapes``: by input name, of inputs whose sizes the model leaves open, the batch as 1.
 
     Raises ``McuqError`` for whatever is wrong with the model, the data or the board.
     """
     target, settings = _target(board, prefer), config or Config()
     request = weigh.requested(compress, settings.compress, recover)
     progress("reading the model", 0.0)
-    source = _read(model, example_input, name, settings)
+    sizes = sizes_of(shapes, settings, calibration)
+    source = _read(model, example_input, name, settings, sizes)
     feeds = calibration_feeds(calibration, source.graph)
     compared = importers.check(source.imported, source.graph, feeds)
     squeezed = None
@@ -150,9 +154,13 @@ class _Source:
 
 
 def _read(
-    model: str | Path | torch.nn.Module, example: Any, name: str | None, settings: Config
+    model: str | Path | torch.nn.Module,
+    example: Any,
+    name: str | None,
+    settings: Config,
+    sizes: Sizes,
 ) -> _Source:
-    imported, digest, source = import_model(model, example)
+    imported, digest, source = import_model(model, example, sizes)
     identity = check_id(name) if name else model_id(Path(source).stem)
     graph = prepare(imported.graph, settings)
     return _Source(identity, Path(source).name, digest, graph, imported)
@@ -180,7 +188,7 @@ def _quantized(
     graph = squeezed.done.graph if squeezed else source.graph
     result = quantize.quantize_report(graph, feeds, options)
     facts = quantization_facts(result, options.effort, data.rows_of(feeds))
-    advice = (*result.warnings, *given_advice(result.given))
+    advice = (*source.graph.notes, *result.warnings, *given_advice(result.given))
     if squeezed:
         small = squeezed.weighed(target.lower(result.qgraph))
         facts["compression"] = small.report
@@ -273,10 +281,22 @@ def entry_of(program: Program, placed: Plan, identity: str) -> Entry:
     )
 
 
-def import_model(model: str | Path | torch.nn.Module, example: Any) -> tuple[Imported, str, str]:
+def sizes_of(
+    shapes: Mapping[str, Shape] | None, settings: Config, calibration: Calibration | None
+) -> Sizes:
+    """What is known of sizes that a model leaves open: given ones first, then those of the data."""
+    given = {n: tuple(shape) for n, shape in {**settings.shapes, **(shapes or {})}.items()}
+    if calibration is None:
+        return Sizes(given)
+    return Sizes(given, lambda: data.shapes_of(calibration))
+
+
+def import_model(
+    model: str | Path | torch.nn.Module, example: Any, sizes: Sizes | None = None
+) -> tuple[Imported, str, str]:
     """What was imported, the SHA-256 of what it was made from, and the name of its source."""
     if isinstance(model, (str, Path)):
-        imported = importers.read(model)
+        imported = importers.read(model, sizes)
         content = hashlib.sha256()
         for file in importers.files_of(model):
             content.update(file.read_bytes())

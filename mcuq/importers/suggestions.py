@@ -9,6 +9,8 @@ _INDEX = "Select data before the network, or use a convolution"
 _NORM = "Use BatchNormalization, which folds into convolutions at no cost"
 _QDQ = "Export it in the QDQ format (quant_format=QuantFormat.QDQ), or give the float model"
 _LOGS = "Leave it out: the order of the classes is the same without it, or use Softmax"
+_REPEAT = "Let Add or Mul broadcast instead"
+_FOREIGN = "Export the model with standard operators only"
 _CONTROL = "Export the model without control flow"
 
 SUGGESTIONS: dict[str, str] = {
@@ -32,10 +34,18 @@ SUGGESTIONS: dict[str, str] = {
     "ReduceSum": "Use ReduceMean", "TopK": "Use ArgMax", "LpPool": "Use AveragePool",
     "Where": "Use Clip or Mul with a constant mask",
     "Attention": "Use convolutions", "Einsum": "Use MatMul with constant weights",
-    "DepthToSpace": "Use Reshape and Transpose", "SpaceToDepth": "Use Reshape and Transpose",
+    "Expand": _REPEAT, "Tile": _REPEAT, "ReverseSequence": _INDEX, "Transpose": _INDEX,
+    "DepthToSpace": _RESIZE, "SpaceToDepth": _INDEX,
 }  # fmt: skip
 
 
 def remedy_for(op: str) -> str:
-    """What the user may do about the operator ``op``."""
+    """What the user may do about the standard operator ``op``."""
     return SUGGESTIONS.get(op, SEE_LIST)
+
+
+def foreign_remedy(domain: str, op: str) -> str:
+    """What the user may do about an operator of another domain."""
+    if domain == "ai.onnx.ml":
+        return "Only neural networks are compiled: leave classical models and ZipMap out"
+    return SUGGESTIONS.get(op, _FOREIGN)

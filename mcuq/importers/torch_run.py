@@ -71,7 +71,7 @@ def _of_module(
     """The outputs of the module, which must be the same when it is run again."""
     import torch
 
-    inputs = [feeds.get(name) for name, _ in model.inputs]
+    inputs = [feeds.get(given.name) for given in model.inputs]
     if len(inputs) != len(rows):
         raise NotRunError("the module has inputs that its ONNX form leaves out")
     pairs = [(i, r) for i, r in zip(inputs, rows, strict=True) if i is not None]
