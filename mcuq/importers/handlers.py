@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from mcuq.importers import elementwise, images, linear, quantized, reductions, views
+from mcuq.importers import elementwise, images, linear, movement, quantized, reductions, views
 from mcuq.importers.builder import Value
 from mcuq.importers.call import Call, Operand
 from mcuq.importers.elementwise import binary, clip_to, unary
@@ -26,6 +26,8 @@ HANDLERS: dict[str, Handler] = {
     "ReduceMean": reductions.reduce_mean,
     "ReduceMax": reductions.reduce_max,
     "Pad": images.pad,
+    "Resize": images.resize,
+    "Upsample": images.resize,
     "Gemm": linear.gemm,
     "MatMul": linear.matmul,
     "BatchNormalization": linear.batch_norm,
@@ -51,7 +53,7 @@ HANDLERS: dict[str, Handler] = {
     "Softmax": reductions.softmax,
     "ArgMax": reductions.argmax,
     "Concat": views.concat,
-    **dict.fromkeys(MOVEMENTS, views.moved),
+    **dict.fromkeys(MOVEMENTS, movement.moved),
     "Reshape": views.reshape,
     "Flatten": views.flatten,
     "Squeeze": views.squeeze,

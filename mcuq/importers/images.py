@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
+from mcuq.importers import movement
 from mcuq.importers.builder import Refused, Value
-from mcuq.importers.call import Call
+from mcuq.importers.call import Call, Operand
 from mcuq.ir import Shape
 
 NO_CLIP = (-math.inf, math.inf)
@@ -90,11 +91,10 @@ def average_pool(call: Call) -> Value:
     return call.image_value(tensor, len(value.shape))
 
 
-def pad(call: Call) -> Value:
-    """Pad with a constant."""
-    mode = call.text("mode", "constant")
-    if mode != "constant":
-        raise Refused(f"Pad with mode {mode}", "Pad with a constant")
+def pad(call: Call) -> Value | list[Operand]:
+    """Pad with a constant, or with elements of the data; negative pads of the latter crop."""
+    if call.text("mode", "constant") != "constant":
+        return movement.moved(call)
     value = call.value()
     rank = len(value.shape)
     fill = call.optional(2)
@@ -113,6 +113,14 @@ def pad(call: Call) -> Value:
     if begins[0] or ends[0]:
         raise Refused("Pad along the batch", "Pad other axes only")
     return _padded(call, value, list(zip(begins, ends, strict=True)), level)
+
+
+def resize(call: Call) -> list[Operand]:
+    """Resize and Upsample to the nearest pixel, in every coordinate mode."""
+    mode = call.text("mode", "nearest")
+    if mode != "nearest":
+        raise Refused(f"{call.op} with mode {mode}", "Resize to the nearest")
+    return movement.nearest(call)
 
 
 def _padded(call: Call, value: Value, pairs: list[tuple[int, int]], level: float) -> Value:

@@ -1,17 +1,14 @@
-"""Reshapes and transposes, which only change how a value is indexed; and concatenation."""
+"""Reshapes, which only change how a value is indexed; and concatenation."""
 
 from __future__ import annotations
 
 from math import prod
 
 import numpy as np
-import onnx
 
 from mcuq.importers import layout
 from mcuq.importers.builder import Refused, Value
-from mcuq.importers.call import Call, Operand, axis_of, in_order
-from mcuq.importers.folding import fold
-from mcuq.importers.suggestions import SUGGESTIONS
+from mcuq.importers.call import Call, axis_of, in_order
 from mcuq.ir import Array, Shape
 
 _FLOATS = (1, 10, 11, 16)
@@ -102,30 +99,6 @@ def unsqueeze(call: Call) -> Value:
     for axis in axes:
         shape.insert(axis, 1)
     return _viewed(value, tuple(shape))
-
-
-def moved(call: Call) -> list[Operand]:
-    """Any operator that only moves elements, by what it does to their numbers.
-
-    A view, if its result holds every element once; what takes a part or repeats is refused.
-    """
-    value = call.value()
-    numbers = np.arange(prod(value.shape), dtype=np.int64).reshape(value.shape)
-    constants = [call.optional(i) for i in range(1, len(call.inputs))]
-    node = onnx.helper.make_node(call.op, call.names, call.outputs, **call.attrs)
-    results = fold(node, [numbers, *constants], call.opset)
-    return [_taken(call, value, found) for found in results]
-
-
-def _taken(call: Call, value: Value, numbers: Array) -> Value:
-    """The elements ``numbers`` of ``value``."""
-    flat = numbers.reshape(-1)
-    taken = np.zeros(prod(value.shape), bool)
-    taken[flat] = True
-    if flat.size != taken.size or not bool(taken.all()):
-        reason = f"{call.op} that takes a part of its input or repeats it"
-        raise Refused(reason, SUGGESTIONS[call.op])
-    return Value(numbers.shape, value.tensor, value.view[flat])
 
 
 def shape_of(call: Call) -> Array:

@@ -12,9 +12,9 @@ import numpy as np
 import onnx
 import onnx.version_converter
 import pytest
-from places import SHARED
 from onnx.reference import ReferenceEvaluator
 from onnx_models import random, run_graph
+from places import SHARED
 
 from mcuq import importers
 from mcuq.importers.sizes import Sizes
