@@ -84,8 +84,9 @@ def evaluate(folder: str, data: str, anomaly: bool, json_path: str | None) -> No
     with progress(f"eval {folder}") as report:
         report("float and integer network", 0.1)
         found = evaluate_file(made.whole or made.graph, made.qgraph, data, anomaly)
-        classed = made.whole and found.labels is not None
-        small = float_top1(made.graph, found.feeds, found.labels) if classed else None
+        small = None
+        if made.whole and found.labels is not None:
+            small = float_top1(made.graph, found.feeds, found.labels)
     table("", ("", "#value"), _result_rows(found.result, small))
     write_json(json_path, found.result.to_json())
 

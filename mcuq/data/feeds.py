@@ -64,10 +64,7 @@ def load_labelled(ref: str | Path, network: Network) -> tuple[dict[str, Array], 
 
 
 def load_evaluated(ref: str | Path, network: Network) -> tuple[dict[str, Array], Array | None]:
-    """The inputs, and what the file gives as ``y``: classes as int64, else float64; or None.
-
-    Whole numbers in one dimension are classes, whatever type they have.
-    """
+    """The inputs, and the numbers that the file gives as ``y``, (N,) or (N, ...); or None."""
     arrays, picked = read(ref)
     feeds = _feeds(str(ref), arrays, picked, network)
     name = _label_name(arrays, picked)
@@ -79,10 +76,7 @@ def load_evaluated(ref: str | Path, network: Network) -> tuple[dict[str, Array],
         raise DataError(str(ref), reason, "Give a class or the targets of each row")
     if len(given) != rows:
         raise DataError(str(ref), f"{len(given)} labels in '{name}' for {rows} rows")
-    flat = given[:, 0] if given.ndim == 2 and given.shape[1] == 1 else given
-    if given.dtype.kind != "f" and flat.ndim == 1:
-        return feeds, _labels(str(ref), arrays, picked, rows)
-    return feeds, flat.astype(np.float64)
+    return feeds, given[:, 0] if given.ndim == 2 and given.shape[1] == 1 else given
 
 
 def load_labels(ref: str | Path) -> Array:

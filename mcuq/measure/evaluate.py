@@ -128,8 +128,9 @@ def evaluate_file(graph: Graph, qgraph: QGraph, ref: str | Path, anomalies: bool
     """Evaluate on a file; ``y`` in it: classes, targets, or with ``anomalies`` 0 and 1."""
     feeds, given = load_evaluated(ref, graph)
     result = evaluate_given(graph, qgraph, feeds, given, anomalies)
-    classed = given is not None and result.float_top1 is not None
-    return Evaluated(result, feeds, given if classed else None)
+    if given is None or result.float_top1 is None:
+        return Evaluated(result, feeds, None)
+    return Evaluated(result, feeds, given.astype(np.int64))
 
 
 def evaluate_given(
@@ -148,15 +149,17 @@ def evaluate_given(
             raise DataError("--anomaly", "there is no y", "Add an array y of 0 and 1")
         scores = anomaly(graph, qgraph, feeds, given.reshape(-1))
         return replace(evaluate(graph, qgraph, feeds), anomaly=scores)
-    if given is None or are_classes(given, graph):
-        return evaluate(graph, qgraph, feeds, given)
+    if given is None:
+        return evaluate(graph, qgraph, feeds)
+    if are_classes(given, graph):
+        return evaluate(graph, qgraph, feeds, given.astype(np.int64))
     targets = regression(graph, qgraph, feeds, given)
     return replace(evaluate(graph, qgraph, feeds), targets=targets)
 
 
 def are_classes(given: Array, graph: Graph) -> bool:
-    """Whether ``given`` numbers classes: whole numbers in one dimension, and several outputs."""
-    if given.ndim != 1 or given.dtype.kind == "f":
+    """Whether ``given`` numbers classes: whole numbers, one per row, and an output that has any."""
+    if given.ndim != 1 or not bool((given == np.floor(given)).all()):
         return False
     port = graph.outputs[0]
     if port.kind == "s32" or prod(port.shape) > 1:
@@ -314,6 +317,8 @@ def _check_labels(graph: Graph, labels: Array, output: Array, expected: Array | 
         reason = f"output '{graph.outputs[0].name}' of shape {output.shape} is not a class per row"
         raise DataError("labels", reason, "Evaluate without labels")
     count = output.reshape(len(output), -1).shape[1]
+    if int(labels.min(initial=0)) < 0:
+        raise DataError("labels", "are not class numbers", "Give integers from 0 up")
     if count > 1 and int(labels.max(initial=0)) >= count:
         reason = f"class {int(labels.max())} where the network has {count} classes"
         raise DataError("labels", reason, "Number the classes from 0 as the network does")
