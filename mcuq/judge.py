@@ -175,9 +175,15 @@ def _pads(graph: Graph, qgraph: QGraph) -> Iterator[str]:
         outside = [v for v in values if not low - step <= v <= high + step]
         if outside:
             yield (
-                f"node '{node.name}': pads with {outside[0]:g}, but '{node.inputs[0]}' holds "
+                f"node '{node.name}': pads with {outside[0]:g}, but '{_own_name(graph, node)}' holds "
                 f"{low:.4g} to {high:.4g}: the padding becomes the nearest of these"
             )
+
+
+def _own_name(graph: Graph, node: Node) -> str:
+    """The name, not of a view, of what ``node`` reads."""
+    maker = _behind_views(graph, node.inputs[0])
+    return node.inputs[0] if maker is None else maker.output
 
 
 def _padding(node: Node) -> Sequence[float]:
