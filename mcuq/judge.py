@@ -174,8 +174,9 @@ def _pads(graph: Graph, qgraph: QGraph) -> Iterator[str]:
         low, high = ((bound - tensor.zero) * step for bound in RANGES[tensor.kind])
         outside = [v for v in values if not low - step <= v <= high + step]
         if outside:
+            source = _own_name(graph, node)
             yield (
-                f"node '{node.name}': pads with {outside[0]:g}, but '{_own_name(graph, node)}' holds "
+                f"node '{node.name}': pads with {outside[0]:g}, but '{source}' holds "
                 f"{low:.4g} to {high:.4g}: the padding becomes the nearest of these"
             )
 

@@ -27,7 +27,7 @@ from mcuq.ops.spec import IntForm
 from mcuq.qir import QTensor, frac_of
 
 FRAC_MIN, FRAC_MAX = -40, 24
-"""Channels get no finer frac than 24, unless all of the layer's weights are so small."""
+"""Channels get no finer frac than 24, unless all weights of the layer are small."""
 SHIFT_MAX = 31
 # Of a channel without weights: its bias is exact enough, and large shifts keep fast kernels away.
 _SHIFT_OF_NONE = 8
@@ -65,13 +65,13 @@ def weight_fracs(w: FloatArray, axis: int) -> tuple[int, ...]:
 
 
 def finest(w: FloatArray) -> int:
-    """The finest frac that a channel of ``w`` may have: 24, or what its largest weight needs.
+    """The finest frac that a channel of ``w`` may have: 24, or 8 more than the largest weight has.
 
     >>> finest(np.array([1.0, 1e-9])), finest(np.array([1e-9])), finest(np.zeros(1))
-    (24, 36, 24)
+    (24, 44, 24)
     """
     peak = float(np.abs(w).max(initial=0.0))
-    return max(FRAC_MAX, math.floor(math.log2(127.49 / peak))) if peak > 0 else FRAC_MAX
+    return max(FRAC_MAX, math.floor(math.log2(127.49 / peak)) + 8) if peak > 0 else FRAC_MAX
 
 
 def quantize_weights(w: FloatArray, axis: int, frac: Sequence[int]) -> IntArray:
