@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from onnx_models import model, node, random, save
+from sklearn.datasets import load_digits
 
 import mcuq
 from mcuq.cli import cli
@@ -22,6 +23,7 @@ from mcuq.flows.compile import Compiled
 from mcuq.judge import line
 from mcuq.measure.evaluate import auc
 
+DIGITS = Path(__file__).parents[2] / "examples" / "digits.onnx"
 ROWS = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
 FAST = Config(quantize={"effort": "fast"})
 
@@ -233,3 +235,12 @@ def test_targets_must_fit(folder: Path) -> None:
 )
 def test_area_under_the_curve(scores: list[int], labels: list[int], wanted: float) -> None:
     assert auc(np.array(scores, float), np.array(labels)) == wanted
+
+
+def test_a_healthy_network_gets_no_warning() -> None:
+    images, _ = load_digits(return_X_y=True)
+    rows = (images / 16).reshape(-1, 1, 8, 8).astype(np.float32)[:600]
+    made = compiled(DIGITS, rows)
+    assert made.advice == ()
+    assert made.report["judged"]["sqnr_db"] > 28
+    assert made.report["judged"]["agreement"] > 0.97
