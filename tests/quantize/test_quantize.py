@@ -46,7 +46,7 @@ def test_integer_network_follows_the_float_one(ranges: str) -> None:
         (0.0, 255.0, -128, 0),
         (0.0, 256.0, -128, -1),
         (0.0, 1e-30, 0, 48),
-        (-1e30, 1e30, 0, -20),
+        (-1e30, 1e30, 0, -40),
     ],
 )
 def test_minmax_frac(low: float, high: float, zero: int, frac: int) -> None:
