@@ -84,13 +84,20 @@ class Model:
         return benchmark.bench(self.compiled, boards.load(board), progress)
 
     def evaluate(
-        self, inputs: Inputs, labels: Array | Sequence[int] | None = None
+        self,
+        inputs: Inputs,
+        labels: Array | Sequence[float] | None = None,
+        anomaly: bool = False,
     ) -> evaluate.Evaluation:
-        """Accuracy and SQNR of the integer network against the float one."""
+        """The integer network against the float one: SQNR, and what ``labels`` allow to say.
+
+        They are classes (whole numbers), targets of a regression, or with ``anomaly`` 0 and 1.
+        """
         made = self.compiled.bundle
         feeds = data.from_arrays(inputs, made.graph, "inputs")
-        classes = None if labels is None else np.asarray(labels)
-        return evaluate.evaluate(made.whole or made.graph, made.qgraph, feeds, classes)
+        given = None if labels is None else np.asarray(labels)
+        network = made.whole or made.graph
+        return evaluate.evaluate_given(network, made.qgraph, feeds, given, anomaly)
 
     def explain(
         self, inputs: Inputs | None = None, progress: Progress = silent

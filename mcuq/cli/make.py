@@ -115,11 +115,14 @@ def _settings(path: str | None, ranges: str | None, effort: str | None, bits: st
 def _show(compiled: Compiled, out: str) -> None:
     """Print what compression brought, the advice, and what the model needs."""
     from mcuq.cli.show import say
+    from mcuq.measure.judge import line
 
     facts = compiled.report
     show_layers(facts.get("compression", {}).get("layers", ()))
     for advice in compiled.advice:
         say(f"note: {advice}", err=True)
+    if "judged" in facts:
+        say(f"{out}: {line(facts['judged'])}")
     say(
         f"{out}: {facts['macs']:,} MACs, {facts['flash_weights']:,} B of weights, "
         f"{facts['arena']:,} B of arena (no plan needs less than {facts['arena_lower_bound']:,} B)"

@@ -63,6 +63,22 @@ def load_labelled(ref: str | Path, network: Network) -> tuple[dict[str, Array], 
     return feeds, _labels(str(ref), arrays, picked, rows)
 
 
+def load_evaluated(ref: str | Path, network: Network) -> tuple[dict[str, Array], Array | None]:
+    """The inputs, and the numbers that the file gives as ``y``, (N,) or (N, ...); or None."""
+    arrays, picked = read(ref)
+    feeds = _feeds(str(ref), arrays, picked, network)
+    name = _label_name(arrays, picked)
+    if name is None:
+        return feeds, None
+    given, rows = arrays[name], rows_of(feeds)
+    if given.dtype.kind not in "fiub" or not given.ndim or not bool(np.isfinite(given).all()):
+        reason = f"'{name}' has shape {given.shape} and type {given.dtype}, or holds NaN"
+        raise DataError(str(ref), reason, "Give a class or the targets of each row")
+    if len(given) != rows:
+        raise DataError(str(ref), f"{len(given)} labels in '{name}' for {rows} rows")
+    return feeds, given[:, 0] if given.ndim == 2 and given.shape[1] == 1 else given
+
+
 def load_labels(ref: str | Path) -> Array:
     """The class of each row as int64, as ``load_labelled`` finds them."""
     arrays, picked = read(ref)
@@ -361,9 +377,14 @@ def _spread(values: Array, shape: tuple[int, ...]) -> Array:
     return values.reshape(shape) if values.size > 1 else values
 
 
-def _labels(ref: str, arrays: Mapping[str, Array], picked: str | None, rows: int | None) -> Array:
+def _label_name(arrays: Mapping[str, Array], picked: str | None) -> str | None:
+    """The array of labels: that of the picked rows, or the first that is called so."""
     twin = ("y" + picked[1:],) if picked and picked.startswith("x") else ()
-    name = next((n for n in (*twin, *LABEL_NAMES) if n in arrays), None)
+    return next((n for n in (*twin, *LABEL_NAMES) if n in arrays), None)
+
+
+def _labels(ref: str, arrays: Mapping[str, Array], picked: str | None, rows: int | None) -> Array:
+    name = _label_name(arrays, picked)
     if name is None:
         raise DataError(ref, f"no labels; it holds {_listed(arrays)}", "Add an array y")
     labels = arrays[name]

@@ -26,6 +26,7 @@ from mcuq.fixed import DTYPES, RANGES
 from mcuq.importers.sizes import Sizes
 from mcuq.ir import Array, Graph, Shape
 from mcuq.kernels.variant import Cpu
+from mcuq.measure import judge
 from mcuq.model import bundle
 from mcuq.model.bundle import Bundle
 from mcuq.model.report import Json, given_advice, model_report, quantization_facts, to_json
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from mcuq.importers.imported import Imported
 
 VECTORS = 32
+WIDE_ENOUGH_DB = 40.0
+"""With 8 bits no network gets near this; 16 bits that are below are compared with 8."""
 
 Calibration = str | Path | Array | Mapping[str, Array]
 
@@ -189,6 +192,11 @@ def _quantized(
     result = quantize.quantize_report(graph, feeds, options)
     facts = quantization_facts(result, options.effort, data.rows_of(feeds))
     advice = (*source.graph.notes, *result.warnings, *given_advice(result.given))
+    if feeds:
+        seen = data.rows_of(feeds) if squeezed else options.rows
+        found = judge.judge(graph, result.qgraph, feeds, seen, result.rounded)
+        facts["judged"] = found.to_json()
+        advice = (*advice, *found.warnings, *_worse_than_narrow(graph, result, feeds, seen, found))
     if squeezed:
         small = squeezed.weighed(target.lower(result.qgraph))
         facts["compression"] = small.report
@@ -207,6 +215,25 @@ def _quantized(
         source.graph if squeezed else None,
     )
     return made, advice
+
+
+def _worse_than_narrow(
+    graph: Graph,
+    result: quantize.Quantized,
+    feeds: Mapping[str, Array],
+    seen: int,
+    found: judge.Judgement,
+) -> tuple[str, ...]:
+    """A line if 16 bits are worse than a quick look at 8; good ones are not looked at."""
+    wide = any(tensor.kind == "s16" for tensor in result.qgraph.tensors.values())
+    if not wide or found.result.sqnr_db >= WIDE_ENOUGH_DB:
+        return ()
+    quick = quantize.quantize(graph, feeds, quantize.Options(effort="fast"))
+    narrow = judge.judge(graph, quick, feeds, seen, None).result.sqnr_db
+    if narrow <= found.result.sqnr_db:
+        return ()
+    text = f"16 bits give {found.result.sqnr_db:.1f} dB, 8 bits {narrow:.1f} dB: use --bits 8"
+    return (text,)
 
 
 def generate(made: Bundle, board: Board | None) -> Compiled:

@@ -12,6 +12,7 @@ place of 128 where input and output are s16.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,7 +26,8 @@ from mcuq.ops.coded import has_few_values
 from mcuq.ops.spec import IntForm
 from mcuq.qir import QTensor, frac_of
 
-FRAC_MIN, FRAC_MAX = -8, 24
+FRAC_MIN, FRAC_MAX = -40, 24
+"""Channels get no finer frac than 24, unless all weights of the layer are small."""
 SHIFT_MAX = 31
 # Of a channel without weights: its bias is exact enough, and large shifts keep fast kernels away.
 _SHIFT_OF_NONE = 8
@@ -50,16 +52,26 @@ class _Scales:
 def weight_fracs(w: FloatArray, axis: int) -> tuple[int, ...]:
     """Per channel the largest frac for which no weight exceeds 127 after rounding.
 
-    It lies in -8..24, and is 24 for a channel of zeros.
+    It lies in -40..``finest(w)``, which a channel of zeros has.
 
     >>> weight_fracs(np.array([[0.5, -1.0], [0.0, 0.0], [127.4, 0.0]]), 0)
     (6, 24, 0)
     """
     rows = np.moveaxis(w, axis, 0).reshape(w.shape[axis], -1).astype(np.float64)
     peaks = np.abs(rows).max(axis=1, initial=0.0)
-    fracs = np.arange(FRAC_MIN, FRAC_MAX + 1)
+    fracs = np.arange(FRAC_MIN, finest(w) + 1)
     fitting = peaks[:, None] * 2.0 ** fracs[None, :] < 127.5
     return tuple(int(v) for v in FRAC_MIN + np.maximum(fitting.sum(axis=1) - 1, 0))
+
+
+def finest(w: FloatArray) -> int:
+    """The finest frac that a channel of ``w`` may have: 24, or 8 more than the largest weight has.
+
+    >>> finest(np.array([1.0, 1e-9])), finest(np.array([1e-9])), finest(np.zeros(1))
+    (24, 44, 24)
+    """
+    peak = float(np.abs(w).max(initial=0.0))
+    return max(FRAC_MAX, math.floor(math.log2(127.49 / peak)) + 8) if peak > 0 else FRAC_MAX
 
 
 def quantize_weights(w: FloatArray, axis: int, frac: Sequence[int]) -> IntArray:
