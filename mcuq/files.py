@@ -49,7 +49,26 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> Path:
 def written_files(folder: Path) -> list[str]:
     """The paths, below ``folder``, of the files that ``write_folder`` wrote there."""
     manifest = folder / MANIFEST
-    return manifest.read_text(encoding="utf-8").splitlines() if manifest.is_file() else []
+    if not manifest.is_file():
+        return []
+    try:
+        names = manifest.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise McuqError(str(manifest), "is not UTF-8", _COMPILE_AGAIN) from error
+    for name in names:
+        if not _is_inside(name):
+            reason = f"names '{name}', which is no path inside the folder"
+            raise McuqError(str(manifest), reason, _COMPILE_AGAIN)
+    return names
+
+
+_COMPILE_AGAIN = "It was changed: compile the model into another folder"
+
+
+def _is_inside(name: str) -> bool:
+    """Whether ``name`` is a plain path below a folder, as mcuq writes it."""
+    parts = name.split("/")
+    return name.isprintable() and "\\" not in name and not {"", ".", ".."}.intersection(parts)
 
 
 def _users_files(folder: Path) -> list[str]:

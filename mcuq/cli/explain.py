@@ -85,10 +85,15 @@ def _percent(share: float) -> str:
 
 
 def _add_to_report(path: Path, facts: dict[str, Any]) -> None:
-    import json
+    from mcuq.cli.show import write_json
+    from mcuq.errors import DataError
+    from mcuq.schema import anything, from_json, table
 
-    from mcuq.files import write_file
-
-    if path.is_file():
-        report = json.loads(path.read_text())
-        write_file(path, (json.dumps({**report, "explain": facts}, indent=2) + "\n").encode())
+    if not path.is_file():
+        return
+    try:
+        report = table(anything)(from_json(path.read_bytes()), "the report")
+    except ValueError as error:
+        reason = f"is damaged or was changed ({error})"
+        raise DataError(str(path), reason, "Compile the model again") from error
+    write_json(str(path), {**report, "explain": facts})

@@ -252,6 +252,9 @@ def _object(target: _Target, folder: Path, unit: _Unit, headers: bytes) -> Path:
         # Compiled under another name first: an interrupted compiler leaves no half object behind.
         part = path.with_name(f"{path.stem}-part.o")
         toolchain.call([*argv, "-c", unit.source, "-o", part], _COMPILE_SECONDS)
+        if not part.is_file():
+            reason = f"made no object of {unit.source.name}"
+            raise ToolError(target.compiler, reason, "Look at the flags of the board")
         if part.with_suffix(".ci").is_file():
             part.with_suffix(".ci").replace(path.with_suffix(".ci"))
         part.replace(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mcuq import importers, quantize
+from mcuq import importers, quantize, schema
 from mcuq.compress import weigh
 from mcuq.compress.request import Request
 from mcuq.config import Config, quantize_options
@@ -216,6 +215,9 @@ def load_compiled(folder: str | Path) -> Compiled:
     program = _Target(made.board, made.prefer).lower(made.qgraph)
     placed = plan(program)
     report = model_report(program, placed, made.id, made.digest, made.quantization)
+    if not written_files(path):
+        reason = "has no list of the files that mcuq wrote there (.mcuq-files)"
+        raise DataError(str(path), reason, "Copy the whole folder, or compile the model again")
     files = _read_texts(path)
     if _identity(files.get("report.json", "{}")) != _identity(to_json(report)):
         reason = "was compiled by another version of mcuq, or its report.json was changed"
@@ -229,17 +231,29 @@ def _read_texts(folder: Path) -> dict[str, str]:
     try:
         return {name: (folder / name).read_text(encoding="utf-8") for name in names}
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(str(folder), f"lacks a file ({error})", "Compile it again") from error
+        cause = error.strerror if isinstance(error, OSError) else "a file that is not UTF-8"
+        where = getattr(error, "filename", None) or folder
+        raise DataError(str(where), f"cannot be read ({cause})", "Compile it again") from error
 
 
 def _identity(report: str) -> tuple[object, ...]:
     """What the C in a folder depends on, from the text of its report."""
     try:
-        facts = json.loads(report)
+        facts = schema.table(schema.anything)(schema.from_json(report), "report")
+        found = schema.Record(facts, "report")
+        return (
+            found.read("mcuq", schema.text()),
+            found.read("arena", schema.whole(0)),
+            found.read("steps", schema.several(_kernel)),
+        )
     except ValueError:
         return ()
-    kernels = [(step["name"], step["kernel"]) for step in facts.get("steps", ())]
-    return facts.get("mcuq"), facts.get("arena"), kernels
+
+
+def _kernel(value: object, place: str) -> tuple[str, str]:
+    """The name of a step of the report, and its kernel."""
+    step = schema.Record(schema.table(schema.anything)(value, place), place)
+    return step.read("name", schema.text()), step.read("kernel", schema.text())
 
 
 def prepare(graph: Graph, config: Config) -> Graph:
@@ -272,7 +286,7 @@ def import_model(model: str | Path | torch.nn.Module, example: Any) -> tuple[Gra
         for file in importers.files_of(model):
             content.update(file.read_bytes())
         return graph, content.hexdigest(), str(model)
-    if example is None:
+    if example is None and not hasattr(model, "graph_module"):  # of an exported program
         raise DataError("compile", "no example input", "Pass example_input with the module")
     graph = importers.from_torch(model, example)
     return graph, _digest(graph), type(model).__name__
