@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from mcuq.errors import McuqError, ModelError, raise_all
-from mcuq.importers import fusion, layout, quantized
+from mcuq.importers import causes, fusion, layout, quantized
 from mcuq.importers.builder import Builder, Refused, Value, check_size
 from mcuq.importers.call import Call, Operand
 from mcuq.importers.elementwise import plain_shape
-from mcuq.importers.folding import fold
+from mcuq.importers.folding import FOLDABLE, fold
 from mcuq.importers.handlers import HANDLERS
 from mcuq.importers.lookahead import wished_layout
 from mcuq.importers.onnx_file import OnnxModel
@@ -35,11 +35,12 @@ def to_graph(model: OnnxModel) -> Graph:
         value = builder.input(name, shape)
         known[name] = value
         _settle_early(builder, value, wished_layout(name, steps))
+    of_steps = []
     for step in steps:
         fault = _import(step, model, builder, known)
         if fault is not None:
-            faults.append(fault)
-    raise_all(faults)
+            of_steps.append((step, fault))
+    raise_all([*faults, *causes.joined(of_steps, steps, model.name)])
     ports, faults = _outputs(model, builder, known)
     raise_all(faults)
     return Graph(
@@ -68,6 +69,8 @@ def _import(
     inputs = [known.get(n) if n else None for n in step.inputs]
     complete = all(not n or n in known for n in step.inputs)
     constant = complete and not any(isinstance(i, Value) for i in inputs)
+    if not complete and step.op in FOLDABLE:
+        return None  # it follows from another fault: on known data it may be computed at once
     if not constant and step.op not in HANDLERS:
         reason = f"operator {step.op} is not supported"
         return node_error(model.name, step.name, reason, remedy_for(step.op))

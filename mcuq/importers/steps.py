@@ -37,7 +37,7 @@ def read_steps(model: OnnxModel) -> tuple[list[Step], dict[str, Array], list[Mcu
     faults: list[McuqError] = []
     for node in model.nodes:
         try:
-            step = _step(node, model.name)
+            step = _step(node, model.name, model.opset)
             if step.op == "Constant":
                 constants[step.outputs[0]] = _constant(step, model.name)
             else:
@@ -66,7 +66,7 @@ def needed(steps: Sequence[Step], wanted: Collection[str]) -> list[Step]:
     return kept[::-1]
 
 
-def _step(node: Any, model: str) -> Step:
+def _step(node: Any, model: str, opset: int) -> Step:
     name = node.name or next((o for o in node.output if o), node.op_type)
     if node.domain not in ("", "ai.onnx") and node.op_type not in PAIRS:
         reason = f"operator {node.op_type} of the domain '{node.domain}' is not standard ONNX"
@@ -75,6 +75,7 @@ def _step(node: Any, model: str) -> Step:
     if not any(node.output):
         raise node_error(model, name, "has no outputs", "Export the model again")
     attrs: dict[str, Any] = {}
+    types = _attribute_types(node.op_type, opset)
     for attribute in node.attribute:
         kind = attribute.type
         if kind in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
@@ -82,9 +83,33 @@ def _step(node: Any, model: str) -> Step:
             raise node_error(model, name, reason, remedy_for(node.op_type))
         if attribute.ref_attr_name:
             raise node_error(model, name, f"attribute '{attribute.name}' refers to a function")
+        if kind != types.get(attribute.name, kind) or kind not in _KINDS:
+            reason = f"attribute '{attribute.name}' of operator {node.op_type} has another type"
+            raise node_error(model, name, reason, "Export the model again")
         value = onnx.helper.get_attribute_value(attribute)
         attrs[attribute.name] = _text(value) if isinstance(value, bytes) else value
     return Step(node.op_type, name, tuple(node.input), tuple(node.output), attrs, node)
+
+
+_KINDS = (
+    onnx.AttributeProto.FLOAT,
+    onnx.AttributeProto.INT,
+    onnx.AttributeProto.STRING,
+    onnx.AttributeProto.TENSOR,
+    onnx.AttributeProto.FLOATS,
+    onnx.AttributeProto.INTS,
+    onnx.AttributeProto.STRINGS,
+    onnx.AttributeProto.SPARSE_TENSOR,
+)
+
+
+def _attribute_types(op: str, opset: int) -> Mapping[str, int]:
+    """What the standard says of an operator's attributes; nothing for an unknown operator."""
+    try:
+        known = onnx.defs.get_schema(op, min(opset, onnx.defs.onnx_opset_version()), "").attributes
+    except onnx.defs.SchemaError:
+        return {}
+    return {name: int(attribute.type) for name, attribute in known.items()}
 
 
 def _text(value: bytes) -> str:

@@ -15,16 +15,24 @@ from mcuq.importers import fake_quant, onnx_file, onnx_graph, pt2_file
 from mcuq.ir import Graph
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 _REMEDY = "See that torch.onnx.export(module, example, dynamo=True) works"
 
 
-def from_module(module: torch.nn.Module, example_input: Any) -> Graph:
-    """The graph of ``module`` in eval mode; only the first row of the example is used."""
+def from_module(module: Any, example_input: Any) -> Graph:
+    """The graph of a torch module in eval mode; only the first row of the example is used.
+
+    An exported program needs no example: it is read as it is.
+    """
     import torch
 
     name = type(module).__name__
+    if isinstance(module, torch.export.ExportedProgram):
+        return _exported(module, None, name)
+    if not isinstance(module, torch.nn.Module):
+        remedy = "Pass a path, a torch.nn.Module or what torch.export.export returns"
+        raise ModelError(name, "is not a model", remedy)
     given = example_input if isinstance(example_input, (tuple, list)) else (example_input,)
     wrong = [v for v in given if not isinstance(v, torch.Tensor) or v.dim() == 0 or not len(v)]
     if wrong or not given:
@@ -32,7 +40,10 @@ def from_module(module: torch.nn.Module, example_input: Any) -> Graph:
         raise ModelError(name, reason, "Pass for example torch.randn(1, 3, 32, 32)")
     rows = tuple(v[:1].detach() for v in given)
     modes = {part: part.training for part in module.modules()}
-    module.eval()
+    try:
+        module.eval()
+    except NotImplementedError:  # what ExportedProgram.module() returns is fixed as it is
+        modes = {}
     try:
         return _exported(module, rows, name)
     finally:

@@ -33,6 +33,8 @@ CORES = (
     "riscv32_virt",
 )
 HOST = "host"
+MOST_ELEMENTS = 1 << 28
+"""All activations of all vectors are compared: more of them would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,10 @@ def check(
     """One verdict for the host and one per board, each over the same ``number`` of vectors."""
     if number < 1:
         raise DataError("check", f"compares nothing with {number} vectors", "Give at least one")
+    size = sum(t.size for t in compiled.program.qgraph.tensors.values() if t.data is None)
+    if number * size > MOST_ELEMENTS:
+        reason = f"{number} vectors of {size} elements are too many to compare"
+        raise DataError("check", reason, f"Give at most {max(1, MOST_ELEMENTS // size)}")
     rows = vectors.make(compiled.bundle, number, seed)
     progress("integer reference", 0.0)
     expected = run_int(compiled.program.qgraph, rows)

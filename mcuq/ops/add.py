@@ -11,17 +11,18 @@ C: mcuq_add_s8.c, mcuq_add_s16.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.fixed import half
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import broadcast, operand
+from mcuq.ops import broadcast, forms, operand
 from mcuq.ops.clip import clamp, out_range
-from mcuq.ops.spec import IntForm, OpSpec, RunFloat, TorchTensor
+from mcuq.ops.spec import Form, IntForm, OpSpec, RunFloat, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.schema import whole
 
 # The largest left shift of an operand, and the largest right shift of the sum: with them
 # |a * mul_a| + |b * mul_b| + |bias| <= 4 * 2**27 + 2**21 + 2**29 < 2**31,
@@ -130,6 +131,20 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     return y
 
 
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """What does not follow from the numbers of the tensors."""
+    yield from forms.same_kind(node, qgraph, node.inputs)
+    yield from forms.in_range(node, qgraph)
+    a, b, y = (qgraph.tensors[name] for name in (*node.inputs, node.output))
+    sign = -1 if node.int("mul_b") < 0 else 1
+    try:
+        yield from forms.follows(node, _aligned(qgraph.name, node.name, (a, b, y), sign))
+    except ModelError as error:
+        yield error.reason
+
+
+_NUMBERS = {key: whole() for key in ("mul_a", "mul_b", "bias", "shift")}
+FLOAT_FORM = Form(forms.CLIP, (2, 2), either=True)
 OP = OpSpec(
     "add",
     ("Add",),
@@ -139,4 +154,5 @@ OP = OpSpec(
     run_int,
     limits=(broadcast.spreads,),
     note="a scalar constant operand makes it a table",
+    schema=Schema(FLOAT_FORM, Form({**_NUMBERS, **forms.RANGE}, (2, 2), either=True), faults),
 )

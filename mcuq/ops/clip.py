@@ -13,8 +13,9 @@ import numpy as np
 from mcuq.fixed import quantize
 from mcuq.ir import Graph, Node, Shape
 from mcuq.ops import lut, requant
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor
 from mcuq.qir import QTensor, frac_of
+from mcuq.schema import LIMIT
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -57,4 +58,5 @@ def to_int(
 
 
 _table = lut.from_function(run_float)
-OP = OpSpec("clip", ("Relu", "Clip"), infer, run_float, to_int)
+_SCHEMA = Schema(Form({"low": LIMIT, "high": LIMIT}))
+OP = OpSpec("clip", ("Relu", "Clip"), infer, run_float, to_int, schema=_SCHEMA)

@@ -11,8 +11,10 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor
+from mcuq.schema import MANY, whole
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -48,4 +50,14 @@ def along_inner_axis(node: Node, shapes: Sequence[Shape]) -> bool:
     return 0 < axis < rank and all(len(s) == rank for s in shapes) and len(rest) == 1
 
 
-OP = OpSpec("concat", ("Concat",), infer, run_float, to_int, run_int, limits=(along_inner_axis,))
+_FORM = Form({"axis": whole(1, 3)}, (1, MANY), either=True)
+OP = OpSpec(
+    "concat",
+    ("Concat",),
+    infer,
+    run_float,
+    to_int,
+    run_int,
+    limits=(along_inner_axis,),
+    schema=Schema(_FORM, _FORM, forms.keeps_numbers),
+)

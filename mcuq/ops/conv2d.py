@@ -21,9 +21,10 @@ from mcuq.ops import windows
 from mcuq.ops.accumulate import exact_type, requantize, rows_per_chunk
 from mcuq.ops.clip import clamp
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
-from mcuq.ops.weights import convolution_form
+from mcuq.ops.weights import bias_of, convolution_form, convolution_schema
 from mcuq.ops.windows import Window
 from mcuq.qir import QGraph, QTensor
+from mcuq.schema import whole
 
 
 def window(node: Node, weights: Shape) -> Window:
@@ -115,7 +116,8 @@ OP = OpSpec(
     run_float,
     to_int,
     run_int,
-    limits=(representable, has_a_place, grouped),
+    limits=(representable, has_a_place, grouped, bias_of(0)),
     macs=macs,
     note="1-D and 2-D, any groups; BatchNormalization, Relu, Clip and Pad fold into it",
+    schema=convolution_schema({"groups": whole(1, windows.SIZE_MAX)}, axis=0, rank=4),
 )

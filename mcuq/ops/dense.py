@@ -17,7 +17,7 @@ from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.accumulate import exact_type, requantize
 from mcuq.ops.clip import clamp
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
-from mcuq.ops.weights import weighted_form
+from mcuq.ops.weights import bias_of, weighted_form, weighted_schema
 from mcuq.qir import QGraph, QTensor
 
 
@@ -66,7 +66,8 @@ OP = OpSpec(
     run_float,
     to_int,
     run_int,
-    limits=(vectors,),
+    limits=(vectors, bias_of(0)),
     macs=macs,
     note="constant weights",
+    schema=weighted_schema({}, {}, axis=0, rank=2),
 )

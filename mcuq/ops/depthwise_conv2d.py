@@ -20,7 +20,7 @@ from mcuq.ops import windows
 from mcuq.ops.accumulate import requantize, rows_per_chunk
 from mcuq.ops.clip import clamp
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
-from mcuq.ops.weights import convolution_form
+from mcuq.ops.weights import bias_of, convolution_form, convolution_schema
 from mcuq.ops.windows import Window
 from mcuq.qir import QGraph, QTensor
 
@@ -104,7 +104,8 @@ OP = OpSpec(
     run_float,
     to_int,
     run_int,
-    limits=(representable, has_a_place, multiplies),
+    limits=(representable, has_a_place, multiplies, bias_of(2)),
     macs=macs,
     note="Conv with one group per input channel, any multiplier",
+    schema=convolution_schema({}, axis=2, rank=3),
 )

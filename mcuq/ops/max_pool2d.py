@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import windows
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops import forms, windows
+from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor
 from mcuq.ops.windows import Window
 from mcuq.qir import QGraph, QTensor
 
@@ -68,6 +68,7 @@ def covers(node: Node, shapes: Sequence[Shape]) -> bool:
     return windows.fits(win, shapes[0]) and windows.covers(win, shapes[0])
 
 
+_FORM = Form({**forms.WINDOW, "kernel": forms.PAIR}, ranks=(4,))
 OP = OpSpec(
     "max_pool2d",
     ("MaxPool", "GlobalMaxPool"),
@@ -77,4 +78,5 @@ OP = OpSpec(
     run_int,
     keeps_scale=True,
     limits=(representable, covers),
+    schema=Schema(_FORM, _FORM, forms.keeps_numbers),
 )

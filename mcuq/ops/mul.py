@@ -10,17 +10,18 @@ C: mcuq_mul_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.fixed import half
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import broadcast, operand
+from mcuq.ops import broadcast, forms, operand
 from mcuq.ops.clip import clamp, out_range
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.schema import whole
 
 # |product| <= 255 * 255 < 2**16, |bias| <= 2**30 + 2**22: the sum stays below 2**31.
 MAX_SHIFT = 23
@@ -54,16 +55,16 @@ def to_int(
     y = acts[node.output]
     shift = _shift(graph.name, node.name, (a, b, y))
     low, high = out_range(node.attrs["clip"], y)
-    attrs = {
-        "zero_a": a.zero,
-        "zero_b": b.zero,
-        "bias": half(shift) + (y.zero << shift),
-        "shift": shift,
-        "out_min": low,
-        "out_max": high,
-    }
+    attrs = {**_numbers((a, b, y), shift), "out_min": low, "out_max": high}
     form = Node("mul", node.name, (a.name, b.name), node.outputs, attrs)
     return IntForm(form, tuple(constants.values()))
+
+
+def _numbers(tensors: tuple[QTensor, QTensor, QTensor], shift: int) -> dict[str, int]:
+    """The zeros, the bias and the shift for operands a, b and output y."""
+    a, b, y = tensors
+    bias = half(shift) + (y.zero << shift)
+    return {"zero_a": a.zero, "zero_b": b.zero, "bias": bias, "shift": shift}
 
 
 def _constant(node: Node, graph: Graph, acts: Mapping[str, QTensor]) -> dict[str, QTensor]:
@@ -105,6 +106,20 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     return y
 
 
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """What does not follow from the numbers of the tensors."""
+    yield from forms.kinds(node, qgraph, "s8", "s8", "s8")
+    yield from forms.in_range(node, qgraph)
+    a, b, y = (qgraph.tensors[name] for name in (*node.inputs, node.output))
+    try:
+        shift = _shift(qgraph.name, node.name, (a, b, y))
+    except ModelError as error:
+        yield error.reason
+    else:
+        yield from forms.follows(node, _numbers((a, b, y), shift))
+
+
+_ATTRS = {key: whole() for key in ("zero_a", "zero_b", "bias", "shift")}
 OP = OpSpec(
     "mul",
     ("Mul",),
@@ -114,4 +129,9 @@ OP = OpSpec(
     run_int,
     limits=(broadcast.spreads,),
     note="a scalar constant operand makes it a table",
+    schema=Schema(
+        Form(forms.CLIP, (2, 2), either=True),
+        Form({**_ATTRS, **forms.RANGE}, (2, 2), either=True),
+        faults,
+    ),
 )

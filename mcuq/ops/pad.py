@@ -5,15 +5,17 @@ C: mcuq_pad_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from mcuq.fixed import quantize
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.schema import several, whole
 
 
 def pairs(node: Node) -> tuple[tuple[int, int], ...]:
@@ -65,4 +67,35 @@ def grows(node: Node, shapes: Sequence[Shape]) -> bool:
     return len(shapes[0]) <= 4 and edges[0] == (0, 0) and min(min(edges)) >= 0
 
 
-OP = OpSpec("pad", ("Pad",), infer, run_float, to_int, run_int, keeps_scale=True, limits=(grows,))
+def one_for_each(node: Node, shapes: Sequence[Shape]) -> bool:
+    """Pad has one pair of sizes per axis, and one value or one per channel of the output."""
+    edges, values = pairs(node), node.attrs["value"]
+    fits = len(edges) == len(shapes[0])
+    return fits and len(values) in (1, shapes[0][-1] + sum(edges[-1]))
+
+
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """Kinds, and that the values are some of the output."""
+    yield from forms.keeps_numbers(node, qgraph)
+    low, high = qgraph.tensors[node.output].range
+    if not low <= min(node.ints("value")) <= max(node.ints("value")) <= high:
+        yield f"its value is not in {low}..{high}"
+
+
+_EDGES = {"pads": several(several(whole(0, 65535), 2, 2), 1, 4)}
+_SCHEMA = Schema(
+    Form({**_EDGES, "value": forms.VALUES}),
+    Form({**_EDGES, "value": several(whole(), 1, 65535)}),
+    faults,
+)
+OP = OpSpec(
+    "pad",
+    ("Pad",),
+    infer,
+    run_float,
+    to_int,
+    run_int,
+    keeps_scale=True,
+    limits=(grows, one_for_each),
+    schema=_SCHEMA,
+)

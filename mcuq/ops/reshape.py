@@ -7,8 +7,10 @@ from dataclasses import replace
 from math import prod
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor
+from mcuq.schema import several, whole
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -39,6 +41,7 @@ def keeps_size(node: Node, shapes: Sequence[Shape]) -> bool:
     return prod(shape) == prod(shapes[0]) and shape[:1] == shapes[0][:1]
 
 
+_FORM = Form({"shape": several(whole(1, 1 << 26), 1, 8)})
 OP = OpSpec(
     "reshape",
     ("Reshape", "Flatten", "Squeeze", "Unsqueeze"),
@@ -48,4 +51,5 @@ OP = OpSpec(
     run_int,
     keeps_scale=True,
     limits=(keeps_size,),
+    schema=Schema(_FORM, _FORM, forms.keeps_numbers),
 )

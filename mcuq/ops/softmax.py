@@ -10,14 +10,16 @@ C: mcuq_softmax_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from mcuq.fixed import FloatArray, IntArray, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.schema import optional, real
 
 OUTPUT_FRAC, OUTPUT_ZERO = 8, -128
 _ONE = 32767
@@ -78,6 +80,20 @@ def short_axis(node: Node, shapes: Sequence[Shape]) -> bool:
     return shapes[0][-1] <= 65535
 
 
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """Kinds, and that the table is that of the input's scale."""
+    x, table, y = (qgraph.tensors[name] for name in (*node.inputs, node.output))
+    yield from forms.kinds(node, qgraph, "s8", "s16", "s8")
+    if (y.frac, y.zero) != (OUTPUT_FRAC, OUTPUT_ZERO):
+        yield f"softmax writes frac {OUTPUT_FRAC} and zero {OUTPUT_ZERO}"
+    expected = exp_table(frac_of(x), scale_of(node)).astype(np.int32)
+    # The last bit of exp may differ between machines, and a folder may come from another.
+    if table.shape != (256,) or np.abs(qgraph.data(table.name) - expected).max() > 1:
+        yield "its table is not that of its input's scale"
+
+
+_SCALE = real(1e-30, 1e30)
+_SCHEMA = Schema(Form({"scale": optional(_SCALE)}), Form({"scale": _SCALE}, constants=1), faults)
 OP = OpSpec(
     "softmax",
     ("Softmax",),
@@ -87,4 +103,5 @@ OP = OpSpec(
     run_int,
     limits=(short_axis,),
     note="last axis",
+    schema=_SCHEMA,
 )

@@ -5,12 +5,13 @@ A module under ``ops/`` defines these functions and an ``OP``; ``ops/__init__.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.qir import QGraph, QTensor
+from mcuq.schema import Fields
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,33 @@ class IntForm:
     constants: tuple[QTensor, ...] = ()
 
 
+@dataclass(frozen=True)
+class Form:
+    """What a node holds: its attributes, then ``reads`` (least, most) activations and after these
+    ``constants`` constants. ``either``: an activation may be a constant as well, but not all.
+    ``ranks``: the number of axes of the first inputs.
+    """
+
+    attrs: Fields = field(default_factory=dict)
+    reads: tuple[int, int] = (1, 1)
+    constants: int = 0
+    either: bool = False
+    ranks: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What nodes of an operator hold in a float and in an integer graph; None: there are none.
+
+    ``faults(node, qgraph)``: a sentence for everything in an integer node, whose form and shapes
+    are right, that does not follow from the numbers of its tensors, or could overflow.
+    """
+
+    float_form: Form | None = None
+    int_form: Form | None = None
+    faults: Callable[[Node, QGraph], Iterable[str]] = lambda node, qgraph: ()
+
+
 ToInt = Callable[[Node, Graph, Mapping[str, QTensor], Mapping[str, QTensor]], IntForm]
 
 
@@ -50,6 +78,7 @@ class OpSpec:
     ``keeps_scale``: output frac and zero equal those of the first input.
     ``limits``: checks whose docstring is the user's sentence.
     ``macs(node, qgraph)``: multiply-accumulates of one inference.
+    ``schema``: what its nodes hold (``validate``).
     """
 
     name: str
@@ -62,3 +91,4 @@ class OpSpec:
     limits: tuple[Limit, ...] = ()
     macs: Callable[[Node, Sequence[Shape], Shape], int] = lambda node, inputs, output: 0
     note: str = ""
+    schema: Schema = Schema()

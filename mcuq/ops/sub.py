@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from mcuq.ir import Graph, Node
 from mcuq.ops import broadcast
-from mcuq.ops.add import integer_sum
+from mcuq.ops.add import FLOAT_FORM, integer_sum
 from mcuq.ops.clip import clamp
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops.spec import IntForm, OpSpec, Schema, TorchTensor
 from mcuq.qir import QTensor
 
 
@@ -24,4 +24,12 @@ def to_int(
     return integer_sum(node, graph, acts, run_float, -1)
 
 
-OP = OpSpec("sub", ("Sub",), broadcast.infer, run_float, to_int, limits=(broadcast.spreads,))
+OP = OpSpec(
+    "sub",
+    ("Sub",),
+    broadcast.infer,
+    run_float,
+    to_int,
+    limits=(broadcast.spreads,),
+    schema=Schema(FLOAT_FORM),
+)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcuq.ir import Node, Shape
-from mcuq.ops import lut
+from mcuq.ops import forms, lut
 from mcuq.ops.spec import OpSpec, RunFloat, TorchTensor
+from mcuq.schema import Fields, choice, real
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -63,17 +64,27 @@ def silu(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return inputs[0] * inputs[0].sigmoid()
 
 
-def _op(name: str, onnx: tuple[str, ...], run_float: RunFloat, note: str = "") -> OpSpec:
-    return OpSpec(name, onnx, infer, run_float, to_int=lut.from_function(run_float), note=note)
+def _op(
+    name: str,
+    onnx: tuple[str, ...],
+    run_float: RunFloat,
+    note: str = "",
+    attrs: Fields | None = None,
+) -> OpSpec:
+    table = lut.from_function(run_float)
+    holds = forms.in_float(attrs)
+    return OpSpec(name, onnx, infer, run_float, to_int=table, note=note, schema=holds)
 
 
+_ALPHA: Fields = {"alpha": real()}
+_APPROXIMATE: Fields = {"approximate": choice(("none", "tanh"))}
 OPS_UNARY = (
     _op("sigmoid", ("Sigmoid",), sigmoid),
     _op("tanh", ("Tanh",), tanh),
-    _op("hard_sigmoid", ("HardSigmoid",), hard_sigmoid),
+    _op("hard_sigmoid", ("HardSigmoid",), hard_sigmoid, attrs={**_ALPHA, "beta": real()}),
     _op("hard_swish", ("HardSwish",), hard_swish),
-    _op("leaky_relu", ("LeakyRelu",), leaky_relu),
-    _op("elu", ("Elu",), elu),
-    _op("gelu", ("Gelu",), gelu, "exact (erf) or tanh"),
+    _op("leaky_relu", ("LeakyRelu",), leaky_relu, attrs=_ALPHA),
+    _op("elu", ("Elu",), elu, attrs=_ALPHA),
+    _op("gelu", ("Gelu",), gelu, "exact (erf) or tanh", _APPROXIMATE),
     _op("silu", ("Swish",), silu, "also Mul(x, Sigmoid(x))"),
 )

@@ -11,9 +11,10 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "mcuq"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "fixed", "assets", "journal", "folder", "naming", "progress", "elf"),
+    ("errors", "fixed", "assets", "journal", "folder", "naming", "progress", "elf", "schema"),
     ("ir", "qir", "config"),
     ("ops",),
+    ("validate",),
     ("importers", "exporters", "passes", "data", "reference", "quantize", "compress", "evaluate"),
     ("kernels", "choose", "lower", "plan"),
     ("emit", "boards", "entry", "harness", "fit", "report", "bundle", "preflight"),
