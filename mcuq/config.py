@@ -21,13 +21,13 @@ structured = 0.5
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mcuq.errors import McuqError, raise_all
+from mcuq.schema import FLOAT32, from_toml, shown
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,9 @@ class Config:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
+FRAC_LIMIT = 32
+"""No activation has a finer or a coarser frac: 2**-32 is below what float32 adds to 1."""
+
 _INPUT_KEYS = ("kind", "mean", "std", "layout")
 _QUANTIZE_KEYS = ("ranges", "effort", "seed", "fracs", "bits")
 _RANGES = ("auto", "minmax", "percentile", "mse", "kl")
@@ -67,8 +70,8 @@ _CHOICES = {
 def load(path: Path) -> Config:
     """The configuration in ``path``; all of its faults at once."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = from_toml(path.read_bytes())
+    except ValueError as error:
         raise McuqError(str(path), f"is not TOML ({error})") from error
     return parse(table, str(path))
 
@@ -85,8 +88,9 @@ def parse(table: Mapping[str, Any], thing: str) -> Config:
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         faults.append(McuqError(thing, "quantize.seed is not a whole number >= 0"))
     for name, frac in _table(thing, "quantize.fracs", quantize.get("fracs", {}), faults).items():
-        if not isinstance(frac, int) or isinstance(frac, bool):
-            faults.append(McuqError(thing, f"quantize.fracs.{name} is not a whole number"))
+        if not isinstance(frac, int) or isinstance(frac, bool) or abs(frac) > FRAC_LIMIT:
+            reason = f"quantize.fracs.{name} is not a whole number in -{FRAC_LIMIT}..{FRAC_LIMIT}"
+            faults.append(McuqError(thing, reason))
     faults += _bad_bits(thing, quantize.get("bits", 8))
     faults += _bad_ranges(thing, quantize.get("ranges", "auto"))
     shapes = _shapes(thing, table.get("shapes", {}), faults)
@@ -113,12 +117,15 @@ def _bad_bits(thing: str, bits: Any) -> list[McuqError]:
 
 
 def _bad_ranges(thing: str, ranges: Any) -> list[McuqError]:
-    by_name = ranges if isinstance(ranges, dict) else {"": ranges}
+    where = "quantize.ranges"
+    by_name = (
+        {f"{where}.{name}": method for name, method in ranges.items()}
+        if isinstance(ranges, dict)
+        else {where: ranges}
+    )
     return [
-        McuqError(
-            thing, f"quantize.ranges{'.' * bool(name)}{name} = {method!r}", f"Use {_EITHER_RANGE}"
-        )
-        for name, method in by_name.items()
+        McuqError(thing, f"{place} = {shown(method)}", f"Use {_EITHER_RANGE}")
+        for place, method in by_name.items()
         if method not in _RANGES
     ]
 
@@ -156,10 +163,16 @@ def _table(thing: str, where: str, value: Any, faults: list[McuqError]) -> Mappi
 
 def _numbers(thing: str, where: str, value: Any, faults: list[McuqError]) -> tuple[float, ...]:
     values = value if isinstance(value, list) else [value]
-    if values and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+    if values and all(_is_number(v) for v in values):
         return tuple(float(v) for v in values)
     faults.append(McuqError(thing, f"{where} is not a number or a list of numbers"))
     return (1.0,)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number that float32 holds."""
+    known = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return known and abs(value) < FLOAT32
 
 
 def _unknown(
@@ -174,12 +187,12 @@ def _unknown(
 
 def _bad_choices(thing: str, where: str, table: Mapping[str, Any]) -> list[McuqError]:
     return [
-        McuqError(thing, f"{where}{key} = {table[key]!r}", f"Use {' or '.join(allowed)}")
+        McuqError(thing, f"{where}{key} = {shown(table[key])}", f"Use {' or '.join(allowed)}")
         for key, allowed in _CHOICES.items()
         if key in table and table[key] not in allowed
     ]
 
 
 def _meant(key: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(key, known, 1)
+    close = difflib.get_close_matches(key[:60], known, 1)
     return f"Did you mean {close[0]}" if close else f"Known keys: {', '.join(known)}"

@@ -7,8 +7,7 @@ array. Arrays are returned in internal memory order. Nothing is ever unpickled.
 from __future__ import annotations
 
 import difflib
-import zipfile
-import zlib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -196,11 +195,14 @@ def _read_file(path: Path) -> dict[str, Array]:
         other = "is no regular file" if path.exists() else "no such file"
         reason = "is a folder" if path.is_dir() else other
         raise DataError(str(path), reason, "Give a .npz or .npy file")
-    with path.open("rb") as stream:
+    with path.open("rb") as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of arrays that old versions wrote
         try:
             loaded = np.load(stream, allow_pickle=False)
             return {"x": loaded} if isinstance(loaded, np.ndarray) else _archive(path, loaded)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+        except DataError:
+            raise
+        except Exception as error:  # numpy, zipfile and zlib raise many kinds: the file is at fault
             raise _unreadable(path, error) from error
 
 
@@ -209,7 +211,9 @@ def _archive(path: Path, archive: Mapping[str, Array]) -> dict[str, Array]:
     arrays = {}
     for name in archive:
         try:
-            arrays[name] = archive[name]
+            found = archive[name]
+            if isinstance(found, np.ndarray):  # other members of a zip file are bytes
+                arrays[name] = found
         except ValueError as error:
             if "pickle" not in str(error):
                 raise
@@ -395,7 +399,8 @@ def _labels(ref: str, arrays: Mapping[str, Array], picked: str | None, rows: int
         raise DataError(ref, reason, "Give one class number per row")
     if rows is not None and len(labels) != rows:
         raise DataError(ref, f"{len(labels)} labels in '{name}' for {rows} rows")
-    whole = labels.astype(np.int64)
+    with np.errstate(invalid="ignore"):
+        whole = labels.astype(np.int64)
     if not bool((whole == labels).all()) or int(whole.min(initial=0)) < 0:
         raise DataError(ref, f"labels '{name}' are not class numbers", "Give integers from 0 up")
     return whole

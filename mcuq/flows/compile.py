@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mcuq import importers, quantize
+from mcuq import importers, quantize, schema
 from mcuq.compress import weigh
 from mcuq.compress.request import Request
 from mcuq.config import Config, quantize_options
@@ -279,11 +278,21 @@ def _read_texts(folder: Path) -> dict[str, str]:
 def _identity(report: str) -> tuple[object, ...]:
     """What the C in a folder depends on, from the text of its report."""
     try:
-        facts = json.loads(report)
+        facts = schema.table(schema.anything)(schema.from_json(report), "report")
+        found = schema.Record(facts, "report")
+        return (
+            found.read("mcuq", schema.text()),
+            found.read("arena", schema.whole(0)),
+            found.read("steps", schema.several(_kernel)),
+        )
     except ValueError:
         return ()
-    kernels = [(step["name"], step["kernel"]) for step in facts.get("steps", ())]
-    return facts.get("mcuq"), facts.get("arena"), kernels
+
+
+def _kernel(value: object, place: str) -> tuple[str, str]:
+    """The name of a step of the report, and its kernel."""
+    step = schema.Record(schema.table(schema.anything)(value, place), place)
+    return step.read("name", schema.text()), step.read("kernel", schema.text())
 
 
 def prepare(graph: Graph, config: Config) -> Graph:
@@ -328,7 +337,7 @@ def import_model(
         for file in importers.files_of(model):
             content.update(file.read_bytes())
         return imported, content.hexdigest(), str(model)
-    if example is None:
+    if example is None and not hasattr(model, "graph_module"):  # of an exported program
         raise DataError("compile", "no example input", "Pass example_input with the module")
     imported = importers.read_torch(model, example)
     return imported, _digest(imported.graph), type(model).__name__

@@ -127,6 +127,8 @@ def fit_model(
     ``flash`` and ``ram``: bytes; None: what the board has. ``table``: a ``[compress]`` table, of
     which only the settings of tuning count.
     """
+    if not 0 <= max_drop <= 100:  # nor NaN
+        raise McuqError("--max-drop", f"{max_drop:g} points", "Give 0 to 100")
     target = boards.load(board)
     limits = Limits(flash or target.flash.length, ram or target.ram.length, max_drop)
     request = weigh.requested(None if table else Request(), table or {}, recover)

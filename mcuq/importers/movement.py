@@ -21,9 +21,6 @@ from mcuq.importers.layout import Map
 from mcuq.ir import Array, Shape
 from mcuq.ops import copy
 
-MAX_PLACES = 1 << 16
-"""Longer tables of places are no movement that a microcontroller should make."""
-
 
 def moved(call: Call) -> list[Operand]:
     """Any operator that only moves elements; its other inputs are constants."""
@@ -66,7 +63,7 @@ def _copied(call: Call, value: Value, flat: Map, shape: Shape, name: str) -> Val
     picked = builder.places(value)[flat]
     source, wanted, memory = min(_layouts(picked, shape), key=lambda found: _breaks(found[0]))
     places, sizes, strides = copy.loops(source)
-    if len(places) > MAX_PLACES:
+    if len(places) > copy.MAX_PLACES:
         raise Refused(f"{call.op} takes elements in no order", "Reorder the data before")
     tensor = builder.emit(
         "copy", call.name, (value.tensor,), name,

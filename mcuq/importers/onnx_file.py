@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -29,6 +30,9 @@ class Input:
     element: int
 
 
+_LONGEST_PATH = 1024
+
+
 @dataclass(frozen=True, eq=False)
 class OnnxModel:
     """A checked model: ``constants`` are initializers, ``functions`` by (domain, name).
@@ -49,10 +53,10 @@ class OnnxModel:
 def read(path: Path) -> OnnxModel:
     """The model in the file ``path``; all structural faults at once."""
     thing = path.name
-    if not path.exists():
-        raise ModelError(thing, "no such file", "Check the path")
-    if not path.is_file():
+    if path.is_dir():
         raise ModelError(thing, "is not a file", "Give a .onnx file")
+    if not path.is_file():
+        raise ModelError(thing, "no such file", "Check the path")
     size = path.stat().st_size
     if size == 0:
         raise ModelError(thing, "is empty", "Export the model again")
@@ -93,9 +97,35 @@ def parse(content: bytes, thing: str) -> Any:
         raise ModelError(
             thing, "is not an ONNX model, or is truncated", "Export it again with torch.onnx.export"
         ) from error
+    _check_texts(proto, thing)
     if not proto.HasField("graph") or not proto.graph.output:
         raise ModelError(thing, "is not an ONNX model: it holds no graph with outputs", "")
     return proto
+
+
+def _check_texts(message: Any, thing: str) -> None:
+    """Refuse names that are no text: protobuf keeps any bytes in their place."""
+    waiting = [message]
+    while waiting:
+        item = waiting.pop()
+        for field in item.DESCRIPTOR.fields:
+            if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+                continue
+            value = getattr(item, field.name)
+            parts = list(value) if hasattr(value, "append") else [value]
+            if field.type == field.TYPE_MESSAGE:
+                waiting += parts if hasattr(value, "append") or _is_set(item, field) else []
+            elif not all(isinstance(part, str) for part in parts):
+                reason = f"holds a name ({field.full_name}) that is no text"
+                raise ModelError(thing, reason, "Export the model again")
+
+
+def _is_set(item: Any, field: Any) -> bool:
+    """Whether a single message is there."""
+    try:
+        return bool(item.HasField(field.name))
+    except ValueError:  # a list of messages, here an empty one
+        return False
 
 
 def check(proto: Any, thing: str, folder: Path | None) -> OnnxModel:
@@ -202,8 +232,10 @@ def to_array(tensor: Any, thing: str, folder: Path | None) -> Array:
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         return _external(tensor, where, folder, shape, dtype)
     try:
-        array: Array = onnx.numpy_helper.to_array(tensor)
-    except (ValueError, TypeError, RuntimeError) as error:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of values that their stated type does not hold
+            array: Array = onnx.numpy_helper.to_array(tensor)
+    except Exception as error:  # onnx and numpy raise many kinds: the file is at fault
         reason = f"its data does not fill its shape {shape}"
         raise ModelError(where, reason, "Export the model again") from error
     return array
@@ -217,7 +249,7 @@ def _external(tensor: Any, where: str, folder: Path | None, shape: Shape, dtype:
     try:
         offset = int(entries.get("offset", "0"))
         length = int(entries.get("length", prod(shape) * dtype.itemsize))
-    except ValueError as error:
+    except ValueError as error:  # no digits, or more than Python takes
         raise ModelError(where, "its external offset or length is not a number") from error
     wanted = prod(shape) * dtype.itemsize
     if offset < 0 or length != wanted or offset + length > source.stat().st_size:
@@ -235,6 +267,8 @@ def _inside(location: str, where: str, folder: Path | None) -> Path:
     refused = ModelError(where, reason, "Put the data beside the model, or inside it")
     parts = location.replace("\\", "/").split("/")
     if folder is None or not location or "\0" in location or ".." in parts or ":" in location:
+        raise refused
+    if len(location) > _LONGEST_PATH or any(len(part.encode()) > 255 for part in parts):
         raise refused
     if Path(location).is_absolute() or location.startswith(("/", "\\")):
         raise refused

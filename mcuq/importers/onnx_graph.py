@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from mcuq.errors import McuqError, ModelError, raise_all
-from mcuq.importers import batch, fusion, layout, quantized
+from mcuq.importers import batch, causes, fusion, layout, quantized
 from mcuq.importers.batch_rules import Mixed
 from mcuq.importers.builder import Builder, Refused, Value, check_size
 from mcuq.importers.call import Call, Operand
@@ -52,7 +52,7 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
     builder = Builder()
     builder.grids.update(flat.grids)
     known: dict[str, Operand] = dict(flat.constants)
-    faults = list(flat.faults)
+    faults: list[tuple[Step, McuqError]] = []
     for given in model.inputs:
         value = builder.input(given.name, shapes[given.name])
         known[given.name] = value
@@ -60,8 +60,8 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
     for step in steps:
         fault = _import(step, model, builder, known, flat.kinds)
         if fault is not None:
-            faults.append(fault)
-    raise_all(faults)
+            faults.append((step, fault))
+    raise_all([*flat.faults, *causes.joined(faults, steps, model.name)])
     ports, left_out = _outputs(model, builder, known)
     names = [given.name for given in model.inputs]
     graph = Graph(

@@ -58,14 +58,40 @@ def needed(steps: Sequence[Step], wanted: Collection[str]) -> list[Step]:
 def make_step(node: Any, opset: int) -> Step:
     """The step of a node without subgraphs."""
     attrs: dict[str, Any] = {}
+    types = _attribute_types(node.op_type, opset)
     for attribute in node.attribute:
         if attribute.name in attrs:
             raise Refused(f"attribute '{attribute.name}' is given twice", "Export the model again")
+        kind = attribute.type
+        if kind != types.get(attribute.name, kind) or kind not in _KINDS:
+            reason = f"attribute '{attribute.name}' of operator {node.op_type} has another type"
+            raise Refused(reason, "Export the model again")
         value = onnx.helper.get_attribute_value(attribute)
         attrs[attribute.name] = _text(value) if isinstance(value, bytes) else value
     return Step(
         node.op_type, label(node), tuple(node.input), tuple(node.output), attrs, node, opset
     )
+
+
+_KINDS = (
+    onnx.AttributeProto.FLOAT,
+    onnx.AttributeProto.INT,
+    onnx.AttributeProto.STRING,
+    onnx.AttributeProto.TENSOR,
+    onnx.AttributeProto.FLOATS,
+    onnx.AttributeProto.INTS,
+    onnx.AttributeProto.STRINGS,
+    onnx.AttributeProto.SPARSE_TENSOR,
+)
+
+
+def _attribute_types(op: str, opset: int) -> Mapping[str, int]:
+    """What the standard says of an operator's attributes; nothing for an unknown operator."""
+    try:
+        known = onnx.defs.get_schema(op, min(opset, onnx.defs.onnx_opset_version()), "").attributes
+    except onnx.defs.SchemaError:
+        return {}
+    return {name: int(attribute.type.value) for name, attribute in known.items()}
 
 
 def _text(value: bytes) -> str:

@@ -33,7 +33,10 @@ _CHANCE = "Call dropout with training=self.training, and leave random numbers an
 def in_eval_mode(module: torch.nn.Module) -> Iterator[None]:
     """``module`` in eval mode; all its parts get back the mode they had."""
     modes = {part: part.training for part in module.modules()}
-    module.eval()
+    try:
+        module.eval()
+    except NotImplementedError:  # what ExportedProgram.module() returns is fixed as it is
+        modes = {}
     try:
         yield
     finally:
