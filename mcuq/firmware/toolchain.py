@@ -59,6 +59,9 @@ _FAMILIES = {"arm-none-eabi": NEEDS[0].packages, "riscv64-unknown-elf": NEEDS[1]
 # Debian's RISC-V compiler comes without a C library; picolibc's specs name its headers and archive.
 SPECS = {"riscv64-unknown-elf": ("--specs=picolibc.specs",)}
 
+ANSWER_SECONDS = 20.0
+"""A compiler or an emulator says its version within this time."""
+
 _ERROR = re.compile(r"\berror\b(?!: ld returned)|undefined reference|overflowed", re.IGNORECASE)
 
 
@@ -104,17 +107,7 @@ def call(
     """
     program = str(argv[0])
     command = [find(program), *(str(word) for word in argv[1:])]
-    with subprocess.Popen(
-        command,
-        cwd=cwd,
-        env={**os.environ, "LC_ALL": "C", **(env or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    ) as process:
+    with _started(command, cwd, env or {}) as process:
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -130,6 +123,27 @@ def call(
     if process.returncode != 0:
         raise _failure(Path(program).name, process.returncode, f"{out}\n{err}")
     return f"{out}\n{err}" if both else out
+
+
+def _started(
+    command: Sequence[str], cwd: Path | None, env: Mapping[str, str]
+) -> subprocess.Popen[str]:
+    """The program, in a session of its own, with pipes to read what it prints."""
+    try:
+        return subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**os.environ, "LC_ALL": "C", **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:  # no program for this computer, or NUL in an argument
+        reason = f"cannot be started ({getattr(error, 'strerror', None) or error})"
+        raise ToolError(Path(command[0]).name, reason, "See 'mcuq doctor'") from error
 
 
 def _kill_group(process: subprocess.Popen[str]) -> None:
@@ -169,7 +183,7 @@ def version(program: str) -> str:
 
     Vendors put a package name in brackets before it; gcc and QEMU end theirs with it.
     """
-    first = call([program, "--version"], timeout=20).partition("\n")[0]
+    first = call([program, "--version"], timeout=ANSWER_SECONDS).partition("\n")[0]
     numbers = re.findall(r"(?<![\w:.])\d+\.\d+(?:\.\d+)?", re.sub(r"\([^)]*\)", "", first))
     return numbers[0] if numbers else first
 
@@ -178,10 +192,21 @@ def _has_c_library(compiler: str) -> bool:
     """Whether the cross compiler finds <string.h>; some distributions package it separately."""
     specs = SPECS.get(compiler.removesuffix("-gcc"), ())
     try:
-        call([compiler, *specs, "-E", "-include", "string.h", "-x", "c", "/dev/null"], timeout=20)
+        call(
+            [compiler, *specs, "-E", "-include", "string.h", "-x", "c", "/dev/null"],
+            timeout=ANSWER_SECONDS,
+        )
     except ToolError:
         return False
     return True
+
+
+def _answer(program: str) -> str:
+    """The version of a program, or that it gives none: what is broken is shown, too."""
+    try:
+        return version(program)
+    except ToolError:
+        return "does not answer"
 
 
 def survey() -> list[Tool]:
@@ -196,7 +221,7 @@ def _row(need: Need) -> Tool:
     return Tool(
         need.program,
         path,
-        version(need.program) if path else None,
+        _answer(need.program) if path else None,
         need.purpose,
         install_command(need.program),
     )
