@@ -23,6 +23,9 @@ def check(
 
     The boards are emulated, and every step of every vector counts. Without --board or --all:
     the board that the model was compiled for, else all cores. Exits 1 if anything differs.
+
+    The C files of FOLDER are compiled and run on this computer and in emulators: check only a
+    folder whose C you would run.
     """
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, write_json

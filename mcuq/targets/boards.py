@@ -145,8 +145,9 @@ def to_table(board: Board) -> dict[str, object]:
     A command is not stored, for nobody should run one that came with a folder: a board that ships
     is named as its own twin, and a user's own command is taken from his file alone.
     """
-    keys = ("name", "title", "cpu", "clock_hz", "flags", "features", "toolchain", "stack")
+    keys = ("name", "title", "cpu", "clock_hz", "toolchain", "stack")
     facts: dict[str, object] = {key: getattr(board, key) for key in keys}
+    facts.update(flags=list(board.flags), features=list(board.features))
     if board.source:
         facts["source"] = board.source
     regions = {"flash": board.flash, "ram": board.ram, "vectors": board.vectors}
