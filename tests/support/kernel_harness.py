@@ -93,8 +93,8 @@ TARGETS = {
         # Armv6-M, which faults at unaligned words: the core of the board above forgives them.
         Target("v6m", (*_ARM, "-mcpu=cortex-m0"), "lm3s6965evb", "NONE", 1.0, (0, 256 * KB),
                (0x20000000, 64 * KB), "cortex-m0"),
-        Target("v6m-clang", (*_CLANG_ARM, "-mcpu=cortex-m0"), "lm3s6965evb", "NONE", 1.0,
-               (0, 256 * KB), (0x20000000, 64 * KB), "cortex-m0"),
+        Target("v6m-clang", (*_CLANG_ARM, "-mcpu=cortex-m0", "-mno-unaligned-access"),
+               "lm3s6965evb", "NONE", 1.0, (0, 256 * KB), (0x20000000, 64 * KB), "cortex-m0"),
         Target("m3", (*_ARM, "-mcpu=cortex-m3"), "mps2-an385", **_MPS2),
         Target("m4", (*_ARM, "-mcpu=cortex-m4"), "mps2-an386", **_MPS2),
         Target("m4-clang", (*_CLANG_ARM, "-mcpu=cortex-m4"), "mps2-an386", **_MPS2),
@@ -181,7 +181,8 @@ def _linker(target: Target, folder: Path) -> list[str]:
     (folder / "link.ld").write_text(_linker_script(target))
     flags = [f for f in target.compiler if f.startswith(("-m", "-O", "-f"))]
     script = str(folder / "link.ld")
-    return ["arm-none-eabi-gcc", *flags, "-nostartfiles", "-Wl,--no-warnings", "-T", script]
+    flags += ["-nostartfiles", "-Wl,--no-warn-rwx-segments", "-T", script]
+    return ["arm-none-eabi-gcc", *flags]
 
 
 def launch(target: Target, image: Path) -> list[str]:
