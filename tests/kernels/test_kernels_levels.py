@@ -27,7 +27,7 @@ from mcuq.reference import run_int
 LEVELS = ("-O0", "-Og", "-O2", "-Os", "-O3", "-O2 -flto", "-O3 -flto")
 CLANG_LEVELS = ("-O0", "-Og", "-O2", "-Os", "-O3")
 EACH = 5  # cases of a kernel
-BATCH = 170  # cases of an image: 512 KB of code and constants on Cortex-M55
+BATCH = 60  # cases of an image: 512 KB of code and constants on Cortex-M55
 ANY, DSP = frozenset({""}), frozenset({"", "thumb2", "dsp"})
 FILES = frozenset(path.stem for path in (ROOT / "src").glob("*.c"))
 # What runs on a core: kernels by the features they need.
