@@ -520,7 +520,7 @@ void reset(void)
     main();
     semihost(0x18, (void *)0x20026);
 }
-void fault_at(const uint32_t *frame)
+__attribute__((used)) void fault_at(const uint32_t *frame)
 {
     char line[16];
     *decimal(line, frame[6], '\n') = 0;
