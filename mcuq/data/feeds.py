@@ -10,6 +10,7 @@ import difflib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -94,14 +95,40 @@ def read(ref: str | Path) -> tuple[dict[str, Array], str | None]:
 
 
 def shapes_of(given: str | Path | Array | Mapping[str, Array]) -> dict[str, Shape]:
-    """The shapes of the arrays of calibration data, by name; of a picked one as ``x``."""
-    if isinstance(given, (str, Path)):
-        arrays, picked = read(given)
-        return {
-            "x" if n == picked else n: a.shape for n, a in arrays.items() if picked in (None, n)
-        }
-    named = given if isinstance(given, Mapping) else {"x": given}
-    return {name: np.shape(values) for name, values in named.items()}
+    """The shapes of the arrays of calibration data, by name; of a picked one as ``x``.
+
+    Of a file only the headers are read; one that cannot be read has none, and is refused later.
+    """
+    if not isinstance(given, (str, Path)):
+        named = given if isinstance(given, Mapping) else {"x": given}
+        return {name: np.shape(values) for name, values in named.items()}
+    path, picked = _split(str(given))
+    try:
+        shapes = _headers(path) if path.is_file() else {}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError):
+        return {}
+    return shapes if picked is None else {"x": shapes[picked]} if picked in shapes else {}
+
+
+def _headers(path: Path) -> dict[str, Shape]:
+    with path.open("rb") as stream:
+        if not zipfile.is_zipfile(stream):
+            stream.seek(0)
+            return {"x": _header(stream)}
+        shapes = {}
+        with zipfile.ZipFile(stream) as archive:
+            for name in archive.namelist():
+                with archive.open(name) as member:
+                    shapes[name.removesuffix(".npy")] = _header(member)
+        return shapes
+
+
+def _header(stream: IO[bytes]) -> Shape:
+    """The shape in the header of a .npy file."""
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)[0]
+    return np.lib.format.read_array_header_2_0(stream)[0]
 
 
 def rows_of(feeds: Mapping[str, Array]) -> int:
