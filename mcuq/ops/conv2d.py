@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import windows
+from mcuq.ops import exact, windows
 from mcuq.ops.accumulate import exact_type, requantize, rows_per_chunk
 from mcuq.ops.clip import clamp
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
@@ -38,10 +38,12 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
 
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """The convolution in float."""
+    """The convolution in float; in float64 its bits are the same everywhere (``exact.py``)."""
     import torch
 
     x, weights, bias = inputs
+    if x.dtype == torch.float64:
+        return clamp(sums(node, x, weights, snap=True) + bias, node.attrs["clip"])
     win = window(node, tuple(weights.shape))
     image = windows.pad_float(windows.to_nchw(x), win, node.attrs["pad_value"])
     kernel = weights.permute(0, 3, 1, 2)
@@ -49,6 +51,16 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
         image, kernel, bias, win.strides, 0, win.dilations, node.int("groups")
     )
     return clamp(windows.to_nhwc(y), node.attrs["clip"])
+
+
+def sums(node: Node, x: TorchTensor, weights: TorchTensor, snap: bool) -> TorchTensor:
+    """The sums of products, in any float; ``snap``: the factors on grids that make them exact."""
+    win, groups = window(node, tuple(weights.shape)), node.int("groups")
+    image = windows.padded_float(x, win, node.attrs["pad_value"])
+    if snap:
+        behind = exact.behind_groups(groups, weights.shape[0])
+        image, weights = exact.factors(image, weights, 0, behind)
+    return exact.conv2d(image, weights, win, groups)
 
 
 def to_int(
@@ -117,5 +129,6 @@ OP = OpSpec(
     run_int,
     limits=(representable, has_a_place, grouped),
     macs=macs,
+    sums=sums,
     note="1-D and 2-D, any groups; BatchNormalization, Relu, Clip and Pad fold into it",
 )

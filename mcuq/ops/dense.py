@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
+from mcuq.ops import exact
 from mcuq.ops.accumulate import exact_type, requantize
 from mcuq.ops.clip import clamp
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
@@ -27,11 +28,20 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
 
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """``clip(x w^T + b)``."""
+    """``clip(x w^T + b)``; in float64 its bits are the same everywhere (``exact.py``)."""
     import torch
 
     x, weights, bias = inputs
+    if x.dtype == torch.float64:
+        return clamp(sums(node, x, weights, snap=True) + bias, node.attrs["clip"])
     return clamp(torch.nn.functional.linear(x, weights, bias), node.attrs["clip"])
+
+
+def sums(node: Node, x: TorchTensor, weights: TorchTensor, snap: bool) -> TorchTensor:
+    """The sums of products, in any float; ``snap``: the factors on grids that make them exact."""
+    if snap:
+        x, weights = exact.factors(x, weights, 0, lambda reach: reach)
+    return x @ weights.T
 
 
 def to_int(
@@ -68,5 +78,6 @@ OP = OpSpec(
     run_int,
     limits=(vectors,),
     macs=macs,
+    sums=sums,
     note="constant weights",
 )

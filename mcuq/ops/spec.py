@@ -21,6 +21,7 @@ else:
 
 Infer = Callable[[Node, Sequence[Shape]], Shape]
 RunFloat = Callable[[Node, Sequence[TorchTensor]], TorchTensor]
+Sums = Callable[[Node, TorchTensor, TorchTensor, bool], TorchTensor]
 RunInt = Callable[[Node, QGraph, Sequence[Array]], Array]
 Limit = Callable[[Node, Sequence[Shape]], bool]
 
@@ -50,6 +51,7 @@ class OpSpec:
     ``keeps_scale``: output frac and zero equal those of the first input.
     ``limits``: checks whose docstring is the user's sentence.
     ``macs(node, qgraph)``: multiply-accumulates of one inference.
+    ``sums(node, x, weights, snap)``: of an operator with weights, what is added up before the bias.
     """
 
     name: str
@@ -62,3 +64,4 @@ class OpSpec:
     limits: tuple[Limit, ...] = ()
     macs: Callable[[Node, Sequence[Shape], Shape], int] = lambda node, inputs, output: 0
     note: str = ""
+    sums: Sums | None = None

@@ -117,6 +117,11 @@ def pad_float(x: TorchTensor, win: Window, values: Sequence[float]) -> TorchTens
     return torch.nn.functional.pad(x, edges) + outside * fill
 
 
+def padded_float(x: TorchTensor, win: Window, values: Sequence[float]) -> TorchTensor:
+    """NHWC ``x`` padded with ``values``, one for all or one per channel."""
+    return to_nhwc(pad_float(to_nchw(x), win, values))
+
+
 def to_nchw(x: TorchTensor) -> TorchTensor:
     """NHWC -> NCHW."""
     return x.permute(0, 3, 1, 2)
