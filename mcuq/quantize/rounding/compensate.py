@@ -143,6 +143,8 @@ def damped(known: Moments, share: float) -> Factored | None:
     even that fails, as with numbers beyond float64.
     """
     covariance = known.covariance
+    if not bool(np.isfinite(covariance).all()):
+        return None
     level = np.einsum("gkk->gk", covariance).mean(axis=1)
     level = np.maximum(level, 1e-12) * share
     level = np.maximum(level, 1e-5 * np.square(known.mean_rounded).mean(axis=1))
