@@ -83,6 +83,8 @@ def _check_result(op: str, node: Any, inputs: Sequence[Array]) -> None:
         check_size([int(min(abs((limit - start) / delta), 2.0**40)) if delta else 0])
     elif op == "MatMul":
         check_size([prod(inputs[0].shape[:-1]), prod(inputs[1].shape[-1:])])
+    elif op == "Concat":
+        check_size([sum(i.size for i in inputs)])
     elif op in ("Gather", "GatherElements"):
         check_size([max(1, inputs[0].size), max(1, inputs[1].size)])
     elif op in _BROADCAST:

@@ -76,7 +76,10 @@ def _import(
     try:
         if constant:
             arrays = [i if isinstance(i, np.ndarray) else None for i in inputs]
-            results: list[Operand] = [*fold(step.proto, arrays, model.opset)]
+            folded = fold(step.proto, arrays, model.opset)
+            for array in folded:
+                builder.claim(array.shape)
+            results: list[Operand] = [*folded]
             grid = quantized.grid_of(step, known, builder.grids)
             builder.grids.update({} if grid is None else {step.outputs[0]: grid})
         else:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "mcuq"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "fixed", "assets", "folder", "naming", "progress", "elf"),
+    ("capacity", "errors", "fixed", "assets", "folder", "naming", "progress", "elf"),
     ("ir", "qir", "config"),
     ("ops",),
     ("importers", "exporters", "passes", "data", "reference", "quantize", "compress", "evaluate"),
