@@ -102,7 +102,8 @@ def check(proto: Any, thing: str, folder: Path | None) -> OnnxModel:
 
 def _check_total(graph: Any, thing: str) -> None:
     """Refuse too many constants; several may name the same bytes of a file."""
-    total = sum(prod(max(0, int(d)) for d in tensor.dims) for tensor in graph.initializer)
+    sizes = (prod(max(0, int(d)) for d in tensor.dims) for tensor in graph.initializer)
+    total = sum(size for size in sizes if not excess((size,)))
     if excess((total,)):
         raise ModelError(thing, f"{total} elements in initializers are too large", remedy())
 

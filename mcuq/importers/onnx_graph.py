@@ -32,7 +32,11 @@ def to_graph(model: OnnxModel) -> Graph:
     builder = Builder()
     known: dict[str, Operand] = dict(constants)
     for name, shape in model.inputs:
-        value = builder.input(name, shape)
+        try:
+            value = builder.input(name, shape)
+        except Refused as error:
+            thing = f"{model.name}: input '{name}'"
+            raise ModelError(thing, error.reason, error.remedy) from error
         known[name] = value
         _settle_early(builder, value, wished_layout(name, steps))
     for step in steps:
