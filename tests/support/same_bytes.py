@@ -1,12 +1,15 @@
 """Prints a digest of what some small compilations write: the same on every processor.
 
 python tests/same_bytes.py MODEL.onnx VARIANT...
+
+Calibration rows lie in MODEL.npy beside it; without that they are those for the tests' own network.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -48,5 +51,7 @@ def digest(made: Compiled) -> str:
 
 
 if __name__ == "__main__":
+    beside = Path(sys.argv[1]).with_suffix(".npy")
+    calibration = np.load(beside) if beside.exists() else rows()
     for chosen in sys.argv[2:]:
-        print(chosen, digest(compiled(sys.argv[1], rows(), chosen)))
+        print(chosen, digest(compiled(sys.argv[1], calibration, chosen)))
