@@ -15,7 +15,7 @@ PACKAGE = ROOT / "mcuq"
 LAYERS: tuple[tuple[str, ...], ...] = tuple(
     tuple(line.split())
     for line in """
-    errors fixed progress version schema
+    errors fixed progress version schema capacity
     ir journal files config assets
     qir
     ops targets data
