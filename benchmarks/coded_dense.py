@@ -36,7 +36,7 @@ from mcuq.targets import boards
 FLASH_BOUND = tuple(name for name in LAYERS if name.startswith("dense"))
 SIZES = ((64, 10), (512, 10), (512, 32), (128, 128), (512, 512), (2048, 1024))
 LOG = next(coding for coding in CODINGS if coding.name == "powers of two")
-MULTIPLIERS = {1: cycles.RULES["cortex-m0"], 32: cycles.M0_SMALL_MULTIPLIER}
+MULTIPLIERS = (1, 32)
 
 
 def flash_rows() -> Iterator[tuple[str, ...]]:
@@ -72,8 +72,8 @@ def cycles_by_kernel(made: Bundle) -> dict[str, dict[int, int]]:
             image = build.compile_image(compiled.files, compiled.entry, board, Path(work), "plain")
             (profile,) = count.sections(image, vectors.typical(made), qemu.SECONDS)
             found[choice.symbol] = {
-                slow: cycles.estimate_by(profile, image.elf, rules)
-                for slow, rules in MULTIPLIERS.items()
+                slow: cycles.estimate(profile, image.elf, board.cpu, slow) or 0
+                for slow in MULTIPLIERS
             }
     return found
 

@@ -23,18 +23,8 @@ from mcuq.firmware import image as build
 from mcuq.kernels import VARIANTS, sizes
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
+from mcuq.targets.cores import CORES
 
-CORES = {
-    "cortex-m0": "mps2_an385_m0",
-    "cortex-m0plus": "mps2_an385_m0plus",
-    "cortex-m3": "mps2_an385",
-    "cortex-m4": "mps2_an386",
-    "cortex-m7": "mps2_an500",
-    "cortex-m33": "mps2_an505",
-    "cortex-m55": "mps3_an547",
-    "rv32imc": "esp32_c3",
-    "rv32imac": "riscv32_virt",
-}
 _ENTRY = Entry("probe", 0, (), (), ())
 # The call of the kernel: linked, never run, so its arguments do not matter.
 _HEADER = "#include <stdint.h>\nvoid probe_run(int8_t *arena);\n"
@@ -91,9 +81,9 @@ def main() -> None:
         core: {symbol: size for symbol, size in known.get(core, {}).items() if symbol in current}
         for core in CORES
     }
-    for core, name in CORES.items() if changed else ():
+    for core, known_core in CORES.items() if changed else ():
         with tempfile.TemporaryDirectory() as work:
-            table[core] |= core_sizes(changed, boards.load(name), Path(work))
+            table[core] |= core_sizes(changed, boards.load(known_core.board), Path(work))
         print(core, flush=True)
     text = json.dumps({"sources": current, **table}, indent=1, sort_keys=True)
     sizes.FILE.write_text(text + "\n")

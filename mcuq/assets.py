@@ -1,4 +1,4 @@
-"""Find the folders that stand beside the package: templates, runtime_c and boards.
+"""Find the folders that stand beside the package: templates, runtime_c, boards; and LICENSE.
 
 In a checkout they are at its top level, in a wheel under ``mcuq/_assets``.
 """
@@ -14,13 +14,13 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def folder(name: str) -> Path:
-    """The folder of shipped files called ``name``.
+    """The folder (or file) that ships with the package under ``name``.
 
     >>> folder("boards").name
     'boards'
     """
     shipped = _PACKAGE / "_assets" / name
-    return shipped if shipped.is_dir() else _PACKAGE.parent / name
+    return shipped if shipped.exists() else _PACKAGE.parent / name
 
 
 def templates() -> Path:
@@ -51,3 +51,8 @@ def room_files(room: str) -> list[Path]:
 def boards() -> Path:
     """The board files, one TOML file each."""
     return folder("boards")
+
+
+def licence() -> Path:
+    """The text of the licence that kernels and generated files are under."""
+    return folder("LICENSE")

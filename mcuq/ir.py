@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -87,11 +88,39 @@ class Hint:
     bits: int = 8
 
 
+class Named(Protocol):
+    """What tensors of float and of integer graphs share."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def shape(self) -> Shape: ...
+    @property
+    def data(self) -> Array | None: ...
+
+
+class Network(Protocol):
+    """What float and integer graphs share."""
+
+    @property
+    def inputs(self) -> tuple[Port, ...]: ...
+    @property
+    def outputs(self) -> tuple[Port, ...]: ...
+    @property
+    def nodes(self) -> tuple[Node, ...]: ...
+    @property
+    def tensors(self) -> Mapping[str, Named]: ...
+    def is_constant(self, name: str) -> bool:
+        """Whether a tensor has data."""
+        ...
+
+
 @dataclass(frozen=True)
 class Graph:
     """A float network. ``tensors`` holds every tensor named anywhere, constants with data.
 
     ``hints``: of a model that was quantized before, by tensor name; empty for a float model.
+    ``notes``: how the model was read where that could be otherwise, one sentence each.
     """
 
     name: str
@@ -100,6 +129,7 @@ class Graph:
     nodes: tuple[Node, ...]
     tensors: Mapping[str, Tensor]
     hints: Mapping[str, Hint] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def shape(self, name: str) -> Shape:
         return self.tensors[name].shape
@@ -116,13 +146,34 @@ class Graph:
 
     def producer(self, name: str) -> Node | None:
         """The node that writes ``name``, or None for an input or a constant."""
-        return next((n for n in self.nodes if name in n.outputs), None)
+        return self._producers.get(name)
 
     def consumers(self, name: str) -> tuple[Node, ...]:
-        return tuple(n for n in self.nodes if name in n.inputs)
+        return tuple(self._consumers.get(name, ()))
 
     def is_output(self, name: str) -> bool:
-        return any(p.tensor == name for p in self.outputs)
+        return name in self._output_tensors
+
+    @cached_property
+    def _producers(self) -> Mapping[str, Node]:
+        return {name: node for node in reversed(self.nodes) for name in node.outputs}
+
+    @cached_property
+    def _consumers(self) -> Mapping[str, Sequence[Node]]:
+        return consumers_of(self.nodes)
+
+    @cached_property
+    def _output_tensors(self) -> frozenset[str]:
+        return frozenset(p.tensor for p in self.outputs)
+
+
+def consumers_of(nodes: Sequence[Node]) -> dict[str, list[Node]]:
+    """The nodes that read each tensor, in order."""
+    found: dict[str, list[Node]] = {}
+    for node in nodes:
+        for name in dict.fromkeys(node.inputs):
+            found.setdefault(name, []).append(node)
+    return found
 
 
 def to_memory(port: Port, shape: Shape, values: Array) -> Array:
@@ -175,7 +226,7 @@ def with_hint_moved(graph: Graph, old: str, new: str) -> Graph:
     return replace(graph, hints={**graph.hints, new: graph.hints[old]})
 
 
-def problems(graph: Graph) -> Iterator[str]:
+def problems(graph: Network) -> Iterator[str]:
     """Every structural fault: dangling names, wrong order, duplicate producers, non-finite data."""
     known = {p.tensor for p in graph.inputs} | {n for n in graph.tensors if graph.is_constant(n)}
     for node in graph.nodes:

@@ -17,11 +17,15 @@ def explain(folder: str, data: str | None, json_path: str | None) -> None:
 
     Also written into report.json of the folder, as "explain".
     """
+    from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, write_json
     from mcuq.data.feeds import load
+    from mcuq.files import check_addable
     from mcuq.measure.explain import explain as run_explain
     from mcuq.model import bundle
 
+    check_paths([data], {"--json": json_path}, folder)
+    check_addable(Path(folder), ("report.json",))
     made = bundle.load(Path(folder))
     feeds = load(data, made.graph) if data else None
     with progress(f"explain {folder}") as report:
@@ -30,7 +34,7 @@ def explain(folder: str, data: str | None, json_path: str | None) -> None:
     _show_steps(result)
     _show_fixes(result)
     facts = result.to_json()
-    _add_to_report(Path(folder) / "report.json", facts)
+    _add_to_report(Path(folder), facts)
     write_json(json_path, facts)
 
 
@@ -84,11 +88,18 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _add_to_report(path: Path, facts: dict[str, Any]) -> None:
-    import json
+def _add_to_report(folder: Path, facts: dict[str, Any]) -> None:
+    from mcuq.cli.show import to_json
+    from mcuq.errors import DataError
+    from mcuq.files import add_files
+    from mcuq.schema import anything, from_json, table
 
-    from mcuq.files import write_file
-
-    if path.is_file():
-        report = json.loads(path.read_text())
-        write_file(path, (json.dumps({**report, "explain": facts}, indent=2) + "\n").encode())
+    path = folder / "report.json"
+    if not path.is_file():
+        return
+    try:
+        report = table(anything)(from_json(path.read_bytes()), "the report")
+    except ValueError as error:
+        reason = f"is damaged or was changed ({error})"
+        raise DataError(str(path), reason, "Compile the model again") from error
+    add_files(folder, {path.name: to_json({**report, "explain": facts})})

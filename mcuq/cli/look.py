@@ -7,23 +7,30 @@ from typing import Any
 
 import click
 
+from mcuq.cli.compress import shaped, shapes_of
+
 
 @click.command()
 @click.argument("model", type=click.Path())
+@shaped
 @click.option("--json", "json_path", type=click.Path(), help="Write the table as JSON.")
-def inspect(model: str, json_path: str | None) -> None:
+def inspect(model: str, shapes: tuple[str, ...], json_path: str | None) -> None:
     """Show a model's nodes, shapes, MACs and memory; needs no data.
 
     Lists every unsupported node at once, with a rewrite that would help, and exits 1 if there
     is any.
     """
+    from mcuq.cli.paths import check_paths
     from mcuq.cli.show import say, table, write_json
     from mcuq.measure.inspect import inspect_model
 
-    facts = inspect_model(Path(model))
+    check_paths([model], {"--json": json_path})
+    facts = inspect_model(Path(model), shapes_of(shapes))
     rows = [(r.name, r.op, r.input, r.output, r.macs, r.weights, r.live_bytes) for r in facts.rows]
     columns = ("node", "op", "input", "output", "#MACs", "#weights", "#live bytes")
     table(facts.name, columns, rows)
+    for note in facts.notes:
+        say(f"note: {note}", err=True)
     say(
         f"{facts.macs:,} MACs, {facts.weights:,} weights and biases, "
         f"at least {facts.peak:,} bytes of activations live at {facts.peak_node}"
@@ -63,6 +70,7 @@ def _board_rows(board: Any) -> list[tuple[str, object]]:
         ("stack reserve", f"{board.stack} B"),
         ("compiler", f"{board.toolchain}-gcc {' '.join(board.flags)}"),
         ("features", ", ".join(board.features) or "none"),
+        *([("multiplier", f"{cycles} cycles")] if (cycles := board.multiply_cycles) > 1 else []),
         ("emulated on", _emulated(board)),
         ("sizes from", board.source),
     ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from mcuq.cli.compress import compressing, labels_of, show_layers
+from mcuq.cli.compress import compressing, labels_of, shaped, shapes_of, show_layers
+from mcuq.errors import McuqError
 
 if TYPE_CHECKING:
     from mcuq.config import Config
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     type=click.Choice(["8", "16", "mixed"]),
     help="Of activations; mixed: 16 where it helps most, for at most 1.5 x the cycles. Default: 8.",
 )
+@shaped
 @compressing
 @click.option("-o", "--out", required=True, type=click.Path(), help="The folder to write.")
 def compile_(
@@ -50,6 +53,7 @@ def compile_(
     ranges: str | None,
     effort: str | None,
     bits: str | None,
+    shapes: tuple[str, ...],
     methods: str | None,
     recover: int | None,
     labels: bool,
@@ -57,11 +61,14 @@ def compile_(
     out: str,
 ) -> None:
     """Quantize MODEL (.onnx or .pt2), write its C files to a folder."""
+    from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress
     from mcuq.files import check_replaceable
     from mcuq.flows.compile import compile_model
 
+    check_paths([model, calib, board, config_path], {"--checkpoint": checkpoint}, out)
     check_replaceable(Path(out))
+    _check_checkpoint(checkpoint, out)
     settings = _settings(config_path, ranges, effort, bits)
     with progress(f"compile {Path(model).name}") as report:
         compiled = compile_model(
@@ -75,10 +82,18 @@ def compile_(
             recover=recover,
             labels=labels_of(calib, labels),
             checkpoint=checkpoint,
+            shapes=shapes_of(shapes),
             progress=report,
         )
     compiled.write(out)
     _show(compiled, out)
+
+
+def _check_checkpoint(checkpoint: str | None, out: str) -> None:
+    """A checkpoint would be in the way in a folder that mcuq has yet to write."""
+    if checkpoint and Path(os.path.realpath(checkpoint)).is_relative_to(os.path.realpath(out)):
+        reason = f"lies in '{out}', the folder to write"
+        raise McuqError(f"--checkpoint '{checkpoint}'", reason, "Name another file")
 
 
 def _settings(path: str | None, ranges: str | None, effort: str | None, bits: str | None) -> Config:
@@ -100,11 +115,14 @@ def _settings(path: str | None, ranges: str | None, effort: str | None, bits: st
 def _show(compiled: Compiled, out: str) -> None:
     """Print what compression brought, the advice, and what the model needs."""
     from mcuq.cli.show import say
+    from mcuq.measure.judge import line
 
     facts = compiled.report
     show_layers(facts.get("compression", {}).get("layers", ()))
     for advice in compiled.advice:
         say(f"note: {advice}", err=True)
+    if "judged" in facts:
+        say(f"{out}: {line(facts['judged'])}")
     say(
         f"{out}: {facts['macs']:,} MACs, {facts['flash_weights']:,} B of weights, "
         f"{facts['arena']:,} B of arena (no plan needs less than {facts['arena_lower_bound']:,} B)"

@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from mcuq.errors import DataError
 from mcuq.ir import Array, Graph
-from mcuq.quantize.structure import WEIGHT_AXIS, logits_of
+from mcuq.ops import layout_of
+from mcuq.quantize.structure import are_logits, logits_of, weighted
 
 TEMPERATURE = 3.0
 """Softens the classes' shares, so that the smaller ones teach, too (Hinton et al. 2015)."""
@@ -37,10 +38,7 @@ class Distillation:
             [logits_of(network, port.tensor) for port in network.outputs]
             for network in (graph, teacher)
         )
-        self._classes = [
-            any(node.op in ("softmax", "argmax") for node in graph.consumers(name))
-            for name in self.student_logits
-        ]
+        self._classes = [are_logits(graph, name) for name in self.student_logits]
         self._hints = _alike(graph, teacher) if hints > 0 else ()
         self.wanted = tuple(
             (*logits, *self._hints) for logits in (self.student_logits, self.teacher_logits)
@@ -78,9 +76,7 @@ class Distillation:
 def _alike(graph: Graph, teacher: Graph) -> tuple[str, ...]:
     """The activations of one name and shape in both networks that layers with weights read."""
     inputs = {port.tensor for port in graph.inputs}
-    found = dict.fromkeys(
-        node.inputs[0] for node in graph.nodes if node.op in WEIGHT_AXIS and node.op != "dense"
-    )
+    found = dict.fromkeys(node.inputs[0] for node in weighted(graph) if layout_of(node).taps)
     return tuple(
         name
         for name in found

@@ -11,27 +11,23 @@ softmax, argmax and unknown operators read or write.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.pad import pairs
+from mcuq.ops import has_weights, layout_of, spec
+from mcuq.ops.spec import Flow, Moved
 
 PINNED = 0
-_SAME = (
-    "clip", "sigmoid", "tanh", "hard_sigmoid", "hard_swish", "leaky_relu", "elu", "gelu", "silu",
-    "batch_norm",
-)  # fmt: skip
-_POOLS = ("max_pool2d", "avg_pool2d")
+_OUTSIDE = -1
 
 
 def reads_all_channels(graph: Graph, node: Node) -> bool:
     """Whether every output channel of ``node`` reads all input channels: none has its own."""
-    if node.op == "depthwise_conv2d":
-        return graph.shape(node.inputs[0])[-1] == 1
-    return node.op == "dense" or (node.op == "conv2d" and node.int("groups") == 1)
+    channels = graph.shape(node.inputs[0])[-1]
+    return has_weights(node) and layout_of(node).groups(node, channels) == 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,21 +112,21 @@ class _Units:
 
     def _follow(self, node: Node) -> Array:
         """The units of the node's output; those that it cannot carry along are pinned."""
-        if node.op in ("add", "sub", "mul"):
-            return self._met(node)
+        flow = spec(node.op).flow
         if reads_all_channels(graph := self.graph, node):
             self._only_last_axis(node)
             return self._new(graph.shape(node.output))
-        if node.op == "depthwise_conv2d":
+        if has_weights(node) and layout_of(node).inputs is None:
             units = self._only_last_axis(node)
             depth, wide = (graph.shape(n)[-1] for n in (node.inputs[0], node.output))
             return np.repeat(units, wide // depth, axis=-1) if units.size > 1 else units
-        if node.op in _SAME:
-            return self._only_last_axis(node) if node.op == "batch_norm" else self._of(node)
-        if node.op in _POOLS:
+        if flow is Flow.POINTWISE:
+            return self._met(node) if len(node.inputs) > 1 else self._of(node)
+        if flow is Flow.EACH:
             return self._only_last_axis(node)
-        if node.op in _VIEWS:
-            return _VIEWS[node.op](self, node)
+        moved = spec(node.op).moved
+        if moved is not None:
+            return self._moved(node, moved)
         self._pin(*node.inputs)
         return self._pinned(self.graph.shape(node.output))
 
@@ -169,33 +165,24 @@ class _Units:
         axes = [i for i, size in enumerate(units.shape) if size > 1]
         return len(own) == len(shape) and bool(axes) and all(own[i] == shape[i] for i in axes)
 
-    def _concat(self, node: Node) -> Array:
-        axis = node.int("axis")
-        parts = []
-        for name in node.inputs:
-            shape = self.graph.shape(name)
-            units = self.known[name] if name in self.known else self._pinned(shape)
-            sizes = list(units.shape)
-            sizes[axis] = shape[axis]
-            parts.append(np.broadcast_to(units, sizes))
-        rest = np.broadcast_shapes(*((*p.shape[:axis], 1, *p.shape[axis + 1 :]) for p in parts))
-        wide = [np.broadcast_to(p, (*rest[:axis], p.shape[axis], *rest[axis + 1 :])) for p in parts]
-        return self._compact(np.concatenate(wide, axis))
+    def _moved(self, node: Node, moved: Moved) -> Array:
+        """The units where the operator moves them; around them lies nothing to be removed."""
+        units = moved(node, [self._whole(name) for name in node.inputs], _OUTSIDE)
+        inside = [np.flatnonzero(_reaches(units, axis)) for axis in range(units.ndim)]
+        middle = units[np.ix_(*inside)]
+        middle = self._compact(np.where(middle == _OUTSIDE, PINNED, middle))
+        if middle.size == 1 and len(inside[-1]) < units.shape[-1]:
+            self._pin(*node.inputs)
+        edges = [
+            (int(places[0]), size - 1 - int(places[-1])) if across > 1 else (0, 0)
+            for places, size, across in zip(inside, units.shape, middle.shape, strict=True)
+        ]
+        return np.pad(middle, edges, constant_values=PINNED)
 
-    def _pad(self, node: Node) -> Array:
-        units = self._of(node)
-        sizes = units.shape
-        edges = [e if size > 1 else (0, 0) for e, size in zip(pairs(node), sizes, strict=True)]
-        if units.size == 1 and any(pairs(node)[-1]):
-            self._pin(node.inputs[0])
-        return np.pad(units, edges, constant_values=PINNED)
-
-    def _transpose(self, node: Node) -> Array:
-        return self._of(node).transpose(node.ints("perm"))
-
-    def _reshape(self, node: Node) -> Array:
-        before, after = self.graph.shape(node.inputs[0]), self.graph.shape(node.output)
-        return self._compact(np.broadcast_to(self._of(node), before).reshape(after))
+    def _whole(self, name: str) -> Array:
+        """The units of every value."""
+        shape = self.graph.shape(name)
+        return np.broadcast_to(self.known.get(name, self._pinned(shape)), shape)
 
     def _compact(self, units: Array) -> Array:
         """``units`` along the one axis where they change; along the last if several do."""
@@ -240,12 +227,12 @@ class _Units:
         return found
 
 
-_VIEWS: Mapping[str, Callable[[_Units, Node], Array]] = {
-    "concat": _Units._concat,
-    "pad": _Units._pad,
-    "transpose": _Units._transpose,
-    "reshape": _Units._reshape,
-}
+def _reaches(units: Array, axis: int) -> Array:
+    """Between which places along ``axis`` the inputs lie: True from the first to the last."""
+    others = tuple(i for i in range(units.ndim) if i != axis)
+    found = (units != _OUTSIDE).any(axis=others)
+    within: Array = np.logical_or.accumulate(found) & np.logical_or.accumulate(found[::-1])[::-1]
+    return within
 
 
 def _shared_constants(graph: Graph) -> set[str]:

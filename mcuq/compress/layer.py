@@ -13,9 +13,9 @@ from mcuq.compress.levels import linear, logarithmic
 from mcuq.compress.request import CLUSTER4_OR_EVEN
 from mcuq.compress.tables import Rows, Table, constraint_of, error_of, nearest, weights_of
 from mcuq.ir import Array, Graph, Node
-from mcuq.quantize.rounding.compensate import settled
+from mcuq.ops import layout_of
+from mcuq.quantize.factors import Factored, settled
 from mcuq.quantize.rounding.layers import Moments, from_rows, to_rows
-from mcuq.quantize.structure import WEIGHT_AXIS
 
 EVEN = 1.25
 """Where an even scale is much faster it may err so many times as much as clusters: 1 dB."""
@@ -45,25 +45,22 @@ class Made:
 def compressed_layer(graph: Graph, node: Node, wanted: Wanted, known: Moments | None) -> Made:
     """``node`` as ``wanted``; with ``known``, the moments of its inputs, errors are made up for."""
     _, w, b = node.inputs
-    axis, weights = WEIGHT_AXIS[node.op], graph.data(w).astype(np.float64)
+    axis, weights = layout_of(node).outputs, graph.data(w).astype(np.float64)
     real = to_rows(node, graph, weights)
     free = np.ones(real.shape, bool)
     if wanted.mask is not None:
         free = to_rows(node, graph, wanted.mask)
-    if known is None:
-        found = real * free
-    else:
-        target, hessian = target_of(real, known)
-        found = target
-        if wanted.mask is not None:
-            found = settled(target, hessian, lambda k, column: column * free[:, :, k])
+    aim = None if known is None else target_of(real, known)
+    found = real * free if aim is None else aim[0]
+    if aim is not None and wanted.mask is not None:
+        found = settled(*aim, lambda k, column: column * free[:, :, k])
     weights = from_rows(node, graph, found)
     constraint = Constraint("mask", wanted.mask)
     if wanted.codes:
         rows = Rows.of(weights, axis, wanted.power, wanted.mask)
         table = table_of(rows, wanted.codes, wanted.seed)
-        if known is not None:
-            found = _settled_in(table, found, hessian, free)
+        if aim is not None:
+            found = _settled_in(table, found, aim[1], free)
             weights = from_rows(node, graph, found)
             rows = Rows.of(weights, axis, wanted.power, wanted.mask)
             codes = nearest(rows.scaled(table.exponents), table.levels)
@@ -90,7 +87,7 @@ def table_of(rows: Rows, codes: str, seed: int) -> Table:
     return table
 
 
-def _settled_in(table: Table, target: Array, hessian: Array, free: Array) -> Array:
+def _settled_in(table: Table, target: Array, hessian: Factored, free: Array) -> Array:
     """(groups, outputs, depth) weights with values of ``table``, each one's error made up for."""
     scale = (2.0 ** table.exponents.astype(np.float64)).reshape(target.shape[:2])
 

@@ -15,12 +15,11 @@ from torch import Tensor as TorchTensor
 from torch.nn import functional
 
 from mcuq.ir import Graph, Node
-from mcuq.ops import float_of
+from mcuq.ops import float_of, layout_of
 from mcuq.ops.clip import clamp
-from mcuq.quantize.structure import WEIGHT_AXIS
+from mcuq.quantize.structure import weighted
 
 EPSILON = 1e-5
-_NORMALIZED = ("conv2d", "depthwise_conv2d")
 
 
 class Normalization:
@@ -33,7 +32,7 @@ class Normalization:
     """
 
     def __init__(self, graph: Graph, free: Collection[str]) -> None:
-        nodes = [n for n in graph.nodes if n.op in _NORMALIZED and set(n.inputs[1:]) <= set(free)]
+        nodes = [n for n in weighted(graph) if layout_of(n).taps and set(n.inputs[1:]) <= set(free)]
         alone = [n for n in nodes if all(len(graph.consumers(c)) == 1 for c in n.inputs[1:])]
         self._layers = {node.name: node for node in alone}
         self.scales: dict[str, TorchTensor] = {}
@@ -104,5 +103,5 @@ def _bare(node: Node) -> Node:
 
 def _along(values: TorchTensor, node: Node) -> TorchTensor:
     """(C,) values, to be multiplied with the weights of ``node``."""
-    axis = WEIGHT_AXIS[node.op]
-    return values.reshape([-1 if i == axis else 1 for i in range(4 if node.op == "conv2d" else 3)])
+    layout = layout_of(node)
+    return values.reshape([-1 if axis == layout.outputs else 1 for axis in sorted(layout.order)])

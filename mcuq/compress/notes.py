@@ -9,9 +9,10 @@ import numpy as np
 
 from mcuq.compress.request import Methods
 from mcuq.ir import Array, Graph
+from mcuq.ops import layout_of
 from mcuq.ops.coded import joined
 from mcuq.quantize.simulate import decibels, output_names, relative_error
-from mcuq.quantize.structure import WEIGHT_AXIS, weighted
+from mcuq.quantize.structure import weighted
 from mcuq.reference import feeds_to_float, run_float
 
 ROWS = 64
@@ -54,7 +55,7 @@ def notes_of(
                 before.data(pairs[node.name].inputs[1]).size,
                 weights.size,
                 int(np.count_nonzero(weights)),
-                len(np.unique(_in_table(weights, WEIGHT_AXIS[node.op]))),
+                len(np.unique(_in_table(weights, layout_of(node).outputs))),
                 found.get(node.output),
             )
         )

@@ -26,9 +26,10 @@ from mcuq.compress.structured import prune_channels
 from mcuq.compress.threads import torch_threads
 from mcuq.errors import DataError
 from mcuq.ir import Array, Graph, Node, Tensor
+from mcuq.ops import layout_of
 from mcuq.progress import Progress, silent
 from mcuq.quantize.rounding.layers import Moments
-from mcuq.quantize.structure import WEIGHT_AXIS, weighted
+from mcuq.quantize.structure import weighted
 
 FEW = 0.05
 """A first convolution with less than this share of the weights keeps them, unless it is named."""
@@ -162,7 +163,7 @@ class _Run:
             pattern = self.methods[node.name].zeros
             if pattern is not None:
                 weights = self.graph.data(node.inputs[1])
-                scores = scores_of(weights, power[node.name], WEIGHT_AXIS[node.op])
+                scores = scores_of(weights, power[node.name], layout_of(node).outputs)
                 asked.setdefault(pattern, {})[node.name] = scores
         found: dict[str, Array] = {}
         for pattern, scores_by_name in asked.items():
@@ -272,7 +273,7 @@ def effective(graph: Graph, request: Request) -> dict[str, Methods]:
     inputs = {port.tensor for port in graph.inputs}
     for node in weighted(graph):
         few = graph.data(node.inputs[1]).size < FEW * total
-        delicate = node.op == "depthwise_conv2d" or (node.inputs[0] in inputs and few)
+        delicate = layout_of(node).inputs is None or (node.inputs[0] in inputs and few)
         if delicate and not request.names(node.name):
             found[node.name] = Methods(structured=found[node.name].structured)
     return found

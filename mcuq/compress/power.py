@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
-from mcuq.quantize.structure import WEIGHT_AXIS
-from mcuq.reference import feeds_to_float, run_float
+from mcuq.ops import layout_of
+from mcuq.quantize.structure import weighted
+from mcuq.reference import feeds_to_float, run_exact
 
 ROWS = 256
 """At most so many rows, evenly spaced, are looked at."""
@@ -19,14 +20,14 @@ def input_power(graph: Graph, calibration: Mapping[str, Array] | None) -> dict[s
 
     Ones without ``calibration``. Positions of an image count alike.
     """
-    nodes = [node for node in graph.nodes if node.op in WEIGHT_AXIS]
+    nodes = weighted(graph)
     if not calibration:
         return {node.name: np.ones(graph.shape(node.inputs[1])) for node in nodes}
     feeds = feeds_to_float(graph, calibration)
     count = len(next(iter(feeds.values())))
     chosen = np.unique(np.linspace(0, count - 1, min(count, ROWS)).round().astype(int))
     part = {name: values[chosen] for name, values in feeds.items()}
-    seen = run_float(graph, part, {node.inputs[0] for node in nodes})
+    seen = run_exact(graph, part, {node.inputs[0] for node in nodes})
     return {node.name: _of_weights(graph, node, seen[node.inputs[0]]) for node in nodes}
 
 
@@ -36,10 +37,4 @@ def _of_weights(graph: Graph, node: Node, x: Array) -> Array:
     # An input that is always 0 here may not be so elsewhere.
     power = np.maximum(power, 1e-6 * max(float(power.mean()), 1e-30))
     shape = graph.shape(node.inputs[1])
-    if node.op == "dense":
-        return np.broadcast_to(power, shape)
-    if node.op == "depthwise_conv2d":
-        return np.broadcast_to(np.repeat(power, shape[2] // len(power)), shape)
-    groups, depth = node.int("groups"), shape[3]
-    rows = np.repeat(power.reshape(groups, depth), shape[0] // groups, axis=0)
-    return np.broadcast_to(rows[:, None, None, :], shape)
+    return np.broadcast_to(layout_of(node).per_weight(node, shape, power), shape)

@@ -10,8 +10,8 @@ import numpy as np
 
 from mcuq.compress.groups import Structure
 from mcuq.ir import Array, Graph, Hint, Node, Shape, Tensor
-from mcuq.ops import spec
-from mcuq.quantize.structure import WEIGHT_AXIS
+from mcuq.ops import has_weights, layout_of, spec
+from mcuq.ops.spec import Flow
 
 Kept = Callable[[str], Array]
 """The indices that stay of an activation, along its axis."""
@@ -49,27 +49,24 @@ class _Cut:
             self.tensors[name] = replace(graph.tensors[name], shape=shape)
 
     def node(self, node: Node) -> Node:
-        if node.op in WEIGHT_AXIS:
-            return self._weighted(node)
-        if node.op == "batch_norm":
-            for name in node.inputs[1:]:
-                self._take(name, 0, self.kept[node.output])
-        if node.op in ("add", "sub", "mul"):
+        """``node`` with what it says of channels that go; its constants are cut on the way."""
+        op = spec(node.op)
+        if has_weights(node):
+            self._weights(node)
+        for index in op.per_channel:
+            self._take(node.inputs[index], 0, self.kept[node.output])
+        if op.flow is Flow.POINTWISE:
             self._operands(node)
-        if node.op == "reshape":
-            return node.with_attrs(shape=self.tensors[node.output].shape)
-        if node.op == "pad":
-            return self._per_channel(node, "value", node.output)
-        return node
+        shape = self.tensors[node.output].shape
+        return op.cut(node, shape, self._channels(node.inputs[0]), self._channels(node.output))
 
-    def _weighted(self, node: Node) -> Node:
-        x, weights, bias = node.inputs
-        outputs = self.kept[node.output]
-        self._take(weights, WEIGHT_AXIS[node.op], outputs)
-        self._take(bias, 0, outputs)
-        if node.op == "dense" or node.attrs.get("groups") == 1:
-            self._take(weights, self.graph.data(weights).ndim - 1, self.kept[x])
-        return self._per_channel(node, "pad_value", x) if "pad_value" in node.attrs else node
+    def _weights(self, node: Node) -> None:
+        x, weights = node.inputs[:2]
+        layout = layout_of(node)
+        self._take(weights, layout.outputs, self.kept[node.output], layout.outputs)
+        one_group = layout.groups(node, self.graph.shape(x)[-1]) == 1
+        if layout.inputs is not None and one_group:
+            self._take(weights, layout.inputs, self.kept[x], layout.outputs)
 
     def _operands(self, node: Node) -> None:
         """Cut a constant operand along the axis of the other, if it has that axis."""
@@ -80,33 +77,28 @@ class _Cut:
             if own >= 0 and shape[own] > 1:
                 self._take(name, own, kept)
 
-    def _per_channel(self, node: Node, key: str, name: str) -> Node:
-        """``node`` with an attribute of one value per last-axis channel cut like ``name``."""
-        values = node.attrs[key]
-        if len(values) == 1 or self.found.channels[name].axis != len(self.graph.shape(name)) - 1:
-            return node
-        return node.with_attrs(**{key: tuple(values[i] for i in self.kept[name])})
+    def _channels(self, name: str) -> Array | None:
+        """The kept indices of the last axis; None if channels go along another."""
+        found = self.found.channels.get(name)
+        last = found is not None and found.axis == len(self.graph.shape(name)) - 1
+        return self.kept[name] if last else None
 
-    def _take(self, name: str, axis: int, kept: Array) -> None:
+    def _take(self, name: str, axis: int, kept: Array, scale_axis: int = 0) -> None:
+        """Cut a constant; ``scale_axis``: where the scales of its hint lie."""
         data: Any = self.tensors[name].data
         size = data.shape[axis]
         cut = np.ascontiguousarray(data.take(kept, axis))
         self.tensors[name] = Tensor(name, cut.shape, cut)
         hint = self.hints.get(name)
-        if hint is not None and len(hint.scale) == size > 1 and axis == _scale_axis(cut):
+        if hint is not None and len(hint.scale) == size > 1 and axis == scale_axis:
             self.hints[name] = replace(hint, scale=tuple(hint.scale[i] for i in kept))
-
-
-def _scale_axis(weights: Array) -> int:
-    """Where a hint's scales per channel lie: last for depthwise weights (rank 3)."""
-    return 2 if weights.ndim == 3 else 0
 
 
 def cost_of(graph: Graph, shapes: Mapping[str, Shape], measure: str, layers: frozenset[str]) -> int:
     """MACs, or weights, of the nodes ``layers`` if the activations had these ``shapes``."""
     total = 0
     for node in graph.nodes:
-        if node.name in layers and node.op in WEIGHT_AXIS:
+        if node.name in layers and has_weights(node):
             before = tuple(shapes[node.inputs[0]])
             after = tuple(shapes[node.output])
             weights = _weights_shape(graph, node, before, after)
@@ -119,9 +111,6 @@ def cost_of(graph: Graph, shapes: Mapping[str, Shape], measure: str, layers: fro
 
 def _weights_shape(graph: Graph, node: Node, before: Shape, after: Shape) -> Shape:
     shape = graph.shape(node.inputs[1])
-    if node.op == "depthwise_conv2d":
-        return (*shape[:2], after[-1])
-    if node.op == "dense":
-        return (after[-1], before[-1])
-    depth = before[-1] if node.int("groups") == 1 else shape[3]
-    return (after[-1], *shape[1:3], depth)
+    layout, channels = layout_of(node), graph.shape(node.inputs[0])[-1]
+    one_group = layout.groups(node, channels) == 1
+    return layout.resized(shape, before[-1] if one_group else None, after[-1])

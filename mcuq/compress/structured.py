@@ -14,7 +14,7 @@ from mcuq.compress.removal import cost_of, remove, sizes_without
 from mcuq.compress.threads import torch_threads
 from mcuq.errors import McuqError
 from mcuq.ir import Array, Graph
-from mcuq.quantize.structure import WEIGHT_AXIS
+from mcuq.quantize.structure import weighted
 
 SCOPES = ("global", "layer")
 MEASURES = ("macs", "weights", "channels")
@@ -173,7 +173,7 @@ def _units(parts: Sequence[Part]) -> frozenset[int]:
 
 def layers_matching(graph: Graph, only: str | Sequence[str] | None) -> frozenset[str]:
     """The names of layers with weights that match one of the patterns ``only``; all for None."""
-    names = [node.name for node in graph.nodes if node.op in WEIGHT_AXIS]
+    names = [node.name for node in weighted(graph)]
     if only is None:
         return frozenset(names)
     chosen: set[str] = set()

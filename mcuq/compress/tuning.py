@@ -20,13 +20,13 @@ from torch import Tensor as TorchTensor
 from mcuq.compress.constraint import Constraint
 from mcuq.compress.normalize import Normalization
 from mcuq.ir import Array, Graph, Node, Port, Tensor, rebuild
-from mcuq.ops import float_of
+from mcuq.ops import float_of, has_weights, layout_of, spec
 from mcuq.ops.spec import RunFloat
 from mcuq.ops.weights import FRAC_MAX, FRAC_MIN
 from mcuq.qir import QTensor, frac_of
 from mcuq.quantize.ranges.scales import minmax_frac
 from mcuq.quantize.simulate import fake_quantize_array
-from mcuq.quantize.structure import WEIGHT_AXIS, activations, never_negative
+from mcuq.quantize.structure import activations, never_negative, weighted
 from mcuq.reference import float_constants, run_float, walk
 
 OBSERVED = 128
@@ -49,7 +49,7 @@ def tuned_names(graph: Graph) -> tuple[str, ...]:
     """The constants that tuning changes: weights, biases, and scales of BatchNorm."""
     names: dict[str, None] = {}
     for node in graph.nodes:
-        if node.op in WEIGHT_AXIS or node.op == "batch_norm":
+        if spec(node.op).per_channel:
             names.update(dict.fromkeys(node.inputs[1:]))
     return tuple(names)
 
@@ -106,7 +106,7 @@ class Student:
         names = tuned_names(self._part)
         self._constraints = {n: constraints.get(n, Constraint("mask")) for n in names}
         self._follow = {n: c.parametrise() for n, c in self._constraints.items()}
-        self._axis = {n.inputs[1]: WEIGHT_AXIS[n.op] for n in graph.nodes if n.op in WEIGHT_AXIS}
+        self._axis = {n.inputs[1]: layout_of(n).outputs for n in weighted(graph)}
         self._typical = dict(feeds)
         self._feeds = {n: v[:: -(-len(v) // OBSERVED)] for n, v in feeds.items()}
         sizes = _sizes(self._part, self._feeds)
@@ -243,12 +243,12 @@ def _sizes(graph: Graph, feeds: Mapping[str, Array]) -> dict[str, Array]:
 
     Of weights the root mean square of their channel, of biases and shifts that of the output.
     """
-    nodes = [n for n in graph.nodes if n.op in WEIGHT_AXIS or n.op == "batch_norm"]
+    nodes = [n for n in graph.nodes if spec(n.op).per_channel]
     outputs = run_float(graph, feeds, {node.output for node in nodes})
     found = {}
     for node in nodes:
         data = graph.data(node.inputs[1])
-        axis = WEIGHT_AXIS.get(node.op, 0)
+        axis = layout_of(node).outputs if has_weights(node) else 0
         size = _root_mean_square(data, [i for i in range(data.ndim) if i != axis])
         found[node.inputs[1]] = np.broadcast_to(size, data.shape)
         shift = _root_mean_square(outputs[node.output], range(outputs[node.output].ndim - 1))

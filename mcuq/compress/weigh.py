@@ -14,18 +14,22 @@ from mcuq import exporters
 from mcuq.compress.pipeline import Compressed, compress_graph, effective
 from mcuq.compress.request import CLUSTER4_OR_EVEN, Methods, Request, from_table, parse
 from mcuq.compress.sparsity import Pattern, mask_of
+from mcuq.compress.threads import use_common_instructions
 from mcuq.errors import McuqError
 from mcuq.ir import Array, Graph, Shape
 from mcuq.kernels.variant import Cpu
+from mcuq.ops import has_weights
 from mcuq.program.lower import Program, Step, lower
 from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph
 from mcuq.quantize import Options, quantize
 from mcuq.quantize.state import OPTIONAL
-from mcuq.quantize.structure import WEIGHT_AXIS
 
 Json = dict[str, Any]
 ROWS = 32
+
+
+MOST_EPOCHS = 10**6
 
 
 def requested(
@@ -43,9 +47,11 @@ def requested(
     if isinstance(given, str):
         request = replace(request, default=parse(given))
     if epochs is not None:
-        if epochs < 0:
-            raise McuqError("--recover", f"{epochs} epochs", "Give 0 or more")
+        if not 0 <= epochs <= MOST_EPOCHS:
+            raise McuqError("--recover", f"{epochs} epochs", f"Give 0 to {MOST_EPOCHS}")
         request = replace(request, tuning=replace(request.tuning, epochs=epochs))
+    if request.tuning.epochs:
+        use_common_instructions()
     return request
 
 
@@ -219,7 +225,7 @@ def _densified(program: Program) -> QGraph:
     """The integer network with weights that no kernel can shorten."""
     tensors = dict(program.qgraph.tensors)
     for node in program.qgraph.nodes:
-        if node.op in WEIGHT_AXIS:
+        if has_weights(node):
             weights = tensors[node.inputs[1]]
             tensors[weights.name] = replace(weights, data=_random(weights.shape, None, None))
     return replace(program.qgraph, tensors=tensors)

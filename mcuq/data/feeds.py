@@ -9,13 +9,17 @@ from __future__ import annotations
 import difflib
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
+from mcuq import capacity
 from mcuq.errors import DataError
-from mcuq.ir import Array, Graph, Port, to_memory
+from mcuq.ir import Array, Graph, Port, Shape, from_memory, to_memory
 from mcuq.qir import QGraph
 
 FEW_ROWS = 8
@@ -63,19 +67,72 @@ def load_labelled(ref: str | Path, network: Network) -> tuple[dict[str, Array], 
     return feeds, _labels(str(ref), arrays, picked, rows)
 
 
+def load_evaluated(ref: str | Path, network: Network) -> tuple[dict[str, Array], Array | None]:
+    """The inputs, and the numbers that the file gives as ``y``, (N,) or (N, ...); or None."""
+    arrays, picked = read(ref)
+    feeds = _feeds(str(ref), arrays, picked, network)
+    name = _label_name(arrays, picked)
+    if name is None:
+        return feeds, None
+    given, rows = arrays[name], rows_of(feeds)
+    if given.dtype.kind not in "fiub" or not given.ndim or not bool(np.isfinite(given).all()):
+        reason = f"'{name}' has shape {given.shape} and type {given.dtype}, or holds NaN"
+        raise DataError(str(ref), reason, "Give a class or the targets of each row")
+    if len(given) != rows:
+        raise DataError(str(ref), f"{len(given)} labels in '{name}' for {rows} rows")
+    return feeds, given[:, 0] if given.ndim == 2 and given.shape[1] == 1 else given
+
+
 def load_labels(ref: str | Path) -> Array:
     """The class of each row as int64, as ``load_labelled`` finds them."""
     arrays, picked = read(ref)
     return _labels(str(ref), arrays, picked, None)
 
 
-def read(ref: str | Path) -> tuple[dict[str, Array], str | None]:
+def read(ref: str | Path) -> tuple[Mapping[str, Array], str | None]:
     """The arrays of a file by name (the only one of a .npy is ``x``), and the one picked."""
     path, picked = _split(str(ref))
     arrays = _read_file(path)
     if picked is not None and picked not in arrays:
         raise _no_such_array(path, picked, arrays)
     return arrays, picked
+
+
+def shapes_of(given: str | Path | Array | Mapping[str, Array]) -> dict[str, Shape]:
+    """The shapes of the arrays of calibration data, by name; of a picked one as ``x``.
+
+    Of a file only the headers are read; one that cannot be read has none, and is refused later.
+    """
+    if not isinstance(given, (str, Path)):
+        named = given if isinstance(given, Mapping) else {"x": given}
+        return {name: np.shape(values) for name, values in named.items()}
+    path, picked = _split(str(given))
+    try:
+        shapes = _headers(path) if path.is_file() else {}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError):
+        return {}
+    return shapes if picked is None else {"x": shapes[picked]} if picked in shapes else {}
+
+
+def _headers(path: Path) -> dict[str, Shape]:
+    with path.open("rb") as stream:
+        if not zipfile.is_zipfile(stream):
+            stream.seek(0)
+            return {"x": _header(stream)}
+        shapes = {}
+        with zipfile.ZipFile(stream) as archive:
+            for name in archive.namelist():
+                with archive.open(name) as member:
+                    shapes[name.removesuffix(".npy")] = _header(member)
+        return shapes
+
+
+def _header(stream: IO[bytes]) -> Shape:
+    """The shape in the header of a .npy file."""
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)[0]
+    return np.lib.format.read_array_header_2_0(stream)[0]
 
 
 def rows_of(feeds: Mapping[str, Array]) -> int:
@@ -159,34 +216,103 @@ def _split(ref: str) -> tuple[Path, str | None]:
     return Path(ref), None
 
 
-def _read_file(path: Path) -> dict[str, Array]:
+def file_of(ref: str | Path) -> Path:
+    """The file that ``FILE`` or ``FILE.npz:ARRAY`` names."""
+    return _split(str(ref))[0]
+
+
+def _read_file(path: Path) -> Mapping[str, Array]:
     if not path.is_file():
-        reason = "is a folder" if path.is_dir() else "no such file"
+        other = "is no regular file" if path.exists() else "no such file"
+        reason = "is a folder" if path.is_dir() else other
         raise DataError(str(path), reason, "Give a .npz or .npy file")
-    try:
-        with path.open("rb") as stream:
-            loaded = np.load(stream, allow_pickle=False)
-            return {"x": loaded} if isinstance(loaded, np.ndarray) else _archive(path, loaded)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _archive(path: Path, archive: Mapping[str, Array]) -> dict[str, Array]:
-    """All numeric arrays; one of objects is left out, for only a reader of it is at fault."""
-    arrays = {}
-    for name in archive:
-        try:
-            arrays[name] = archive[name]
-        except ValueError as error:
-            if "pickle" not in str(error):
-                raise
+    with _faults(path), path.open("rb") as stream:
+        if stream.read(2) != b"PK":
+            stream.seek(0)
+            return {"x": _array(path, stream)}
+    with _faults(path), zipfile.ZipFile(path) as archive:
+        names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+    arrays = _Archive(path, names)
     if not arrays:
         raise DataError(str(path), "holds no numeric array", "Save one with np.savez(x=...)")
     return arrays
 
 
+class _Archive(Mapping[str, Array]):
+    """The numeric arrays of a ``.npz`` file, each read when it is asked for.
+
+    One of objects is left out, for only a reader of it is at fault.
+    """
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self._path, self._read = path, dict[str, Array]()
+        self._headers = {name: self._header(name) for name in names}
+
+    def __getitem__(self, name: str) -> Array:
+        if self._headers[name][1].hasobject:
+            raise KeyError(name)
+        if name not in self._read:
+            with self._opened(name) as stream:
+                self._read[name] = _array(self._path, stream)
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, (_, dtype) in self._headers.items() if not dtype.hasobject)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._headers[name][0]
+
+    def _header(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        with self._opened(name) as stream:
+            return _header_of(stream)
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[IO[bytes]]:
+        with (
+            _faults(self._path),
+            zipfile.ZipFile(self._path) as archive,
+            archive.open(f"{name}.npy") as stream,
+        ):
+            yield stream
+
+
+def _header_of(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """The shape and type that an array's file states."""
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+    else:
+        raise ValueError(f"version {version}")
+    return tuple(shape), dtype
+
+
+def _array(path: Path, stream: IO[bytes]) -> Array:
+    """The array in ``stream``, its size checked before it is taken."""
+    shape, _ = _header_of(stream)
+    most = capacity.DATA_ROWS * capacity.most_elements()
+    if prod(shape) > most:
+        reason = f"an array of shape {shape} has more than {most} elements"
+        raise DataError(str(path), reason, capacity.remedy("Give fewer rows"))
+    stream.seek(0)
+    return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
+
+
+@contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    """What numpy, zipfile and zlib raise, as one line."""
+    try:
+        yield
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+        raise _unreadable(path, error) from error
+
+
 def _unreadable(path: Path, error: Exception) -> DataError:
-    if "pickle" in str(error):
+    if any(word in str(error) for word in ("pickle", "magic string is not")):
         reason = "is not a NumPy file, or holds Python objects"
         return DataError(str(path), reason, "Save plain numbers with np.save or np.savez")
     reason = f"cannot be read ({type(error).__name__}), is it truncated?"
@@ -200,9 +326,13 @@ def _no_such_array(path: Path, name: str, arrays: Mapping[str, Array]) -> DataEr
 
 
 def _listed(arrays: Mapping[str, Array]) -> str:
-    names = [f"{n} {a.shape}" for n, a in sorted(arrays.items())]
+    names = [f"{n} {_shape(arrays, n)}" for n in sorted(arrays)]
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return ", ".join(names[:8]) + more
+
+
+def _shape(arrays: Mapping[str, Array], name: str) -> tuple[int, ...]:
+    return arrays.shape(name) if isinstance(arrays, _Archive) else arrays[name].shape
 
 
 def _feeds(
@@ -319,6 +449,17 @@ def _bytes(ref: str, array: Array, port: Port) -> Array:
     return whole.astype(np.uint8)
 
 
+def user_reals(port: Port, values: Array) -> Array:
+    """What rows at ``port``, in memory order, mean to the model: reals in the user's own order."""
+    rows = from_memory(port, values)
+    if port.kind != "u8":
+        return rows
+    channels = _user_channels(port)
+    scale, offset = np.array(port.scale, np.float64), np.array(port.offset, np.float64)
+    reals: Array = (rows - _spread(offset, channels)) * _spread(scale, channels)
+    return reals
+
+
 def _user_channels(port: Port) -> tuple[int, ...]:
     """The shape that spreads per-channel values over the user's layout."""
     count = max(len(port.scale), len(port.offset))
@@ -333,9 +474,14 @@ def _spread(values: Array, shape: tuple[int, ...]) -> Array:
     return values.reshape(shape) if values.size > 1 else values
 
 
-def _labels(ref: str, arrays: Mapping[str, Array], picked: str | None, rows: int | None) -> Array:
+def _label_name(arrays: Mapping[str, Array], picked: str | None) -> str | None:
+    """The array of labels: that of the picked rows, or the first that is called so."""
     twin = ("y" + picked[1:],) if picked and picked.startswith("x") else ()
-    name = next((n for n in (*twin, *LABEL_NAMES) if n in arrays), None)
+    return next((n for n in (*twin, *LABEL_NAMES) if n in arrays), None)
+
+
+def _labels(ref: str, arrays: Mapping[str, Array], picked: str | None, rows: int | None) -> Array:
+    name = _label_name(arrays, picked)
     if name is None:
         raise DataError(ref, f"no labels; it holds {_listed(arrays)}", "Add an array y")
     labels = arrays[name]
@@ -346,7 +492,8 @@ def _labels(ref: str, arrays: Mapping[str, Array], picked: str | None, rows: int
         raise DataError(ref, reason, "Give one class number per row")
     if rows is not None and len(labels) != rows:
         raise DataError(ref, f"{len(labels)} labels in '{name}' for {rows} rows")
-    whole = labels.astype(np.int64)
+    with np.errstate(invalid="ignore"):
+        whole = labels.astype(np.int64)
     if not bool((whole == labels).all()) or int(whole.min(initial=0)) < 0:
         raise DataError(ref, f"labels '{name}' are not class numbers", "Give integers from 0 up")
     return whole

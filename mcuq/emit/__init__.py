@@ -8,19 +8,27 @@ from collections.abc import Mapping
 import jinja2
 
 from mcuq import __version__, assets
+from mcuq.emit import stamp
 from mcuq.emit.facts import ModelFacts
 
 Artifact = Mapping[str, str]
 
-_INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
+_KERNELS = "kernels/"
+_ALWAYS = ("mcuq_align.h", "mcuq_target.h", "mcuq_trace.h")
 
 
 def emit(facts: ModelFacts, report: str) -> dict[str, str]:
-    """The files by path: model, weights, kernels it uses, build files, README and report."""
-    kernels = kernel_files({step.kernel for step in facts.steps} | _called(facts))
-    headers = sorted({_declaring(symbol) for symbol in _called(facts)})
-    sources = sorted(name for name in kernels if name.endswith(".c"))
-    context = {"m": facts, "version": __version__, "headers": headers, "kernels": sources}
+    """The files by path: model, weights, kernels it uses, build files, README, licence, report."""
+    called = _called(facts)
+    texts = _kernel_texts({step.kernel for step in facts.steps} | called)
+    kernels = {f"{_KERNELS}{name}": text for name, text in stamp.stamped(texts).items()}
+    context = {
+        "m": facts,
+        "version": __version__,
+        "licence": stamp.LICENCE,
+        "kernels": sorted(name for name in kernels if name.endswith(".c")),
+        **_joined(called, stamp.digests(texts)),
+    }
     files = {
         f"{facts.id}.h": "model.h.j2",
         f"{facts.id}.c": "model.c.j2",
@@ -31,7 +39,8 @@ def emit(facts: ModelFacts, report: str) -> dict[str, str]:
         "README.md": "README.md.j2",
     }
     rendered = {path: render(template, context) for path, template in files.items()}
-    return {**rendered, **kernels, "report.json": report}
+    licence = assets.licence().read_text(encoding="utf-8")
+    return {**rendered, **kernels, "LICENSE": licence, "report.json": report}
 
 
 def render(template: str, context: Mapping[str, object]) -> str:
@@ -40,18 +49,31 @@ def render(template: str, context: Mapping[str, object]) -> str:
 
 
 def kernel_files(symbols: set[str]) -> dict[str, str]:
-    """``kernels/<name>``: the C files of ``symbols`` and every header these include."""
+    """``kernels/<name>``: the C files of ``symbols`` and every header these include, unstamped."""
+    return {f"{_KERNELS}{name}": text for name, text in _kernel_texts(symbols).items()}
+
+
+def _kernel_texts(symbols: set[str]) -> dict[str, str]:
     shipped = assets.kernel_files()
-    files: dict[str, str] = {}
+    texts: dict[str, str] = {}
     pending = [f"{symbol}.c" for symbol in sorted(symbols)]
-    pending += [_declaring(symbol) for symbol in sorted(symbols)] + ["mcuq_trace.h", "mcuq_align.h"]
+    pending += [_declaring(symbol) for symbol in sorted(symbols)] + list(_ALWAYS)
     while pending:
         name = pending.pop()
-        if f"kernels/{name}" not in files:
-            text = shipped[name].read_text()
-            files[f"kernels/{name}"] = text
-            pending += _INCLUDE.findall(text)
-    return dict(sorted(files.items()))
+        if name not in texts:
+            texts[name] = shipped[name].read_text(encoding="utf-8")
+            pending += stamp.includes(texts[name])
+    return dict(sorted(texts.items()))
+
+
+def _joined(called: set[str], digests: Mapping[str, str]) -> dict[str, object]:
+    """What ties the model's C to its kernels: their headers and symbols, and the comparisons."""
+    headers = tuple(sorted({_declaring(symbol) for symbol in called}))
+    return {
+        "headers": headers,
+        "symbols": [stamp.renamed(symbol, digests) for symbol in sorted(called)],
+        "checks": stamp.checks(tuple(sorted({*headers, *_ALWAYS})), digests),
+    }
 
 
 def _called(facts: ModelFacts) -> set[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mcuq.emit import order
 from mcuq.emit.c_text import (
     CTYPES,
     array_body,
@@ -23,7 +25,11 @@ from mcuq.qir import QTensor
 
 @dataclass(frozen=True)
 class PortFacts:
-    """An input or output of the generated function. ``c_name``: in_x, out_y."""
+    """An input or output of the generated function. ``c_name``: in_x, out_y.
+
+    ``order``: where the elements of the model's own lie, if in another order; ``places``: the
+    initializer of the table that it names, if it does.
+    """
 
     c_name: str
     macro: str
@@ -31,6 +37,8 @@ class PortFacts:
     length: int
     bytes: int
     text: str
+    order: str
+    places: tuple[str, ...]
     conversion: str
     scale: float | None
     offset: float | None
@@ -99,6 +107,7 @@ class ModelFacts:
     offsets: tuple[tuple[str, int], ...]
     steps: tuple[StepFacts, ...]
     arena: int
+    arena_align: int
     arena_lower_bound: int
     flash_weights: int
     macs: int
@@ -113,6 +122,13 @@ class ModelFacts:
         """The C parameters of the run function."""
         arena = f"int8_t arena[{self.prefix}_ARENA_LEN]"
         return (arena, *(p.declaration for p in (*self.inputs, *self.outputs)))
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The parameters that no call names."""
+        words = {w for s in self.steps for c in s.calls for w in re.findall(r"\w+", c.line)}
+        names = ("arena", *(p.c_name for p in (*self.inputs, *self.outputs)))
+        return tuple(name for name in names if name not in words)
 
 
 class _Writer:
@@ -234,6 +250,7 @@ def model_facts(
         offsets=writer.offsets(),
         steps=steps,
         arena=max(plan.size, 1),
+        arena_align=8 if "mve" in program.cpu.features else 4,
         arena_lower_bound=plan.lower_bound,
         flash_weights=sum(step.flash for step in program.steps),
         macs=program.macs,
@@ -291,7 +308,9 @@ def _port(port: Port, c_name: str, side: str, model_id: str, tensor: QTensor) ->
         ctype=ctype,
         length=tensor.size,
         bytes=tensor.bytes,
-        text=f"'{comment(port.name)}' {_memory(port, tensor)}",
+        text=f"'{comment(port.name)}' {order.memory_text(port, tensor)}",
+        order=f"{c_name}{text}" if (text := order.sentence(port, f"{macro}_ORDER")) else "",
+        places=_places(port) if order.needs_table(port) else (),
         conversion=_conversion(values, side),
         scale=single[0] if single else None,
         offset=single[1] if single else None,
@@ -301,12 +320,10 @@ def _port(port: Port, c_name: str, side: str, model_id: str, tensor: QTensor) ->
     )
 
 
-def _memory(port: Port, tensor: QTensor) -> str:
-    """The type, and the order of the axes: ``s8[1,32,32,3] NHWC``, ``s8[1,140,1] NWC``."""
-    if len(port.shape) == 3 and len(tensor.shape) == 4 and tensor.shape[1] == 1:
-        return f"{shape_text(tensor.kind, (1, *tensor.shape[2:]))} NWC"
-    layout = " NHWC" if len(tensor.shape) == 4 else ""
-    return f"{shape_text(tensor.kind, tensor.shape)}{layout}"
+def _places(port: Port) -> tuple[str, ...]:
+    """The place of each element of the model's own, in lines of C."""
+    places = () if port.order is None else port.order.tolist()
+    return tuple(fill((f"{place}," for place in places), 88))
 
 
 def _conversion(values: tuple[tuple[float, float], ...], side: str) -> str:

@@ -9,19 +9,20 @@ shared out evenly, so that the steps add up to the total of the plain image exac
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tempfile
+import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcuq import assets
-from mcuq.emulate.qemu import SECONDS, run_bench
+from mcuq.emulate.qemu import SECONDS, result, run_bench
 from mcuq.errors import ToolError
+from mcuq.files import temporary, write_file
 from mcuq.firmware import elf, toolchain
 from mcuq.firmware.image import Image
+from mcuq.journal import sha256
 
 _HARNESS = ("mcuq_bench", "mcuq_bench_begin", "mcuq_bench_end", "mcuq_trace")
 _BUILD_SECONDS = 120.0
@@ -79,26 +80,44 @@ def sections(image: Image, vector: bytes | None, seconds: float) -> list[Profile
         if any(symbol.name == name for symbol in symbols.symbols):
             options.append(f"{key}={symbols.address(name):#x}")
     library = str(plugin()).replace(",", ",,")
-    with tempfile.TemporaryDirectory(prefix="mcuq-") as name:
-        folder = Path(name)
+    with temporary() as folder:
         arguments = ["-plugin", ",".join([f"file={library}", *options])]
         run_bench(image, folder, vector, seconds, arguments)
-        return _parse((folder / "counts.txt").read_text(), _own_code(symbols))
+        counted = result(image, folder, "counts.txt").decode("ascii", "replace")
+        return _parse(counted, _own_code(symbols))
 
 
 def plugin() -> Path:
     """The compiled plugin, built by the host's gcc on first use and kept in the user's cache."""
     source = assets.runtime_c() / "plugin" / "mcuq_count.c"
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
-    folder = _cache()
-    library = folder / f"mcuq_count-{digest}.so"
-    if not library.is_file():
-        with tempfile.TemporaryDirectory(dir=folder) as name:
-            part = Path(name) / library.name
-            flags = ("-O2", "-shared", "-fPIC", "-fvisibility=hidden")
-            toolchain.call(["gcc", *flags, source, "-o", part], _BUILD_SECONDS)
-            part.replace(library)
+    digest = sha256(source.read_bytes())[:16]
+    library = _cache() / f"mcuq_count-{platform.machine()}-{digest}.so"
+    proof = library.with_suffix(".sha256")
+    try:
+        library.parent.mkdir(parents=True, exist_ok=True)
+        if not _is_whole(library, proof):
+            _build_plugin(source, library, proof)
+    except OSError as error:
+        raise ToolError(str(library.parent), str(error.strerror), "Set XDG_CACHE_HOME") from None
     return library
+
+
+def _build_plugin(source: Path, library: Path, proof: Path) -> None:
+    """Build the plugin, and say beside it what it is, so that a damaged one is noticed."""
+    flags = ("-O2", "-shared", "-fPIC", "-fvisibility=hidden")
+    with temporary() as folder:
+        built = folder / library.name
+        toolchain.call(["gcc", *flags, source, "-o", built], _BUILD_SECONDS)
+        content = built.read_bytes()
+    write_file(library, content)
+    write_file(proof, sha256(content).encode())
+
+
+def _is_whole(library: Path, proof: Path) -> bool:
+    """Whether ``library`` is what ``_build_plugin`` wrote."""
+    if not library.is_file() or not proof.is_file():
+        return False
+    return sha256(library.read_bytes()).encode() == proof.read_bytes()
 
 
 def share(raw: Sequence[int], whole: int) -> tuple[int, ...]:
@@ -115,13 +134,14 @@ def share(raw: Sequence[int], whole: int) -> tuple[int, ...]:
 
 
 def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(base) / "mcuq"
+    """Where the plugin is kept. A relative XDG_CACHE_HOME counts as none, as its rules say."""
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if given.is_absolute():
+        return given / "mcuq"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ToolError(str(folder), str(error.strerror), "Set XDG_CACHE_HOME") from None
-    return folder
+        return Path.home().absolute() / ".cache" / "mcuq"
+    except RuntimeError:
+        raise ToolError("HOME", "is not known", "Set XDG_CACHE_HOME") from None
 
 
 def _own_code(symbols: elf.Elf) -> list[range]:
@@ -147,7 +167,8 @@ def _parse(text: str, own: Sequence[range]) -> list[Profile]:
 def _by_step(parts: Sequence[Profile], steps: int) -> tuple[Profile, ...]:
     """One profile per step: what follows the last marker belongs to the last step."""
     if len(parts) != steps + 1:
-        raise AssertionError(f"{len(parts) - 1} markers were executed, not {steps}")
+        reason = f"{len(parts) - 1} steps were executed, not {steps}"
+        raise ToolError("C of the model", reason, "It was changed: compile the model again")
     if not steps:
         return ()
     *rest, before, after = parts

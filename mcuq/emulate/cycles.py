@@ -5,58 +5,19 @@ data are counted at their upper end; a pipeline refill is P = 2 cycles on M3 and
 1 to 3), and a skipped instruction of an IT block costs 1. Sources, all of them tables of Arm's
 Technical Reference Manuals for zero wait states:
 
-- Cortex-M0 TRM (DDI 0432C), section "Instruction set summary": loads and stores 2, LDM and STM
-  1+N, POP with PC 4+N, taken branches 3, BL 4, MULS 1 or, with the small multiplier, 32.
-- Cortex-M0+ TRM (DDI 0484C), section "Instruction set summary": as M0, but POP with PC 3+N, taken
-  branches 2, BL 3.
-- Cortex-M3 TRM (DDI 0337I), sections "Processor instructions" and "Load/store timings": loads 2,
-  LDM, STM, LDRD and STRD 1+N, MLA and MLS 2, SMULL 3 to 5, SMLAL 4 to 7, divisions 2 to 12,
-  branches 1+P, TBB 2+P; a load or store behind a load is 1 cycle cheaper unless it needs the loaded
-  value as an address; a store with an immediate offset always is 1; an address made by the
-  instruction before costs 1 more.
-- Cortex-M4 TRM (100166), section "Table of processor instructions": as M3, but every
-  multiplication, the DSP ones included, is 1.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 from mcuq.emulate.count import Profile
 from mcuq.firmware import listing
 from mcuq.firmware.listing import Instruction
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Cycles of one core. ``pipelined``: whether "Load/store timings" applies (M3 and M4).
-
-    ``branch``, ``call`` and ``pop_pc`` are what a jump costs in all (``pop_pc``: beside N).
-    ``slow``: regular expressions of mnemonics that take longer than a cycle, and how long.
-    """
-
-    branch: int
-    call: int
-    pop_pc: int
-    pipelined: bool
-    slow: Mapping[str, int]
-
-
-_DIVISION = {r"[su]div": 12}
-_M3_MULTIPLY = {r"ml[as]": 2, r"[su]mull": 5, r"[su]mlal": 7}
-_M0_SYSTEM = {r"m[rs][rs]|d[sm]b|isb": 4}
-RULES: dict[str, Rules] = {
-    "cortex-m0": Rules(3, 4, 4, False, _M0_SYSTEM),
-    "cortex-m0plus": Rules(2, 3, 3, False, {r"m[rs][rs]|d[sm]b|isb": 3}),
-    "cortex-m3": Rules(3, 3, 3, True, {**_DIVISION, **_M3_MULTIPLY}),
-    "cortex-m4": Rules(3, 3, 3, True, _DIVISION),
-}
-M0_SMALL_MULTIPLIER = Rules(3, 4, 4, False, {**_M0_SYSTEM, "muls": 32})
-"""Cortex-M0 as a chip may have it; boards do not tell the two apart."""
+from mcuq.targets.cores import ARM, CORES, CycleRules
 
 _CONDITION = "(?:eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?"
 _LOAD = re.compile(rf"(?:ldrs?[bh]?|vldr){_CONDITION}$")
@@ -69,22 +30,20 @@ _NO_RESULT = re.compile(r"(?:cmp|cmn|tst|teq|str|v?push|stm|i[te]+$|nop)|(?:b|bl
 _TABLE = re.compile(r"tb[bh]$")
 
 
-def estimate(profile: Profile, elf: Path, cpu: str) -> int | None:
+def estimate(profile: Profile, elf: Path, cpu: str, multiply_cycles: int = 1) -> int | None:
     """Estimated cycles of what ``profile`` says was executed of an image; None without rules."""
-    return estimate_by(profile, elf, RULES[cpu]) if cpu in RULES else None
-
-
-def estimate_by(profile: Profile, elf: Path, rules: Rules) -> int:
-    """The same by ``rules``."""
+    rules = CORES[cpu].rules(multiply_cycles)
+    if rules is None:
+        return None
     return cycles(profile, _listing(elf, elf.stat().st_mtime_ns).instructions, rules)
 
 
 @lru_cache(maxsize=8)
 def _listing(elf: Path, changed: int) -> listing.Listing:
-    return listing.disassemble(elf, "arm-none-eabi")
+    return listing.disassemble(elf, ARM.toolchain)
 
 
-def cycles(profile: Profile, instructions: Iterable[Instruction], rules: Rules) -> int:
+def cycles(profile: Profile, instructions: Iterable[Instruction], rules: CycleRules) -> int:
     """The sum over all executed instructions, in order of address.
 
     What an instruction owes to the one before it counts for as many times as that one went on to
@@ -123,7 +82,7 @@ def _jumps(profile: Profile, instruction: Instruction) -> int:
     return profile.taken.get(instruction.address, 0)
 
 
-def _straight(instruction: Instruction, rules: Rules) -> int:
+def _straight(instruction: Instruction, rules: CycleRules) -> int:
     """Cycles when execution goes on at the next address."""
     name = instruction.name
     if _LOAD.match(name):
@@ -137,7 +96,7 @@ def _straight(instruction: Instruction, rules: Rules) -> int:
     return next((count for text, count in rules.slow.items() if re.match(text, name)), 1)
 
 
-def _jump(instruction: Instruction, rules: Rules) -> int:
+def _jump(instruction: Instruction, rules: CycleRules) -> int:
     """Cycles when execution jumps: branches, calls, and whatever writes the program counter."""
     name = instruction.name
     if _CALL.match(name):

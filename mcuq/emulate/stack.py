@@ -1,8 +1,9 @@
 """The worst-case stack of a model: frames summed along the calls that its image makes.
 
-Frames are gcc's own numbers (-fcallgraph-info=su), or what the function's instructions push, every
-push counted as if all of them happened, where that is more (inline assembly may push; gcc does not
-look into it) or gcc has no number (libgcc, libc). Calls are read from the instructions, too.
+Frames are the compiler's own numbers (gcc: -fcallgraph-info=su, clang: -fstack-usage), or what the
+function's instructions push, every push counted as if all of them happened, where that is more
+(inline assembly may push; compilers do not look into it) or there is no number (libgcc, libc).
+Calls are read from the instructions, too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from mcuq.firmware.listing import Instruction, Listing
 
 _NODE = re.compile(r'node: \{ title: "([^"]+)" label: "[^"]*?(?:(\d+) bytes \((\w[\w,]*)\))?"')
 _INDIRECT = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "__indirect_call"')
+_USAGE = re.compile(r"^(.*)\t(\d+)\t(\w[\w,]*)$", re.MULTILINE)
 _MOVES = re.compile(r"(push|vpush|stmdb|vstmdb|str|strd|sub|subw|addi?|mov)$")
 # objdump 2.40 shows WLSTP, which begins a tail-predicated loop, as one of these branches.
 _MISREAD = ("bf", "bfl", "bfx", "bfcsel")
@@ -31,7 +33,7 @@ _SIZES = {"s": 4, "d": 8, "q": 16}
 
 @dataclass(frozen=True)
 class Frames:
-    """What gcc knows: bytes of stack by function, and the functions that call a pointer."""
+    """What compilers know: bytes of stack by function, and the functions that call a pointer."""
 
     bytes: Mapping[str, int]
     indirect: frozenset[str]
@@ -47,8 +49,12 @@ class Bound:
 
 @dataclass(frozen=True)
 class _Function:
-    """A function of the image: its frame and the addresses it may call or go on to."""
+    """A function of the image: its frame and the addresses it may call or go on to.
 
+    ``address`` tells it from static functions of other sources that share its name.
+    """
+
+    address: int
     name: str
     frame: int
     callees: tuple[int, ...]
@@ -71,11 +77,14 @@ def worst_case(image: Image) -> Bound:
 
 
 def read_callgraphs(texts: Iterable[str]) -> Frames:
-    """The texts of gcc's .ci files. Of static functions of one name, the largest frame counts."""
+    """The texts of gcc's .ci or clang's .su files, in which clang does not name calls of pointers.
+
+    Of static functions of one name, the largest frame counts.
+    """
     sizes: dict[str, int] = {}
     indirect: set[str] = set()
     for text in texts:
-        for title, count, how in _NODE.findall(text):
+        for title, count, how in (*_NODE.findall(text), *_USAGE.findall(text)):
             name = _plain(title)
             if count and how == "dynamic":
                 raise ModelError(name, "its stack frame has no constant size")
@@ -99,6 +108,14 @@ class Program:
         found = {s.address: s for s in sorted(self.elf.functions(), key=lambda s: s.name)[::-1]}
         return [found[address] for address in sorted(found)]
 
+    @cached_property
+    def names(self) -> dict[int, set[str]]:
+        """All names of the function at each address."""
+        found: dict[int, set[str]] = {}
+        for symbol in self.elf.functions():
+            found.setdefault(symbol.address, set()).add(symbol.name)
+        return found
+
     def function(self, address: int) -> _Function:
         """The function that holds ``address``; ModelError if its frame is unknown."""
         index = bisect_right([s.address for s in self.symbols], address) - 1
@@ -106,16 +123,18 @@ class Program:
             raise ModelError(f"0x{address:08x}", "no function is there, so its stack is unknown")
         symbol = self.symbols[index]
         body = self.listing.between(symbol.address, self._end(index))
-        if not body or symbol.name in self.frames.indirect:
+        if not body or self.names[symbol.address] & self.frames.indirect:
             reason = "it calls through a pointer" if body else "it is not in the image"
             raise ModelError(symbol.name, f"{reason}, so its stack is unknown")
-        return _Function(symbol.name, self._frame(symbol.name, body), tuple(_leaves(body)))
+        frame = self._frame(symbol, body)
+        return _Function(symbol.address, symbol.name, frame, tuple(_leaves(body)))
 
-    def _frame(self, name: str, body: Iterable[Instruction]) -> int:
-        known = self.frames.bytes.get(name)
+    def _frame(self, symbol: Symbol, body: Iterable[Instruction]) -> int:
+        names = self.names[symbol.address] & self.frames.bytes.keys()
+        known = max((self.frames.bytes[name] for name in names), default=None)
         moves = [_pushed(instruction) for instruction in body]
         if known is None and None in moves:
-            raise ModelError(name, "its stack frame is unknown: it moves sp by a register")
+            raise ModelError(symbol.name, "its stack frame is unknown: it moves sp by a register")
         return max(sum(move or 0 for move in moves), known or 0)
 
     def _end(self, index: int) -> int:
@@ -127,19 +146,19 @@ class Program:
 
 def bound(program: Program, root: str) -> Bound:
     """The deepest chain of calls from the function ``root``."""
-    known: dict[str, Bound] = {}
+    known: dict[int, Bound] = {}
 
-    def visit(address: int, above: tuple[str, ...]) -> Bound:
+    def visit(address: int, above: tuple[_Function, ...]) -> Bound:
         function = program.function(address)
-        name = function.name
-        if name in above:
-            cycle = " -> ".join((*above[above.index(name) :], name))
-            raise ModelError(name, f"recursion: {cycle}")
-        if name not in known:
-            inner = (visit(callee, (*above, name)) for callee in function.callees)
+        if function in above:
+            cycle = (*above[above.index(function) :], function)
+            raise ModelError(function.name, f"recursion: {' -> '.join(f.name for f in cycle)}")
+        if function.address not in known:
+            inner = (visit(callee, (*above, function)) for callee in function.callees)
             deepest = max(inner, key=lambda b: b.bytes, default=Bound(0, ()))
-            known[name] = Bound(function.frame + deepest.bytes, (name, *deepest.path))
-        return known[name]
+            path = (function.name, *deepest.path)
+            known[function.address] = Bound(function.frame + deepest.bytes, path)
+        return known[function.address]
 
     return visit(program.elf.address(root), ())
 

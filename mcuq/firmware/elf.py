@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from mcuq.errors import ToolError
+
 _HEADER = struct.Struct("<16sHHIIIIIHHHHHH")
 _SECTION = struct.Struct("<10I")
 _SYMBOL = struct.Struct("<IIIBBH")
 _SHT_SYMTAB, _SHT_NOBITS = 2, 8
 _SHF_WRITE, _SHF_ALLOC, _SHF_EXECINSTR = 1, 2, 4
 _OBJECT, _FUNCTION = 1, 2
+_LOCAL = 0
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,16 @@ class Section:
 
 @dataclass(frozen=True)
 class Symbol:
-    """A symbol; ``address`` is without the Thumb bit. ``kind``: function, object or other."""
+    """A symbol; ``address`` is without the Thumb bit. ``kind``: function, object or other.
+
+    ``local``: known to its own source alone (static), so that others may have its name.
+    """
 
     name: str
     address: int
     size: int
     kind: str
+    local: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +69,11 @@ class Elf:
         return self.symbol(name).address
 
     def symbol(self, name: str) -> Symbol:
-        for symbol in self.symbols:
-            if symbol.name == name:
-                return symbol
-        raise KeyError(name)
+        """The symbol that all sources know by this name, or the first static one."""
+        found = [symbol for symbol in self.symbols if symbol.name == name]
+        if not found:
+            raise KeyError(name)
+        return min(found, key=lambda symbol: symbol.local)
 
     def functions(self) -> Iterator[Symbol]:
         return (symbol for symbol in self.symbols if symbol.kind == "function")
@@ -89,7 +97,11 @@ def _read(path: Path, changed: int) -> Elf:
 
 def read(path: Path) -> Elf:
     """The sections and symbols of ``path``."""
-    return _read(path, path.stat().st_mtime_ns)
+    try:
+        return _read(path, path.stat().st_mtime_ns)
+    except (ValueError, IndexError, struct.error) as error:
+        reason = f"is no ELF file that mcuq reads ({error})"
+        raise ToolError(path.name, reason, "Look at the flags of the board") from None
 
 
 def _symbols(
@@ -101,7 +113,7 @@ def _symbols(
         name, value, size, info, _, _ = _SYMBOL.unpack_from(data, at)
         kind = {_OBJECT: "object", _FUNCTION: "function"}.get(info & 15, "other")
         address = value & ~1 if arm and kind == "function" else value
-        yield Symbol(_text(data, names + name), address, size, kind)
+        yield Symbol(_text(data, names + name), address, size, kind, info >> 4 == _LOCAL)
 
 
 def _text(data: bytes, start: int) -> str:

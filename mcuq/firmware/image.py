@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from mcuq.firmware import elf, harness, toolchain
 from mcuq.firmware.harness import Vector
 from mcuq.targets import boards
 from mcuq.targets.boards import Board, Region
+from mcuq.targets.cores import FAMILIES
 
 KINDS = ("trace", "run", "plain", "steps", "selftest", "fits", "custom")
 _TRACED = ("trace", "steps")
@@ -32,6 +34,12 @@ _MAINS = {
     "fits": "mcuq_harness_fits.c",
 }
 _MODEL_FLAGS = ("-std=c99", "-O2", "-ffunction-sections", "-fdata-sections")
+# Beside the objects of each compiler: what it knows of the stack, for stack.py.
+_STACK_FLAGS = {"gcc": ("-fcallgraph-info=su", ".ci"), "clang": ("-fstack-usage", ".su")}
+_CLANG_TARGETS = {
+    "arm-none-eabi": "arm-none-eabi",
+    "riscv64-unknown-elf": "riscv32-unknown-elf",
+}
 # No memset or memcpy made out of our loops: what libc brings to an image is the model's.
 _HARNESS_FLAGS = (
     *("-std=gnu11", "-Os", "-ffunction-sections", "-fdata-sections"),
@@ -61,7 +69,8 @@ class Image:
 
     ``machine`` is the board whose memory map it was linked for. ``sizes`` is None for the kinds
     that carry hooks. ``image_flash`` and ``image_ram`` (with the stack's reserve) are totals with
-    harness and startup. ``callgraphs``: what gcc wrote about the model's functions (stack.py).
+    harness and startup. ``callgraphs``: what the compiler wrote about the stack of the model's
+    functions (stack.py), .ci of gcc, .su of clang. ``compiler``: "gcc" or "clang".
     ``listings``: of a selftest image, its .hex and .bin files.
     """
 
@@ -76,6 +85,7 @@ class Image:
     image_ram: int
     callgraphs: tuple[Path, ...]
     listings: tuple[Path, ...] = ()
+    compiler: str = "gcc"
 
 
 @dataclass(frozen=True)
@@ -129,6 +139,7 @@ def compile_image(
     vectors: Sequence[Vector] = (),
     extra: Mapping[str, str] | None = None,
     own_memory: bool = False,
+    compiler: str = "gcc",
 ) -> Image:
     """The image of one kind for ``board``, linked for the machine that emulates it.
 
@@ -137,17 +148,18 @@ def compile_image(
     ``vectors`` inside, with .hex and .bin. fits: next to nothing around the model, always for the
     board's own memory. custom: ``extra`` supplies ``main``.
     ``extra`` adds C sources to any kind; ``own_memory`` links for the board's own memory.
-    FitError if the link overflows it.
+    ``compiler``: gcc, or clang for the model's own sources. if the link overflows it.
     """
     machine = board if own_memory or kind == "fits" else boards.machine(board)
     target = _target(board, folder)
     sources = _write_model(files, entry, folder)
     traced = ("-DMCUQ_TRACE",) if kind in _TRACED else ()
-    model = _model_units(sources, folder, traced)
+    model = _model_units(sources, folder, traced, compiler)
     rest = [_Unit(s, _harness_flags(folder)) for s in _sources(entry, board, folder, kind, vectors)]
     rest += [_Unit(s, _harness_flags(folder)) for s in _write_extra(extra or {}, folder)]
-    objects = _compile(target, [*model, *rest])
-    place = folder / board.name / ("own" if own_memory else "machine")
+    made = _compile(_model_target(board, folder, compiler), model)
+    objects = [*made, *_compile(target, rest)]
+    place = folder / board.name / ("own" if own_memory else "machine") / compiler
     linked = _link(target, entry, machine, place / f"{entry.id}-{kind}.elf", objects)
     sections = elf.read(linked).sections
     return Image(
@@ -157,22 +169,45 @@ def compile_image(
         board=board,
         machine=machine,
         entry=entry,
-        sizes=_measure(target, entry, machine, objects[: len(model)]) if kind in _SIZED else None,
+        sizes=_measure(target, entry, machine, made) if kind in _SIZED else None,
         image_flash=_total(sections, lambda s: s.stored),
         image_ram=_total(sections, lambda s: s.writable) + machine.stack,
-        callgraphs=tuple(o.with_suffix(".ci") for o in objects[: len(model)]),
+        callgraphs=tuple(o.with_suffix(_STACK_FLAGS[compiler][1]) for o in made),
         listings=_listings(board, linked) if kind == "selftest" else (),
+        compiler=compiler,
     )
 
 
 def _target(board: Board, folder: Path) -> _Target:
-    specs = toolchain.SPECS.get(board.toolchain, ())
+    specs = FAMILIES[board.toolchain].specs
     return _Target(f"{board.toolchain}-gcc", (*board.flags, *specs), folder / board.name)
 
 
-def _model_units(sources: Iterable[Path], folder: Path, traced: tuple[str, ...]) -> list[_Unit]:
+def _model_target(board: Board, folder: Path, compiler: str) -> _Target:
+    """What compiles the model: clang reads the headers of the board's own C library."""
+    if compiler == "gcc":
+        return _target(board, folder)
+    headers = toolchain.library_headers(board.toolchain)
+    flags = (f"--target={_CLANG_TARGETS[board.toolchain]}", "-isystem", str(headers))
+    return _Target(compiler, (*flags, *board.flags), folder / board.name)
+
+
+def compiler_text(image: Image) -> str:
+    """The compiler of an image's model, its version, and the flags that code and stack hang on.
+
+    ``arm-none-eabi-gcc 12.2.1 -O2 -mcpu=cortex-m4 -mthumb``.
+    """
+    board = image.board
+    name = f"{board.toolchain}-gcc" if image.compiler == "gcc" else image.compiler
+    level = next(flag for flag in _MODEL_FLAGS if flag.startswith("-O"))
+    return " ".join((name, toolchain.version(name), level, *board.flags))
+
+
+def _model_units(
+    sources: Iterable[Path], folder: Path, traced: tuple[str, ...], compiler: str
+) -> list[_Unit]:
     """Only the model itself holds hooks, so kernels compile alike for every kind."""
-    flags = (*_MODEL_FLAGS, "-fcallgraph-info=su", *_include_flags(folder))
+    flags = (*_MODEL_FLAGS, _STACK_FLAGS[compiler][0], *_include_flags(folder))
     return [_Unit(s, flags if s.parent.name == "kernels" else (*traced, *flags)) for s in sources]
 
 
@@ -232,7 +267,15 @@ def _compile(target: _Target, units: Sequence[_Unit]) -> list[Path]:
     toolchain.find(target.compiler)
     headers = _headers_digest(units)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        return list(pool.map(lambda unit: _object(target, folder, unit, headers), units))
+        objects = [pool.submit(_object, target, folder, unit, headers) for unit in units]
+        try:
+            return [made.result() for made in objects]
+        except BaseException:  # Ctrl-C and SIGTERM, too: the pool would wait for its compilers
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(made.done() for made in objects):
+                toolchain.stop_all()
+                time.sleep(0.05)
+            raise
 
 
 def _headers_digest(units: Sequence[_Unit]) -> bytes:
@@ -252,6 +295,12 @@ def _object(target: _Target, folder: Path, unit: _Unit, headers: bytes) -> Path:
         # Compiled under another name first: an interrupted compiler leaves no half object behind.
         part = path.with_name(f"{path.stem}-part.o")
         toolchain.call([*argv, "-c", unit.source, "-o", part], _COMPILE_SECONDS)
+        for _, suffix in _STACK_FLAGS.values():
+            if part.with_suffix(suffix).is_file():
+                part.with_suffix(suffix).replace(path.with_suffix(suffix))
+        if not part.is_file():
+            reason = f"made no object of {unit.source.name}"
+            raise ToolError(target.compiler, reason, "Look at the flags of the board")
         if part.with_suffix(".ci").is_file():
             part.with_suffix(".ci").replace(path.with_suffix(".ci"))
         part.replace(path)
@@ -267,13 +316,16 @@ def _link(
     *options: str,
 ) -> Path:
     """Link ``objects`` for the memory of ``machine``; FitError if they need more."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    script = path.with_suffix(".ld")
-    script.write_text(harness.linker_script(machine, machine.stack), encoding="utf-8")
+    place = path.parent
+    place.mkdir(parents=True, exist_ok=True)
+    script, listing = f"{path.stem}.ld", f"{path.stem}.map"
+    text = harness.linker_script(machine, machine.stack)
+    (place / script).write_text(text, encoding="utf-8")
     argv = [target.compiler, *target.flags, "-nostartfiles", "-Wl,--gc-sections", f"-T{script}"]
-    argv += [f"-Wl,-Map={path.with_suffix('.map')}", *options]
+    # By name, from its folder: in a path the driver splits at commas, and ld replaces each %.
+    argv += [f"-Wl,-Map={listing}", *options, *(str(o.resolve()) for o in objects)]
     try:
-        toolchain.call([*argv, *map(str, objects), "-o", str(path)], _COMPILE_SECONDS)
+        toolchain.call([*argv, "-o", path.name], _COMPILE_SECONDS, cwd=place)
     except toolchain.CallFailed as error:
         raise _fit_error(error, entry, machine) from None
     return path.resolve()

@@ -10,11 +10,14 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcuq.errors import ToolError
+from mcuq.targets.cores import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -37,27 +40,27 @@ class Tool:
     install: str
 
 
+_COMPILERS = tuple(
+    Need(f"{f.toolchain}-gcc", f"images for {f.boards} boards", f.packages)
+    for f in FAMILIES.values()
+)
+_EMULATORS = tuple(
+    Need(f.emulator, f"running {f.name} images", f.emulator_packages) for f in FAMILIES.values()
+)
 NEEDS = (
-    Need(
-        "arm-none-eabi-gcc",
-        "images for Arm Cortex-M boards",
-        "gcc-arm-none-eabi libnewlib-arm-none-eabi",
-    ),
-    Need(
-        "riscv64-unknown-elf-gcc",
-        "images for RISC-V boards",
-        "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
-    ),
-    Need("qemu-system-arm", "running Arm images", "qemu-system-arm"),
-    Need("qemu-system-riscv32", "running RISC-V images", "qemu-system-misc"),
+    *_COMPILERS,
+    *_EMULATORS,
     Need("gcc", "running generated C on this computer, counting instructions", "gcc libc6-dev"),
     Need("clang-format", "nothing at run time; checks the style of the C sources", "clang-format"),
 )
 _PACKAGES = {need.program: need.packages for need in NEEDS}
-_FAMILIES = {"arm-none-eabi": NEEDS[0].packages, "riscv64-unknown-elf": NEEDS[1].packages}
 
-# Debian's RISC-V compiler comes without a C library; picolibc's specs name its headers and archive.
-SPECS = {"riscv64-unknown-elf": ("--specs=picolibc.specs",)}
+# The programs that run now, whichever thread waits for them.
+_RUNNING: set[subprocess.Popen[str]] = set()
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+ANSWER_SECONDS = 20.0
+"""A compiler or an emulator says its version within this time."""
 
 _ERROR = re.compile(r"\berror\b(?!: ld returned)|undefined reference|overflowed", re.IGNORECASE)
 
@@ -76,8 +79,9 @@ def install_command(program: str) -> str:
     >>> install_command("arm-none-eabi-objcopy")
     'apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi'
     """
-    family = program.rpartition("-")[0]
-    return f"apt-get install {_PACKAGES.get(program) or _FAMILIES.get(family, program)}"
+    family = FAMILIES.get(program.rpartition("-")[0])
+    packages = _PACKAGES.get(program) or (family.packages if family else program)
+    return f"apt-get install {packages}"
 
 
 def find(program: str) -> str:
@@ -94,40 +98,86 @@ def call(
     timeout: float,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    both: bool = False,
 ) -> str:
     """What a program printed on standard output; it must end with 0 within ``timeout`` seconds.
 
-    ``env`` adds to the environment (messages are asked for in English). On a time-out the whole
-    process group is killed. Raises ToolError: missing, failed (its error line), or too slow.
+    ``both``: what it printed on standard error is added. ``env`` adds to the environment (messages
+    are asked for in English). On a time-out the whole process group is killed. Raises ToolError:
+    missing, failed (its error line), or too slow.
     """
     program = str(argv[0])
     command = [find(program), *(str(word) for word in argv[1:])]
-    with subprocess.Popen(
-        command,
-        cwd=cwd,
-        env={**os.environ, "LC_ALL": "C", **(env or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    ) as process:
-        try:
-            out, err = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            _kill_group(process)
-            raise ToolError(
-                Path(program).name,
-                f"did not end within {timeout:g} s and was stopped",
-                "Allow more time, or look for an endless loop",
-            ) from None
-        except BaseException:
-            _kill_group(process)
-            raise
+    with ExitStack() as shield:
+        shield.enter_context(_undisturbed())
+        with _started(command, cwd, env or {}) as process:
+            try:
+                shield.close()
+                out, err = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                _kill_group(process)
+                raise ToolError(
+                    Path(program).name,
+                    f"did not end within {timeout:g} s and was stopped",
+                    "Allow more time, or look for an endless loop",
+                ) from None
+            except BaseException:
+                _kill_group(process)
+                raise
+            finally:
+                _RUNNING.discard(process)
     if process.returncode != 0:
         raise _failure(Path(program).name, process.returncode, f"{out}\n{err}")
-    return out
+    return f"{out}\n{err}" if both else out
+
+
+def _started(
+    command: Sequence[str], cwd: Path | None, env: Mapping[str, str]
+) -> subprocess.Popen[str]:
+    """The program, in a session of its own, with pipes to read what it prints."""
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**os.environ, "LC_ALL": "C", **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:  # no program for this computer, or NUL in an argument
+        reason = f"cannot be started ({getattr(error, 'strerror', None) or error})"
+        raise ToolError(Path(command[0]).name, reason, "See 'mcuq doctor'") from error
+    _RUNNING.add(process)
+    return process
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """What a signal is to stop must be known: one that comes before this ends is seen after it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in _STOPS}
+    for number, handler in before.items():
+        if callable(handler):
+            signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for stopped in came:
+        signal.raise_signal(stopped)
+
+
+def stop_all() -> None:
+    """Kill the programs that other threads wait for: nobody wants their results any more."""
+    for process in list(_RUNNING):
+        _kill_group(process)
 
 
 def _kill_group(process: subprocess.Popen[str]) -> None:
@@ -167,19 +217,37 @@ def version(program: str) -> str:
 
     Vendors put a package name in brackets before it; gcc and QEMU end theirs with it.
     """
-    first = call([program, "--version"], timeout=20).partition("\n")[0]
+    first = call([program, "--version"], timeout=ANSWER_SECONDS).partition("\n")[0]
     numbers = re.findall(r"(?<![\w:.])\d+\.\d+(?:\.\d+)?", re.sub(r"\([^)]*\)", "", first))
     return numbers[0] if numbers else first
 
 
 def _has_c_library(compiler: str) -> bool:
     """Whether the cross compiler finds <string.h>; some distributions package it separately."""
-    specs = SPECS.get(compiler.removesuffix("-gcc"), ())
+    specs = FAMILIES[compiler.removesuffix("-gcc")].specs
     try:
-        call([compiler, *specs, "-E", "-include", "string.h", "-x", "c", "/dev/null"], timeout=20)
+        call(
+            [compiler, *specs, "-E", "-include", "string.h", "-x", "c", "/dev/null"],
+            timeout=ANSWER_SECONDS,
+        )
     except ToolError:
         return False
     return True
+
+
+def library_headers(name: str) -> Path:
+    """The folder of <string.h> of the C library that the toolchain of this name compiles with."""
+    options = ("-M", "-include", "string.h", "-x", "c", "/dev/null")
+    read = call([f"{name}-gcc", *FAMILIES[name].specs, *options], timeout=20).split()
+    return next(Path(path).resolve().parent for path in read if path.endswith("/string.h"))
+
+
+def _answer(program: str) -> str:
+    """The version of a program, or that it gives none: what is broken is shown, too."""
+    try:
+        return version(program)
+    except ToolError:
+        return "does not answer"
 
 
 def survey() -> list[Tool]:
@@ -189,12 +257,12 @@ def survey() -> list[Tool]:
 
 def _row(need: Need) -> Tool:
     path = shutil.which(need.program)
-    if path is not None and need.program.endswith("-gcc") and not _has_c_library(need.program):
+    if path is not None and need in _COMPILERS and not _has_c_library(need.program):
         path = None
     return Tool(
         need.program,
         path,
-        version(need.program) if path else None,
+        _answer(need.program) if path else None,
         need.purpose,
         install_command(need.program),
     )

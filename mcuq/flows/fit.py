@@ -10,25 +10,30 @@ from __future__ import annotations
 import glob
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mcuq import importers
 from mcuq.compress import weigh
 from mcuq.compress.pipeline import Compressed, compress_graph
 from mcuq.compress.request import Methods, Request, Tuning
 from mcuq.compress.sparsity import Pattern
 from mcuq.compress.weigh import Small
+from mcuq.config import Config
 from mcuq.emit.c_text import size_text
 from mcuq.errors import McuqError
-from mcuq.flows.compile import Calibration, calibration_feeds, import_model
+from mcuq.flows.compile import Calibration, calibration_feeds, import_model, sizes_of
 from mcuq.flows.compress import PREFER
-from mcuq.ir import Array, Graph
+from mcuq.ir import Array, Graph, Shape
 from mcuq.measure.evaluate import evaluate
+from mcuq.ops import layout_of
 from mcuq.passes import pipeline
 from mcuq.program import fit
 from mcuq.program.plan import plan
 from mcuq.progress import Progress, silent
 from mcuq.quantize import Options, quantize
+from mcuq.quantize.equalize.weight_noise import mixes
 from mcuq.quantize.structure import weighted
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
@@ -114,6 +119,7 @@ def fit_model(
     recover: int | None = None,
     labels: Array | None = None,
     checkpoint: str | Path | None = None,
+    shapes: Mapping[str, Shape] | None = None,
     progress: Progress = silent,
 ) -> Fitted:
     """As ``fit_graph``, for a model as ``compiler.compile_model`` takes it.
@@ -121,12 +127,17 @@ def fit_model(
     ``flash`` and ``ram``: bytes; None: what the board has. ``table``: a ``[compress]`` table, of
     which only the settings of tuning count.
     """
+    if not 0 <= max_drop <= 100:  # nor NaN
+        raise McuqError("--max-drop", f"{max_drop:g} points", "Give 0 to 100")
     target = boards.load(board)
     limits = Limits(flash or target.flash.length, ram or target.ram.length, max_drop)
     request = weigh.requested(None if table else Request(), table or {}, recover)
     progress("reading the model", 0.0)
-    graph = pipeline.run(import_model(model, example_input)[0])
+    sizes = sizes_of(shapes, Config(), calibration)
+    imported = import_model(model, example_input, sizes)[0]
+    graph = pipeline.run(imported.graph)
     feeds = calibration_feeds(calibration, graph)
+    importers.check(imported, graph, feeds)
     place = None if checkpoint is None else Path(checkpoint)
     return fit_graph(
         graph,
@@ -179,8 +190,7 @@ class _Search:
         self.sparse = tuple(
             glob.escape(node.name)
             for node in weighted(graph)
-            if node.op == "dense"
-            or (node.op == "conv2d" and graph.shape(node.inputs[1])[1:3] == (1, 1))
+            if mixes(node) and prod(layout_of(node).kernel(graph.shape(node.inputs[1]))) == 1
         )
 
     def run(self) -> Fitted:

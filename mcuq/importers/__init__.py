@@ -6,27 +6,42 @@ every fault of a model at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcuq.errors import ManyErrors, McuqError, ModelError
-from mcuq.ir import Graph
+from mcuq.ir import Array, Graph
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["files_of", "from_torch", "load", "problems_of"]
+    from mcuq.importers.imported import Imported
+    from mcuq.importers.sizes import Sizes
+
+__all__ = ["check", "files_of", "from_torch", "load", "problems_of", "read", "read_torch"]
 
 
-def load(path: Path | str) -> Graph:
-    """The float graph of a ``.onnx``, ``.tflite`` or ``.pt2`` file. No code of the file is run."""
+def load(path: Path | str, sizes: Sizes | None = None) -> Graph:
+    """The float graph of a ``.onnx``, ``.tflite`` or ``.pt2`` file. No code of the file is run.
+
+    ``sizes``: what the sizes are that the file leaves open.
+    """
+    return read(path, sizes).graph
+
+
+def read(path: Path | str, sizes: Sizes | None = None) -> Imported:
+    """As ``load``, with what is needed to compare the graph with its source (``agreement``)."""
     source = Path(path)
     suffix = source.suffix.lower()
     if suffix == ".onnx":
         from mcuq.importers import onnx_file, onnx_graph
 
-        return onnx_graph.to_graph(onnx_file.read(source))
+        try:
+            return onnx_graph.to_graph(onnx_file.read(source), sizes or onnx_graph.NO_SIZES)
+        except UnicodeDecodeError as error:  # protobuf decodes a name when it is read
+            reason = "holds a name that is no text"
+            raise ModelError(source.name, reason, "Export the model again") from error
     if suffix == ".tflite":
         from mcuq.importers import onnx_file, onnx_graph, tflite
 
@@ -54,9 +69,23 @@ def from_torch(module: torch.nn.Module, example_input: Any) -> Graph:
 
     The module is exported in eval mode and left as it was. The example's first axis is the batch.
     """
+    return read_torch(module, example_input).graph
+
+
+def read_torch(module: torch.nn.Module, example_input: Any) -> Imported:
+    """As ``from_torch``, with what is needed to compare the graph with its source."""
     from mcuq.importers import torch_program
 
     return torch_program.from_module(module, example_input)
+
+
+def check(
+    imported: Imported, ready: Graph | None = None, feeds: Mapping[str, Array] | None = None
+) -> tuple[str, ...]:
+    """Refuse ``imported`` if it computes something else than its source (``agreement.check``)."""
+    from mcuq.importers import agreement
+
+    return agreement.check(imported, ready, feeds)
 
 
 def problems_of(path: Path | str) -> Sequence[McuqError]:

@@ -40,6 +40,24 @@ def with_axes(shape: Shape, axes: Sequence[int]) -> Map:
     return places.transpose(np.argsort(axes)).reshape(-1)
 
 
+def axes_of(places: Map, shape: Shape) -> tuple[int, ...] | None:
+    """The order in which the axes of a value lie in memory, if they lie whole.
+
+    >>> axes_of(channels_last((1, 2, 3)), (1, 2, 3))
+    (0, 2, 1)
+    """
+    cube = places.reshape(shape)
+    steps = dict.fromkeys(range(len(shape)), 0)
+    following = 1 << 62
+    for axis, size in enumerate(shape):
+        if size > 1:
+            second = tuple(int(a == axis) for a in range(len(shape)))
+            following = int(cube[second]) - int(cube.flat[0])
+        steps[axis] = following
+    axes = tuple(sorted(steps, key=lambda axis: (-steps[axis], axis)))
+    return axes if np.array_equal(places, with_axes(shape, axes)) else None
+
+
 def image_shape(shape: Shape) -> Shape:
     """(1, C, H, W) -> (1, H, W, C) and (1, C, L) -> (1, 1, L, C)."""
     return (1, *(1,) * (4 - len(shape)), *shape[2:], shape[1])
@@ -78,6 +96,22 @@ def strided(places: Map, shape: Shape, axes: Sequence[int]) -> tuple[Map, int] |
     return first, stride
 
 
+def strides(places: Map, shape: Shape) -> tuple[int, ...] | None:
+    """The stride of each axis, if the element ``(i, j, ...)`` lies at ``i * s + j * t + ...``.
+
+    >>> strides(channels_last((1, 2, 3)), (1, 2, 3)), strides(channels_last((1, 2, 3)), (1, 6))
+    ((0, 1, 2), None)
+    """
+    steps = [
+        int(np.take(places.reshape(shape), 1, axis).flat[0]) if size > 1 else 0
+        for axis, size in enumerate(shape)
+    ]
+    made = np.zeros(shape, np.int64)
+    for axis, (step, size) in enumerate(zip(steps, shape, strict=True)):
+        made += step * np.arange(size).reshape([-1 if a == axis else 1 for a in range(len(shape))])
+    return tuple(steps) if np.array_equal(made.reshape(-1), places) else None
+
+
 def permutation(source: Map) -> tuple[Shape, tuple[int, ...]] | None:
     """(shape, perm): ``new.flat[i] = old.flat[source[i]]`` as a transpose of ``old`` in ``shape``.
 
@@ -86,10 +120,10 @@ def permutation(source: Map) -> tuple[Shape, tuple[int, ...]] | None:
     >>> permutation(np.array([0, 2, 4, 1, 3, 5]))
     ((3, 2), (1, 0))
     """
-    runs = _runs(source)
-    order = sorted(range(len(runs)), key=lambda i: (-runs[i][1], i))
-    shape = tuple(runs[i][0] for i in order)
-    perm = tuple(order.index(i) for i in range(len(runs)))
+    loops = runs(source)
+    order = sorted(range(len(loops)), key=lambda i: (-loops[i][1], i))
+    shape = tuple(loops[i][0] for i in order)
+    perm = tuple(order.index(i) for i in range(len(loops)))
     if prod(shape) != source.size or len(shape) > MAX_AXES:
         return None
     made = identity(source.size).reshape(shape).transpose(perm).reshape(-1)
@@ -135,9 +169,9 @@ def _turns(axes: Axes) -> Iterator[tuple[tuple[Axes, ...], Axes]]:
             yield blocks, turn
 
 
-def _runs(source: Map) -> list[tuple[int, int]]:
-    """(length, stride) of each nested loop, outermost first."""
-    runs: list[tuple[int, int]] = []
+def runs(source: Map) -> list[tuple[int, int]]:
+    """(length, stride) of each nested loop, outermost first; what is no loop is left out."""
+    found: list[tuple[int, int]] = []
     heads = source
     while len(heads) > 1:
         steps = np.diff(heads)
@@ -146,6 +180,6 @@ def _runs(source: Map) -> list[tuple[int, int]]:
         length = int(other[0]) + 1 if len(other) else len(heads)
         if len(heads) % length or length == 1:
             break
-        runs.insert(0, (length, stride))
+        found.insert(0, (length, stride))
         heads = heads[::length]
-    return runs
+    return found

@@ -7,40 +7,41 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mcuq.errors import McuqError, ModelError
-from mcuq.importers import fake_quant, onnx_file, onnx_graph, pt2_file
-from mcuq.ir import Graph
-
-if TYPE_CHECKING:
-    import torch
+from mcuq.importers import fake_quant, onnx_file, onnx_graph, pt2_file, torch_run
+from mcuq.importers.imported import Imported
 
 _REMEDY = "See that torch.onnx.export(module, example, dynamo=True) works"
 
 
-def from_module(module: torch.nn.Module, example_input: Any) -> Graph:
-    """The graph of ``module`` in eval mode; only the first row of the example is used."""
+def from_module(module: Any, example_input: Any) -> Imported:
+    """The graph of a torch module in eval mode; only the first row of the example is used.
+
+    An exported program needs no example: it is read as it is.
+    """
     import torch
 
     name = type(module).__name__
+    if isinstance(module, torch.export.ExportedProgram):
+        return _exported(module, None, name)
+    if not isinstance(module, torch.nn.Module):
+        remedy = "Pass a path, a torch.nn.Module or what torch.export.export returns"
+        raise ModelError(name, "is not a model", remedy)
     given = example_input if isinstance(example_input, (tuple, list)) else (example_input,)
     wrong = [v for v in given if not isinstance(v, torch.Tensor) or v.dim() == 0 or not len(v)]
     if wrong or not given:
         reason = "the example input is not a tensor, or a tuple of tensors, with a batch"
         raise ModelError(name, reason, "Pass for example torch.randn(1, 3, 32, 32)")
     rows = tuple(v[:1].detach() for v in given)
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
+    with torch_run.in_eval_mode(module):
         return _exported(module, rows, name)
-    finally:
-        for part, training in modes.items():
-            part.training = training
 
 
-def load(path: Path) -> Graph:
+def load(path: Path) -> Imported:
     """The graph of an exported program; nothing in the file is executed (``pt2_file``)."""
     content = pt2_file.checked(path)
     import torch
@@ -54,7 +55,7 @@ def load(path: Path) -> Graph:
     return _exported(program, None, path.name)
 
 
-def _exported(model: Any, rows: Any, name: str) -> Graph:
+def _exported(model: Any, rows: Any, name: str) -> Imported:
     import torch
 
     with _quiet():
@@ -71,7 +72,11 @@ def _exported(model: Any, rows: Any, name: str) -> Graph:
         except Exception as error:  # torch raises many kinds: the model is at fault
             reason = f"cannot be exported to ONNX ({_short(error)})"
             raise ModelError(name, reason, _REMEDY) from error
-    return onnx_graph.to_graph(onnx_file.check(proto, name, None))
+    exported = program.exported_program
+    torch_run.check_state(exported, name)
+    found = onnx_graph.to_graph(onnx_file.check(proto, name, None))
+    module = model if isinstance(model, torch.nn.Module) else None
+    return replace(found, torch=torch_run.source(exported, module, rows, found.model))
 
 
 def _short(error: BaseException) -> str:

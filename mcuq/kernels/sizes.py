@@ -9,8 +9,9 @@ import functools
 import json
 from pathlib import Path
 
+from mcuq.targets.cores import SIZES_OF_GENERIC
+
 FILE = Path(__file__).parent / "sizes.json"
-_GENERIC = "cortex-m3"  # stands for code that is compiled for no core in particular
 
 
 @functools.cache
@@ -32,7 +33,7 @@ def kernel_stack(symbol: str, core: str) -> int:
 
 def _entry(symbol: str, core: str) -> dict[str, int]:
     table = _table()
-    found = table.get(core, table[_GENERIC]).get(symbol)
+    found = table.get(core, table[SIZES_OF_GENERIC]).get(symbol)
     if found is None:
         raise LookupError(f"{symbol} was not measured: run python -m benchmarks.kernel_sizes")
     return found

@@ -11,17 +11,10 @@ from dataclasses import dataclass, replace
 
 from mcuq.ir import Array, Node
 from mcuq.qir import QGraph
+from mcuq.targets.cores import Cpu as Cpu
 
 S8 = frozenset({"s8"})
 S16 = frozenset({"s16"})
-
-
-@dataclass(frozen=True)
-class Cpu:
-    """A core as kernels see it. ``features``: any of thumb2, dsp, mve, mul_long, div, riscv."""
-
-    name: str
-    features: frozenset[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +43,7 @@ class Call:
 
     ``inputs`` are tensor names (activations, or constants that are emitted as arrays).
     ``scratch``: bytes, 4-byte aligned; 0 means that the kernel takes no scratch argument.
-    ``out_offset``: elements to add to the output pointer (concat).
+    ``out_offset``: bytes to add to the output pointer (concat).
     """
 
     symbol: str
@@ -84,6 +77,7 @@ class Variant:
     ``kinds``: the widths of data that it is for: s16 where a node reads or writes s16, else s8.
     ``cycles``: about how many an executed instruction takes on Cortex-M4, where memory has no wait
     states: loads of several registers, and branches, take more than one.
+    ``multiplies(node, qgraph, macs)``: about how many multiplications a core without SIMD executes.
     """
 
     op: str
@@ -97,6 +91,7 @@ class Variant:
     cycles: float = 1.8
     kinds: frozenset[str] = S8
     compressed: bool = False
+    multiplies: Callable[[Node, QGraph, int], float] = lambda node, qgraph, macs: macs
 
     def suits(self, node: Node, qgraph: QGraph) -> bool:
         """Whether it runs ``node``: the kind of its data, shapes and numbers."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from mcuq.emulate import count, cycles
+from mcuq.files import temporary
 from mcuq.firmware import image as build
 from mcuq.flows.compile import Compiled
 from mcuq.model import vectors
@@ -59,10 +58,10 @@ class Bench:
 
 def bench(compiled: Compiled, board: Board, progress: Progress = silent) -> Bench:
     """Count one inference on ``board``; the total is of an image without any hooks."""
-    with tempfile.TemporaryDirectory(prefix="mcuq-") as work:
+    with temporary() as work:
         progress("building", 0.1)
         plain, stepped = (
-            build.compile_image(compiled.files, compiled.entry, board, Path(work), kind)
+            build.compile_image(compiled.files, compiled.entry, board, work, kind)
             for kind in ("plain", "steps")
         )
         progress("counting", 0.5)
@@ -88,6 +87,4 @@ def bench(compiled: Compiled, board: Board, progress: Progress = silent) -> Benc
 
 
 def _cycles(profile: count.Profile, image: build.Image, board: Board) -> int | None:
-    if board.cpu not in cycles.RULES:
-        return None
-    return cycles.estimate(profile, image.elf, board.cpu)
+    return cycles.estimate(profile, image.elf, board.cpu, board.multiply_cycles)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from mcuq.emulate import count, qemu, stack
-from mcuq.errors import DataError
+from mcuq.errors import DataError, ToolError
+from mcuq.files import temporary
 from mcuq.firmware import image as build
 from mcuq.firmware.image import Image
 from mcuq.fixed import DTYPES
@@ -22,17 +22,9 @@ from mcuq.progress import Progress, silent
 from mcuq.reference import run_int
 from mcuq.targets.boards import Board
 
-# One machine for every instruction set and family of kernels.
-CORES = (
-    "mps2_an385_m0",
-    "mps2_an385",
-    "mps2_an386",
-    "mps2_an500",
-    "mps2_an505",
-    "mps3_an547",
-    "riscv32_virt",
-)
 HOST = "host"
+MOST_ELEMENTS = 1 << 28
+"""All activations of all vectors are compared: more of them would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +51,8 @@ class Verdict:
 
     ``tensors``: tensors compared, ``mismatches``: how many of them differ. ``flash``: weights,
     constants and code; ``ram``: arena and statics; ``stack``: the measured worst case; all
-    without the harness. ``stack_bound``: the worst case by the compiler's own numbers.
+    without the harness. ``stack_bound``: the worst case, proven; ``stack_compiler``: of what. The
+    same of clang, if it was asked for and is installed.
     """
 
     board: str
@@ -73,10 +66,20 @@ class Verdict:
     ram: int | None = None
     stack: int | None = None
     stack_bound: int | None = None
+    stack_compiler: str | None = None
+    stack_bound_clang: int | None = None
+    stack_compiler_clang: str | None = None
 
     @property
     def exact(self) -> bool:
         return self.mismatches == 0
+
+    @property
+    def stacks(self) -> dict[str, int]:
+        """The proven stack in bytes by compiler, its version and flags."""
+        found = ((self.stack_compiler, self.stack_bound),
+                 (self.stack_compiler_clang, self.stack_bound_clang))  # fmt: skip
+        return {name: size for name, size in found if name is not None and size is not None}
 
     def to_json(self) -> dict[str, Any]:
         facts = {k: v for k, v in asdict(self).items() if k not in ("board", "first")}
@@ -89,21 +92,30 @@ def check(
     number: int = vectors.DEFAULT,
     seed: int = 0,
     progress: Progress = silent,
+    clang: bool = False,
 ) -> list[Verdict]:
-    """One verdict for the host and one per board, each over the same ``number`` of vectors."""
+    """One verdict for the host and one per board, each over the same ``number`` of vectors.
+
+    ``clang``: the stack is proven for its code, too.
+    """
     if number < 1:
         raise DataError("check", f"compares nothing with {number} vectors", "Give at least one")
+    size = sum(t.size for t in compiled.program.qgraph.tensors.values() if t.data is None)
+    if number * size > MOST_ELEMENTS:
+        reason = f"{number} vectors of {size} elements are too many to compare"
+        raise DataError("check", reason, f"Give at most {max(1, MOST_ELEMENTS // size)}")
     rows = vectors.make(compiled.bundle, number, seed)
     progress("integer reference", 0.0)
     expected = run_int(compiled.program.qgraph, rows)
     data = vectors.to_bytes(compiled.bundle, rows)
     verdicts = []
-    with tempfile.TemporaryDirectory(prefix="mcuq-") as work:
+    with temporary() as work:
         progress(HOST, 0.05)
-        verdicts.append(_check_host(compiled, Path(work), data, expected))
+        verdicts.append(_check_host(compiled, work, data, expected))
         for done, board in enumerate(boards):
             progress(board.name, (done + 1) / (len(boards) + 1))
-            verdicts.append(_check_board(compiled, board, Path(work), data, expected))
+            verdict = _check_board(compiled, board, work, data, expected)
+            verdicts.append(_with_clang(verdict, compiled, board, work) if clang else verdict)
     return verdicts
 
 
@@ -135,6 +147,21 @@ def _check_board(
         ram=plain.sizes.ram,
         stack=qemu.run_watermark(plain, typical),
         stack_bound=stack.worst_case(plain).bytes,
+        stack_compiler=build.compiler_text(plain),
+    )
+
+
+def _with_clang(verdict: Verdict, compiled: Compiled, board: Board, work: Path) -> Verdict:
+    """``verdict`` with the stack of clang's code; as it is where no clang is for the core."""
+    files, entry = compiled.files, compiled.entry
+    try:
+        image = build.compile_image(files, entry, board, work, "plain", compiler="clang")
+    except ToolError:
+        return verdict
+    return replace(
+        verdict,
+        stack_bound_clang=stack.worst_case(image).bytes,
+        stack_compiler_clang=build.compiler_text(image),
     )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mcuq import importers
-from mcuq.ir import Graph, Node
-from mcuq.ops import spec
+from mcuq.importers.sizes import Sizes
+from mcuq.ir import Graph, Node, Shape
+from mcuq.ops import is_view, spec
 from mcuq.passes import pipeline
 
 
@@ -29,10 +31,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Facts:
-    """The table and its totals. ``peak``: the largest live set, inputs and outputs included."""
+    """The table and its totals. ``peak``: the largest live set, inputs and outputs included.
+
+    ``notes``: what the user should know, one sentence each.
+    """
 
     name: str
     rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def macs(self) -> int:
@@ -52,25 +58,34 @@ class Facts:
 
     def to_json(self) -> dict[str, Any]:
         totals = {"macs": self.macs, "weights": self.weights, "live_bytes": self.peak}
-        return {"name": self.name, **totals, "nodes": [asdict(row) for row in self.rows]}
+        nodes = [asdict(row) for row in self.rows]
+        return {"name": self.name, **totals, "notes": list(self.notes), "nodes": nodes}
 
 
-def inspect_model(path: Path) -> Facts:
-    """The facts of a model file; raises every unsupported node at once."""
-    return inspect_graph(pipeline.run(importers.load(path)))
+def inspect_model(path: Path, shapes: Mapping[str, Shape] | None = None) -> Facts:
+    """The facts of a model file; raises every unsupported node at once.
+
+    ``shapes``: by input name, of inputs whose sizes the file leaves open. The graph is compared
+    with the file on seeded inputs.
+    """
+    imported = importers.read(path, Sizes(shapes or {}))
+    facts = inspect_graph(pipeline.run(imported.graph))
+    return replace(facts, notes=(*facts.notes, *importers.check(imported)))
 
 
 def inspect_graph(graph: Graph) -> Facts:
     """The facts of a graph as the passes left it."""
     last = _last_readers(graph)
-    return Facts(graph.name, tuple(_row(graph, i, last) for i in range(len(graph.nodes))))
+    return Facts(
+        graph.name, tuple(_row(graph, i, last) for i in range(len(graph.nodes))), graph.notes
+    )
 
 
 def _last_readers(graph: Graph) -> dict[str, int]:
     """By tensor: the last node that reads it or a view of it."""
     last = {port.tensor: len(graph.nodes) for port in graph.outputs}
     for index, node in reversed(list(enumerate(graph.nodes))):
-        view = last.get(node.output, index) if node.op == "reshape" else index
+        view = last.get(node.output, index) if is_view(node) else index
         for name in node.inputs:
             last[name] = max(last.get(name, index), view)
     return last
@@ -102,6 +117,6 @@ def _shape(graph: Graph, name: str) -> str:
 def _live(graph: Graph, index: int, last: dict[str, int]) -> int:
     """Bytes, one per element, of what is written by then and still read at or after the node."""
     born = {port.tensor: -1 for port in graph.inputs}
-    born |= {node.output: i for i, node in enumerate(graph.nodes) if node.op != "reshape"}
+    born |= {node.output: i for i, node in enumerate(graph.nodes) if not is_view(node)}
     alive = [n for n, start in born.items() if start <= index <= last.get(n, start)]
     return int(sum(np.prod(graph.shape(n)) for n in alive))

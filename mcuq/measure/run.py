@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 from mcuq.data import feeds as data
 from mcuq.emulate import qemu
 from mcuq.errors import DataError
-from mcuq.files import write_file
+from mcuq.files import is_stream, temporary, write_file
 from mcuq.firmware import image as build
 from mcuq.fixed import DTYPES
 from mcuq.flows.compile import Compiled
@@ -32,9 +31,9 @@ def run_arrays(
     """Outputs by name as integers in the user's layout, for reals ``feeds`` in internal order."""
     graph = compiled.program.qgraph
     rows = vectors.to_bytes(compiled.bundle, feeds_to_int(graph, feeds))
-    with tempfile.TemporaryDirectory(prefix="mcuq-") as work:
+    with temporary() as work:
         progress("building", 0.1)
-        image = build.compile_image(compiled.files, compiled.entry, board, Path(work), "run")
+        image = build.compile_image(compiled.files, compiled.entry, board, work, "run")
         progress("running", 0.5)
         results = qemu.run_outputs(image, rows, compiled.entry)
     outputs = {}
@@ -52,11 +51,12 @@ def run_file(
 ) -> int:
     """Read inputs from ``source``, write the outputs to ``out``; the number of rows.
 
-    One output to ``.npy``, or all by name to ``.npz``; reals, or the integers where ``raw``.
+    One output to ``.npy``, or all by name to ``.npz``, to a pipe or to a device; reals, or the
+    integers where ``raw``.
     """
     graph = compiled.program.qgraph
     names = tuple(port.name for port in graph.outputs)
-    if out.suffix not in (".npy", ".npz"):
+    if out.suffix not in (".npy", ".npz") and not is_stream(out):
         raise DataError(str(out), "is neither a .npy nor a .npz file", "Name one with -o")
     if out.suffix == ".npy" and len(names) > 1:
         raise data.several_outputs(out, names)
@@ -64,9 +64,9 @@ def run_file(
     ports = {port.name: port for port in graph.outputs}
     shown = outputs if raw else {n: port_to_real(ports[n], v) for n, v in outputs.items()}
     stream = io.BytesIO()
-    if out.suffix == ".npz":
-        np.savez(stream, allow_pickle=False, **shown)
-    else:
+    if out.suffix == ".npy":
         np.save(stream, shown[names[0]])
+    else:
+        np.savez(stream, allow_pickle=False, **shown)
     write_file(out, stream.getvalue())
     return len(shown[names[0]])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mcuq.emulate import qemu
 from mcuq.errors import ToolError
-from mcuq.files import write_file
+from mcuq.files import add_files, owner_of, put_files, temporary
 from mcuq.firmware import image as build
 from mcuq.firmware.harness import Vector
 from mcuq.flows.compile import Compiled
@@ -36,26 +36,36 @@ def build_selftest(
     """
     fit.check(compiled.program, compiled.plan, board)
     known = known_answers(compiled)
-    with tempfile.TemporaryDirectory(prefix="mcuq-") as work:
-        made = []
+    with temporary() as work:
         for own, share in ((False, 0.1), (True, 0.6)):
             progress("building for the board" if own else "building and running emulated", share)
             image = build.compile_image(
                 compiled.files,
                 compiled.entry,
                 board,
-                Path(work),
+                work,
                 "selftest",
                 vectors=known,
                 own_memory=own,
             )
             if not own and not qemu.run_selftest(image):
                 raise ToolError(board.name, "the self-test fails in emulation", "Run 'mcuq check'")
-        for source in (image.elf, *image.listings, image.map):
-            target = Path(out) / f"{compiled.bundle.id}-selftest{source.suffix}"
-            write_file(target, source.read_bytes())
-            made.append(target)
-    return made
+        files = {
+            f"{compiled.bundle.id}-selftest{source.suffix}": source.read_bytes()
+            for source in (image.elf, *image.listings, image.map)
+        }
+    _write(Path(out), files)
+    return [Path(out) / name for name in files]
+
+
+def _write(place: Path, files: Mapping[str, bytes]) -> None:
+    """All files or none; below a compiled folder's ``selftest`` they belong to it from then on."""
+    owner = owner_of(place)
+    if owner is None:
+        put_files(place, files)
+    else:
+        below = Path(os.path.realpath(place)).relative_to(owner).as_posix()
+        add_files(owner, {f"{below}/{name}": content for name, content in files.items()})
 
 
 def known_answers(compiled: Compiled, count: int = VECTORS) -> list[Vector]:

@@ -9,11 +9,13 @@ from dataclasses import asdict
 from typing import Any
 
 from mcuq import __version__
+from mcuq.emit.order import sentence
 from mcuq.ir import Port
 from mcuq.program.lower import Program, Step
 from mcuq.program.plan import Plan
 from mcuq.qir import QGraph, QTensor
 from mcuq.quantize import Given, Quantized
+from mcuq.schema import finite
 
 Json = dict[str, Any]
 # A list that json.dumps has spread over lines, one number each.
@@ -93,7 +95,7 @@ def _db(value: float) -> float:
 
 def to_json(report: Json) -> str:
     """The report as text, lists of numbers on one line."""
-    text = json.dumps(report, indent=2)
+    text = json.dumps(finite(report), indent=2)
     return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
 
 
@@ -101,6 +103,8 @@ def _port(port: Port, graph: QGraph) -> Json:
     return {
         "name": port.name,
         **_tensor(graph.tensors[port.tensor]),
+        "model_shape": list(port.shape),
+        "order": sentence(port, "in the header") or "the model's own",
         "scale": list(port.scale),
         "offset": list(port.offset),
     }

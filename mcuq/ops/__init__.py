@@ -12,6 +12,7 @@ from mcuq.ops import (
     clip,
     concat,
     conv2d,
+    copy,
     dense,
     depthwise_conv2d,
     from_u8,
@@ -26,7 +27,8 @@ from mcuq.ops import (
     transpose,
     unary,
 )
-from mcuq.ops.spec import OpSpec, RunFloat
+from mcuq.ops.layout import Layout
+from mcuq.ops.spec import OpSpec, RunFloat, Values
 
 OPS: tuple[OpSpec, ...] = (
     conv2d.OP,
@@ -46,6 +48,7 @@ OPS: tuple[OpSpec, ...] = (
     pad.OP,
     reshape.OP,
     transpose.OP,
+    copy.OP,
     lut.OP,
     requant.OP,
     from_u8.OP,
@@ -67,3 +70,21 @@ def float_of(node: Node) -> RunFloat:
     if run is None:
         raise ValueError(f"{node.op} has no float form")
     return run
+
+
+def has_weights(node: Node) -> bool:
+    """Whether ``node`` is a layer: weights at input 1, a bias at input 2."""
+    return spec(node.op).weights is not None
+
+
+def is_view(node: Node) -> bool:
+    """Whether ``node`` only gives the memory of its input another shape: no code runs."""
+    return spec(node.op).values is Values.VIEW
+
+
+def layout_of(node: Node) -> Layout:
+    """Where the weights of a layer lie; ValueError for other operators."""
+    layout = spec(node.op).weights
+    if layout is None:
+        raise ValueError(f"{node.op} has no weights")
+    return layout

@@ -11,17 +11,27 @@ C: mcuq_add_s8.c, mcuq_add_s16.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.fixed import half
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import broadcast, operand
-from mcuq.ops.clip import clamp, out_range
-from mcuq.ops.spec import IntForm, OpSpec, RunFloat, TorchTensor
+from mcuq.ops import broadcast, clip, forms, operand
+from mcuq.ops.spec import (
+    Flow,
+    Form,
+    IntForm,
+    OpSpec,
+    RunFloat,
+    Scaling,
+    Schema,
+    TorchTensor,
+    always,
+)
 from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.schema import whole
 
 # The largest left shift of an operand, and the largest right shift of the sum: with them
 # |a * mul_a| + |b * mul_b| + |bias| <= 4 * 2**27 + 2**21 + 2**29 < 2**31,
@@ -33,7 +43,7 @@ MAX_SHIFT = 22
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     """``clip(a + b)``."""
-    return clamp(inputs[0] + inputs[1], node.attrs["clip"])
+    return clip.clamp(inputs[0] + inputs[1], node.attrs["clip"])
 
 
 def frac_range(frac_a: int, frac_b: int) -> tuple[int, int]:
@@ -77,7 +87,7 @@ def integer_sum(
     known = {**acts, **constants}
     a, b = (known[name] for name in node.inputs)
     attrs = _aligned(graph.name, node.name, (a, b, output), sign)
-    low, high = out_range(node.attrs["clip"], output)
+    low, high = clip.out_range(node.attrs["clip"], output)
     form = Node(
         "add", node.name, (a.name, b.name), node.outputs, {**attrs, "out_min": low, "out_max": high}
     )
@@ -130,6 +140,26 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     return y
 
 
+def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tuple[str, int]]:
+    """Those of operands and output lie so near each other."""
+    for name in fracs:
+        yield name, min(fracs.values()) + max_left(kind)
+
+
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """What does not follow from the numbers of the tensors."""
+    yield from forms.same_kind(node, qgraph, node.inputs)
+    yield from forms.in_range(node, qgraph)
+    a, b, y = (qgraph.tensors[name] for name in (*node.inputs, node.output))
+    sign = -1 if node.int("mul_b") < 0 else 1
+    try:
+        yield from forms.follows(node, _aligned(qgraph.name, node.name, (a, b, y), sign))
+    except ModelError as error:
+        yield error.reason
+
+
+_NUMBERS = {key: whole() for key in ("mul_a", "mul_b", "bias", "shift")}
+FLOAT_FORM = Form(forms.CLIP, (2, 2), either=True)
 OP = OpSpec(
     "add",
     ("Add",),
@@ -138,5 +168,15 @@ OP = OpSpec(
     to_int,
     run_int,
     limits=(broadcast.spreads,),
+    flow=Flow.POINTWISE,
+    keeps_sign=always,
+    fuse_clip=clip.fuse,
+    is_identity=operand.neutral(0.0),
+    affine=lambda index, constant: (np.ones(len(constant)), constant),
+    runs_s16=True,
+    frac_limits=frac_limits,
+    scaling=Scaling.CHANNELS,
+    offsets=(1, 1),
     note="a scalar constant operand makes it a table",
+    schema=Schema(FLOAT_FORM, Form({**_NUMBERS, **forms.RANGE}, (2, 2), either=True), faults),
 )

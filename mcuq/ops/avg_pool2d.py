@@ -13,17 +13,29 @@ C: mcuq_avg_pool2d_s8.c, mcuq_avg_pool2d_s16.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import windows
-from mcuq.ops.clip import clamp, out_range
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops import clip, exact, forms, windows
+from mcuq.ops.spec import (
+    NO_CLIP,
+    Flow,
+    Form,
+    IntForm,
+    OpSpec,
+    Padding,
+    Scaling,
+    Schema,
+    TorchTensor,
+    Values,
+    fused_clip,
+)
 from mcuq.ops.windows import Window
 from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.schema import flag, whole
 
 RIGHT_MAX = {"s8": 9, "s16": 17}
 _REACH = {"s8": 255, "s16": 32768}  # the largest |q - zero_x|
@@ -42,16 +54,18 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
 
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """The mean of each window."""
+    """The mean of each window; in float64 its bits are the same everywhere."""
     import torch
 
-    win = window(node)
-    image = windows.pad_float(windows.to_nchw(inputs[0]), win, (0.0,))
+    x, win = inputs[0], window(node)
+    if x.dtype == torch.float64:
+        x = exact.on_channel_grid(x, min(32, exact.MANTISSA - win.area().bit_length()))
+    image = windows.pad_float(windows.to_nchw(x), win, (0.0,))
     y = windows.to_nhwc(torch.nn.functional.avg_pool2d(image, win.kernel, win.strides))
     if any(win.pads) and not node.attrs["include_pad"]:
         inside = windows.counts(win, inputs[0].shape[1], inputs[0].shape[2])
         y = y * y.new_tensor(win.area() / inside)[None, :, :, None]
-    return clamp(y, node.attrs["clip"])
+    return clip.clamp(y, node.attrs["clip"])
 
 
 def left_max(area: int, kind: str = "s8") -> int:
@@ -66,6 +80,11 @@ def left_max(area: int, kind: str = "s8") -> int:
     return ((2**31 - 1) // (area * (2 * _REACH[kind] + 1))).bit_length() - 1
 
 
+def _fits(left: int, right: int, area: int, kind: str) -> bool:
+    """Whether the numerator of a mean over ``area`` taps fits 32 bits."""
+    return left <= left_max(area, kind) and area * (_REACH[kind] + 2**right) < 2**30
+
+
 def to_int(
     node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
 ) -> IntForm:
@@ -73,14 +92,14 @@ def to_int(
     x, y = acts[node.inputs[0]], acts[node.output]
     finer, area = frac_of(y) - frac_of(x), window(node).area()
     right = min(max(-finer, 0), RIGHT_MAX[x.kind])
-    if max(finer, 0) > left_max(area, x.kind) or area * (_REACH[x.kind] + 2**right) >= 2**30:
+    if not _fits(max(finer, 0), right, area, x.kind):
         raise ModelError(
             graph.name,
             f"node '{node.name}': its output is {finer} bits finer than its input, "
             f"at most {left_max(area, x.kind)} fit a window of {area}",
             "Give its output a frac nearer to that of its input",
         )
-    low, high = out_range(node.attrs["clip"], y)
+    low, high = clip.out_range(node.attrs["clip"], y)
     attrs = {
         **{key: node.ints(key) for key in ("kernel", "strides", "pads")},
         "include_pad": bool(node.attrs["include_pad"]),
@@ -126,6 +145,31 @@ def covers(node: Node, shapes: Sequence[Shape]) -> bool:
     return windows.fits(win, shapes[0]) and windows.covers(win, shapes[0])
 
 
+def is_identity(node: Node, graph: Graph) -> bool:
+    """Windows of one value, nothing clipped."""
+    return windows.single_taps(window(node)) and fused_clip(node) == NO_CLIP
+
+
+def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tuple[str, int]]:
+    """The output's, given the input's."""
+    yield node.output, fracs[node.inputs[0]] + left_max(window(node).area(), kind)
+
+
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """What does not follow from the numbers of the tensors."""
+    yield from forms.same_kind(node, qgraph, node.inputs)
+    yield from forms.in_range(node, qgraph)
+    x, y = qgraph.tensors[node.inputs[0]], qgraph.tensors[node.output]
+    finer, area = frac_of(y) - frac_of(x), window(node).area()
+    right = min(max(-finer, 0), RIGHT_MAX.get(x.kind, 0))
+    numbers = {"left": max(finer, 0), "right": right, "zero_x": x.zero, "zero_y": y.zero}
+    yield from forms.follows(node, numbers)
+    if not _fits(max(finer, 0), right, area, x.kind):
+        yield "its sums do not fit 32 bits"
+
+
+_POOL = {**forms.POOL, "include_pad": flag}
+_INTEGERS = {key: whole() for key in ("left", "right", "zero_x", "zero_y")}
 OP = OpSpec(
     "avg_pool2d",
     ("AveragePool", "GlobalAveragePool", "ReduceMean"),
@@ -134,4 +178,18 @@ OP = OpSpec(
     to_int,
     run_int,
     limits=(representable, covers),
+    values=Values.BETWEEN,
+    flow=Flow.EACH,
+    fuse_clip=clip.fuse,
+    is_identity=is_identity,
+    padding=Padding.ZERO,
+    runs_s16=True,
+    frac_limits=frac_limits,
+    scaling=Scaling.CHANNELS,
+    offsets=(1,),
+    schema=Schema(
+        Form({**_POOL, **forms.CLIP}, ranks=(4,)),
+        Form({**_POOL, **_INTEGERS, **forms.RANGE}, ranks=(4,)),
+        faults,
+    ),
 )

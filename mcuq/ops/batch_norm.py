@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcuq.ir import Node, Shape
-from mcuq.ops.spec import OpSpec, TorchTensor
+from mcuq.ops.spec import Flow, Form, OpSpec, Schema, TorchTensor
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -35,4 +35,7 @@ OP = OpSpec(
     run_float,
     limits=(per_channel,),
     note="folded away",
+    per_channel=(1, 2),
+    flow=Flow.EACH,
+    schema=Schema(Form(constants=2)),
 )

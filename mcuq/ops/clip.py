@@ -11,10 +11,23 @@ from typing import Any
 import numpy as np
 
 from mcuq.fixed import quantize
-from mcuq.ir import Graph, Node, Shape
+from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import lut, requant
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops.spec import (
+    NO_CLIP,
+    Bounds,
+    Flow,
+    Form,
+    IntForm,
+    OpSpec,
+    Scaling,
+    Schema,
+    TorchTensor,
+    always,
+    fused_clip,
+)
 from mcuq.qir import QTensor, frac_of
+from mcuq.schema import LIMIT
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -46,6 +59,31 @@ def out_range(clip: Any, output: QTensor) -> tuple[int, int]:
     return low, high
 
 
+def both_clips(first: Bounds, then: Bounds) -> Bounds:
+    """One clip for ``first`` followed by ``then``.
+
+    >>> both_clips((-1.0, np.inf), (0.0, 6.0))
+    (0.0, 6.0)
+    """
+    (low, high), (floor, ceiling) = first, then
+    return min(max(low, floor), ceiling), min(max(high, floor), ceiling)
+
+
+def fuse(node: Node, then: Bounds) -> Node:
+    """``node`` with the clip ``then`` after its own, in the attribute ``clip``."""
+    return node.with_attrs(clip=both_clips(fused_clip(node), then))
+
+
+def scaled(bounds: Bounds, factor: Array) -> Bounds:
+    """``bounds`` in a new scale; infinite and 0 stay.
+
+    They go with the least factor: channels with a larger one stay below their own.
+    """
+    least = float(factor.min())
+    low, high = (b if np.isinf(b) or b == 0 else b * least for b in bounds)
+    return low, high
+
+
 def to_int(
     node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
 ) -> IntForm:
@@ -57,4 +95,38 @@ def to_int(
 
 
 _table = lut.from_function(run_float)
-OP = OpSpec("clip", ("Relu", "Clip"), infer, run_float, to_int)
+
+
+def bounds(node: Node) -> Bounds:
+    """The attributes ``low`` and ``high``."""
+    return node.float("low"), node.float("high")
+
+
+def joined(node: Node, then: Bounds) -> Node:
+    """One clip for two in a row."""
+    low, high = both_clips(bounds(node), then)
+    return node.with_attrs(low=low, high=high)
+
+
+def rescaled(node: Node, factor: Array) -> Node:
+    """Its bounds in the new scale."""
+    low, high = scaled(bounds(node), factor)
+    return node.with_attrs(low=low, high=high)
+
+
+OP = OpSpec(
+    "clip",
+    ("Relu", "Clip"),
+    infer,
+    run_float,
+    to_int,
+    flow=Flow.POINTWISE,
+    bounds=bounds,
+    keeps_sign=always,
+    fuse_clip=joined,
+    is_identity=lambda node, graph: bounds(node) == NO_CLIP,
+    runs_s16=True,
+    scaling=Scaling.CHANNELS,
+    rescaled=rescaled,
+    schema=Schema(Form({"low": LIMIT, "high": LIMIT})),
+)

@@ -11,8 +11,10 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor
+from mcuq.schema import MANY, whole
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -36,9 +38,14 @@ def to_int(
     return IntForm(replace(node, attrs={"axis": node.int("axis")}))
 
 
-def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+def moved(node: Node, inputs: Sequence[Array], outside: int) -> Array:
     """The inputs one after the other along ``axis``."""
     return np.concatenate(list(inputs), axis=node.int("axis"))
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """The inputs one after the other along ``axis``."""
+    return moved(node, inputs, 0)
 
 
 def along_inner_axis(node: Node, shapes: Sequence[Shape]) -> bool:
@@ -48,4 +55,21 @@ def along_inner_axis(node: Node, shapes: Sequence[Shape]) -> bool:
     return 0 < axis < rank and all(len(s) == rank for s in shapes) and len(rest) == 1
 
 
-OP = OpSpec("concat", ("Concat",), infer, run_float, to_int, run_int, limits=(along_inner_axis,))
+_FORM = Form({"axis": whole(1, 3)}, (1, MANY), either=True)
+OP = OpSpec(
+    "concat",
+    ("Concat",),
+    infer,
+    run_float,
+    to_int,
+    run_int,
+    limits=(along_inner_axis,),
+    values=Values.BETWEEN,
+    is_identity=lambda node, graph: len(node.inputs) == 1,
+    keeps_scale=True,
+    joins=True,
+    runs_s16=True,
+    scaling=Scaling.TENSOR,
+    moved=moved,
+    schema=Schema(_FORM, _FORM, forms.keeps_numbers),
+)

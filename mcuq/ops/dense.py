@@ -1,6 +1,6 @@
 """dense: y = clip(w x + b), weights (out, in). In integers:
 
-    y = clamp((b[o] + sum w[o] * x) >> shift[o], out_min, out_max)
+    y = clip.clamp((b[o] + sum w[o] * x) >> shift[o], out_min, out_max)
 
 Input and output are both s8 or both s16.
 
@@ -14,11 +14,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
+from mcuq.ops import clip, exact
 from mcuq.ops.accumulate import exact_type, requantize
-from mcuq.ops.clip import clamp
+from mcuq.ops.layout import Layout
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
-from mcuq.ops.weights import weighted_form
+from mcuq.ops.weights import bias_of, weighted_form, weighted_schema
 from mcuq.qir import QGraph, QTensor
+
+LAYOUT = Layout(outputs=0, inputs=1)
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -27,18 +30,27 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
 
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """``clip(x w^T + b)``."""
+    """``clip(x w^T + b)``; in float64 its bits are the same everywhere (``exact.py``)."""
     import torch
 
     x, weights, bias = inputs
-    return clamp(torch.nn.functional.linear(x, weights, bias), node.attrs["clip"])
+    if x.dtype == torch.float64:
+        return clip.clamp(sums(node, x, weights, snap=True) + bias, node.attrs["clip"])
+    return clip.clamp(torch.nn.functional.linear(x, weights, bias), node.attrs["clip"])
+
+
+def sums(node: Node, x: TorchTensor, weights: TorchTensor, snap: bool) -> TorchTensor:
+    """The sums of products, in any float; ``snap``: the factors on grids that make them exact."""
+    if snap:
+        x, weights = exact.factors(x, weights, 0, lambda reach: reach)
+    return x @ weights.T
 
 
 def to_int(
     node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
 ) -> IntForm:
     """The integer layer; the output channel is the weights' first axis."""
-    return weighted_form(node, graph, acts, weights, 0, {})
+    return weighted_form(node, graph, acts, weights, LAYOUT.outputs, {})
 
 
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
@@ -66,7 +78,13 @@ OP = OpSpec(
     run_float,
     to_int,
     run_int,
-    limits=(vectors,),
+    limits=(vectors, bias_of(0)),
     macs=macs,
+    sums=sums,
     note="constant weights",
+    weights=LAYOUT,
+    per_channel=(2,),
+    fuse_clip=clip.fuse,
+    runs_s16=True,
+    schema=weighted_schema({}, {}, axis=0, rank=2),
 )

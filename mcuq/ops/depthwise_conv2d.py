@@ -2,7 +2,7 @@
 
 In integers as conv2d:
 
-    y = clamp((b[o] + sum w[.., o] * x[o // multiplier]) >> shift[o], out_min, out_max)
+    y = clip.clamp((b[o] + sum w[.., o] * x[o // multiplier]) >> shift[o], out_min, out_max)
 
 Weights are (kh, kw, out_c), multiplier = out_c / in_c.
 
@@ -16,18 +16,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import windows
+from mcuq.ops import clip, exact, windows
 from mcuq.ops.accumulate import requantize, rows_per_chunk
-from mcuq.ops.clip import clamp
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
-from mcuq.ops.weights import convolution_form
+from mcuq.ops.layout import Layout
+from mcuq.ops.spec import IntForm, OpSpec, Padding, TorchTensor
+from mcuq.ops.weights import bias_of, convolution_form, convolution_schema, cut_padding
 from mcuq.ops.windows import Window
 from mcuq.qir import QGraph, QTensor
+
+LAYOUT = Layout(outputs=2, taps=(0, 1))
 
 
 def window(node: Node, weights: Shape) -> Window:
     """The sliding window for weights of this shape."""
-    return windows.window(node, weights[:2])
+    return windows.window(node, LAYOUT.kernel(weights))
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -37,24 +39,35 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
 
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """The convolution in float."""
+    """The convolution in float; in float64 its bits are the same everywhere (``exact.py``)."""
     import torch
 
     x, weights, bias = inputs
+    if x.dtype == torch.float64:
+        return clip.clamp(sums(node, x, weights, snap=True) + bias, node.attrs["clip"])
     win = window(node, tuple(weights.shape))
     image = windows.pad_float(windows.to_nchw(x), win, node.attrs["pad_value"])
     kernel = weights.permute(2, 0, 1)[:, None]
-    y = torch.nn.functional.conv2d(
-        image, kernel, bias, win.strides, 0, win.dilations, image.shape[1]
-    )
-    return clamp(windows.to_nhwc(y), node.attrs["clip"])
+    y = windows.convolved(image, kernel, bias, win, image.shape[1])
+    return clip.clamp(windows.to_nhwc(y), node.attrs["clip"])
+
+
+def sums(node: Node, x: TorchTensor, weights: TorchTensor, snap: bool) -> TorchTensor:
+    """The sums of products, in any float; ``snap``: the factors on grids that make them exact."""
+    win, multiplier = window(node, tuple(weights.shape)), weights.shape[2] // x.shape[3]
+    image = windows.padded_float(x, win, node.attrs["pad_value"])
+    if snap:
+        image, weights = exact.factors(
+            image, weights, 2, lambda reach: np.repeat(reach, multiplier)
+        )
+    return exact.depthwise_conv2d(image, weights, win)
 
 
 def to_int(
     node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
 ) -> IntForm:
     """The integer convolution; the output channel is the weights' last axis."""
-    return convolution_form(node, graph, acts, weights, axis=2)
+    return convolution_form(node, graph, acts, weights, LAYOUT.outputs)
 
 
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
@@ -104,7 +117,15 @@ OP = OpSpec(
     run_float,
     to_int,
     run_int,
-    limits=(representable, has_a_place, multiplies),
+    limits=(representable, has_a_place, multiplies, bias_of(2)),
     macs=macs,
+    sums=sums,
     note="Conv with one group per input channel, any multiplier",
+    weights=LAYOUT,
+    per_channel=(2,),
+    fuse_clip=clip.fuse,
+    padding=Padding.VALUE,
+    runs_s16=True,
+    cut=cut_padding,
+    schema=convolution_schema({}, axis=2, rank=3),
 )

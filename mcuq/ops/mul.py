@@ -10,17 +10,17 @@ C: mcuq_mul_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.fixed import half
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import broadcast, operand
-from mcuq.ops.clip import clamp, out_range
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops import broadcast, clip, forms, operand
+from mcuq.ops.spec import Flow, Form, IntForm, OpSpec, Schema, TorchTensor, always
 from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.schema import whole
 
 # |product| <= 255 * 255 < 2**16, |bias| <= 2**30 + 2**22: the sum stays below 2**31.
 MAX_SHIFT = 23
@@ -28,7 +28,7 @@ MAX_SHIFT = 23
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     """``clip(a * b)``."""
-    return clamp(inputs[0] * inputs[1], node.attrs["clip"])
+    return clip.clamp(inputs[0] * inputs[1], node.attrs["clip"])
 
 
 def frac_range(frac_a: int, frac_b: int) -> tuple[int, int]:
@@ -53,17 +53,17 @@ def to_int(
     a, b = (known[name] for name in node.inputs)
     y = acts[node.output]
     shift = _shift(graph.name, node.name, (a, b, y))
-    low, high = out_range(node.attrs["clip"], y)
-    attrs = {
-        "zero_a": a.zero,
-        "zero_b": b.zero,
-        "bias": half(shift) + (y.zero << shift),
-        "shift": shift,
-        "out_min": low,
-        "out_max": high,
-    }
+    low, high = clip.out_range(node.attrs["clip"], y)
+    attrs = {**_numbers((a, b, y), shift), "out_min": low, "out_max": high}
     form = Node("mul", node.name, (a.name, b.name), node.outputs, attrs)
     return IntForm(form, tuple(constants.values()))
+
+
+def _numbers(tensors: tuple[QTensor, QTensor, QTensor], shift: int) -> dict[str, int]:
+    """The zeros, the bias and the shift for operands a, b and output y."""
+    a, b, y = tensors
+    bias = half(shift) + (y.zero << shift)
+    return {"zero_a": a.zero, "zero_b": b.zero, "bias": bias, "shift": shift}
 
 
 def _constant(node: Node, graph: Graph, acts: Mapping[str, QTensor]) -> dict[str, QTensor]:
@@ -105,6 +105,28 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     return y
 
 
+def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tuple[str, int]]:
+    """The output no finer than the product, which is at most MAX_SHIFT finer than the output."""
+    if len(fracs) == 3:
+        a, b = fracs[node.inputs[0]], fracs[node.inputs[1]]
+        yield node.output, a + b
+        yield from ((n, fracs[node.output] + MAX_SHIFT - min(a, b)) for n in node.inputs)
+
+
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """What does not follow from the numbers of the tensors."""
+    yield from forms.kinds(node, qgraph, "s8", "s8", "s8")
+    yield from forms.in_range(node, qgraph)
+    a, b, y = (qgraph.tensors[name] for name in (*node.inputs, node.output))
+    try:
+        shift = _shift(qgraph.name, node.name, (a, b, y))
+    except ModelError as error:
+        yield error.reason
+    else:
+        yield from forms.follows(node, _numbers((a, b, y), shift))
+
+
+_ATTRS = {key: whole() for key in ("zero_a", "zero_b", "bias", "shift")}
 OP = OpSpec(
     "mul",
     ("Mul",),
@@ -113,5 +135,16 @@ OP = OpSpec(
     to_int,
     run_int,
     limits=(broadcast.spreads,),
+    flow=Flow.POINTWISE,
+    keeps_sign=always,
+    fuse_clip=clip.fuse,
+    is_identity=operand.neutral(1.0),
+    affine=lambda index, constant: (constant, np.zeros(len(constant))),
+    frac_limits=frac_limits,
     note="a scalar constant operand makes it a table",
+    schema=Schema(
+        Form(forms.CLIP, (2, 2), either=True),
+        Form({**_ATTRS, **forms.RANGE}, (2, 2), either=True),
+        faults,
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from mcuq.errors import ModelError
 from mcuq.fixed import RANGES, FloatArray, quantize, round_half_up
 from mcuq.ir import Graph, Node
 from mcuq.ops import lut
-from mcuq.ops.spec import IntForm, RunFloat
+from mcuq.ops.spec import NO_CLIP, IntForm, RunFloat, fused_clip
 from mcuq.qir import QTensor
 
 
@@ -59,6 +59,18 @@ def scalar_form(
         return result
 
     return lut.tabulate(node.name, acts[node.inputs[1 - index]], acts[node.output], function)
+
+
+def neutral(value: float) -> Callable[[Node, Graph], bool]:
+    """Whether the second operand is a constant of only ``value``, and nothing is clipped."""
+
+    def check(node: Node, graph: Graph) -> bool:
+        other = node.inputs[1]
+        if not graph.is_constant(other) or graph.is_constant(node.inputs[0]):
+            return False
+        return fused_clip(node) == NO_CLIP and bool((graph.data(other) == np.float32(value)).all())
+
+    return check
 
 
 def check_ranks(node: Node, graph: Graph) -> None:

@@ -7,8 +7,10 @@ from dataclasses import replace
 from math import prod
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor
+from mcuq.schema import several, whole
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -28,9 +30,14 @@ def to_int(
     return IntForm(replace(node, attrs={"shape": node.ints("shape")}))
 
 
-def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+def moved(node: Node, inputs: Sequence[Array], outside: int) -> Array:
     """``x`` in the new shape, batch kept."""
     return inputs[0].reshape(len(inputs[0]), *node.ints("shape")[1:])
+
+
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
+    """``x`` in the new shape, batch kept."""
+    return moved(node, inputs, 0)
 
 
 def keeps_size(node: Node, shapes: Sequence[Shape]) -> bool:
@@ -39,6 +46,7 @@ def keeps_size(node: Node, shapes: Sequence[Shape]) -> bool:
     return prod(shape) == prod(shapes[0]) and shape[:1] == shapes[0][:1]
 
 
+_FORM = Form({"shape": several(whole(1, 1 << 26), 1, 8)})
 OP = OpSpec(
     "reshape",
     ("Reshape", "Flatten", "Squeeze", "Unsqueeze"),
@@ -46,6 +54,14 @@ OP = OpSpec(
     run_float,
     to_int,
     run_int,
-    keeps_scale=True,
     limits=(keeps_size,),
+    values=Values.VIEW,
+    is_identity=lambda node, graph: True,
+    keeps_scale=True,
+    runs_s16=True,
+    scaling=Scaling.CHANNELS,
+    offsets=(1,),
+    moved=moved,
+    cut=lambda node, shape, inputs, outputs: node.with_attrs(shape=shape),
+    schema=Schema(_FORM, _FORM, forms.keeps_numbers),
 )

@@ -10,16 +10,18 @@ C: mcuq_softmax_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from mcuq.fixed import FloatArray, IntArray, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, Format, IntForm, OpSpec, Scaling, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.schema import optional, real
 
-OUTPUT_FRAC, OUTPUT_ZERO = 8, -128
+OUTPUT = Format("s8", 8, -128)
 _ONE = 32767
 
 
@@ -54,8 +56,8 @@ def to_int(
 ) -> IntForm:
     """Softmax with its table; the input's zero does not matter, as only differences count."""
     source, output = acts[node.inputs[0]], acts[node.output]
-    if (output.frac, output.zero) != (OUTPUT_FRAC, OUTPUT_ZERO):
-        raise ValueError(f"softmax writes frac {OUTPUT_FRAC} and zero {OUTPUT_ZERO}")
+    if (output.frac, output.zero) != (OUTPUT.frac, OUTPUT.zero):
+        raise ValueError(f"softmax writes frac {OUTPUT.frac} and zero {OUTPUT.zero}")
     data = exp_table(frac_of(source), scale_of(node))
     table = QTensor(f"{node.output}.table", (256,), "s16", 15, 0, data)
     form = Node(
@@ -78,6 +80,25 @@ def short_axis(node: Node, shapes: Sequence[Shape]) -> bool:
     return shapes[0][-1] <= 65535
 
 
+def rescaled(node: Node, factor: Array) -> Node:
+    """``scale`` takes back the one factor of the input."""
+    return node.with_attrs(scale=scale_of(node) / float(factor[0]))
+
+
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """Kinds, and that the table is that of the input's scale."""
+    x, table, y = (qgraph.tensors[name] for name in (*node.inputs, node.output))
+    yield from forms.kinds(node, qgraph, "s8", "s16", "s8")
+    if (y.frac, y.zero) != (OUTPUT.frac, OUTPUT.zero):
+        yield f"softmax writes frac {OUTPUT.frac} and zero {OUTPUT.zero}"
+    expected = exp_table(frac_of(x), scale_of(node)).astype(np.int32)
+    # The last bit of exp may differ between machines, and a folder may come from another.
+    if table.shape != (256,) or np.abs(qgraph.data(table.name) - expected).max() > 1:
+        yield "its table is not that of its input's scale"
+
+
+_SCALE = real(1e-30, 1e30)
+_SCHEMA = Schema(Form({"scale": optional(_SCALE)}), Form({"scale": _SCALE}, constants=1), faults)
 OP = OpSpec(
     "softmax",
     ("Softmax",),
@@ -87,4 +108,10 @@ OP = OpSpec(
     run_int,
     limits=(short_axis,),
     note="last axis",
+    bounds=lambda node: (0.0, 1.0),
+    classifies=True,
+    output=OUTPUT,
+    scaling=Scaling.ABSORBED,
+    rescaled=rescaled,
+    schema=_SCHEMA,
 )

@@ -50,12 +50,22 @@ class Window:
         """The number of taps."""
         return self.kernel[0] * self.kernel[1]
 
-    def inside(self, axis: int, size: int) -> Array:
-        """(places, kernel) of bool: the taps that fall inside the image, along one axis."""
-        places = self.out_size(size, size)[axis]
-        first = np.arange(places)[:, None] * self.strides[axis] - self.pads[axis]
-        at = first + np.arange(self.kernel[axis])[None, :] * self.dilations[axis]
-        found: Array = (at >= 0) & (at < size)
+    def inside(self, axis: int, size: int) -> tuple[Array, Array]:
+        """(places,) each: the first tap that falls inside the image, and the first one after it."""
+        places, step = self.out_size(size, size)[axis], self.dilations[axis]
+        start = np.arange(places) * self.strides[axis] - self.pads[axis]
+        first, end = -(start // step), -((start - size) // step)
+        kernel = self.kernel[axis]
+        return first.clip(0, kernel), end.clip(0, kernel)
+
+    def counts(self, axis: int, size: int) -> Array:
+        """(places,) how many taps fall inside the image, along one axis.
+
+        >>> Window((3, 1), (2, 1), (1, 1), (1, 0, 1, 0)).counts(0, 4).tolist()
+        [2, 3]
+        """
+        first, end = self.inside(axis, size)
+        found: Array = np.maximum(end - first, 0)
         return found
 
 
@@ -68,9 +78,14 @@ def window(node: Node, kernel: Sequence[int]) -> Window:
     return Window((int(kh), int(kw)), (sh, sw), (dh, dw), (top, left, bottom, right))
 
 
+def single_taps(win: Window) -> bool:
+    """Whether each place holds one value of the image, and each value has one."""
+    return win.kernel == (1, 1) and win.strides == (1, 1) and not any(win.pads)
+
+
 def counts(win: Window, height: int, width: int) -> Array:
     """(out_h, out_w): how many taps of each place fall inside the image."""
-    rows, columns = (win.inside(axis, size).sum(1) for axis, size in enumerate((height, width)))
+    rows, columns = (win.counts(axis, size) for axis, size in enumerate((height, width)))
     return np.outer(rows, columns)
 
 
@@ -117,6 +132,28 @@ def pad_float(x: TorchTensor, win: Window, values: Sequence[float]) -> TorchTens
     return torch.nn.functional.pad(x, edges) + outside * fill
 
 
+def convolved(
+    image: TorchTensor, kernel: TorchTensor, bias: TorchTensor, win: Window, groups: int
+) -> TorchTensor:
+    """The convolution of the padded NCHW ``image`` with an (O, C / groups, kh, kw) kernel.
+
+    A stride along W that is never taken counts as 1: oneDNN (torch 2.13) reads memory of others
+    at one input channel, one place along W, stride_h 1, stride_w above 1 and more than one row.
+    """
+    import torch
+
+    strides = win.strides
+    wide = win.spans()[1]
+    if image.shape[1] == 1 and (image.shape[3] - wide) // strides[1] == 0:
+        image, strides = image[..., :wide], (strides[0], 1)
+    return torch.nn.functional.conv2d(image, kernel, bias, strides, 0, win.dilations, groups)
+
+
+def padded_float(x: TorchTensor, win: Window, values: Sequence[float]) -> TorchTensor:
+    """NHWC ``x`` padded with ``values``, one for all or one per channel."""
+    return to_nhwc(pad_float(to_nchw(x), win, values))
+
+
 def to_nchw(x: TorchTensor) -> TorchTensor:
     """NHWC -> NCHW."""
     return x.permute(0, 3, 1, 2)
@@ -134,7 +171,23 @@ def fits(win: Window, shape: Shape) -> bool:
 
 def covers(win: Window, shape: Shape) -> bool:
     """Whether each place of the window holds at least one element of the image."""
-    return all(bool(win.inside(axis, shape[axis + 1]).any(1).all()) for axis in (0, 1))
+    return all(bool(win.counts(axis, shape[axis + 1]).all()) for axis in (0, 1))
+
+
+def taken(node: Node, shapes: Sequence[Shape], output: Shape) -> list[Shape]:
+    """What ``node`` takes for one image beside its output: the padded one, all taps of all places.
+
+    Empty for nodes without a window.
+    """
+    if "strides" not in node.attrs or len(shapes[0]) != 4:
+        return []
+    kernel = node.attrs.get("kernel")
+    if kernel is None:
+        kernel = shapes[1][:2] if node.op == "depthwise_conv2d" else shapes[1][1:3]
+    win = window(node, kernel)
+    (_, height, width, channels), (top, left, bottom, right) = shapes[0], win.pads
+    padded_image = (height + top + bottom, width + left + right, channels)
+    return [padded_image, (output[1], output[2], win.area(), channels)]
 
 
 def representable(win: Window, shape: Shape) -> bool:

@@ -18,9 +18,10 @@ import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Port, Tensor, rebuild, unique_name
+from mcuq.ops import has_weights, is_view, layout_of
 from mcuq.passes.fold_batch_norm import meaning, weights_after
 from mcuq.passes.join_affine import join_affine
-from mcuq.passes.rewrite import WEIGHTED, bypass, named, sole_consumer, with_constants
+from mcuq.passes.rewrite import bypass, named, sole_consumer, with_constants
 
 KINDS = ("u8", "s8")
 LAYOUTS = ("nhwc", "nchw")
@@ -59,6 +60,8 @@ def describe(
             raise ModelError(where, reason, "Give one value, or one per channel")
     if min(stds) <= 0:
         raise ModelError(where, "std is not above 0", "Give the standard deviation in bytes")
+    if len(means) != len(stds):  # one of both holds for all channels
+        means, stds = (v if len(v) == channels else v * channels for v in (means, stds))
     scale = 1.0 / np.broadcast_to(stds, (channels,))
     graph = _fold(graph, port.tensor, scale, -np.broadcast_to(means, (channels,)) * scale)
     described = replace(
@@ -158,20 +161,20 @@ def _fold(graph: Graph, tensor: str, scale: Array, shift: Array) -> Graph:
 
 def _takes(graph: Graph, node: Node, tensor: str, channels: int) -> bool:
     """Whether the node, or what reads it through views and pads, can absorb the conversion."""
-    if node.op in WEIGHTED:
+    if has_weights(node):
         return node.inputs[0] == tensor and tensor not in node.inputs[1:]
-    if node.op not in ("reshape", "pad") or graph.is_output(node.output):
+    if not (is_view(node) or node.op == "pad") or graph.is_output(node.output):
         return False
     if node.op == "pad" and tuple(node.attrs["pads"][-1]) != (0, 0):
         return False
     readers = graph.consumers(node.output)
     keeps = graph.shape(node.output)[-1] == channels
-    dense = all(reader.op == "dense" for reader in readers)
-    return (keeps or dense) and all(_takes(graph, r, node.output, channels) for r in readers)
+    vectors = all(has_weights(r) and not layout_of(r).taps for r in readers)
+    return (keeps or vectors) and all(_takes(graph, r, node.output, channels) for r in readers)
 
 
 def _folded(graph: Graph, node: Node, scale: Array, shift: Array) -> Graph:
-    if node.op == "reshape":
+    if is_view(node):
         for reader in graph.consumers(node.output):
             graph = _folded(graph, reader, scale, shift)
         return graph
@@ -183,7 +186,7 @@ def _folded(graph: Graph, node: Node, scale: Array, shift: Array) -> Graph:
         return graph
     weights, bias = weights_after(graph, node, scale, shift)
     changed, made = with_constants(graph, node, {1: weights, 2: bias})
-    if "pads" in node.attrs and any(node.ints("pads")):
+    if any(node.attrs.get("pads", ())):
         value = meaning(node.attrs["pad_value"], scale, shift)
         changed = changed.with_attrs(pad_value=value)
     return _replaced(graph, node, changed, named(made))

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
+from mcuq.ops import has_weights, is_view, layout_of
 from mcuq.passes.rewrite import (
-    WEIGHTED,
     is_clipped,
     named,
     sole_consumer,
@@ -41,7 +41,7 @@ def _step(graph: Graph) -> Graph | None:
 
 def _backward(graph: Graph, node: Node) -> Graph | None:
     maker = graph.producer(node.inputs[0])
-    if maker is None or maker.op not in WEIGHTED or is_clipped(maker):
+    if maker is None or not has_weights(maker) or is_clipped(maker):
         return None
     if sole_consumer(graph, maker.output) is not node:
         return None
@@ -55,16 +55,16 @@ def _backward(graph: Graph, node: Node) -> Graph | None:
 def _forward(graph: Graph, node: Node) -> Graph | None:
     layer = sole_consumer(graph, node.output)
     view: Node | None = None
-    if layer is not None and layer.op == "reshape":
+    if layer is not None and is_view(layer):
         view, layer = layer, sole_consumer(graph, layer.output)
-    if layer is None or layer.op not in WEIGHTED or layer.inputs[0] in node.inputs:
+    if layer is None or not has_weights(layer) or layer.inputs[0] in node.inputs:
         return None
-    if view is not None and layer.op != "dense":
+    if view is not None and layout_of(layer).taps:
         return None
     scale, shift = _parameters(graph, node)
     if not scale.all():
         return None
-    padded = layer.op != "dense" and any(layer.ints("pads"))
+    padded = any(layer.attrs.get("pads", ()))
     if padded and graph.producer(node.inputs[0]) is not None and _moves_zero(layer, shift):
         return None
     weights, bias = weights_after(graph, layer, scale, shift)
@@ -95,31 +95,19 @@ def _parameters(graph: Graph, node: Node) -> tuple[Array, Array]:
 
 def per_output(layer: Node, weights: Array, scale: Array) -> Array:
     """The weights with each output channel multiplied by its scale."""
-    if layer.op == "depthwise_conv2d":
-        return np.asarray(weights * scale)
-    return np.asarray(weights * scale.reshape(-1, *(1,) * (weights.ndim - 1)))
+    return np.asarray(weights * layout_of(layer).along_outputs(scale))
 
 
 def weights_after(graph: Graph, layer: Node, scale: Array, shift: Array) -> tuple[Array, Array]:
     """(weights, bias) of ``layer`` when its input is x where it was ``x * scale + shift``.
 
-    ``scale`` and ``shift`` are per input channel; for dense they repeat over the features.
+    ``scale`` and ``shift`` are per input channel; they repeat over the features of a vector.
     """
     weights, bias = (graph.data(n).astype(np.float64) for n in layer.inputs[1:])
-    if layer.op == "depthwise_conv2d":
-        times = weights.shape[2] // len(scale)
-        scales, shifts = np.repeat(scale, times), np.repeat(shift, times)
-        return weights * scales, bias + (weights * shifts).sum(axis=(0, 1))
-    if layer.op == "dense":
-        times = weights.shape[1] // len(scale)
-        scales, shifts = np.tile(scale, times), np.tile(shift, times)
-        return weights * scales, bias + weights @ shifts
-    groups = layer.int("groups")
-    spread = [_per_group(values, groups, len(weights)) for values in (scale, shift)]
-    return weights * spread[0], bias + (weights * spread[1]).sum(axis=(1, 2, 3))
-
-
-def _per_group(values: Array, groups: int, channels: int) -> Array:
-    """(in_c,) -> (out_c, 1, 1, in_c / groups): what each output channel's group reads."""
-    grouped = values.reshape(groups, -1)
-    return np.repeat(grouped, channels // groups, axis=0)[:, None, None, :]
+    layout = layout_of(layer)
+    if not layout.taps:
+        times = layout.depth(weights.shape) // len(scale)
+        scale, shift = np.tile(scale, times), np.tile(shift, times)
+    scales, shifts = (layout.per_weight(layer, weights.shape, v) for v in (scale, shift))
+    others = tuple(axis for axis in range(weights.ndim) if axis != layout.outputs)
+    return weights * scales, bias + (weights * shifts).sum(axis=others)

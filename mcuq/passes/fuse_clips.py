@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mcuq.ir import Graph, Node, Tensor, unique_name, with_hint_moved
-from mcuq.passes.rewrite import both_clips, sole_consumer, swap, until_stable
-
-FUSABLE = (
-    "conv2d", "depthwise_conv2d", "dense", "add", "sub", "mul", "avg_pool2d",
-)  # fmt: skip
-_COMMUTES = ("max_pool2d", "reshape", "transpose")
+from mcuq.ops import spec
+from mcuq.ops.clip import bounds
+from mcuq.ops.spec import FuseClip, Values
+from mcuq.passes.rewrite import sole_consumer, swap, until_stable
 
 
 def fuse_clips(graph: Graph) -> Graph:
@@ -28,9 +26,10 @@ def _step(graph: Graph) -> Graph | None:
         maker = _maker(graph, node)
         if maker is None:
             continue
-        if maker.op in FUSABLE or maker.op == "clip":
-            return _fused(graph, maker, node)
-        if maker.op in _COMMUTES and _fuses_before(graph, maker):
+        fuse = spec(maker.op).fuse_clip
+        if fuse is not None:
+            return _fused(graph, maker, node, fuse)
+        if _commutes(maker) and _fuses_before(graph, maker):
             return _moved(graph, maker, node)
     return None
 
@@ -43,19 +42,18 @@ def _maker(graph: Graph, node: Node) -> Node | None:
 
 def _fuses_before(graph: Graph, node: Node) -> bool:
     maker = _maker(graph, node)
-    while maker is not None and maker.op in _COMMUTES:
+    while maker is not None and _commutes(maker):
         maker = _maker(graph, maker)
-    return maker is not None and (maker.op in FUSABLE or maker.op == "clip")
+    return maker is not None and spec(maker.op).fuse_clip is not None
 
 
-def _fused(graph: Graph, maker: Node, node: Node) -> Graph:
+def _commutes(node: Node) -> bool:
+    return spec(node.op).values >= Values.PICKED
+
+
+def _fused(graph: Graph, maker: Node, node: Node, fuse: FuseClip) -> Graph:
     graph = with_hint_moved(graph, maker.output, node.output)
-    then = (node.float("low"), node.float("high"))
-    if maker.op == "clip":
-        low, high = both_clips((maker.float("low"), maker.float("high")), then)
-        changed = maker.with_attrs(low=low, high=high)
-    else:
-        changed = maker.with_attrs(clip=both_clips(maker.attrs["clip"], then))
+    changed = fuse(maker, bounds(node))
     return swap(graph, [maker, node], [replace(changed, outputs=node.outputs)])
 
 

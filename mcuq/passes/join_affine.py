@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Tensor, unique_name
-from mcuq.passes.rewrite import WEIGHTED, is_clipped, named, sole_consumer, swap, until_stable
+from mcuq.ops import has_weights, spec
+from mcuq.passes.rewrite import is_clipped, named, sole_consumer, swap, until_stable
 
 
 def join_affine(graph: Graph) -> Graph:
@@ -32,8 +33,9 @@ def _step(graph: Graph) -> Graph | None:
 
 
 def _affine(graph: Graph, node: Node) -> tuple[str, Array, Array] | None:
-    """(data, scale, shift) per channel of an add, sub or mul with a constant; None if not such."""
-    if node.op not in ("add", "sub", "mul") or is_clipped(node):
+    """(data, scale, shift) per channel of an operator with a constant operand; None if not such."""
+    affine = spec(node.op).affine
+    if affine is None or is_clipped(node):
         return None
     fixed = [i for i in (0, 1) if graph.is_constant(node.inputs[i])]
     if len(fixed) != 1:
@@ -46,19 +48,14 @@ def _affine(graph: Graph, node: Node) -> tuple[str, Array, Array] | None:
     if values.size > 1 and values.shape[-1] != channels:
         return None
     flat = np.broadcast_to(values.reshape(-1), (channels,))
-    if node.op == "mul":
-        return data, flat, np.zeros(channels)
-    if node.op == "add":
-        return data, np.ones(channels), flat
-    sign = -1.0 if fixed[0] == 0 else 1.0
-    return data, np.full(channels, sign), -sign * flat
+    return data, *affine(fixed[0], flat)
 
 
 def _beside_weights(graph: Graph, node: Node) -> bool:
     """Whether a chain of affine nodes around this one touches a weighted layer that can take it."""
     maker = graph.producer(next(n for n in node.inputs if not graph.is_constant(n)))
     if maker is not None and sole_consumer(graph, maker.output) is node:
-        if maker.op == "batch_norm" or (maker.op in WEIGHTED and not is_clipped(maker)):
+        if maker.op == "batch_norm" or (has_weights(maker) and not is_clipped(maker)):
             return True
         if _affine(graph, maker) is not None and _beside_weights(graph, maker):
             return True
@@ -69,7 +66,7 @@ def _before_weights(graph: Graph, node: Node) -> bool:
     follower = sole_consumer(graph, node.output)
     while follower is not None and _affine(graph, follower) is not None:
         follower = sole_consumer(graph, follower.output)
-    return follower is not None and follower.op in (*WEIGHTED, "batch_norm")
+    return follower is not None and (has_weights(follower) or follower.op == "batch_norm")
 
 
 def _as_batch_norm(graph: Graph, node: Node, data: str, scale: Array, shift: Array) -> Graph:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mcuq.ir import Graph, Node, Tensor, unique_name
-from mcuq.passes.rewrite import NO_CLIP, named, swap, until_stable, with_constants
+from mcuq.ops.spec import NO_CLIP
+from mcuq.passes.rewrite import named, swap, until_stable, with_constants
 
 
 def lower_batch_norm(graph: Graph) -> Graph:

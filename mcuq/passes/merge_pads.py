@@ -6,6 +6,8 @@ import math
 from dataclasses import replace
 
 from mcuq.ir import Graph, Node
+from mcuq.ops import spec
+from mcuq.ops.spec import Padding
 from mcuq.passes.rewrite import allowed, shapes_of, swap_last, until_stable
 
 
@@ -34,10 +36,11 @@ def _in_plane(pad: Node) -> bool:
 
 
 def _merged(graph: Graph, pad: Node, reader: Node) -> Node | None:
-    if reader.op not in _RULES or reader.inputs[0] != pad.output:
+    rule = _RULES.get(spec(reader.op).padding)
+    if rule is None or reader.inputs[0] != pad.output:
         return None
     value = tuple(float(v) for v in pad.attrs["value"])
-    changed = _RULES[reader.op](graph, pad, reader, value)
+    changed = rule(graph, pad, reader, value)
     if changed is None:
         return None
     (_, _), (top, bottom), (left, right), _ = pad.attrs["pads"]
@@ -63,24 +66,13 @@ def _average(graph: Graph, pad: Node, reader: Node, value: tuple[float, ...]) ->
 
 
 def _maximum(graph: Graph, pad: Node, reader: Node, value: tuple[float, ...]) -> Node | None:
-    floor = _lowest(graph.producer(pad.inputs[0]))
+    maker = graph.producer(pad.inputs[0])
+    floor = -math.inf if maker is None else spec(maker.op).bounds(maker)[0]
     return reader if max(value) <= floor else None
 
 
-def _lowest(maker: Node | None) -> float:
-    """No value the node writes is below this."""
-    if maker is None:
-        return -math.inf
-    if maker.op == "clip":
-        return maker.float("low")
-    if maker.op in ("sigmoid", "hard_sigmoid", "softmax"):
-        return 0.0
-    return float(maker.attrs["clip"][0]) if "clip" in maker.attrs else -math.inf
-
-
 _RULES = {
-    "conv2d": _conv,
-    "depthwise_conv2d": _conv,
-    "avg_pool2d": _average,
-    "max_pool2d": _maximum,
+    Padding.VALUE: _conv,
+    Padding.ZERO: _average,
+    Padding.LOWEST: _maximum,
 }

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -20,9 +18,8 @@ from mcuq.ir import (
     with_hint_moved,
 )
 from mcuq.ops import spec
+from mcuq.ops.spec import NO_CLIP, fused_clip
 
-NO_CLIP = (-math.inf, math.inf)
-WEIGHTED = ("conv2d", "depthwise_conv2d", "dense")
 Step = Callable[[Graph], Graph | None]
 
 
@@ -48,10 +45,7 @@ def swap(
     added: Mapping[str, Tensor] | None = None,
 ) -> Graph:
     """``graph`` with the nodes ``new`` where the first of ``old`` was, and without ``old``."""
-    place = min(index for index, node in enumerate(graph.nodes) if node in old)
-    nodes = [n for n in graph.nodes[:place] if n not in old]
-    nodes += [*new, *(n for n in graph.nodes[place:] if n not in old)]
-    return rebuild(graph, nodes, {**graph.tensors, **(added or {})})
+    return _swapped(graph, old, new, added, min)
 
 
 def swap_last(
@@ -61,9 +55,20 @@ def swap_last(
     added: Mapping[str, Tensor] | None = None,
 ) -> Graph:
     """As ``swap``, the new nodes standing where the last of ``old`` was."""
-    place = max(index for index, node in enumerate(graph.nodes) if node in old)
-    nodes = [n for n in graph.nodes[:place] if n not in old]
-    nodes += [*new, *(n for n in graph.nodes[place:] if n not in old)]
+    return _swapped(graph, old, new, added, max)
+
+
+def _swapped(
+    graph: Graph,
+    old: Sequence[Node],
+    new: Sequence[Node],
+    added: Mapping[str, Tensor] | None,
+    pick: Callable[[Sequence[int]], int],
+) -> Graph:
+    gone = set(map(id, old))
+    place = pick([index for index, node in enumerate(graph.nodes) if id(node) in gone])
+    nodes = [n for n in graph.nodes[:place] if id(n) not in gone]
+    nodes += [*new, *(n for n in graph.nodes[place:] if id(n) not in gone)]
     return rebuild(graph, nodes, {**graph.tensors, **(added or {})})
 
 
@@ -105,21 +110,7 @@ def shapes_of(graph: Graph, node: Node) -> list[Shape]:
 
 def is_clipped(node: Node) -> bool:
     """Whether the node limits its output."""
-    return _limits(node.attrs["clip"]) != NO_CLIP
-
-
-def both_clips(first: Any, then: Any) -> tuple[float, float]:
-    """One clip for ``first`` followed by ``then``.
-
-    >>> both_clips((-1.0, math.inf), (0.0, 6.0))
-    (0.0, 6.0)
-    """
-    (low, high), (floor, ceiling) = _limits(first), _limits(then)
-    return min(max(low, floor), ceiling), min(max(high, floor), ceiling)
-
-
-def _limits(clip: Any) -> tuple[float, float]:
-    return float(clip[0]), float(clip[1])
+    return fused_clip(node) != NO_CLIP
 
 
 def bypass(graph: Graph, node: Node) -> Graph | None:

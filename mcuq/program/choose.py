@@ -36,12 +36,16 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """An accepted variant of a node, packed, with its estimated instructions on ``core``."""
+    """An accepted variant of a node, packed, with its estimated instructions on ``core``.
+
+    ``waits``: cycles that its multiplications take beyond one each.
+    """
 
     variant: Variant
     calls: tuple[Call, ...]
     cost: float
     core: str
+    waits: float = 0.0
 
     @property
     def symbol(self) -> str:
@@ -53,7 +57,7 @@ class Candidate:
 
     @property
     def cycles(self) -> float:
-        return self.cost * self.variant.cycles
+        return self.cost * self.variant.cycles + self.waits
 
     @property
     def choice(self) -> Choice:

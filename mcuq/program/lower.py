@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 from mcuq.errors import ModelError
 from mcuq.ir import Node, unique_name
 from mcuq.kernels import variants
-from mcuq.kernels.variant import Call, Cpu, Variant
-from mcuq.ops import spec
+from mcuq.kernels.variant import Call, Variant
+from mcuq.ops import is_view, spec
 from mcuq.program.choose import Candidate, Choice, choose
 from mcuq.qir import QGraph, QTensor
-
-GENERIC = Cpu("generic", frozenset())
-
+from mcuq.targets.cores import GENERIC, Cpu
 
 # "balanced" lets a layer's constants grow to a multiple of what the least or a byte a weight takes,
 # or by so many bytes in all.
@@ -87,7 +85,7 @@ def lower(qgraph: QGraph, cpu: Cpu = GENERIC, prefer: str = "balanced") -> Progr
     where that is no slower.
     """
     qgraph = own_outputs(qgraph)
-    nodes = [node for node in qgraph.nodes if node.op != "reshape"]
+    nodes = [node for node in qgraph.nodes if not is_view(node)]
     found = [_candidates(node, qgraph, cpu) for node in nodes]
     eligible = [
         _eligible(candidates, prefer, _constants(node, qgraph))
@@ -132,7 +130,7 @@ def _copy(qgraph: QGraph, tensors: Mapping[str, QTensor], source: str) -> tuple[
 def _views(qgraph: QGraph) -> dict[str, str]:
     views: dict[str, str] = {}
     for node in qgraph.nodes:
-        if node.op == "reshape":
+        if is_view(node):
             source = node.inputs[0]
             views[node.output] = views.get(source, source)
     return views
@@ -140,8 +138,15 @@ def _views(qgraph: QGraph) -> dict[str, str]:
 
 def _candidates(node: Node, qgraph: QGraph, cpu: Cpu) -> tuple[Candidate, ...]:
     """The accepted variants of ``node``; ModelError if there is none."""
+    macs, slow = _macs(node, qgraph), cpu.multiply_cycles - 1
     found = [
-        Candidate(v, v.lower(node, qgraph), v.cost(node, qgraph, cpu), cpu.name)
+        Candidate(
+            v,
+            v.lower(node, qgraph),
+            v.cost(node, qgraph, cpu),
+            cpu.name,
+            slow * v.multiplies(node, qgraph, macs) if slow else 0.0,
+        )
         for v in variants(node.op)
         if v.needs <= cpu.features and v.suits(node, qgraph)
     ]
@@ -152,6 +157,11 @@ def _candidates(node: Node, qgraph: QGraph, cpu: Cpu) -> tuple[Candidate, ...]:
             "Run 'mcuq ops' for the limits of each operator",
         )
     return tuple(found)
+
+
+def _macs(node: Node, qgraph: QGraph) -> int:
+    shapes = [qgraph.tensors[n].shape for n in node.inputs]
+    return spec(node.op).macs(node, shapes, qgraph.tensors[node.output].shape)
 
 
 def _constants(node: Node, qgraph: QGraph) -> int:
@@ -171,7 +181,5 @@ def _eligible(found: tuple[Candidate, ...], prefer: str, constants: int) -> tupl
 
 
 def _step(node: Node, chosen: Candidate, candidates: tuple[Candidate, ...], qgraph: QGraph) -> Step:
-    shapes = [qgraph.tensors[n].shape for n in node.inputs]
-    macs = spec(node.op).macs(node, shapes, qgraph.tensors[node.output].shape)
     others = sorted((c.choice for c in candidates if c is not chosen), key=lambda c: c.cycles)
-    return Step(node, chosen.variant, chosen.calls, macs, (chosen.choice, *others))
+    return Step(node, chosen.variant, chosen.calls, _macs(node, qgraph), (chosen.choice, *others))

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from mcuq.ir import Graph, Hint
+from mcuq.ops import layout_of
 from mcuq.ops.weights import along
 from mcuq.qir import QTensor
 from mcuq.quantize.simulate import dequantized
-from mcuq.quantize.structure import WEIGHT_AXIS, activations, groups, weighted
+from mcuq.quantize.structure import activations, groups, weighted
 
 FRAC_MIN, FRAC_MAX = -20, 24
 
@@ -50,7 +51,7 @@ def kept_weights(graph: Graph) -> dict[str, tuple[int, ...]]:
     for node in weighted(graph):
         name = node.inputs[1]
         hint = graph.hints.get(name)
-        fracs = None if hint is None else _grid(graph, name, WEIGHT_AXIS[node.op], hint)
+        fracs = None if hint is None else _grid(graph, name, layout_of(node).outputs, hint)
         if fracs is not None:
             found[name] = fracs
     return found

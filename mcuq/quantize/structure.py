@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from mcuq.ir import Graph, Node
-from mcuq.ops import spec
+from mcuq.ops import has_weights, spec
+from mcuq.ops.spec import Values
 from mcuq.qir import QGraph
-
-WEIGHT_AXIS = {"conv2d": 0, "depthwise_conv2d": 2, "dense": 0}
-"""Operators with weights at input 1 and a bias at input 2, and the weights' channel axis."""
-
-_NEVER_NEGATIVE = ("sigmoid", "hard_sigmoid", "softmax")
-_KEEP_SIGN = (
-    "max_pool2d", "avg_pool2d", "concat", "reshape", "transpose", "pad", "clip", "add", "mul",
-    "leaky_relu", "elu", "gelu", "silu", "hard_swish", "tanh",
-)  # fmt: skip
 
 
 def activations(graph: Graph) -> tuple[str, ...]:
@@ -35,18 +27,12 @@ def never_negative(graph: Graph) -> frozenset[str]:
 
 
 def _node_never_negative(node: Node, found: set[str]) -> bool:
-    if node.op in _NEVER_NEGATIVE or float(node.attrs.get("clip", (-1.0,))[0]) >= 0:
-        return True
-    if node.op == "clip" and node.float("low") >= 0:
-        return True
-    if node.op == "pad" and min(node.attrs["value"]) < 0:
-        return False
-    return node.op in _KEEP_SIGN and all(name in found for name in node.inputs)
-
-
-def keeps_scale(node: Node) -> bool:
-    """Whether all activations at ``node`` share one frac and zero."""
-    return spec(node.op).keeps_scale or node.op == "concat"
+    op = spec(node.op)
+    low, high = op.bounds(node)
+    if low >= 0 or high < 0:
+        return low >= 0
+    keeps = op.values >= Values.BETWEEN or op.keeps_sign(node)
+    return keeps and all(name in found for name in node.inputs)
 
 
 def groups(graph: Graph) -> tuple[tuple[str, ...], ...]:
@@ -59,7 +45,7 @@ def groups(graph: Graph) -> tuple[tuple[str, ...], ...]:
         return name
 
     for node in graph.nodes:
-        if keeps_scale(node):
+        if spec(node.op).keeps_scale:
             for name in node.inputs:
                 if name in root:
                     root[find(node.output)] = find(name)
@@ -76,7 +62,7 @@ def group_of(graph: Graph) -> dict[str, tuple[str, ...]]:
 
 def weighted(graph: Graph) -> tuple[Node, ...]:
     """The nodes with constant weights and bias."""
-    return tuple(node for node in graph.nodes if node.op in WEIGHT_AXIS)
+    return tuple(node for node in graph.nodes if has_weights(node))
 
 
 def logits_of(network: Graph | QGraph, name: str) -> str:
@@ -86,8 +72,17 @@ def logits_of(network: Graph | QGraph, name: str) -> str:
     """
     producers = {node.output: node for node in network.nodes}
     node, found = producers.get(name), name
-    while node is not None and node.op in ("softmax", "argmax", "reshape", "transpose", "requant"):
-        if node.op in ("softmax", "argmax") or (node.op == "requant" and found != name):
+    while node is not None and (_is_head(node) or spec(node.op).values >= Values.SAME):
+        if _is_head(node) or (node.op == "requant" and found != name):
             found = node.inputs[0]
         node = producers.get(node.inputs[0])
     return found
+
+
+def _is_head(node: Node) -> bool:
+    return spec(node.op).classifies
+
+
+def are_logits(graph: Graph, name: str) -> bool:
+    """Whether classes, or their shares, are made of ``name``."""
+    return any(_is_head(node) for node in graph.consumers(name))

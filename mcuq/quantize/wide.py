@@ -7,33 +7,29 @@ loss on the way in. Operators that only run on s8 read a narrow copy of a wide t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
 from mcuq.errors import McuqError
+from mcuq.fixed import floor_log2
 from mcuq.ir import Graph, Node, Tensor, unique_name
+from mcuq.ops import OPS, spec
 from mcuq.qir import QTensor
 from mcuq.quantize import given
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import groups, never_negative
 
-OPERATORS = (
-    "conv2d", "depthwise_conv2d", "dense", "add", "sub", "avg_pool2d", "max_pool2d", "clip",
-    "concat", "reshape", "pad", "transpose",
-)  # fmt: skip
-
 HEADROOM = 1
 """Bits above the range that calibration has seen: 15 bits lose nothing that matters."""
 
-FRAC_MAX = 24
+FRAC_MIN, FRAC_MAX = -32, 56
 SILENT_FRAC = 14
 _ANY = "*"
 
 
 def candidates(graph: Graph) -> tuple[tuple[str, ...], ...]:
     """The sets of tensors, each of one scale, that can have 16 bits."""
-    narrow = {node.output for node in graph.nodes if node.op not in OPERATORS}
+    narrow = {node.output for node in graph.nodes if not spec(node.op).runs_s16}
     narrow |= {port.tensor for port in graph.inputs if port.kind != "s8" or port.scale}
     narrow |= given.kept_activations(graph).keys()
     return tuple(group for group in groups(graph) if not narrow.intersection(group))
@@ -59,7 +55,8 @@ def check(graph: Graph, bits: Mapping[str, int]) -> None:
             raise McuqError(graph.name, f"no activation '{name}' to set bits for")
         if name != _ANY and count == 16 and name not in able:
             reason = f"tensor '{name}' cannot have 16 bits"
-            raise McuqError(graph.name, reason, f"These operators have 16: {', '.join(OPERATORS)}")
+            able_ops = ", ".join(op.name for op in OPS if op.runs_s16)
+            raise McuqError(graph.name, reason, f"These operators have 16: {able_ops}")
 
 
 def widened(
@@ -87,14 +84,14 @@ def frac_for(peak: float) -> int:
     """
     if peak <= 0.0:
         return SILENT_FRAC
-    return max(-FRAC_MAX, min(FRAC_MAX, math.floor(math.log2(32767 / peak)) - HEADROOM))
+    return max(FRAC_MIN, min(FRAC_MAX, floor_log2(32767 / peak) - HEADROOM))
 
 
 def node_kind(node: Node, acts: Mapping[str, QTensor]) -> str:
     """The width that ``node`` runs at: that of the widest activation around it, if it can."""
     names = (*node.inputs, node.output)
     wide = any(acts[name].kind == "s16" for name in names if name in acts)
-    return "s16" if wide and node.op in OPERATORS else "s8"
+    return "s16" if wide and spec(node.op).runs_s16 else "s8"
 
 
 def as_kind(act: QTensor, kind: str, never: bool = False) -> QTensor:

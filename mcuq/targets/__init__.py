@@ -1,0 +1,1 @@
+"""What mcuq knows of cores: `cores.py`."""

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 enum { MCUQ_CODED_PAIRS = 1 << (2 * MCUQ_CODED_BITS) };
 
 /** Makes the table from the 2^MCUQ_CODED_BITS values; returns what lies behind it. */

@@ -55,7 +55,7 @@ static inline void block(const uint8_t *weights, const int8_t *in, int32_t count
                      "mov r0, r12\n\t"
                      "mov r1, lr\n\t"
                      "stmia r4!, {r0, r1, r5, r6}"
-                     : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r4)
+                     : "+&r"(r0), "+&r"(r1), "+&r"(r2), "+&r"(r4)
                      :
                      : "r3", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 }
@@ -97,7 +97,7 @@ static inline void block(const uint8_t *weights, const int8_t *in, int32_t count
                      "bne 1b\n\t"
                      "pop {r3}\n\t"
                      "stmia r3, {r4, r5, r6, r8, r9, r10, r11, lr}"
-                     : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3)
+                     : "+&r"(r0), "+&r"(r1), "+&r"(r2), "+&r"(r3)
                      :
                      : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "lr", "r12", "cc", "memory");
 }

@@ -60,7 +60,7 @@ static inline void add_inputs(const uint8_t *codes, const uint32_t *table, const
                                                                 "mov r5, r9\n\t"
                                                                 "mov r6, r11\n\t"
                                                                 "stmia r0!, {r3, r4, r5, r6}"
-        : "+r"(r0), "+r"(r1), "+r"(r3), "+r"(r4)
+        : "+&r"(r0), "+&r"(r1), "+&r"(r3), "+&r"(r4)
         : "r"(r2)
         : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "cc", "memory");
 }
@@ -102,7 +102,7 @@ static inline void add_inputs(const uint8_t *codes, const uint32_t *table, const
                                                                  "pop {r4}\n\t"
                                                                  "strd r8, r10, [r4]\n\t"
                                                                  "strd r9, r11, [r4, #8]"
-                     : "+r"(r0), "+r"(r1), "+r"(r4)
+                     : "+&r"(r0), "+&r"(r1), "+&r"(r4)
                      : "r"(r2), "r"(r3)
                      : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 }

@@ -100,7 +100,7 @@ static void sweep_stride_1(sweep *s)
 {
     register sweep *r0 __asm__("r0") = s;
     __asm__ volatile(SWEEP_BEGIN "movs r4, #0\n" PAIR(ROW_STRIDE_1) SWEEP_END
-                     : "+r"(r0)
+                     : "+&r"(r0)
                      :
                      : SWEEP_CLOBBERS);
 }
@@ -109,7 +109,7 @@ static void sweep_stride_2(sweep *s)
 {
     register sweep *r0 __asm__("r0") = s;
     __asm__ volatile(SWEEP_BEGIN "lsls r4, r1, #2\n" PAIR(ROW_STRIDE_2) SWEEP_END
-                     : "+r"(r0)
+                     : "+&r"(r0)
                      :
                      : SWEEP_CLOBBERS);
 }
@@ -178,13 +178,13 @@ static void sweep_stride_2(sweep *s)
 static void sweep_stride_1(sweep *s)
 {
     register sweep *r0 __asm__("r0") = s;
-    __asm__ volatile(SWEEP_BEGIN PAIR(ROW_STRIDE_1, "1") SWEEP_END : "+r"(r0) : : SWEEP_CLOBBERS);
+    __asm__ volatile(SWEEP_BEGIN PAIR(ROW_STRIDE_1, "1") SWEEP_END : "+&r"(r0) : : SWEEP_CLOBBERS);
 }
 
 static void sweep_stride_2(sweep *s)
 {
     register sweep *r0 __asm__("r0") = s;
-    __asm__ volatile(SWEEP_BEGIN PAIR(ROW_STRIDE_2, "2") SWEEP_END : "+r"(r0) : : SWEEP_CLOBBERS);
+    __asm__ volatile(SWEEP_BEGIN PAIR(ROW_STRIDE_2, "2") SWEEP_END : "+&r"(r0) : : SWEEP_CLOBBERS);
 }
 
 #else

@@ -66,7 +66,7 @@ typedef struct {
     do {                                                                                           \
         register sweep *r5 __asm__("r5") = (sweep_pointer);                                        \
         __asm__ volatile(SWEEP(LOAD_ROW, ROW)                                                      \
-                         : "+r"(r5)                                                                \
+                         : "+&r"(r5)                                                               \
                          :                                                                         \
                          : "r0", "r1", "r2", "r3", "r4", "r6", "r8", "r9", "r10", "r11", "r12",    \
                            "lr", "cc", "memory");                                                  \
@@ -183,7 +183,7 @@ static inline uint32_t *merge(source *from, int32_t columns, uint32_t *x)
                      "subs %[n], %[n], #1\n\t"
                      "bne 2b\n"
                      "3:"
-                     : [l] "+r"(low), [h] "+r"(high), [x] "+r"(x), [n] "+r"(columns),
+                     : [l] "+&r"(low), [h] "+&r"(high), [x] "+&r"(x), [n] "+&r"(columns),
                        [l0] "=&r"(low_0), [l1] "=&r"(low_1), [h0] "=&r"(high_0), [h1] "=&r"(high_1)
                      : [ls] "r"(from->low_step), [hs] "r"(from->high_step)
                      : "cc", "memory");

@@ -14,6 +14,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 /** The pair word of two inputs. */
 static inline uint32_t mcuq_pair(int32_t low, int32_t high)
 {
@@ -104,7 +106,7 @@ static inline uint32_t *mcuq_pair_merge(const int8_t *const from[4], uint32_t *x
                      "adds r7, #1\n\t"
                      "bne 1b\n\t"
                      "mov r7, lr"
-                     : "+r"(r4), "+r"(r5)
+                     : "+&r"(r4), "+&r"(r5)
                      : "r"(r0), "r"(r1), "r"(r2), "r"(r3)
                      : "r6", "lr", "cc", "memory");
     return r4;
@@ -261,7 +263,7 @@ static inline void mcuq_pair_run(const mcuq_pair_block *block)
                      "b 26b\n\t"
                      "9:\tadd sp, #36\n\t"
                      "pop {r7}"
-                     : "+r"(r0), "+r"(r1)
+                     : "+&r"(r0), "+&r"(r1)
                      :
                      : "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc",
                        "memory");
@@ -313,7 +315,7 @@ static inline uint32_t *mcuq_pair_merge(const int8_t *const from[4], uint32_t *x
                      "subs r5, r5, #1\n\t"
                      "bne 2b\n"
                      "3:"
-                     : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3), "+r"(r4), "+r"(r5)
+                     : "+&r"(r0), "+&r"(r1), "+&r"(r2), "+&r"(r3), "+&r"(r4), "+&r"(r5)
                      :
                      : "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
     return r4;
@@ -418,7 +420,7 @@ static inline void mcuq_pair_run(const mcuq_pair_block *block)
                                                                   "b 9b\n\t"
                                                                   "7:\tadd sp, #40\n\t"
                                                                   "pop {r7}"
-                     : "+r"(r0), "+r"(r1)
+                     : "+&r"(r0), "+&r"(r1)
                      :
                      : "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc",
                        "memory");
@@ -437,28 +439,28 @@ static inline void mcuq_pair_sum(const uint32_t *x, const int8_t *weights, int32
     int32_t w1;
     int32_t w2;
     int32_t w3;
-    __asm__ volatile(
-        "1:\tldr %[a], [%[x]], #32\n\t"
-        "ldr %[b], [%[x], #-24]\n\t"
-        "ldrsb %[w0], [%[w]], #4\n\t"
-        "ldrsb %[w1], [%[w], #-3]\n\t"
-        "ldrsb %[w2], [%[w], #-2]\n\t"
-        "ldrsb %[w3], [%[w], #-1]\n\t"
-        "mul %[a], %[a], %[w0]\n\t"
-        "mla %[a], %[b], %[w1], %[a]\n\t"
-        "ldr %[b], [%[x], #-16]\n\t"
-        "ldr %[w0], [%[x], #-8]\n\t"
-        "mla %[a], %[b], %[w2], %[a]\n\t"
-        "mla %[a], %[w0], %[w3], %[a]\n\t"
-        "add %[all], %[all], %[a]\n\t"
-        "add %[a], %[a], #0x8000\n\t"
-        "add %[high], %[high], %[a], asr #16\n\t"
-        "subs %[taps], %[taps], #4\n\t"
-        "bne 1b"
-        : [x] "+r"(x), [w] "+r"(weights), [taps] "+r"(taps), [all] "+r"(all), [high] "+r"(high),
-          [a] "=&r"(a), [b] "=&r"(b), [w0] "=&r"(w0), [w1] "=&r"(w1), [w2] "=&r"(w2), [w3] "=&r"(w3)
-        :
-        : "cc", "memory");
+    __asm__ volatile("1:\tldr %[a], [%[x]], #32\n\t"
+                     "ldr %[b], [%[x], #-24]\n\t"
+                     "ldrsb %[w0], [%[w]], #4\n\t"
+                     "ldrsb %[w1], [%[w], #-3]\n\t"
+                     "ldrsb %[w2], [%[w], #-2]\n\t"
+                     "ldrsb %[w3], [%[w], #-1]\n\t"
+                     "mul %[a], %[a], %[w0]\n\t"
+                     "mla %[a], %[b], %[w1], %[a]\n\t"
+                     "ldr %[b], [%[x], #-16]\n\t"
+                     "ldr %[w0], [%[x], #-8]\n\t"
+                     "mla %[a], %[b], %[w2], %[a]\n\t"
+                     "mla %[a], %[w0], %[w3], %[a]\n\t"
+                     "add %[all], %[all], %[a]\n\t"
+                     "add %[a], %[a], #0x8000\n\t"
+                     "add %[high], %[high], %[a], asr #16\n\t"
+                     "subs %[taps], %[taps], #4\n\t"
+                     "bne 1b"
+                     : [x] "+&r"(x), [w] "+&r"(weights), [taps] "+&r"(taps), [all] "+&r"(all),
+                       [high] "+&r"(high), [a] "=&r"(a), [b] "=&r"(b), [w0] "=&r"(w0),
+                       [w1] "=&r"(w1), [w2] "=&r"(w2), [w3] "=&r"(w3)
+                     :
+                     : "cc", "memory");
     sums->all = all;
     sums->high = high;
 }

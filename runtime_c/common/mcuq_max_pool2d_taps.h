@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 enum { LEAST = -(1 << (8 * sizeof(element) - 1)) };
 
 /** The taps of one window that lie inside the input, and the way from one to the next. */

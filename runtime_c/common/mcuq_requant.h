@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 /** value limited to [low, high]. */
 static inline int32_t mcuq_clamp(int32_t value, int32_t low, int32_t high)
 {

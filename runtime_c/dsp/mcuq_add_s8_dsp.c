@@ -33,10 +33,10 @@ typedef struct {
     LOAD " sxtb16 r10, r8\n sxtb16 r11, r8, ror #8\n sxtab16 r10, r10, r9\n"                       \
          " sxtab16 r11, r11, r9, ror #8\n mul r10, r10, r4\n mul r11, r11, r4\n"                   \
          " qadd16 r10, r10, r6\n qadd16 r11, r11, r6\n" STORE
-MCUQ_DSP_NAKED static void add_equal(MCUQ_DSP_ARGUMENT const int8_t *a,
-                                     MCUQ_DSP_ARGUMENT const int8_t *b,
-                                     MCUQ_DSP_ARGUMENT int8_t *out,
-                                     MCUQ_DSP_ARGUMENT const add_job *job)
+MCUQ_NAKED static void add_equal(MCUQ_NAKED_ARGUMENT const int8_t *a,
+                                 MCUQ_NAKED_ARGUMENT const int8_t *b,
+                                 MCUQ_NAKED_ARGUMENT int8_t *out,
+                                 MCUQ_NAKED_ARGUMENT const add_job *job)
 {
     __asm volatile(ADD(EQUAL));
 }
@@ -51,18 +51,18 @@ MCUQ_DSP_NAKED static void add_equal(MCUQ_DSP_ARGUMENT const int8_t *a,
          " uxtb16 r9, r9, ror #8\n qadd16 r10, r10, r12\n mla r11, r11, r4, r6\n"                  \
          " mla r9, r9, r5, r7\n qadd16 r11, r11, r9\n" after STORE
 #define DOUBLE " qadd16 r10, r10, r10\n qadd16 r11, r11, r11\n"
-MCUQ_DSP_NAKED static void add_apart(MCUQ_DSP_ARGUMENT const int8_t *a,
-                                     MCUQ_DSP_ARGUMENT const int8_t *b,
-                                     MCUQ_DSP_ARGUMENT int8_t *out,
-                                     MCUQ_DSP_ARGUMENT const add_job *job)
+MCUQ_NAKED static void add_apart(MCUQ_NAKED_ARGUMENT const int8_t *a,
+                                 MCUQ_NAKED_ARGUMENT const int8_t *b,
+                                 MCUQ_NAKED_ARGUMENT int8_t *out,
+                                 MCUQ_NAKED_ARGUMENT const add_job *job)
 {
     __asm volatile(ADD(APART("")));
 }
 
-MCUQ_DSP_NAKED static void add_quarter(MCUQ_DSP_ARGUMENT const int8_t *a,
-                                       MCUQ_DSP_ARGUMENT const int8_t *b,
-                                       MCUQ_DSP_ARGUMENT int8_t *out,
-                                       MCUQ_DSP_ARGUMENT const add_job *job)
+MCUQ_NAKED static void add_quarter(MCUQ_NAKED_ARGUMENT const int8_t *a,
+                                   MCUQ_NAKED_ARGUMENT const int8_t *b,
+                                   MCUQ_NAKED_ARGUMENT int8_t *out,
+                                   MCUQ_NAKED_ARGUMENT const add_job *job)
 {
     __asm volatile(ADD(APART(DOUBLE DOUBLE)));
 }

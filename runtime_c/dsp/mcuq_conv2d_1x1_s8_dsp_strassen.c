@@ -27,9 +27,9 @@ enum { QUAD = 4, CHANNELS = 8, PRODUCTS = 7 };
     "]\n ssub16 r10, r4, r10\n str r10, [r0, #" #s3                                                \
     "]\n ssub16 r11, r11, r4\n str r11, [r0, #" #s2 "]\n ssub16 r5, r5, r11\n str r5, [r0, #" #s4  \
     "]\n"
-MCUQ_DSP_NAKED static void factors(MCUQ_DSP_ARGUMENT int16_t *to, MCUQ_DSP_ARGUMENT const int8_t *a,
-                                   MCUQ_DSP_ARGUMENT const int8_t *b,
-                                   MCUQ_DSP_ARGUMENT int32_t half)
+MCUQ_NAKED static void factors(MCUQ_NAKED_ARGUMENT int16_t *to, MCUQ_NAKED_ARGUMENT const int8_t *a,
+                               MCUQ_NAKED_ARGUMENT const int8_t *b,
+                               MCUQ_NAKED_ARGUMENT int32_t half)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    " add r12, r1, r3\n"
@@ -116,7 +116,7 @@ typedef struct {
     TAKE(28) PRODUCT(16) KEEP(28) PRODUCT(24) KEEP(60) PRODUCT(32) OUTPUTS(20, 24, 0, 1, 2, 3)
 #define C12 BIASES PRODUCT(40) KEEP(92) ADD_U2 PRODUCT(48) OUTPUTS(12, 16, 4, 5, 6, 7)
 #define C22 TAKE(92) ADD_U3 OUTPUTS(20, 24, 4, 5, 6, 7)
-MCUQ_DSP_NAKED static void run_quad(MCUQ_DSP_ARGUMENT const quad_job *job)
+MCUQ_NAKED static void run_quad(MCUQ_NAKED_ARGUMENT const quad_job *job)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    " sub sp, #124\n"

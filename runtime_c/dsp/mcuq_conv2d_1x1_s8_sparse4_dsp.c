@@ -28,10 +28,10 @@ typedef struct {
     " smlad r4, r7, r9, r4\n smlad r4, r8, r10, r4\n"                                              \
     " smlad r5, r7, r11, r5\n smlad r5, r8, r12, r5\n"
 #define RESULT(sum) " asr " sum ", " sum ", " sum "\n ssat " sum ", #8, " sum "\n"
-MCUQ_DSP_NAKED static void run_rows(MCUQ_DSP_ARGUMENT const uint32_t *weights,
-                                    MCUQ_DSP_ARGUMENT const uint8_t *index,
-                                    MCUQ_DSP_ARGUMENT pixels_job *job,
-                                    MCUQ_DSP_ARGUMENT int32_t outputs)
+MCUQ_NAKED static void run_rows(MCUQ_NAKED_ARGUMENT const uint32_t *weights,
+                                MCUQ_NAKED_ARGUMENT const uint8_t *index,
+                                MCUQ_NAKED_ARGUMENT pixels_job *job,
+                                MCUQ_NAKED_ARGUMENT int32_t outputs)
 {
     __asm volatile("push {r2-r11, lr}\n"
                    "1:\n"

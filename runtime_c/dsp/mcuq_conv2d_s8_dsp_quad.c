@@ -36,10 +36,10 @@ typedef struct {
 #if MCUQ_DSP_ASM
 /* 256 * x0 + 127 - x1 is a half whose bytes are 127 - x1, which is x1 ^ 0x7f, and x0. */
 #define SPLIT(x) " rev16.w " x ", " x "\n eor " x ", " x ", #0x007f007f\n"
-MCUQ_DSP_NAKED static void widen_quads(MCUQ_DSP_ARGUMENT uint32_t *to,
-                                       MCUQ_DSP_ARGUMENT const int8_t *from,
-                                       MCUQ_DSP_ARGUMENT int32_t second,
-                                       MCUQ_DSP_ARGUMENT const quad_shape *shape)
+MCUQ_NAKED static void widen_quads(MCUQ_NAKED_ARGUMENT uint32_t *to,
+                                   MCUQ_NAKED_ARGUMENT const int8_t *from,
+                                   MCUQ_NAKED_ARGUMENT int32_t second,
+                                   MCUQ_NAKED_ARGUMENT const quad_shape *shape)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    " sub sp, #28\n"
@@ -145,77 +145,83 @@ enum { MORE_CODE = -68, ANY_CODE = 136, SHIFT_CODE = 100, FIRST_SHIFT = 3, SHIFT
 #define OUTPUTS(shift)                                                                             \
     " ldmia.w sp, {r1, r10-r12, lr}\n" SATURATE_2("r6", "r7", shift) SATURATE_2("r8", "r9", shift) \
         SATURATE_2("r2", "r3", shift) SATURATE_2("r4", "r5", shift) STORE_2("r6", "r7")            \
-            STORE_2("r8", "r9") STORE_2("r2", "r3") STORE_2(                                       \
-                "r4", "r5") " str.w r10, [sp, #4]\n cmp r0, lr\n bne.w 1b\n b.w 6f\n.balign 4\n"
+            STORE_2("r8", "r9") STORE_2("r2", "r3")                                                \
+                STORE_2("r4", "r5") " str.w r10, [sp, #4]\n cmp.w r0, lr\n bne.w 1b\n b.w 6f\n"
 #define OUTPUTS_OF(shift) OUTPUTS(", asr #" shift)
-MCUQ_DSP_NAKED static void run_quads(MCUQ_DSP_ARGUMENT const pair_job *job)
+MCUQ_NAKED static void run_quads(MCUQ_NAKED_ARGUMENT const pair_job *job)
 {
-    __asm volatile("push {r4-r11, lr}\n"
-                   " sub sp, #44\n"
-                   " ldmia r0!, {r1-r10}\n"
-                   " ldrd r11, r12, [r0]\n"
-                   " strd r11, r12, [sp, #36]\n"
-                   " stmia.w sp, {r2-r7}\n"
-                   " adr.w r3, 3f\n"
-                   " sub r3, r8\n"
-                   " orr r3, #1\n"
-                   " adr.w r5, 5f\n"
-                   " add r5, r10\n"
-                   " orr r5, #1\n"
-                   " adr.w r4, 4f\n"
-                   " orr r4, #1\n"
-                   " cmp r9, #0\n"
-                   " it eq\n"
-                   " moveq r4, r5\n"
-                   " strd r3, r4, [sp, #24]\n"
-                   " str r5, [sp, #32]\n"
-                   " mov r0, r1\n"
-                   " mov r1, r2\n"
-                   "1:\n"
-                   " ldmia r1!, {r2, r3, r10, r11}\n"
-                   " ldmia r0!, {r12, lr}\n"
-                   " smlad r6, r12, r10, r2\n"
-                   " smlad r7, r12, r11, r3\n"
-                   " smlad r8, lr, r10, r2\n"
-                   " smlad r9, lr, r11, r3\n"
-                   " ldmia r0!, {r12, lr}\n"
-                   " smlad r4, lr, r10, r2\n"
-                   " smlad r5, lr, r11, r3\n"
-                   " smlad r2, r12, r10, r2\n"
-                   " smlad r3, r12, r11, r3\n" EVEN_WEIGHTS FOUR_PIXELS " ldr pc, [sp, #24]\n"
-                   ".balign 4\n"
-                   "2:\n" PRODUCTS_4 PRODUCTS_4 PRODUCTS_4 PRODUCTS_4 "3:\n"
-                   " ldr pc, [sp, #28]\n"
-                   ".balign 4\n"
-                   "4:\n"
-                   " ldr r10, [sp, #20]\n"
-                   " cmp r1, r10\n"
-                   " bne.w 2b\n"
-                   " ldr pc, [sp, #32]\n"
-                   ".balign 4\n"
-                   "8:\n"
-                   " ldmia.w r1!, {r10-r12}\n"
-                   " cmp.w r10, #0\n"
-                   " beq.w 5f\n"
-                   " add.w r10, r10, r0\n" MORE_OF("0", "r6", "r7") MORE_OF("4", "r8", "r9")
-                       MORE_OF("8", "r2", "r3") MORE_OF(
-                           "12", "r4", "r5") " b.w 8b\n"
-                                             ".balign 4\n"
-                                             "5:\n"
-                                             " ldrd r10, r11, [sp, #36]\n"
-                                             " asr.w r2, r2, r10\n"
-                                             " asr.w r3, r3, r11\n"
-                                             " asr.w r4, r4, r10\n"
-                                             " asr.w r5, r5, r11\n"
-                                             " asr.w r6, r6, r10\n"
-                                             " asr.w r7, r7, r11\n"
-                                             " asr.w r8, r8, r10\n"
-                                             " asr.w r9, r9, r11\n" OUTPUTS("") OUTPUTS_OF("11")
-                                                 OUTPUTS_OF("12") OUTPUTS_OF("13") OUTPUTS_OF("14")
-                                                     OUTPUTS_OF("15") OUTPUTS_OF("16")
-                                                         OUTPUTS_OF("17") "6:\n"
-                                                                          " add sp, #44\n"
-                                                                          " pop {r4-r11, pc}\n");
+    __asm volatile(
+        "push {r4-r11, lr}\n"
+        " sub sp, #44\n"
+        " ldmia r0!, {r1-r10}\n"
+        " ldrd r11, r12, [r0]\n"
+        " strd r11, r12, [sp, #36]\n"
+        " stmia.w sp, {r2-r7}\n"
+        " adr.w r3, 3f\n"
+        " sub r3, r8\n"
+        " orr r3, #1\n"
+        " adr.w r5, 5f\n"
+        " add r5, r10\n"
+        " orr r5, #1\n"
+        " adr.w r4, 4f\n"
+        " orr r4, #1\n"
+        " cmp r9, #0\n"
+        " it eq\n"
+        " moveq r4, r5\n"
+        " strd r3, r4, [sp, #24]\n"
+        " str r5, [sp, #32]\n"
+        " mov r0, r1\n"
+        " mov r1, r2\n"
+        "1:\n"
+        " ldmia r1!, {r2, r3, r10, r11}\n"
+        " ldmia r0!, {r12, lr}\n"
+        " smlad r6, r12, r10, r2\n"
+        " smlad r7, r12, r11, r3\n"
+        " smlad r8, lr, r10, r2\n"
+        " smlad r9, lr, r11, r3\n"
+        " ldmia r0!, {r12, lr}\n"
+        " smlad r4, lr, r10, r2\n"
+        " smlad r5, lr, r11, r3\n"
+        " smlad r2, r12, r10, r2\n"
+        " smlad r3, r12, r11, r3\n" EVEN_WEIGHTS FOUR_PIXELS " ldr pc, [sp, #24]\n"
+        ".balign 4\n"
+        "2:\n" PRODUCTS_4 PRODUCTS_4 PRODUCTS_4 PRODUCTS_4 "3:\n" MCUQ_CODE_BYTES(
+            "2", "3",
+            "8 * 192") " ldr pc, [sp, #28]\n"
+                       ".balign 4\n"
+                       "4:\n"
+                       " ldr r10, [sp, #20]\n"
+                       " cmp r1, r10\n"
+                       " bne.w 2b\n"
+                       " ldr pc, [sp, #32]\n"
+                       ".balign 4\n"
+                       "8:\n"
+                       " ldmia.w r1!, {r10-r12}\n"
+                       " cmp.w r10, #0\n"
+                       " beq.w 5f\n"
+                       " add.w r10, r10, r0\n" MORE_OF("0", "r6", "r7") MORE_OF("4", "r8", "r9")
+                           MORE_OF("8", "r2", "r3") MORE_OF(
+                               "12", "r4",
+                               "r5") " b.w 8b\n"
+                                     "5:\n" MCUQ_CODE_BYTES(
+                                         "8", "5",
+                                         "68") " ldrd r10, r11, [sp, #36]\n"
+                                               " asr.w r2, r2, r10\n"
+                                               " asr.w r3, r3, r11\n"
+                                               " asr.w r4, r4, r10\n"
+                                               " asr.w r5, r5, r11\n"
+                                               " asr.w r6, r6, r10\n"
+                                               " asr.w r7, r7, r11\n"
+                                               " asr.w r8, r8, r10\n"
+                                               " asr.w r9, r9, r11\n" OUTPUTS(
+                                                   "") "50:\n" MCUQ_CODE_BYTES("5", "50", "136")
+                                                   OUTPUTS_OF("11") "51:\n" MCUQ_CODE_BYTES(
+                                                       "50", "51", "100") OUTPUTS_OF("12")
+                                                       OUTPUTS_OF("13") OUTPUTS_OF("14") OUTPUTS_OF(
+                                                           "15") OUTPUTS_OF("16")
+                                                           OUTPUTS_OF("17") "6:\n"
+                                                                            " add sp, #44\n"
+                                                                            " pop {r4-r11, pc}\n");
 }
 #endif
 
@@ -242,7 +248,7 @@ static inline const uint32_t *add_products(const uint32_t *x, const int32_t *w, 
                    " cmp %[w], %[end]\n"
                    " beq 3f\n" ONE_UNIT " b 1b\n"
                    "3:\n"
-                   : [x] "+r"(x), [w] "+r"(w), [sum_0] "+r"(sum_0), [sum_1] "+r"(sum_1),
+                   : [x] "+&r"(x), [w] "+&r"(w), [sum_0] "+&r"(sum_0), [sum_1] "+&r"(sum_1),
                      [odd] "=&r"(odd), [even] "=&r"(even), [w_0] "=&r"(w_0), [w_1] "=&r"(w_1)
                    : [end] "r"(end), [count] "r"((end - w) * 4)
                    : "cc", "memory");

@@ -18,10 +18,10 @@ typedef struct {
  * words of both, 15 a run. a, b: any alignment.
  * r0 to, r1 a, r2 b, r3 words, r4-r7 data, r12 words left, lr runs. Frame: skip. */
 #if MCUQ_DSP_ASM
-MCUQ_DSP_NAKED static int16_t *interleave(MCUQ_DSP_ARGUMENT int16_t *to,
-                                          MCUQ_DSP_ARGUMENT const int16_t *a,
-                                          MCUQ_DSP_ARGUMENT const int16_t *b,
-                                          MCUQ_DSP_ARGUMENT const window_shape *shape)
+MCUQ_NAKED static int16_t *interleave(MCUQ_NAKED_ARGUMENT int16_t *to,
+                                      MCUQ_NAKED_ARGUMENT const int16_t *a,
+                                      MCUQ_NAKED_ARGUMENT const int16_t *b,
+                                      MCUQ_NAKED_ARGUMENT const window_shape *shape)
 {
     __asm volatile("push {r3-r7, lr}\n"
                    " ldmia r3, {r3, r4, r5}\n"

@@ -17,9 +17,9 @@ typedef struct {
  * 24 cycles for two fours of both, 10 a run. a, b: any alignment.
  * r0 to, r1 a, r2 b, r3 shape, then words, r4-r11 data, r12 words left, lr runs. Frame: skip. */
 #if MCUQ_DSP_ASM
-MCUQ_DSP_NAKED static void widen(MCUQ_DSP_ARGUMENT int16_t *to, MCUQ_DSP_ARGUMENT const int8_t *a,
-                                 MCUQ_DSP_ARGUMENT const int8_t *b,
-                                 MCUQ_DSP_ARGUMENT const window_shape *shape)
+MCUQ_NAKED static void widen(MCUQ_NAKED_ARGUMENT int16_t *to, MCUQ_NAKED_ARGUMENT const int8_t *a,
+                             MCUQ_NAKED_ARGUMENT const int8_t *b,
+                             MCUQ_NAKED_ARGUMENT const window_shape *shape)
 {
     __asm volatile("push {r3-r11, lr}\n"
                    " ldmia r3, {r3, r4, r5}\n"

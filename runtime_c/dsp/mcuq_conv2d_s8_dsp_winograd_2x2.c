@@ -19,8 +19,8 @@ enum { TILE = 2, PAIR = 4, PRODUCTS = 16, GROUP = 4, SUM_BYTES = 512 };
  * order. 36 cycles for 4 columns. count: a multiple of 4, not 0. rows: any alignment.
  * r0-r3 rows, r4-r11 data, r12 to, lr data. Frame: the end of row 0. */
 #if MCUQ_DSP_ASM
-MCUQ_DSP_NAKED static void columns(MCUQ_DSP_ARGUMENT const int8_t *const rows[4],
-                                   MCUQ_DSP_ARGUMENT int16_t *to, MCUQ_DSP_ARGUMENT int32_t count)
+MCUQ_NAKED static void columns(MCUQ_NAKED_ARGUMENT const int8_t *const rows[4],
+                               MCUQ_NAKED_ARGUMENT int16_t *to, MCUQ_NAKED_ARGUMENT int32_t count)
 {
     __asm volatile("push {r3-r11, lr}\n"
                    " mov r12, r1\n"
@@ -81,8 +81,8 @@ static void columns(const int8_t *const rows[4], int16_t *to, int32_t count)
     " ssub16 r5, r8, r12\n ssub16 r4, r4, r8\n sadd16 r6, r10, r8\n sadd16 r7, r9, r12\n"          \
     " ssub16 r8, r8, r10\n ssub16 r10, r10, r9\n ssub16 r11, r9, r11\n ssub16 r9, r12, r9\n"       \
     " stmia r3!, {r4-r11}\n"
-MCUQ_DSP_NAKED static void tile_rows(MCUQ_DSP_ARGUMENT const int16_t *from,
-                                     MCUQ_DSP_ARGUMENT int16_t *to, MCUQ_DSP_ARGUMENT int32_t pitch)
+MCUQ_NAKED static void tile_rows(MCUQ_NAKED_ARGUMENT const int16_t *from,
+                                 MCUQ_NAKED_ARGUMENT int16_t *to, MCUQ_NAKED_ARGUMENT int32_t pitch)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    " add lr, r1, r2, lsl #5\n"
@@ -163,7 +163,7 @@ typedef struct {
     SUMS_0(4, 36, 68, 100)                                                                         \
     SUMS_1(132, 164, 196, 228)                                                                     \
     SUMS_2(260, 292, 324, 356) SUMS_3(388, 420, 452, 484) OUTPUTS(" add r9, r12, lr, lsl #1\n")
-MCUQ_DSP_NAKED static void run_pair(MCUQ_DSP_ARGUMENT const pair_job *job)
+MCUQ_NAKED static void run_pair(MCUQ_NAKED_ARGUMENT const pair_job *job)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    " sub sp, #40\n"

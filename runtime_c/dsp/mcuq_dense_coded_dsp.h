@@ -55,8 +55,8 @@ typedef struct {
 #define TURN_BYTES "164"
 #define OTHER_TABLE " add lr, r10, #1024\n"
 #endif
-MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t *weights,
-                                               MCUQ_DSP_ARGUMENT const rows_job *job)
+MCUQ_NAKED static const uint32_t *run_rows(MCUQ_NAKED_ARGUMENT const uint32_t *weights,
+                                           MCUQ_NAKED_ARGUMENT const rows_job *job)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    " sub sp, #20\n"
@@ -79,15 +79,15 @@ MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t 
                    " ldr r0, [sp]\n"
                    " ldr pc, [sp, #16]\n"
                    ".balign 4\n"
-                   "2:\n" TURN TURN TURN TURN ".balign 4\n"
-                   "3:\n"
-                   " ldr r6, [sp, #12]\n"
-                   " cmp r0, r6\n"
-                   " bne.w 2b\n"
-                   " ldr r6, [r1], #4\n" MCUQ_DENSE_RESULTS_4("r6") " bne.w 1b\n"
-                                                                    " mov r0, r1\n"
-                                                                    " add sp, #20\n"
-                                                                    " pop {r4-r11, pc}\n");
+                   "2:\n" TURN TURN TURN TURN "3:\n" MCUQ_CODE_BYTES(
+                       "2", "3", "4 * " TURN_BYTES "") " ldr r6, [sp, #12]\n"
+                                                       " cmp r0, r6\n"
+                                                       " bne.w 2b\n"
+                                                       " ldr r6, [r1], #4\n" MCUQ_DENSE_RESULTS_4(
+                                                           "r6") " bne.w 1b\n"
+                                                                 " mov r0, r1\n"
+                                                                 " add sp, #20\n"
+                                                                 " pop {r4-r11, pc}\n");
 }
 #else
 /* The two words of x and of weights that a row's four inputs from 4 * i on meet. */
@@ -162,7 +162,7 @@ static inline void store_row(uint32_t *to, const uint32_t *row, uint32_t word)
         COPY_4 COPY_4 COPY_4 COPY_4
         " mov r4, %[word]\n mov r5, %[word]\n mov r6, %[word]\n mov r8, %[word]\n" STORE_4 STORE_4
             STORE_4 STORE_4
-        : [to] "+r"(to), [other] "+r"(other), [row] "+r"(row)
+        : [to] "+&r"(to), [other] "+&r"(other), [row] "+&r"(row)
         : [word] "r"(word)
         : "r4", "r5", "r6", "r8", "memory");
 #else

@@ -39,8 +39,8 @@ typedef struct {
 #define TURN                                                                                       \
     " ldmia.w r0!, {r6-r9}\n ldmia.w r1!, {r10-r12}\n" ROW("r2", "r10") ROW("r3", "r11")           \
         ROW("r4", "r12") " ldr.w r10, [r1], #4\n" ROW("r5", "r10")
-MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t *weights,
-                                               MCUQ_DSP_ARGUMENT const rows_job *job)
+MCUQ_NAKED static const uint32_t *run_rows(MCUQ_NAKED_ARGUMENT const uint32_t *weights,
+                                           MCUQ_NAKED_ARGUMENT const rows_job *job)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    " sub sp, #28\n"
@@ -67,24 +67,24 @@ MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t 
                    " mov r5, #0\n"
                    " ldr pc, [sp, #24]\n"
                    ".balign 4\n"
-                   "2:\n" TURN TURN TURN TURN ".balign 4\n"
-                   "3:\n"
-                   " ldr r6, [sp, #12]\n"
-                   " cmp r0, r6\n"
-                   " bne.w 2b\n"
-                   " ldmia r1!, {r6-r10}\n"
-                   " ldrd r11, r12, [sp, #16]\n"
-                   " add r6, r12\n"
-                   " add r7, r12\n"
-                   " add r8, r12\n"
-                   " add r9, r12\n"
-                   " mla r2, r2, r11, r6\n"
-                   " mla r3, r3, r11, r7\n"
-                   " mla r4, r4, r11, r8\n"
-                   " mla r5, r5, r11, r9\n" MCUQ_DENSE_RESULTS_4("r10") " bne.w 1b\n"
-                                                                        " mov r0, r1\n"
-                                                                        " add sp, #28\n"
-                                                                        " pop {r4-r11, pc}\n");
+                   "2:\n" TURN TURN TURN TURN "3:\n" MCUQ_CODE_BYTES(
+                       "2", "3", "4 * 124") " ldr r6, [sp, #12]\n"
+                                            " cmp r0, r6\n"
+                                            " bne.w 2b\n"
+                                            " ldmia r1!, {r6-r10}\n"
+                                            " ldrd r11, r12, [sp, #16]\n"
+                                            " add r6, r12\n"
+                                            " add r7, r12\n"
+                                            " add r8, r12\n"
+                                            " add r9, r12\n"
+                                            " mla r2, r2, r11, r6\n"
+                                            " mla r3, r3, r11, r7\n"
+                                            " mla r4, r4, r11, r8\n"
+                                            " mla r5, r5, r11, r9\n" MCUQ_DENSE_RESULTS_4(
+                                                "r10") " bne.w 1b\n"
+                                                       " mov r0, r1\n"
+                                                       " add sp, #28\n"
+                                                       " pop {r4-r11, pc}\n");
 }
 #else
 static uint32_t four_factors(uint32_t w, const uint32_t *x)

@@ -31,8 +31,8 @@ typedef struct {
  * r0 x, r1 weights, r2-r5 accumulators, r6-r9 inputs, r10-r12 and lr weights.
  * Frame: x, base, out, groups, the end of x, where the loop is entered. */
 #if MCUQ_DSP_ASM
-MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t *weights,
-                                               MCUQ_DSP_ARGUMENT const rows_job *job)
+MCUQ_NAKED static const uint32_t *run_rows(MCUQ_NAKED_ARGUMENT const uint32_t *weights,
+                                           MCUQ_NAKED_ARGUMENT const rows_job *job)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    " sub sp, #28\n"
@@ -58,39 +58,38 @@ MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t 
                    " add r5, r6\n"
                    " ldr pc, [sp, #20]\n"
                    ".balign 4\n"
-                   "2:\n" MCUQ_DENSE_4_TURNS MCUQ_DENSE_4_TURNS ".balign 4\n"
-                   "3:\n"
-                   " ldr r6, [sp, #16]\n"
-                   " cmp r0, r6\n"
-                   " bne.w 2b\n"
-                   " ldrd r6, r7, [r1], #8\n"
-                   " asrs r2, r6\n"
-                   " lsr r6, r6, #8\n"
-                   " asrs r3, r6\n"
-                   " lsr r6, r6, #8\n"
-                   " asrs r4, r6\n"
-                   " lsr r6, r6, #8\n"
-                   " asrs r5, r6\n"
-                   " uxtab r2, r2, r7\n"
-                   " uxtab r3, r3, r7, ror #8\n"
-                   " uxtab r4, r4, r7, ror #16\n"
-                   " uxtab r5, r5, r7, ror #24\n"
-                   " usat r2, #8, r2\n"
-                   " usat r3, #8, r3\n"
-                   " usat r4, #8, r4\n"
-                   " usat r5, #8, r5\n"
-                   " orr r2, r2, r3, lsl #8\n"
-                   " orr r4, r4, r5, lsl #8\n"
-                   " orr r2, r2, r4, lsl #16\n"
-                   " eor r2, r2, #0x80808080\n"
-                   " ldrd r3, r4, [sp, #8]\n"
-                   " str r2, [r3], #4\n"
-                   " subs r4, #1\n"
-                   " strd r3, r4, [sp, #8]\n"
-                   " bne.w 1b\n"
-                   " mov r0, r1\n"
-                   " add sp, #28\n"
-                   " pop {r4-r11, pc}\n");
+                   "2:\n" MCUQ_DENSE_4_TURNS MCUQ_DENSE_4_TURNS
+                   "3:\n" MCUQ_CODE_BYTES("2", "3", "8 * 108") " ldr r6, [sp, #16]\n"
+                                                               " cmp r0, r6\n"
+                                                               " bne.w 2b\n"
+                                                               " ldrd r6, r7, [r1], #8\n"
+                                                               " asrs r2, r6\n"
+                                                               " lsr r6, r6, #8\n"
+                                                               " asrs r3, r6\n"
+                                                               " lsr r6, r6, #8\n"
+                                                               " asrs r4, r6\n"
+                                                               " lsr r6, r6, #8\n"
+                                                               " asrs r5, r6\n"
+                                                               " uxtab r2, r2, r7\n"
+                                                               " uxtab r3, r3, r7, ror #8\n"
+                                                               " uxtab r4, r4, r7, ror #16\n"
+                                                               " uxtab r5, r5, r7, ror #24\n"
+                                                               " usat r2, #8, r2\n"
+                                                               " usat r3, #8, r3\n"
+                                                               " usat r4, #8, r4\n"
+                                                               " usat r5, #8, r5\n"
+                                                               " orr r2, r2, r3, lsl #8\n"
+                                                               " orr r4, r4, r5, lsl #8\n"
+                                                               " orr r2, r2, r4, lsl #16\n"
+                                                               " eor r2, r2, #0x80808080\n"
+                                                               " ldrd r3, r4, [sp, #8]\n"
+                                                               " str r2, [r3], #4\n"
+                                                               " subs r4, #1\n"
+                                                               " strd r3, r4, [sp, #8]\n"
+                                                               " bne.w 1b\n"
+                                                               " mov r0, r1\n"
+                                                               " add sp, #28\n"
+                                                               " pop {r4-r11, pc}\n");
 }
 #else
 /* Bytes 0 and 2 of x, not negative, as halves of one word. */

@@ -42,8 +42,8 @@ typedef struct {
     RESULT(a, shifts, centers, "")                                                                 \
     LATER(b, shifts, centers, ", ror #8")                                                          \
     LATER(c, shifts, centers, ", ror #16") LATER(d, shifts, centers, ", ror #24")
-MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t *weights,
-                                               MCUQ_DSP_ARGUMENT const rows_job *job)
+MCUQ_NAKED static const uint32_t *run_rows(MCUQ_NAKED_ARGUMENT const uint32_t *weights,
+                                           MCUQ_NAKED_ARGUMENT const rows_job *job)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    " sub sp, #28\n"
@@ -71,28 +71,29 @@ MCUQ_DSP_NAKED static const uint32_t *run_rows(MCUQ_DSP_ARGUMENT const uint32_t 
                    " add r9, r10\n"
                    " ldr pc, [sp, #20]\n"
                    ".balign 4\n"
-                   "2:\n" STEP_4 STEP_4 STEP_4 STEP_4 ".balign 4\n"
-                   "3:\n"
-                   " ldr r10, [sp, #16]\n"
-                   " cmp r0, r10\n"
-                   " bne.w 2b\n"
-                   " ldmia r1!, {r10-r12, lr}\n" RESULTS_4("r2", "r3", "r4", "r5", "r10", "r12")
-                       RESULTS_4("r6", "r7", "r8", "r9", "r11", "lr") " ldr r10, [sp, #8]\n"
-                                                                      " ldr r11, [sp, #12]\n"
-                                                                      " strb r3, [r10, #1]\n"
-                                                                      " strb r4, [r10, #2]\n"
-                                                                      " strb r5, [r10, #3]\n"
-                                                                      " strb r6, [r10, #4]\n"
-                                                                      " strb r7, [r10, #5]\n"
-                                                                      " strb r8, [r10, #6]\n"
-                                                                      " strb r9, [r10, #7]\n"
-                                                                      " strb r2, [r10], #8\n"
-                                                                      " str r10, [sp, #8]\n"
-                                                                      " cmp r10, r11\n"
-                                                                      " bne.w 1b\n"
-                                                                      " mov r0, r1\n"
-                                                                      " add sp, #28\n"
-                                                                      " pop {r4-r11, pc}\n");
+                   "2:\n" STEP_4 STEP_4 STEP_4 STEP_4 "3:\n" MCUQ_CODE_BYTES(
+                       "2", "3", "16 * 124") " ldr r10, [sp, #16]\n"
+                                             " cmp r0, r10\n"
+                                             " bne.w 2b\n"
+                                             " ldmia r1!, {r10-r12, lr}\n" RESULTS_4(
+                                                 "r2", "r3", "r4", "r5", "r10", "r12")
+                                                 RESULTS_4("r6", "r7", "r8", "r9", "r11",
+                                                           "lr") " ldr r10, [sp, #8]\n"
+                                                                 " ldr r11, [sp, #12]\n"
+                                                                 " strb r3, [r10, #1]\n"
+                                                                 " strb r4, [r10, #2]\n"
+                                                                 " strb r5, [r10, #3]\n"
+                                                                 " strb r6, [r10, #4]\n"
+                                                                 " strb r7, [r10, #5]\n"
+                                                                 " strb r8, [r10, #6]\n"
+                                                                 " strb r9, [r10, #7]\n"
+                                                                 " strb r2, [r10], #8\n"
+                                                                 " str r10, [sp, #8]\n"
+                                                                 " cmp r10, r11\n"
+                                                                 " bne.w 1b\n"
+                                                                 " mov r0, r1\n"
+                                                                 " add sp, #28\n"
+                                                                 " pop {r4-r11, pc}\n");
 }
 #else
 static const uint32_t *run_rows(const uint32_t *weights, const rows_job *job)

@@ -19,10 +19,10 @@ typedef struct {
  * r0 x, r1 weights, r2-r5 accumulators, r6-r9 inputs, r10-r12 and lr weights.
  * Frame: job, the end of x. */
 #if MCUQ_DSP_ASM
-MCUQ_DSP_NAKED static const uint32_t *add_part(MCUQ_DSP_ARGUMENT const uint32_t *weights,
-                                               MCUQ_DSP_ARGUMENT const uint32_t *x,
-                                               MCUQ_DSP_ARGUMENT int32_t turns,
-                                               MCUQ_DSP_ARGUMENT rows_job *job)
+MCUQ_NAKED static const uint32_t *add_part(MCUQ_NAKED_ARGUMENT const uint32_t *weights,
+                                           MCUQ_NAKED_ARGUMENT const uint32_t *x,
+                                           MCUQ_NAKED_ARGUMENT int32_t turns,
+                                           MCUQ_NAKED_ARGUMENT rows_job *job)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    " add r12, r1, r2, lsl #4\n"
@@ -46,20 +46,19 @@ MCUQ_DSP_NAKED static const uint32_t *add_part(MCUQ_DSP_ARGUMENT const uint32_t 
                    " add r5, r6\n"
                    " bx r12\n"
                    ".balign 4\n"
-                   "2:\n" MCUQ_DENSE_4_TURNS MCUQ_DENSE_4_TURNS ".balign 4\n"
-                   "3:\n"
-                   " ldr r6, [sp, #4]\n"
-                   " cmp r0, r6\n"
-                   " bne.w 2b\n"
-                   " pop {r6, r7}\n"
-                   " ldmia r6, {r7-r10}\n"
-                   " add r2, r7, r2, asr #8\n"
-                   " add r3, r8, r3, asr #8\n"
-                   " add r4, r9, r4, asr #8\n"
-                   " add r5, r10, r5, asr #8\n"
-                   " stmia r6, {r2-r5}\n"
-                   " mov r0, r1\n"
-                   " pop {r4-r11, pc}\n");
+                   "2:\n" MCUQ_DENSE_4_TURNS MCUQ_DENSE_4_TURNS
+                   "3:\n" MCUQ_CODE_BYTES("2", "3", "8 * 108") " ldr r6, [sp, #4]\n"
+                                                               " cmp r0, r6\n"
+                                                               " bne.w 2b\n"
+                                                               " pop {r6, r7}\n"
+                                                               " ldmia r6, {r7-r10}\n"
+                                                               " add r2, r7, r2, asr #8\n"
+                                                               " add r3, r8, r3, asr #8\n"
+                                                               " add r4, r9, r4, asr #8\n"
+                                                               " add r5, r10, r5, asr #8\n"
+                                                               " stmia r6, {r2-r5}\n"
+                                                               " mov r0, r1\n"
+                                                               " pop {r4-r11, pc}\n");
 }
 #else
 static const uint32_t *add_part(const uint32_t *weights, const uint32_t *x, int32_t turns,

@@ -24,10 +24,10 @@
 #define LEFT(label, count, weights, entry)                                                         \
     label ":\n ldr r4, [r1], #" count "\n ldmia r0!, " weights "\n b " entry "\n"
 #define LEFT_1(label, entry) label ":\n ldr r4, [r1], #1\n ldr r8, [r0], #4\n b " entry "\n"
-MCUQ_DSP_NAKED static void run_rows(MCUQ_DSP_ARGUMENT const uint32_t *weights,
-                                    MCUQ_DSP_ARGUMENT const uint8_t *index,
-                                    MCUQ_DSP_ARGUMENT const uint32_t *x,
-                                    MCUQ_DSP_ARGUMENT int8_t *out)
+MCUQ_NAKED static void run_rows(MCUQ_NAKED_ARGUMENT const uint32_t *weights,
+                                MCUQ_NAKED_ARGUMENT const uint8_t *index,
+                                MCUQ_NAKED_ARGUMENT const uint32_t *x,
+                                MCUQ_NAKED_ARGUMENT int8_t *out)
 {
     __asm volatile(
         "push {r4-r11, lr}\n"

@@ -41,22 +41,24 @@ enum { TURN_PAIRS = 7, PAIR_BYTES = 68, TURN_SINGLES = 8, SINGLE_BYTES = 36 };
 #define LEAVE                                                                                      \
     " ldr r12, [sp, #12]\n add r1, r12\n ldrd r12, lr, [sp]\n cmp r12, lr\n bne.w 1b\n"            \
     " add sp, #28\n pop {r4-r11, pc}\n"
-#define LINE(turn_16, turn_8)                                                                      \
-    ENTER ".balign 4\n2:\n" turn_16 ".balign 4\n3:\n" MORE " bcc.w 2b\n b.w 6f\n"                  \
-          ".balign 4\n4:\n" turn_8 ".balign 4\n5:\n" MORE " bcc.w 4b\n6:\n" LEAVE
+#define LINE(turn_16, turn_8, bytes)                                                               \
+    ENTER ".balign 4\n2:\n" turn_16 "3:\n" MCUQ_CODE_BYTES("2", "3", bytes) MORE                   \
+        " bcc.w 2b\n b.w 6f\n"                                                                     \
+        ".balign 4\n4:\n" turn_8 "5:\n" MCUQ_CODE_BYTES("4", "5", bytes) MORE                      \
+        " bcc.w 4b\n6:\n" LEAVE
 #define PAIR(shift) MCUQ_DSP_3X3_PAIR(shift, WORDS)     /* 17 instructions for 18 MAC */
 #define SINGLE(shift) MCUQ_DSP_3X3_SINGLE(shift, WORDS) /* 9 instructions for 9 MAC */
 #define PAIRS(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s)
 #define SINGLES(s) SINGLE(s) SINGLE(s) SINGLE(s) SINGLE(s) SINGLE(s) SINGLE(s) SINGLE(s) SINGLE(s)
 
-MCUQ_DSP_NAKED static void run_line_1(MCUQ_DSP_ARGUMENT const line_job *job)
+MCUQ_NAKED static void run_line_1(MCUQ_NAKED_ARGUMENT const line_job *job)
 {
-    __asm volatile(LINE(PAIRS("16"), PAIRS("8")));
+    __asm volatile(LINE(PAIRS("16"), PAIRS("8"), "7 * 68"));
 }
 
-MCUQ_DSP_NAKED static void run_line_2(MCUQ_DSP_ARGUMENT const line_job *job)
+MCUQ_NAKED static void run_line_2(MCUQ_NAKED_ARGUMENT const line_job *job)
 {
-    __asm volatile(LINE(SINGLES("16"), SINGLES("8")));
+    __asm volatile(LINE(SINGLES("16"), SINGLES("8"), "8 * 36"));
 }
 #else
 static void run_line(const line_job *job, int32_t stride)
@@ -97,10 +99,10 @@ static void run_line_2(const line_job *job)
  * channels apart), scaled to a shift of 8 or 16.
  * 48 instructions a channel. Registers: 6 taps, bias, kind, 4 pointers, scale, 1 free. */
 #if MCUQ_DSP_ASM
-MCUQ_DSP_NAKED static void unpack(MCUQ_DSP_ARGUMENT uint32_t *to, MCUQ_DSP_ARGUMENT const int8_t *w,
-                                  MCUQ_DSP_ARGUMENT const int32_t *bias,
-                                  MCUQ_DSP_ARGUMENT const int8_t *shift,
-                                  MCUQ_DSP_ARGUMENT int32_t count)
+MCUQ_NAKED static void unpack(MCUQ_NAKED_ARGUMENT uint32_t *to, MCUQ_NAKED_ARGUMENT const int8_t *w,
+                              MCUQ_NAKED_ARGUMENT const int32_t *bias,
+                              MCUQ_NAKED_ARGUMENT const int8_t *shift,
+                              MCUQ_NAKED_ARGUMENT int32_t count)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    "1:\n"
@@ -156,7 +158,7 @@ static void fill_all(uint32_t *x, uint32_t word, int32_t count)
         __asm volatile("mov r4, %[word]\n mov r5, %[word]\n mov r6, %[word]\n"
                        " stmia %[to]!, {r4-r6}\n stmia %[to]!, {r4-r6}\n"
                        " stmia %[to]!, {r4-r6}\n stmia %[to]!, {r4-r6}\n"
-                       : [to] "+r"(to)
+                       : [to] "+&r"(to)
                        : [word] "r"(word)
                        : "r4", "r5", "r6", "memory");
 #else

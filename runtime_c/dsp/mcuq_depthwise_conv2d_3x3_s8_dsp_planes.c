@@ -49,23 +49,23 @@ typedef struct {
 #define LEAVE                                                                                      \
     "6:\n ldrd r9, r10, [sp, #20]\n add r0, r9\n add r1, r10\n ldrd r12, lr, [sp]\n"               \
     " cmp r12, lr\n bne.w 1b\n add sp, #44\n pop {r4-r11, pc}\n"
-#define PLANES(turn_16, turn_8)                                                                    \
-    ENTER ".balign 4\n2:\n" turn_16                                                                \
-          ".balign 4\n3:\n" NEXT("2b") ".balign 4\n"                                               \
-                                       "4:\n" turn_8 ".balign 4\n5:\n" NEXT("4b") LEAVE
+#define PLANES(turn_16, turn_8, bytes)                                                             \
+    ENTER ".balign 4\n2:\n" turn_16 "3:\n" MCUQ_CODE_BYTES("2", "3", bytes)                        \
+        NEXT("2b") ".balign 4\n"                                                                   \
+                   "4:\n" turn_8 "5:\n" MCUQ_CODE_BYTES("4", "5", bytes) NEXT("4b") LEAVE
 #define PAIR(shift) MCUQ_DSP_3X3_PAIR(shift, WORDS)     /* 19 instructions, 20 cycles for 18 MAC */
 #define SINGLE(shift) MCUQ_DSP_3X3_SINGLE(shift, WORDS) /* 11 instructions, 12 cycles for 9 MAC */
 #define PAIRS(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s) PAIR(s)
 #define SINGLES(s) SINGLE(s) SINGLE(s) SINGLE(s)
 
-MCUQ_DSP_NAKED static void run_planes_1(MCUQ_DSP_ARGUMENT const planes_job *job)
+MCUQ_NAKED static void run_planes_1(MCUQ_NAKED_ARGUMENT const planes_job *job)
 {
-    __asm volatile(PLANES(PAIRS("16"), PAIRS("8")));
+    __asm volatile(PLANES(PAIRS("16"), PAIRS("8"), "6 * 76"));
 }
 
-MCUQ_DSP_NAKED static void run_planes_2(MCUQ_DSP_ARGUMENT const planes_job *job)
+MCUQ_NAKED static void run_planes_2(MCUQ_NAKED_ARGUMENT const planes_job *job)
 {
-    __asm volatile(PLANES(SINGLES("16"), SINGLES("8")));
+    __asm volatile(PLANES(SINGLES("16"), SINGLES("8"), "3 * 44"));
 }
 #else
 static void run_planes(const planes_job *job, int32_t stride)
@@ -106,10 +106,10 @@ static void run_planes_2(const planes_job *job)
 
 /* The records of `count` channels, scaled to a shift of 8 or 16. 50 cycles a channel. */
 #if MCUQ_DSP_ASM
-MCUQ_DSP_NAKED static void unpack(MCUQ_DSP_ARGUMENT uint32_t *to, MCUQ_DSP_ARGUMENT const int8_t *w,
-                                  MCUQ_DSP_ARGUMENT const int32_t *bias,
-                                  MCUQ_DSP_ARGUMENT const int8_t *shift,
-                                  MCUQ_DSP_ARGUMENT const uint32_t *end)
+MCUQ_NAKED static void unpack(MCUQ_NAKED_ARGUMENT uint32_t *to, MCUQ_NAKED_ARGUMENT const int8_t *w,
+                              MCUQ_NAKED_ARGUMENT const int32_t *bias,
+                              MCUQ_NAKED_ARGUMENT const int8_t *shift,
+                              MCUQ_NAKED_ARGUMENT const uint32_t *end)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    "1:\n"
@@ -163,10 +163,10 @@ typedef struct {
     " sxtb16 r4, r6\n sxtb16 r5, r6, ror #8\n sxtb16 r6, r7\n sxtb16 r7, r7, ror #8\n"             \
     " str r4, [r0], #4\n str r5, [r10], #4\n str r6, [r11], #4\n str r7, [r12], #4\n"
 #define LOAD " ldr r4, [r1]\n ldr r5, [r1, r2]\n add.w r1, r1, r2, lsl #1\n"
-MCUQ_DSP_NAKED static void fill_lines(MCUQ_DSP_ARGUMENT uint32_t *to,
-                                      MCUQ_DSP_ARGUMENT const int8_t *from,
-                                      MCUQ_DSP_ARGUMENT int32_t pitch,
-                                      MCUQ_DSP_ARGUMENT const lines_job *job)
+MCUQ_NAKED static void fill_lines(MCUQ_NAKED_ARGUMENT uint32_t *to,
+                                  MCUQ_NAKED_ARGUMENT const int8_t *from,
+                                  MCUQ_NAKED_ARGUMENT int32_t pitch,
+                                  MCUQ_NAKED_ARGUMENT const lines_job *job)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    " sub sp, #16\n"
@@ -241,9 +241,9 @@ typedef struct {
 /* Outputs of four channels to out. 19 cycles per 4 pixels, 17 a line and 9 if the rest is not 0.
  * r0 out, r1 from, r2 pitch, r3 steps, r4-r7 data, r8-r10 lines and skips, r11 count. */
 #if MCUQ_DSP_ASM
-MCUQ_DSP_NAKED static void store_lines(MCUQ_DSP_ARGUMENT int8_t *out,
-                                       MCUQ_DSP_ARGUMENT const int8_t *from,
-                                       MCUQ_DSP_ARGUMENT const store_job *job)
+MCUQ_NAKED static void store_lines(MCUQ_NAKED_ARGUMENT int8_t *out,
+                                   MCUQ_NAKED_ARGUMENT const int8_t *from,
+                                   MCUQ_NAKED_ARGUMENT const store_job *job)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    " ldmia r2, {r2, r3, r8-r10}\n"

@@ -25,7 +25,7 @@ typedef struct {
 /* `blocks` blocks of 4 outputs, stride 1. 13 instructions for 4 outputs x 4 taps of a line, 6 more
  * a line, 29 more a block. Registers: 4 sums, 2 words, 4 taps, 2 pointers, 2 counts: all 14. */
 #if MCUQ_DSP_ASM
-MCUQ_DSP_NAKED static void run_blocks(MCUQ_DSP_ARGUMENT const line_job *job)
+MCUQ_NAKED static void run_blocks(MCUQ_NAKED_ARGUMENT const line_job *job)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    " sub sp, #36\n"

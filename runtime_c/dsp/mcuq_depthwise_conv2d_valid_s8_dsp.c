@@ -8,10 +8,10 @@ enum { LANES = 4 };
  * pitch, taps, bytes from behind a line of taps to the next one; the assembly knows this layout.
  * 14 instructions for 4 MAC. Registers: 4 sums, 4 data, 2 pointers, 2 pitches, 2 counts: all 14. */
 #if MCUQ_DSP_ASM
-MCUQ_DSP_NAKED static void add_window(MCUQ_DSP_ARGUMENT int32_t *sums,
-                                      MCUQ_DSP_ARGUMENT const int8_t *x,
-                                      MCUQ_DSP_ARGUMENT const int8_t *w,
-                                      MCUQ_DSP_ARGUMENT const int32_t *job)
+MCUQ_NAKED static void add_window(MCUQ_NAKED_ARGUMENT int32_t *sums,
+                                  MCUQ_NAKED_ARGUMENT const int8_t *x,
+                                  MCUQ_NAKED_ARGUMENT const int8_t *w,
+                                  MCUQ_NAKED_ARGUMENT const int32_t *job)
 {
     __asm volatile("push {r0, r3-r11, lr}\n"
                    " ldmia r0, {r4-r7}\n"

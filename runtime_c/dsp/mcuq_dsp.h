@@ -12,12 +12,10 @@
 #include <string.h>
 #include "mcuq_requant.h"
 
-/* Without optimization gcc keeps r7 for itself, and the blocks find too few registers. */
-#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__OPTIMIZE__)
+/* Without optimization gcc keeps r7 for itself, and the blocks find too few registers. They load
+ * and store words at any address. */
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__OPTIMIZE__) && MCUQ_UNALIGNED
 #define MCUQ_DSP_ASM 1
-/* A function written in assembly as a whole: it finds its arguments in r0-r3. */
-#define MCUQ_DSP_NAKED __attribute__((naked, noinline))
-#define MCUQ_DSP_ARGUMENT __attribute__((unused))
 #else
 #define MCUQ_DSP_ASM 0
 #endif

@@ -33,10 +33,10 @@ typedef struct {
     " str r4, [r0], #" MCUQ_DSP_WORD_PITCH "\n str r5, [r10], #" MCUQ_DSP_WORD_PITCH               \
     "\n str r6, [r11], #" MCUQ_DSP_WORD_PITCH "\n str r7, [r12], #" MCUQ_DSP_WORD_PITCH "\n"
 #define MCUQ_DSP_LOAD " ldr r4, [r1]\n ldr r5, [r1, r2]\n add.w r1, r1, r2, lsl #1\n"
-MCUQ_DSP_NAKED static void mcuq_dsp_put_words(MCUQ_DSP_ARGUMENT uint32_t *to,
-                                              MCUQ_DSP_ARGUMENT const int8_t *from,
-                                              MCUQ_DSP_ARGUMENT int32_t pitch,
-                                              MCUQ_DSP_ARGUMENT const mcuq_dsp_filler *job)
+MCUQ_NAKED static void mcuq_dsp_put_words(MCUQ_NAKED_ARGUMENT uint32_t *to,
+                                          MCUQ_NAKED_ARGUMENT const int8_t *from,
+                                          MCUQ_NAKED_ARGUMENT int32_t pitch,
+                                          MCUQ_NAKED_ARGUMENT const mcuq_dsp_filler *job)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    " ldmia r3, {r3, r8-r10, lr}\n"

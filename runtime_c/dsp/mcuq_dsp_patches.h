@@ -29,10 +29,10 @@ typedef struct {
  * Frame: count, runs, left, next, fours, rests; and how the place of the bytes left goes on: 12,
  * -10, 12, 10 bytes in turn. */
 #if MCUQ_DSP_ASM
-MCUQ_DSP_NAKED static int16_t *widen_patches(MCUQ_DSP_ARGUMENT int16_t *to,
-                                             MCUQ_DSP_ARGUMENT const int8_t *a,
-                                             MCUQ_DSP_ARGUMENT int32_t count,
-                                             MCUQ_DSP_ARGUMENT const patch_shape *shape)
+MCUQ_NAKED static int16_t *widen_patches(MCUQ_NAKED_ARGUMENT int16_t *to,
+                                         MCUQ_NAKED_ARGUMENT const int8_t *a,
+                                         MCUQ_NAKED_ARGUMENT int32_t count,
+                                         MCUQ_NAKED_ARGUMENT const patch_shape *shape)
 {
     __asm volatile("push {r4-r11, lr}\n"
                    " sub sp, #32\n"

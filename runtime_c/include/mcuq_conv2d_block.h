@@ -14,6 +14,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     const int8_t *weights;
     const int32_t *channels; /* [out_c][2]: bias; shift + 256 * number of pairs in extra */

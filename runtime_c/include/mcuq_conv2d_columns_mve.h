@@ -16,6 +16,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     const int8_t *weights;     /* [pair of output channels][steps][2][16], the last step first; an
                                   output     takes (kernel_w, kernel_h, in_c) products, then zeros */

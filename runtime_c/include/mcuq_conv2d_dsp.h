@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     const int32_t *weights; /* per pair of channels, not always neighbours: bias_0, bias_1, where
                                they go (see the kernel), int8 [even units][2][4].

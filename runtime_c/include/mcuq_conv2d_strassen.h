@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     const uint32_t *weights; /* per 8 channels (see the kernel): 4 biases; B11, B21, shifts, T2, T3,
                                 -T4, shifts; 4 differences of biases; T1, B22, shifts, shifts; each

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     const uint32_t *weights; /* per 4 channels: 4 biases; int16 [2 * units][4][2], the inputs of an
                                 output one after the other, padded to units of 4, in int16 order;

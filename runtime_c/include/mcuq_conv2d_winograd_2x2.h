@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     const uint32_t *weights; /* per 4 channels: int16 [16 products][in_c / 2][4][2], inputs in
                                 int16 order; then 4 times 4 * bias, and shift + 2 (the last one of

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     const int32_t *weights; /* per pair of channels: 2 * bias_0, 2 * bias_1, (shift_0 + 1) |
                                (shift_1 + 1) << 8 | distance of their outputs << 16,

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     int32_t rows;
     int32_t chunk;      /* bytes copied per row */
@@ -24,6 +26,19 @@ typedef struct {
     int32_t in_stride[3]; /* of the input axis that becomes this output axis */
 } mcuq_transpose_params;
 
+typedef struct {
+    int32_t start; /* elements from in to the first one */
+    int32_t size[5];
+    int32_t stride[5]; /* elements, of in; any sign, 0 repeats */
+} mcuq_copy_params;
+
+typedef struct {
+    const int32_t *places; /* [count] elements from in to the first one of each row */
+    int32_t count;
+    int32_t size[3];
+    int32_t stride[3];
+} mcuq_take_params;
+
 /** One input of a concatenation: in [rows][chunk] to the start of each row of out. */
 void mcuq_concat_s8(const mcuq_concat_params *p, const int8_t *in, int8_t *out);
 
@@ -32,5 +47,11 @@ void mcuq_pad_s8(const mcuq_pad_params *p, const int8_t *in, int8_t *out);
 
 /** out[i][j][k] = in[i * in_stride[0] + j * in_stride[1] + k * in_stride[2]]. */
 void mcuq_transpose_s8(const mcuq_transpose_params *p, const int8_t *in, int8_t *out);
+
+/** out[a][b][c][d][e] = in[start + a * stride[0] + b * stride[1] + ... + e * stride[4]]. */
+void mcuq_copy_s8(const mcuq_copy_params *p, const int8_t *in, int8_t *out);
+
+/** out[i][a][b][c] = in[places[i] + a * stride[0] + b * stride[1] + c * stride[2]]. */
+void mcuq_take_s8(const mcuq_take_params *p, const int8_t *in, int8_t *out);
 
 #endif

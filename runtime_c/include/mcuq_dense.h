@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     const int8_t *weights; /* [out_len][in_len] */
     const int32_t *bias;   /* [out_len] */

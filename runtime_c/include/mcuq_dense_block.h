@@ -11,6 +11,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     const uint8_t *weights;
     const int32_t *bias; /* [out_len] */

@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     const uint8_t *codes; /* [chunk of columns][out_len / 8, rounded up][columns][8], where a column
                              is the 2 or 4 inputs that one byte of codes meets */

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     const uint8_t *codes; /* [block of 8 outputs][steps][8][16] weights; see mcuq_coded_mve.h */
     const int8_t *values; /* 16, or 4 */

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     const uint32_t *weights; /* per 4 outputs: 4 biases, [turns][2][4] words, 4 shifts and 4
                                 centers as bytes (see the kernel) */

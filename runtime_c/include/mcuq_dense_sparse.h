@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 /** The output pixels, and how many bytes the inputs of one lie behind those of its neighbour. */
 typedef struct {
     int32_t rows, columns, row_pitch, pixel_pitch;
@@ -17,7 +19,8 @@ typedef struct {
 
 typedef struct {
     const uint32_t *weights; /* per output: bias and shift in one word, then the blocks; a block is
-                                256 * w1 + w0 and 256 * w3 + w2 in the halves of a word */
+                                256 * w1 + w0 and 256 * w3 + w2 in the halves of a word; for the
+                                dense kernel, then a word that is read and not used */
     const uint8_t *index;    /* per output: blocks modulo 8, blocks / 8, their distances in steps of
                                 8; each four (at first what is left) last to first; then 8, and 3
                                 bytes that are read and not used */

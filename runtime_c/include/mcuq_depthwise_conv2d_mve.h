@@ -14,6 +14,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     const int8_t *weights;     /* [out_c][kernel_h * kernel_w + 1], the last one zero */
     const int32_t *bias;       /* [out_c] */

@@ -12,6 +12,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     const int8_t *weights; /* [channels][kernel_lines][kernel_steps], 3 more bytes to be read */
     const int32_t *bias;   /* [channels] */

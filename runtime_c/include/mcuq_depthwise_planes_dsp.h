@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     const int8_t *weights; /* [channels][3 lines][3 steps] */
     const int32_t *bias;   /* [channels] */

@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 /** How the operands spread over rows * inner outputs: output (r, i) reads element
  *  r * row_step + i * inner_step of an operand. */
 typedef struct {

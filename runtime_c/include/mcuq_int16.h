@@ -99,6 +99,10 @@ void mcuq_max_pool2d_s16(const mcuq_max_pool2d_params *p, const void *in, void *
 /** As mcuq_transpose_s8; in and out must not overlap. */
 void mcuq_transpose_s16(const mcuq_transpose_params *p, const void *in, void *out);
 
+/** As mcuq_copy_s8 and mcuq_take_s8, on int16. */
+void mcuq_copy_s16(const mcuq_copy_params *p, const void *in, void *out);
+void mcuq_take_s16(const mcuq_take_params *p, const void *in, void *out);
+
 /** out[i] = clamp((in[i] * mul + bias) >> shift, out_min, out_max), int8 to int16; [count].
  *  out may start count bytes (or more) before in. */
 void mcuq_requant_s8_s16(const mcuq_requant_params *p, const void *in, void *out);

@@ -11,6 +11,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     uint16_t in_h, in_w, channels;
     uint16_t out_h, out_w;

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 typedef struct {
     const uint16_t *table; /* [256], 32767 * exp(-d * 2^-frac) for d = 0..255 */
     int32_t rows, length;  /* length <= 65535 */

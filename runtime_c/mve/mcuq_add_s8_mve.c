@@ -22,10 +22,10 @@
                                "vpstt\n vldrbt.s" bits " q0, [%[a]]\n vldrbt.s" bits               \
                                " q1, [%[b]]\n" SUM("s" bits) "vpst\n vstrbt." bits                 \
                                                              " q0, [%[out]]\n 3:\n"                \
-        : [a] "+l"(a), [b] "+l"(b), [out] "+l"(out)                                                \
+        : [a] "+&l"(a), [b] "+&l"(b), [out] "+&l"(out)                                             \
         : [mul_a] "h"(p->mul_a), [mul_b] "h"(p->mul_b), [bias] "h"(p->bias),                       \
           [shift] "r"(-p->shift), [range] "r"(&p->out_min), [count] "r"(p->count)                  \
-        : "q0", "q1", "q3", "q4", "q5", "lr", "cc", "memory")
+        : "q0", "q1", "q3", "q4", "q5", "lr", MCUQ_MVE_VPR, "cc", "memory")
 
 static int32_t magnitude(int32_t value)
 {

@@ -26,7 +26,7 @@ static void add_taps_16(const window *w, const int8_t *row, int16_t *sums)
                    "add %[at], %[next_column]\n le lr, 2b\n"
                    "add %[row], %[next_row]\n mov %[at], %[row]\n subs %[rows], #1\n bne 1b\n"
                    "vstrh.16 q0, [%[sums]]\n vstrh.16 q1, [%[sums], #16]\n"
-                   : [at] "+l"(at), [row] "+r"(row), [rows] "+r"(rows)
+                   : [at] "+&l"(at), [row] "+&r"(row), [rows] "+&r"(rows)
                    : [columns] "h"(w->columns), [next_row] "h"(w->next_row),
                      [next_column] "h"(w->next_column), [sums] "r"(sums)
                    : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
@@ -43,10 +43,10 @@ static void add_taps_8(const window *w, const int8_t *row, int32_t channels, int
                    "add %[at], %[next_column]\n le lr, 2b\n"
                    "add %[row], %[next_row]\n mov %[at], %[row]\n subs %[rows], #1\n bne 1b\n"
                    "vstrh.16 q0, [%[sums]]\n"
-                   : [at] "+l"(at), [row] "+r"(row), [rows] "+r"(rows)
+                   : [at] "+&l"(at), [row] "+&r"(row), [rows] "+&r"(rows)
                    : [columns] "h"(w->columns), [next_row] "h"(w->next_row),
                      [next_column] "h"(w->next_column), [channels] "h"(channels), [sums] "r"(sums)
-                   : "q0", "q1", "lr", "cc", "memory");
+                   : "q0", "q1", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 /** The sums of up to 16 channels. */
@@ -72,11 +72,11 @@ static void shifted_means(const window *w, const int16_t *sums, int32_t count, i
                        "vdup.32 q1, %[low]\n vmax.s32 q0, q0, q1\n"
                        "vdup.32 q1, %[high]\n vmin.s32 q0, q0, q1\n"
                        "vpst\n vstrbt.32 q0, [%[out]]\n"
-                       : [sums] "+l"(sums)
+                       : [sums] "+&l"(sums)
                        : [left] "r"(left), [twice] "r"(w->twice), [bias] "r"(w->bias),
                          [shift] "r"(w->minus_shift), [zero] "h"(w->zero), [low] "h"(w->low),
                          [high] "h"(w->high), [out] "l"(out)
-                       : "q0", "q1", "memory");
+                       : "q0", "q1", MCUQ_MVE_VPR, "memory");
         out += 4;
     }
 }

@@ -34,7 +34,7 @@ static inline const uint8_t *mcuq_coded_decode(int8_t *to, const uint8_t *codes,
     __asm volatile(
         "vmov.i8 q3, %[mask]\n dls lr, %[count]\n"
         "1:\n" MCUQ_CODED_VECTOR " le lr, 1b\n"
-        : [to] "+r"(to), [codes] "+r"(codes)
+        : [to] "+&r"(to), [codes] "+&r"(codes)
         : [count] "r"(count), [values] "r"(values), [mask] "i"((1 << MCUQ_CODED_BITS) - 1)
         : "q0", "q1", "q2", "q3", "lr", "memory");
     return codes;

@@ -51,7 +51,7 @@ static inline uint32_t place(const int8_t *segment, const int8_t *window)
                                      "stmia r11!, " MCUQ_MVE_ACC                                   \
                                      "\n ldr r0, [sp]\n cmp r11, r0\n bne 1b\n"                    \
                                      "pop {r0, r1, r7, lr}\n"                                      \
-                   : "+r"(at)                                                                      \
+                   : "+&r"(at)                                                                     \
                    :                                                                               \
                    : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", MCUQ_MVE_CLOBBERS)
 

@@ -62,33 +62,38 @@ typedef struct {
  *  registers are sums. On the stack: job, where the second step starts, end of acc, r7. */
 static void run_blocks(job *j, const int8_t *x, int32_t pitch, int32_t blocks)
 {
-    register job *at __asm("r0") = j;
-    register const int8_t *from __asm("r1") = x + 16 * j->steps - 136;
-    register int32_t step __asm("r3") = pitch;
+    const int8_t *const first = x + 16 * j->steps - 136;
     j->pitch = pitch;
-    j->x_end = from + 4 * pitch * blocks;
-    __asm volatile("adr.w r2, 3f\n ldrd r4, r5, [r0, #56]\n subs r2, r2, r5\n orr r2, r2, #1\n"
-                   "push {r0, r2, r4, r7}\n"
-                   "1: ldrd r9, r11, [r0, #28]\n"
-                   "add r5, r1, r3, lsl #1\n add r7, r5, r3\n add r3, r1\n"
-                   "vldrb.u8 q4, [r1, #120]\n vldrb.u8 q5, [r3, #120]\n vldrb.u8 q6, [r5, #120]\n"
-                   "vldrb.u8 q7, [r7, #120]\n vldrb.u8 q3, [r7, #104]\n"
-                   "2:\n" STEP_16 "ldr pc, [sp, #4]\n" STEPS_1_TO_14 STEP_15
-                   "3: stmia r11!, " MCUQ_MVE_ACC "\n ldr r0, [sp, #8]\n cmp r11, r0\n bne.w 2b\n"
-                   "ldr r0, [sp]\n ldm r0, {r2-r12, lr}\n add r4, r3\n add r5, r4\n add r6, r5\n"
-                   "vdup.32 q5, r11\n vdup.32 q6, r12\n wls lr, lr, 5f\n"
-                   "4:\n" FOUR_OUTPUTS "vstrb.32 q3, [r6], #4\n vstrb.32 q2, [r5], #4\n"
-                   "vstrb.32 q1, [r4], #4\n vstrb.32 q0, [r3], #4\n le lr, 4b\n"
-                   "5: cbz r7, 6f\n vctp.32 r7\n" FOUR_OUTPUTS
-                   "vpstttt\n vstrbt.32 q3, [r6]\n vstrbt.32 q2, [r5]\n"
-                   "vstrbt.32 q1, [r4]\n vstrbt.32 q0, [r3]\n"
-                   "6: add r6, r7\n str r6, [r0, #4]\n ldrd r3, r4, [r0, #48]\n"
-                   "add r1, r1, r3, lsl #2\n cmp r1, r4\n bne.w 1b\n"
-                   "pop {r0, r2, r4, r7}\n"
-                   : "+r"(at), "+r"(from), "+r"(step)
-                   :
-                   : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "r2", "r4", "r5", "r6", "r8",
-                     "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+    j->x_end = first + 4 * pitch * blocks;
+    register job *at __asm("r0") = j;
+    register const int8_t *from __asm("r1") = first;
+    register int32_t step __asm("r3") = pitch;
+    __asm volatile(
+        ".balign 4\n adr.w r2, 3f\n ldrd r4, r5, [r0, #56]\n subs r2, r2, r5\n orr r2, r2, #1\n"
+        "push {r0, r2, r4, r7}\n"
+        "1: ldrd r9, r11, [r0, #28]\n"
+        "add r5, r1, r3, lsl #1\n add r7, r5, r3\n add r3, r1\n"
+        "vldrb.u8 q4, [r1, #120]\n vldrb.u8 q5, [r3, #120]\n vldrb.u8 q6, [r5, #120]\n"
+        "vldrb.u8 q7, [r7, #120]\n vldrb.u8 q3, [r7, #104]\n"
+        "2:\n" STEP_16 "ldr pc, [sp, #4]\n7:\n" STEPS_1_TO_14 STEP_15 "3:\n" MCUQ_CODE_BYTES(
+            "7", "3", "14 * 56 + 52") "stmia r11!, " MCUQ_MVE_ACC
+                                      "\n ldr r0, [sp, #8]\n cmp r11, r0\n bne.w 2b\n"
+                                      "ldr r0, [sp]\n ldm r0, {r2-r12, lr}\n add r4, r3\n add r5, "
+                                      "r4\n add r6, r5\n"
+                                      "vdup.32 q5, r11\n vdup.32 q6, r12\n wls lr, lr, 5f\n"
+                                      "4:\n" FOUR_OUTPUTS
+                                      "vstrb.32 q3, [r6], #4\n vstrb.32 q2, [r5], #4\n"
+                                      "vstrb.32 q1, [r4], #4\n vstrb.32 q0, [r3], #4\n le lr, 4b\n"
+                                      "5: cbz r7, 6f\n vctp.32 r7\n" FOUR_OUTPUTS
+                                      "vpstttt\n vstrbt.32 q3, [r6]\n vstrbt.32 q2, [r5]\n"
+                                      "vstrbt.32 q1, [r4]\n vstrbt.32 q0, [r3]\n"
+                                      "6: add r6, r7\n str r6, [r0, #4]\n ldrd r3, r4, [r0, #48]\n"
+                                      "add r1, r1, r3, lsl #2\n cmp r1, r4\n bne.w 1b\n"
+                                      "pop {r0, r2, r4, r7}\n"
+        : "+&r"(at), "+&r"(from), "+&r"(step)
+        :
+        : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "r2", "r4", "r5", "r6", "r8", "r9", "r10",
+          "r11", "r12", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 /** Sums of one pixel, [channel]: 6 instructions a step and 7 a pair of channels. */
@@ -107,7 +112,7 @@ static inline void dot_pixel(const job *j, const int8_t *x)
                    "vldrb.u8 q1, [%[w]], #16\n vmladava.s8 %[a], q0, q1\n"
                    "vldrb.u8 q2, [%[w]], #16\n vmladava.s8 %[b], q0, q2\n le lr, 2b\n"
                    "3: strd %[a], %[b], [%[acc]], #8\n cmp %[acc], %[end]\n bne 1b\n"
-                   : [w] "+r"(weights), [acc] "+r"(acc), [a] "=&r"(a), [b] "=&r"(b), [k] "=&r"(k)
+                   : [w] "+&r"(weights), [acc] "+&r"(acc), [a] "=&r"(a), [b] "=&r"(b), [k] "=&r"(k)
                    : [x] "r"(x), [last] "r"(x + 16 * (j->steps - 1)), [count] "r"(j->steps - 1),
                      [end] "r"(acc + (j->acc_end - acc) / 4)
                    : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
@@ -126,9 +131,9 @@ static inline void run_pixel(const job *j, const int8_t *x, int8_t *out)
         "vadd.i32 q0, q0, q1\n vldrb.s32 q1, [%[shift]], #4\n vshl.s32 q0, q0, q1\n"
         "vmax.s32 q0, q0, q2\n vmin.s32 q0, q0, q3\n vstrb.32 q0, [%[out]], #4\n"
         "letp lr, 1b\n"
-        : [acc] "+r"(acc), [bias] "+r"(bias), [shift] "+l"(shift), [out] "+l"(out)
+        : [acc] "+&r"(acc), [bias] "+&r"(bias), [shift] "+&l"(shift), [out] "+&l"(out)
         : [least] "r"(j->out_min), [greatest] "r"(j->out_max), [count] "r"(4 * j->fours + j->rest)
-        : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
+        : "q0", "q1", "q2", "q3", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 /** Vectors of 16 bytes, `from_step` apart, to their places: byte k to to[offsets[k]], the next ones
@@ -139,10 +144,10 @@ static inline void spread(int8_t *to, int32_t to_step, const int8_t *from, int32
     __asm volatile("vldrb.u8 q1, [%[offsets]]\n dlstp.8 lr, %[bytes]\n"
                    "1: vldrb.u8 q0, [%[from]]\n vstrb.8 q0, [%[to], q1]\n"
                    "add %[from], %[from_step]\n add %[to], %[to_step]\n letp lr, 1b\n"
-                   : [to] "+r"(to), [from] "+r"(from)
+                   : [to] "+&r"(to), [from] "+&r"(from)
                    : [to_step] "r"(to_step), [from_step] "r"(from_step), [offsets] "r"(offsets),
                      [bytes] "r"(bytes)
-                   : "q0", "q1", "lr", "cc", "memory");
+                   : "q0", "q1", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 /** The first `bytes` of 16 at `count` places. */
@@ -151,9 +156,9 @@ static inline void fill(int8_t *to, int32_t to_step, int32_t value, int32_t byte
     __asm volatile(
         "vdup.8 q0, %[value]\n vctp.8 %[bytes]\n dls lr, %[count]\n"
         "1: vpst\n vstrbt.8 q0, [%[to]]\n add %[to], %[to_step]\n le lr, 1b\n"
-        : [to] "+r"(to)
+        : [to] "+&r"(to)
         : [to_step] "r"(to_step), [value] "r"(value), [bytes] "r"(bytes), [count] "r"(count)
-        : "q0", "lr", "cc", "memory");
+        : "q0", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 #else

@@ -14,7 +14,7 @@ static inline int8_t *load_run(const int8_t *from, int32_t count, int8_t *x)
 {
     __asm volatile("dls lr, %[count]\n"
                    "1: vldrb.u8 q0, [%[from]], #16\n vstrb.8 q0, [%[x]], #64\n le lr, 1b\n"
-                   : [from] "+r"(from), [x] "+r"(x)
+                   : [from] "+&r"(from), [x] "+&r"(x)
                    : [count] "r"(count)
                    : "q0", "lr", "memory");
     return x;
@@ -27,7 +27,7 @@ static inline void gather_run(const int8_t *from, const uint16_t *taps, int32_t 
                    "1: vldrh.u16 q0, [%[taps]], #16\n vldrh.u16 q1, [%[taps]], #16\n"
                    "vldrb.u16 q2, [%[from], q0]\n vldrb.u16 q3, [%[from], q1]\n"
                    "vstrb.16 q3, [%[x], #8]\n vstrb.16 q2, [%[x]], #64\n le lr, 1b\n"
-                   : [taps] "+r"(taps), [x] "+l"(x)
+                   : [taps] "+&r"(taps), [x] "+&l"(x)
                    : [from] "r"(from), [count] "r"(count)
                    : "q0", "q1", "q2", "q3", "lr", "memory");
 }
@@ -43,7 +43,7 @@ static inline int8_t *load_runs(const int8_t *from, int32_t pitch, int32_t count
                    "vldrb.u8 q2, [%[c]], #16\n vldrb.u8 q3, [%[d]], #16\n"
                    "vstrb.8 q0, [%[x]], #16\n vstrb.8 q1, [%[x]], #16\n"
                    "vstrb.8 q2, [%[x]], #16\n vstrb.8 q3, [%[x]], #16\n le lr, 1b\n"
-                   : [a] "+r"(from), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [x] "+r"(x)
+                   : [a] "+&r"(from), [b] "+&r"(b), [c] "+&r"(c), [d] "+&r"(d), [x] "+&r"(x)
                    : [count] "r"(count)
                    : "q0", "q1", "q2", "q3", "lr", "memory");
     return x;
@@ -66,7 +66,7 @@ static inline void gather_runs(const int8_t *from, int32_t pitch, const uint16_t
                    "vldrb.u16 q4, [%[d], q0]\n vldrb.u16 q5, [%[d], q1]\n"
                    "vstrb.16 q2, [%[x]], #8\n vstrb.16 q3, [%[x]], #8\n"
                    "vstrb.16 q4, [%[x]], #8\n vstrb.16 q5, [%[x]], #8\n le lr, 1b\n"
-                   : [taps] "+r"(taps), [x] "+l"(x)
+                   : [taps] "+&r"(taps), [x] "+&l"(x)
                    : [a] "r"(from), [b] "h"(b), [c] "h"(c), [d] "h"(d), [count] "h"(count)
                    : "q0", "q1", "q2", "q3", "q4", "q5", "lr", "memory");
 }
@@ -86,9 +86,9 @@ static inline void load_four(const int8_t *a, const int8_t *b, const int8_t *c, 
                    "vstrb.8 q0, [%[x]]\n vstrb.8 q1, [%[x], #16]\n"
                    "vstrb.8 q2, [%[x], #32]\n vstrb.8 q3, [%[x], #48]\n"
                    "3:\n"
-                   : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [x] "+r"(x)
+                   : [a] "+&r"(a), [b] "+&r"(b), [c] "+&r"(c), [d] "+&r"(d), [x] "+&r"(x)
                    : [count] "r"(in_c)
-                   : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
+                   : "q0", "q1", "q2", "q3", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 #else

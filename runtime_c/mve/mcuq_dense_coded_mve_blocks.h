@@ -38,7 +38,7 @@ static inline const uint8_t *block(const uint8_t *codes, const int8_t *values, c
     __asm volatile("push {r2}\n vmov.i8 q4, %[mask]\n ldm r0, " MCUQ_MVE_ACC "\n"
                    "1: vldrb.u8 q0, [r1], #16\n" ALL " subs r9, #1\n bne 1b\n"
                    " pop {r1}\n stm r1, " MCUQ_MVE_ACC "\n"
-                   : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r5), "+r"(r9)
+                   : "+&r"(r0), "+&r"(r1), "+&r"(r2), "+&r"(r5), "+&r"(r9)
                    : "r"(r3), [mask] "i"((1 << MCUQ_CODED_BITS) - 1)
                    : "q0", "q1", "q2", "q3", "q4", "r4", "r6", "r8", "r10", "r12", "lr", "cc",
                      "memory");

@@ -20,9 +20,9 @@ static inline void mcuq_mve_store_outputs(const int8_t *range, const int32_t *ac
                    "vldrw.u32 q0, [%[acc]]\n vldrb.s32 q1, [%[shift]]\n"
                    "vshl.s32 q0, q0, q1\n vmax.s32 q0, q0, q2\n vmin.s32 q0, q0, q3\n"
                    "vpst\n vstrbt.32 q0, [%[out]]\n 3:\n"
-                   : [acc] "+r"(acc), [shift] "+l"(minus_shift), [out] "+l"(out)
+                   : [acc] "+&r"(acc), [shift] "+&l"(minus_shift), [out] "+&l"(out)
                    : [count] "r"(count), [range] "r"(range)
-                   : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
+                   : "q0", "q1", "q2", "q3", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 #else

@@ -21,7 +21,7 @@
                                      "2:\n" steps " cmp r1, r3\n bne 2b\n"                         \
                                      " stmia r11!, " MCUQ_MVE_ACC                                  \
                                      "\n cmp r11, r7\n bne 1b\n vmov r7, s29\n"                    \
-                   : "+r"(at)                                                                      \
+                   : "+&r"(at)                                                                     \
                    :                                                                               \
                    : "q0", "q1", "q2", "q3", "q4", "q7", MCUQ_MVE_CLOBBERS)
 
@@ -47,7 +47,7 @@ static inline void block_of_4(const int8_t *weights, const int32_t *bias, const 
                    "vldrb.u8 q3, [%[w]], #16\n vmladava.s8 r4, q0, q3\n"
                    "vldrb.u8 q4, [%[w]], #16\n vmladava.s8 r6, q0, q4\n le lr, 1b\n"
                    "stm %[acc], {r0, r2, r4, r6}\n"
-                   : [in] "+h"(in), [w] "+h"(weights)
+                   : [in] "+&h"(in), [w] "+&h"(weights)
                    : [bias] "r"(bias), [steps] "r"(steps), [acc] "h"(acc)
                    : "q0", "q1", "q2", "q3", "q4", "r0", "r2", "r4", "r6", "lr", "memory");
 }

@@ -12,10 +12,10 @@ static void load_narrow(const mcuq_depthwise_conv2d_mve_params *p, const int8_t 
                        "vctp.32 %[width]\n dls lr, %[rows]\n"
                        "1: vpstt\n vldrwt.u32 q1, [%[in], q0]\n vstrwt.32 q1, [%[plane]]\n"
                        "add %[in], %[row]\n add %[plane], %[pitch]\n le lr, 1b\n"
-                       : [in] "+r"(in), [plane] "+r"(plane)
+                       : [in] "+&r"(in), [plane] "+&r"(plane)
                        : [pixel] "r"(p->in_c), [width] "r"(p->copy_w), [rows] "r"(p->copy_h),
                          [row] "r"(row), [pitch] "r"(4 * p->plane_w)
-                       : "q0", "q1", "lr", "cc", "memory");
+                       : "q0", "q1", "lr", MCUQ_MVE_VPR, "cc", "memory");
         return;
     }
     __asm volatile("movs lr, #0\n vidup.u32 q0, lr, #1\n vidup.u32 q2, lr, #1\n"
@@ -24,10 +24,10 @@ static void load_narrow(const mcuq_depthwise_conv2d_mve_params *p, const int8_t 
                    "1: vldrw.u32 q1, [%[in], q0]\n vstrw.32 q1, [%[plane]]\n"
                    "vpstt\n vldrwt.u32 q3, [%[in], q2]\n vstrwt.32 q3, [%[plane], #16]\n"
                    "add %[in], %[row]\n add %[plane], %[pitch]\n le lr, 1b\n"
-                   : [in] "+r"(in), [plane] "+r"(plane)
+                   : [in] "+&r"(in), [plane] "+&r"(plane)
                    : [pixel] "r"(p->in_c), [width] "r"(p->copy_w - 4), [rows] "r"(p->copy_h),
                      [row] "r"(row), [pitch] "r"(4 * p->plane_w)
-                   : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
+                   : "q0", "q1", "q2", "q3", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 /** Four channels of the input to the plane; the padding was filled before. */
@@ -42,20 +42,20 @@ static void load_plane(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *
     const int8_t *from = in;
     int8_t *to = plane;
     int32_t rows = p->copy_h;
-    __asm volatile(
-        "movs lr, #0\n vidup.u32 q0, lr, #1\n vmul.i32 q0, q0, %[pixel]\n"
-        "vctp.32 %[rest]\n"
-        "1: dls lr, %[full]\n"
-        "2: vldrw.u32 q1, [%[from], q0]\n add %[from], %[from], %[pixel], lsl #2\n"
-        "vstrw.32 q1, [%[to]], #16\n le lr, 2b\n"
-        "vpstt\n vldrwt.u32 q1, [%[from], q0]\n vstrwt.32 q1, [%[to]]\n"
-        "add %[in], %[row]\n add %[plane], %[pitch]\n"
-        "mov %[from], %[in]\n mov %[to], %[plane]\n"
-        "subs %[rows], #1\n bne 1b\n"
-        : [in] "+h"(in), [plane] "+h"(plane), [from] "+r"(from), [to] "+l"(to), [rows] "+l"(rows)
-        : [pixel] "h"(p->in_c), [full] "l"(p->copy_w / 4), [rest] "l"(p->copy_w % 4),
-          [row] "r"(row), [pitch] "l"(4 * p->plane_w)
-        : "q0", "q1", "lr", "cc", "memory");
+    __asm volatile("movs lr, #0\n vidup.u32 q0, lr, #1\n vmul.i32 q0, q0, %[pixel]\n"
+                   "vctp.32 %[rest]\n"
+                   "1: dls lr, %[full]\n"
+                   "2: vldrw.u32 q1, [%[from], q0]\n add %[from], %[from], %[pixel], lsl #2\n"
+                   "vstrw.32 q1, [%[to]], #16\n le lr, 2b\n"
+                   "vpstt\n vldrwt.u32 q1, [%[from], q0]\n vstrwt.32 q1, [%[to]]\n"
+                   "add %[in], %[row]\n add %[plane], %[pitch]\n"
+                   "mov %[from], %[in]\n mov %[to], %[plane]\n"
+                   "subs %[rows], #1\n bne 1b\n"
+                   : [in] "+&h"(in), [plane] "+&h"(plane), [from] "+&r"(from), [to] "+&l"(to),
+                     [rows] "+&l"(rows)
+                   : [pixel] "h"(p->in_c), [full] "l"(p->copy_w / 4), [rest] "l"(p->copy_w % 4),
+                     [row] "r"(row), [pitch] "l"(4 * p->plane_w)
+                   : "q0", "q1", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 /** Four channels of four outputs: words of four bytes, scattered. */
@@ -85,10 +85,11 @@ static void store_line(const mcuq_depthwise_conv2d_mve_params *p, const int32_t 
                    "subs lr, %[count], #1\n beq 2f\n dls lr, lr\n"
                    "1:\n" REQUANTIZE "add %[out], %[step]\n le lr, 1b\n"
                    "2: lsr lr, %[masks], #16\n vmsr p0, lr\n" REQUANTIZE
-                   : [a0] "+h"(acc), [a1] "+h"(a1), [a2] "+h"(a2), [a3] "+h"(a3), [out] "+r"(out),
-                     [s0] "+r"(range), [s2] "+r"(lanes), [s3] "+r"(shifts)
+                   : [a0] "+&h"(acc), [a1] "+&h"(a1), [a2] "+&h"(a2), [a3] "+&h"(a3),
+                     [out] "+&r"(out), [s0] "+&r"(range), [s2] "+&r"(lanes), [s3] "+&r"(shifts)
                    : [masks] "r"(masks), [count] "r"(p->blocks), [step] "r"(p->out_step)
-                   : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "r4", "lr", "cc", "memory");
+                   : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "r4", "lr", MCUQ_MVE_VPR, "cc",
+                     "memory");
 }
 
 #else

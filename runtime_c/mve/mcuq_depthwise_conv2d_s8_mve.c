@@ -14,28 +14,28 @@ static void load_plane(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *
                        "vctp.16 %[width]\n dls lr, %[rows]\n"
                        "1: vpstt\n vldrbt.u16 q1, [%[in], q0]\n vstrbt.16 q1, [%[plane]]\n"
                        "add %[in], %[row]\n add %[plane], %[pitch]\n le lr, 1b\n"
-                       : [in] "+r"(in), [plane] "+l"(plane)
+                       : [in] "+&r"(in), [plane] "+&l"(plane)
                        : [pixel] "r"(p->in_c), [width] "r"(p->copy_w), [rows] "r"(rows),
                          [row] "r"(row), [pitch] "r"(p->plane_w)
-                       : "q0", "q1", "lr", "cc", "memory");
+                       : "q0", "q1", "lr", MCUQ_MVE_VPR, "cc", "memory");
         return;
     }
     const int8_t *from = in;
     int8_t *to = plane;
-    __asm volatile(
-        "movs lr, #0\n vidup.u16 q0, lr, #1\n vmul.i16 q0, q0, %[pixel]\n"
-        "vctp.16 %[rest]\n"
-        "1: dls lr, %[full]\n"
-        "2: vldrb.u16 q1, [%[from], q0]\n add %[from], %[from], %[pixel], lsl #3\n"
-        "vstrb.16 q1, [%[to]], #8\n le lr, 2b\n"
-        "vpstt\n vldrbt.u16 q1, [%[from], q0]\n vstrbt.16 q1, [%[to]]\n"
-        "add %[in], %[row]\n add %[plane], %[pitch]\n"
-        "mov %[from], %[in]\n mov %[to], %[plane]\n"
-        "subs %[rows], #1\n bne 1b\n"
-        : [in] "+h"(in), [plane] "+h"(plane), [from] "+r"(from), [to] "+l"(to), [rows] "+l"(rows)
-        : [pixel] "h"(p->in_c), [full] "l"(p->copy_w / 8), [rest] "l"(p->copy_w % 8),
-          [row] "r"(row), [pitch] "l"(p->plane_w)
-        : "q0", "q1", "lr", "cc", "memory");
+    __asm volatile("movs lr, #0\n vidup.u16 q0, lr, #1\n vmul.i16 q0, q0, %[pixel]\n"
+                   "vctp.16 %[rest]\n"
+                   "1: dls lr, %[full]\n"
+                   "2: vldrb.u16 q1, [%[from], q0]\n add %[from], %[from], %[pixel], lsl #3\n"
+                   "vstrb.16 q1, [%[to]], #8\n le lr, 2b\n"
+                   "vpstt\n vldrbt.u16 q1, [%[from], q0]\n vstrbt.16 q1, [%[to]]\n"
+                   "add %[in], %[row]\n add %[plane], %[pitch]\n"
+                   "mov %[from], %[in]\n mov %[to], %[plane]\n"
+                   "subs %[rows], #1\n bne 1b\n"
+                   : [in] "+&h"(in), [plane] "+&h"(plane), [from] "+&r"(from), [to] "+&l"(to),
+                     [rows] "+&l"(rows)
+                   : [pixel] "h"(p->in_c), [full] "l"(p->copy_w / 8), [rest] "l"(p->copy_w % 8),
+                     [row] "r"(row), [pitch] "l"(p->plane_w)
+                   : "q0", "q1", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 #define REQUANTIZE                                                                                 \
@@ -57,10 +57,10 @@ static void store_line(const mcuq_depthwise_conv2d_mve_params *p, const int32_t 
         "dls lr, lr\n"
         "1:\n" REQUANTIZE "add %[out], %[step]\n le lr, 1b\n"
         "2: ldrh lr, [%[masks], #2]\n vmsr p0, lr\n" REQUANTIZE
-        : [acc] "+r"(acc), [out] "+r"(out)
+        : [acc] "+&r"(acc), [out] "+&r"(out)
         : [shift] "r"(minus_shift), [masks] "r"(masks), [range] "r"(p->out_range),
           [lanes] "r"(p->out_lanes), [pairs] "r"((p->blocks + 1) / 2), [step] "r"(p->out_step)
-        : "q0", "q1", "q4", "q5", "q6", "lr", "cc", "memory");
+        : "q0", "q1", "q4", "q5", "q6", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 #else

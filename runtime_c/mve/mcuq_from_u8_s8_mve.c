@@ -11,9 +11,9 @@ void mcuq_from_u8_s8_mve(const mcuq_from_u8_params *p, const void *in, int8_t *o
                    "2: ands lr, %[count], #15\n beq 3f\n vctp.8 lr\n"
                    "vpst\n vldrbt.u8 q0, [%[in]]\n veor q0, q0, q1\n"
                    "vpst\n vstrbt.8 q0, [%[out]]\n 3:\n"
-                   : [in] "+r"(in), [out] "+r"(out)
+                   : [in] "+&r"(in), [out] "+&r"(out)
                    : [count] "r"(count)
-                   : "q0", "q1", "lr", "cc", "memory");
+                   : "q0", "q1", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 #else

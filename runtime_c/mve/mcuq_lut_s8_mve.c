@@ -11,9 +11,9 @@ void mcuq_lut_s8_mve(const mcuq_lut_params *p, const int8_t *in, int8_t *out)
                    "2: ands lr, %[count], #15\n beq 3f\n vctp.8 lr\n"
                    "vpsttt\n vldrbt.u8 q0, [%[in]]\n vldrbt.u8 q1, [%[table], q0]\n"
                    "vstrbt.8 q1, [%[out]]\n 3:\n"
-                   : [in] "+r"(in), [out] "+r"(out)
+                   : [in] "+&r"(in), [out] "+&r"(out)
                    : [table] "r"(p->table), [count] "r"(count)
-                   : "q0", "q1", "lr", "cc", "memory");
+                   : "q0", "q1", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 #else

@@ -13,10 +13,10 @@ static void largest(const int8_t *row, int32_t rows, int32_t columns, int32_t ne
                    "add %[at], %[next_column]\n le lr, 2b\n"
                    "add %[row], %[next_row]\n mov %[at], %[row]\n subs %[rows], #1\n bne 1b\n"
                    "vpst\n vstrbt.8 q0, [%[out]]\n"
-                   : [at] "+r"(at), [row] "+r"(row), [rows] "+r"(rows)
+                   : [at] "+&r"(at), [row] "+&r"(row), [rows] "+&r"(rows)
                    : [columns] "h"(columns), [next_row] "h"(next_row),
                      [next_column] "h"(next_column), [channels] "h"(channels), [out] "r"(out)
-                   : "q0", "q1", "lr", "cc", "memory");
+                   : "q0", "q1", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 #else

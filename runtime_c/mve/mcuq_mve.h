@@ -52,7 +52,7 @@ typedef struct {
                                      "2:\n" steps " cmp r1, r3\n bne 2b\n"                         \
                                      " stmia r11!, " MCUQ_MVE_ACC                                  \
                                      "\n cmp r11, r7\n bne 1b\n vmov r7, s29\n"                    \
-                   : "+r"(at)                                                                      \
+                   : "+&r"(at)                                                                     \
                    :                                                                               \
                    : "q0", "q1", "q2", "q3", "q4", "q5", "q7", MCUQ_MVE_CLOBBERS)
 
@@ -68,7 +68,7 @@ typedef struct {
                    "vldrb.u8 q5, [r9], #16\n vmladava.s8 r8, q0, q5\n vmladava.s8 r10, q1, q5\n"   \
                    "vmladava.s8 r12, q2, q5\n vmladava.s8 lr, q3, q5\n"                            \
                    " stmia r11!, " MCUQ_MVE_ACC "\n cmp r11, r7\n bne 1b\n vmov r7, s29\n"         \
-                   : "+r"(at)                                                                      \
+                   : "+&r"(at)                                                                     \
                    :                                                                               \
                    : "q0", "q1", "q2", "q3", "q4", "q5", "q7", MCUQ_MVE_CLOBBERS)
 
@@ -90,7 +90,7 @@ typedef struct {
                    "vmladava.s8 lr, q7, q6\n"                                                      \
                    "vldrb.u8 q7, [r1, #96]\n vmladava.s8 r12, q7, q6\n"                            \
                    " stmia r11!, " MCUQ_MVE_ACC "\n cmp r11, r7\n bne 1b\n pop {r7}\n"             \
-                   : "+r"(at)                                                                      \
+                   : "+&r"(at)                                                                     \
                    :                                                                               \
                    : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", MCUQ_MVE_CLOBBERS)
 
@@ -122,7 +122,7 @@ static inline void mcuq_mve_dot_pixel(const mcuq_mve_job *job)
                    "vldrb.u8 q1, [r9], #16\n vmladava.s8 r2, q0, q1\n"
                    "vldrb.u8 q2, [r9], #16\n vmladava.s8 r4, q0, q2\n le lr, 2b\n"
                    "str r2, [r11], #16\n str r4, [r11], #16\n cmp r11, r0\n bne 1b\n"
-                   : "+r"(at)
+                   : "+&r"(at)
                    :
                    : "q0", "q1", "q2", MCUQ_MVE_CLOBBERS);
 }
@@ -155,10 +155,10 @@ static inline void mcuq_mve_store(const int32_t *acc, const int8_t *minus_shift,
                    "vpstttt\n vstrbt.32 q3, [%[o3]]\n vstrbt.32 q2, [%[o2]]\n"
                    "vstrbt.32 q1, [%[o1]]\n vstrbt.32 q0, [%[o0]]\n"
                    "3:\n"
-                   : [acc] "+h"(acc), [shift] "+l"(minus_shift), [o0] "+l"(out0), [o1] "+l"(out1),
-                     [o2] "+l"(out2), [o3] "+l"(out3)
+                   : [acc] "+&h"(acc), [shift] "+&l"(minus_shift), [o0] "+&l"(out0),
+                     [o1] "+&l"(out1), [o2] "+&l"(out2), [o3] "+&l"(out3)
                    : [count] "h"(channels), [range] "h"(range)
-                   : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "lr", "cc", "memory");
+                   : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 /** init[c][0..3] = bias[c]; an odd last channel is followed by one that is zero. */
@@ -167,7 +167,7 @@ static inline void mcuq_mve_init(const int32_t *bias, int32_t out_c, int32_t *in
     for (int32_t c = 0; c < out_c; c++) {
         const int32_t value = bias[c];
         __asm volatile("vdup.32 q0, %[value]\n vstrw.32 q0, [%[at]], #16\n"
-                       : [at] "+r"(init)
+                       : [at] "+&r"(init)
                        : [value] "r"(value)
                        : "q0", "memory");
     }
@@ -183,9 +183,9 @@ static inline void mcuq_mve_fill(int8_t *to, int32_t value, int32_t count)
                    "1: vstrb.8 q0, [%[to]], #16\n le lr, 1b\n"
                    "2: ands lr, %[count], #15\n beq 3f\n vctp.8 lr\n"
                    "vpst\n vstrbt.8 q0, [%[to]]\n 3:\n"
-                   : [to] "+r"(to)
+                   : [to] "+&r"(to)
                    : [value] "r"(value), [count] "r"(count)
-                   : "q0", "lr", "cc", "memory");
+                   : "q0", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 /** memcpy in vectors. */
@@ -195,9 +195,9 @@ static inline void mcuq_mve_copy(int8_t *to, const int8_t *from, int32_t count)
                    "1: vldrb.u8 q0, [%[from]], #16\n vstrb.8 q0, [%[to]], #16\n le lr, 1b\n"
                    "2: ands lr, %[count], #15\n beq 3f\n vctp.8 lr\n"
                    "vpstt\n vldrbt.u8 q0, [%[from]]\n vstrbt.8 q0, [%[to]]\n 3:\n"
-                   : [to] "+r"(to), [from] "+r"(from)
+                   : [to] "+&r"(to), [from] "+&r"(from)
                    : [count] "r"(count)
-                   : "q0", "lr", "cc", "memory");
+                   : "q0", "lr", MCUQ_MVE_VPR, "cc", "memory");
 }
 
 /** `count` vectors that lie `pitch` bytes apart, to consecutive places. */
@@ -207,7 +207,7 @@ static inline void mcuq_mve_copy_vectors(int8_t *to, const int8_t *from, int32_t
     __asm volatile("dls lr, %[count]\n"
                    "1: vldrb.u8 q0, [%[from]]\n add %[from], %[pitch]\n"
                    "vstrb.8 q0, [%[to]], #16\n le lr, 1b\n"
-                   : [to] "+r"(to), [from] "+r"(from)
+                   : [to] "+&r"(to), [from] "+&r"(from)
                    : [pitch] "r"(pitch), [count] "r"(count)
                    : "q0", "lr", "memory");
 }

@@ -33,16 +33,16 @@ static inline void mcuq_mve_spread(const mcuq_depthwise_conv2d_mve_params *p, in
     const int32_t taps = p->kernel_h * p->kernel_w + 1;
     const int8_t *weights = p->weights + c * taps;
     const int32_t *bias = p->bias + c;
-    __asm volatile(
-        "1: vldrb.u8 q0, [%[lanes]]\n vstrb.8 q0, [%[to]], #16\n"
-        "add r0, %[lanes], #16\n dls lr, %[count]\n"
-        "2: vldrb.u8 q0, [r0], #16\n vldrb.u8 q1, [%[weights], q0]\n"
-        "vstrb.8 q1, [%[to]], #16\n le lr, 2b\n"
-        "ldr r0, [%[bias]], #4\n vdup.32 q0, r0\n vstrw.32 q0, [%[to]], #16\n"
-        "add %[weights], %[taps]\n subs %[channels], #1\n bne 1b\n"
-        : [to] "+r"(vectors), [weights] "+r"(weights), [bias] "+r"(bias), [channels] "+r"(channels)
-        : [lanes] "h"(p->lanes), [count] "h"(p->vectors), [taps] "h"(taps)
-        : "q0", "q1", "r0", "lr", "cc", "memory");
+    __asm volatile("1: vldrb.u8 q0, [%[lanes]]\n vstrb.8 q0, [%[to]], #16\n"
+                   "add r0, %[lanes], #16\n dls lr, %[count]\n"
+                   "2: vldrb.u8 q0, [r0], #16\n vldrb.u8 q1, [%[weights], q0]\n"
+                   "vstrb.8 q1, [%[to]], #16\n le lr, 2b\n"
+                   "ldr r0, [%[bias]], #4\n vdup.32 q0, r0\n vstrw.32 q0, [%[to]], #16\n"
+                   "add %[weights], %[taps]\n subs %[channels], #1\n bne 1b\n"
+                   : [to] "+&r"(vectors), [weights] "+&r"(weights), [bias] "+&r"(bias),
+                     [channels] "+&r"(channels)
+                   : [lanes] "h"(p->lanes), [count] "h"(p->vectors), [taps] "h"(taps)
+                   : "q0", "q1", "r0", "lr", "cc", "memory");
 }
 
 /** Around the lines of one channel: the planes of channels lie a byte apart, their sums one after
@@ -73,8 +73,8 @@ static inline void mcuq_mve_lines4(const mcuq_depthwise_conv2d_mve_params *p, co
                    "vmladava.s8 r4, q7, q2\n vmladava.s8 r6, q7, q3\n"
                    "stmia %[acc]!, {r0, r2, r4, r6}\n add %[x], %[x], %[step], lsl #1\n le lr, 2b\n"
                    "add %[x], %[delta]\n subs %[lines], #1\n bne 1b\n" MCUQ_MVE_NEXT_CHANNEL
-                   : [x] "+h"(plane), [acc] "+h"(acc), [w] "+h"(vectors), [lines] "+r"(lines),
-                     [channels] "+r"(channels)
+                   : [x] "+&h"(plane), [acc] "+&h"(acc), [w] "+&h"(vectors), [lines] "+&r"(lines),
+                     [channels] "+&r"(channels)
                    : [step] "h"(p->in_step), [pairs] "h"(pairs), [delta] "r"(delta)
                    : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "r0", "r2", "r4", "r6", "lr",
                      "cc", "memory");
@@ -86,9 +86,9 @@ static inline void mcuq_mve_lines2(const mcuq_depthwise_conv2d_mve_params *p, co
                                    int32_t channels)
 {
     const int32_t blocks = (p->blocks + 1) / 2 * 2;
-    const int32_t sub_step = p->sub_step;
-    register int32_t sub __asm("r0") = sub_step;
     const int32_t delta = p->in_across - blocks * p->in_step;
+    const int32_t in_step = p->in_step;
+    register int32_t sub __asm("r0") = p->sub_step;
     __asm volatile("vldrb.u8 q5, [%[w]], #16\n vadd.i8 q6, q5, r0\n" MCUQ_MVE_FIRST_CHANNEL
                    "vldrb.u8 q0, [%[w]], #16\n vldrb.u8 q1, [%[w]], #16\n"
                    "1: dls lr, %[blocks]\n"
@@ -97,9 +97,9 @@ static inline void mcuq_mve_lines2(const mcuq_depthwise_conv2d_mve_params *p, co
                    "vldrb.u8 q7, [%[x], q6]\n vmladava.s8 r4, q7, q0\n vmladava.s8 r6, q7, q1\n"
                    "stmia %[acc]!, {r0, r2, r4, r6}\n add %[x], %[step]\n le lr, 2b\n"
                    "add %[x], %[delta]\n subs %[lines], #1\n bne 1b\n" MCUQ_MVE_NEXT_CHANNEL
-                   : [x] "+h"(plane), [acc] "+h"(acc), [w] "+h"(vectors), [lines] "+r"(lines),
-                     [channels] "+r"(channels), "+r"(sub)
-                   : [step] "h"(p->in_step), [blocks] "h"(blocks), [delta] "r"(delta)
+                   : [x] "+&h"(plane), [acc] "+&h"(acc), [w] "+&h"(vectors), [lines] "+&r"(lines),
+                     [channels] "+&r"(channels), "+&r"(sub)
+                   : [step] "h"(in_step), [blocks] "h"(blocks), [delta] "r"(delta)
                    : "q0", "q1", "q4", "q5", "q6", "q7", "r2", "r4", "r6", "lr", "cc", "memory");
 }
 
@@ -117,7 +117,7 @@ static inline void mcuq_mve_block1(const mcuq_depthwise_conv2d_mve_params *p, co
                    "vldrb.u8 q2, [%[x], q7]\n vmladava.s8 r6, q2, q0\n"
                    "add %[x], %[step]\n le lr, 1b\n"
                    "stmia %[acc], {r0, r2, r4, r6}\n"
-                   : [x] "+h"(plane), [w] "+h"(vectors)
+                   : [x] "+&h"(plane), [w] "+&h"(vectors)
                    : [acc] "r"(acc), [bias] "h"(bias), [step] "r"(p->vector_step),
                      [sub] "r"(p->sub_step), [vectors] "h"(p->vectors)
                    : "q0", "q1", "q2", "q4", "q5", "q6", "q7", "r0", "r2", "r4", "r6", "lr", "cc",

@@ -39,7 +39,7 @@ static inline uint32_t *add_row(uint32_t *to, const uint32_t *from, uint32_t add
                          "adds r5, r5, %[add]\n\t"
                          "adds r6, r6, %[add]\n\t"
                          "stmia %[to]!, {r3, r4, r5, r6}"
-                         : [to] "+l"(to), [from] "+l"(from)
+                         : [to] "+&l"(to), [from] "+&l"(from)
                          : [add] "l"(add)
                          : "r3", "r4", "r5", "r6", "cc", "memory");
     }
@@ -160,7 +160,7 @@ static inline void add_sums(const uint8_t *codes, const table_sum *tables, int32
                      "mov r3, r12\n\t"
                      "mov r4, lr\n\t"
                      "stmia r2!, {r3, r4}"
-                     : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r4), "+r"(r5)
+                     : "+&r"(r0), "+&r"(r1), "+&r"(r2), "+&r"(r4), "+&r"(r5)
                      :
                      : "r3", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 }
@@ -192,7 +192,7 @@ static inline void add_sums(const uint8_t *codes, const table_sum *tables, int32
                      "bne 1b\n\t"
                      "pop {r3}\n\t"
                      "stmia r3, {r4, r5, r6, r8, r9, r10, r11, lr}"
-                     : "+r"(r0), "+r"(r1), "+r"(r2), "+r"(r3)
+                     : "+&r"(r0), "+&r"(r1), "+&r"(r2), "+&r"(r3)
                      : [table] "i"(TABLE * sizeof(table_sum))
                      : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "lr", "r12", "cc", "memory");
 }

@@ -18,11 +18,10 @@
 /* Armv6-M. 14.3 instructions (20 cycles) for a pair of weights, and 38 for an output.
  * r0 weights, r1 place of the input, r2 distances, r3 input and product, r4 weight, r5 1, r6 2,
  * r7 15, r8 sum, r9 end of the pairs, r10 x, r11 out, r12 its end, lr bias. */
-__attribute__((naked, noinline)) static void run_rows(__attribute__((unused))
-                                                      const mcuq_sparse_params *p,
-                                                      __attribute__((unused)) const uint8_t *x,
-                                                      __attribute__((unused)) int8_t *out,
-                                                      __attribute__((unused)) const int8_t *out_end)
+MCUQ_NAKED static void run_rows(MCUQ_NAKED_ARGUMENT const mcuq_sparse_params *p,
+                                MCUQ_NAKED_ARGUMENT const uint8_t *x,
+                                MCUQ_NAKED_ARGUMENT int8_t *out,
+                                MCUQ_NAKED_ARGUMENT const int8_t *out_end)
 {
     __asm__ volatile(".syntax unified\n"
                      " push {r4-r7, lr}\n"
@@ -66,10 +65,11 @@ __attribute__((naked, noinline)) static void run_rows(__attribute__((unused))
                      " muls r3, r2\n"
                      " mov r1, r10\n"
                      " add pc, r3\n"
-                     " nop\n"
+                     " mov r8, r8\n"
                      /* clang-format off */
                      "3:\n"
                      PAIR PAIR PAIR PAIR PAIR PAIR PAIR PAIR
+                     "7:\n" MCUQ_CODE_BYTES("3", "7", "8 * 28")
                      /* clang-format on */
                      " cmp r0, r9\n"
                      " bne 3b\n"

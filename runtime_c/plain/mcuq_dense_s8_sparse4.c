@@ -18,9 +18,10 @@
 /* Armv6-M. 17.8 instructions (25 cycles) for a block of 4 MAC, and 41 for four inputs.
  * r0 weights, r1 place of the sum, r2-r5 inputs, r6 sum, r7 weight and product, r8 -128 times the
  * sum of the inputs, r9 in, r10 fours left, r11 acc, r12 end of the blocks. */
-__attribute__((naked, noinline)) static const uint8_t *
-add_blocks(__attribute__((unused)) const uint8_t *weights, __attribute__((unused)) int32_t *acc,
-           __attribute__((unused)) const int8_t *in, __attribute__((unused)) int32_t fours)
+MCUQ_NAKED static const uint8_t *add_blocks(MCUQ_NAKED_ARGUMENT const uint8_t *weights,
+                                            MCUQ_NAKED_ARGUMENT int32_t *acc,
+                                            MCUQ_NAKED_ARGUMENT const int8_t *in,
+                                            MCUQ_NAKED_ARGUMENT int32_t fours)
 {
     __asm__ volatile(".syntax unified\n"
                      " push {r4-r7, lr}\n"
@@ -68,11 +69,12 @@ add_blocks(__attribute__((unused)) const uint8_t *weights, __attribute__((unused
                      " adds r7, r6\n"
                      " mov r1, r11\n"
                      " add pc, r7\n"
-                     " nop\n"
+                     " mov r8, r8\n"
                      /* clang-format off */
                      "2:\n"
                      BLOCK(0, 1, 2, 3, 4) BLOCK(5, 6, 7, 8, 9)
                      BLOCK(10, 11, 12, 13, 14) BLOCK(15, 16, 17, 18, 19)
+                     "3:\n" MCUQ_CODE_BYTES("2", "3", "4 * 34")
                      /* clang-format on */
                      " adds r0, #20\n"
                      " cmp r0, r12\n"

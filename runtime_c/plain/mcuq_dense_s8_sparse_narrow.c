@@ -12,11 +12,10 @@
 /* Armv6-M. 23 instructions (36 cycles) for four weights, and 38 for an output.
  * r0 weights, r1 in, r2 input and product, r3 weight, r4-r7 1, 3, 5, 7, r8 sum, r9 end of the
  * weights, r10 bias and shift, r11 out, r12 its end, lr next bias. */
-__attribute__((naked, noinline)) static void run_rows(__attribute__((unused))
-                                                      const mcuq_sparse_narrow_params *p,
-                                                      __attribute__((unused)) const int8_t *in,
-                                                      __attribute__((unused)) int8_t *out,
-                                                      __attribute__((unused)) const int8_t *out_end)
+MCUQ_NAKED static void run_rows(MCUQ_NAKED_ARGUMENT const mcuq_sparse_narrow_params *p,
+                                MCUQ_NAKED_ARGUMENT const int8_t *in,
+                                MCUQ_NAKED_ARGUMENT int8_t *out,
+                                MCUQ_NAKED_ARGUMENT const int8_t *out_end)
 {
     __asm__ volatile(".syntax unified\n"
                      " push {r4-r7, lr}\n"
@@ -57,10 +56,11 @@ __attribute__((naked, noinline)) static void run_rows(__attribute__((unused))
                      " movs r3, #10\n"
                      " muls r3, r2\n"
                      " add pc, r3\n"
-                     " nop\n"
+                     " mov r8, r8\n"
                      /* clang-format off */
                      "2:\n"
                      WEIGHT(0, "r4") WEIGHT(2, "r5") WEIGHT(4, "r6") WEIGHT(6, "r7")
+                     "5:\n" MCUQ_CODE_BYTES("2", "5", "4 * 10")
                      /* clang-format on */
                      " adds r0, #8\n"
                      " cmp r0, r9\n"

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include "mcuq_target.h"
+
 /** acc + sum of a[i] * b[i] for i in 0..count-1. */
 static inline int32_t mcuq_dot(int32_t acc, const int8_t *a, const element *b, int32_t count)
 {

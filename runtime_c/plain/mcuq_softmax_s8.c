@@ -25,7 +25,7 @@ static inline uint32_t share_of(uint32_t part, uint32_t whole)
 {
     uint32_t share = 0;
     __asm__(".syntax unified\n\t" DIVIDE DIVIDE DIVIDE DIVIDE DIVIDE DIVIDE DIVIDE DIVIDE DIVIDE
-            : [part] "+l"(part), [share] "+l"(share)
+            : [part] "+&l"(part), [share] "+&l"(share)
             : [whole] "l"(whole)
             : "cc");
     return share + (part / 2u + whole / 2u >= whole);

@@ -126,8 +126,13 @@ def test_unsupported_operator(tmp_path: Path, data: Path) -> None:
 
 
 def test_dynamic_spatial_shape(tmp_path: Path, data: Path) -> None:
+    """The data has the size; data of another rank has not."""
     path = network(tmp_path / "net.onnx", shape=[1, 2, "height", 6])
-    refused(compile_it(tmp_path, path, data), "x")
+    done = compile_it(tmp_path, path, data)
+    assert done.returncode == 0, done.stderr
+    assert "note: input 'x' is 1,2,6,6, as the calibration data has it" in done.stderr
+    np.save(tmp_path / "flat.npy", np.zeros((16, 72)))
+    refused(compile_it(tmp_path, path, tmp_path / "flat.npy"), "'height'", "--shape x=1,2,SIZE,6")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -232,6 +237,24 @@ def test_missing_toolchain(tmp_path: Path, data: Path) -> None:
     assert "apt-get install gcc-arm-none-eabi" in done.stderr
 
 
+def test_a_shape_that_the_file_leaves_open(tmp_path: Path) -> None:
+    path = network(tmp_path / "net.onnx", shape=["N", 2, "H", "W"])
+    refused(mcuq("inspect", path, cwd=tmp_path), "axis 2", "--shape x=1,2,SIZE,SIZE")
+    done = mcuq("inspect", path, "--shape", "x=1,2,6,8", "--json", "facts.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    note = "input 'x' is 1,2,6,8, as --shape says"
+    assert done.stderr == f"note: {note}\n"
+    assert json.loads((tmp_path / "facts.json").read_text())["notes"] == [note]
+    refused(mcuq("inspect", path, "--shape", "x=1,,6", cwd=tmp_path), "Write NAME=SIZES")
+    np.save(tmp_path / "data.npy", np.random.default_rng(0).normal(size=(9, 2, 6, 8)))
+    done = mcuq("compile", path, "--calib", "data.npy", "-o", "out", cwd=tmp_path)
+    assert "note: input 'x' is 1,2,6,8, as the calibration data has it" in done.stderr
+    (tmp_path / "c.toml").write_text("[shapes]\nx = [1, 2, 7, 6]\n")
+    done = mcuq("compress", path, "--compress", "int4", "--config", "c.toml", "-o", "small.onnx",
+                cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 def test_inspect_lists_every_unsupported_node(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Asin", ["x"], ["a"], name="/first"),
@@ -267,6 +290,12 @@ def test_check_names_the_first_step_that_differs(tmp_path: Path, data: Path) -> 
     assert verdict["tensors"] == 20
     wanted = {"vectors", "tensors", "mismatches", "instructions", "flash", "ram", "stack"}
     assert wanted <= set(verdict)
+    assert 0 < verdict["stack"] <= verdict["stack_bound"]
+    assert re.fullmatch(r"arm-none-eabi-gcc [\d.]+ -O2 -mcpu=.*", verdict["stack_compiler"])
+    assert re.fullmatch(r"clang [\d.]+ -O2 -mcpu=.*", verdict["stack_compiler_clang"])
+    for key in ("stack_compiler", "stack_compiler_clang"):
+        bound = verdict[key.replace("compiler", "bound")]
+        assert f"{bound:,} B with {verdict[key][:20]}" in good.stdout
     source = tmp_path / "out" / "net_weights.h"
     source.write_text(
         re.sub(r"(conv_weights\[\d+\] = \{\n +)-?\d+,", r"\g<1>127,", source.read_text())

@@ -23,7 +23,7 @@ from mcuq.ir import Graph, Hint, Node, Tensor, problems
 from mcuq.ops import spec
 from mcuq.passes import pipeline
 from mcuq.quantize import Options, quantize
-from mcuq.quantize.structure import WEIGHT_AXIS
+from mcuq.quantize.structure import weighted
 from mcuq.reference import outputs_of
 
 
@@ -35,7 +35,7 @@ def without_reading(graph: Graph, removed: frozenset[int]) -> Graph:
     """``graph`` in which the weights for the units ``removed`` are 0."""
     found, tensors = structure(graph), dict(graph.tensors)
     for node in graph.nodes:
-        if node.op in WEIGHT_AXIS and reads_all_channels(graph, node):
+        if reads_all_channels(graph, node):
             weights = graph.data(node.inputs[1]).copy()
             gone = np.isin(found.channels[node.inputs[0]].units, list(removed))
             if node.op == "depthwise_conv2d":
@@ -215,7 +215,7 @@ def network() -> Graph:
 
 
 def cost(graph: Graph, measure: str) -> int:
-    layers = [node for node in graph.nodes if node.op in WEIGHT_AXIS]
+    layers = weighted(graph)
     if measure == "channels":
         return sum(graph.shape(node.output)[-1] for node in layers if node.op == "conv2d")
     if measure == "weights":

@@ -19,9 +19,10 @@ from mcuq.compress.sparsity import Pattern, mask_of, masks_of
 from mcuq.compress.tables import Rows, constraint_of, error_of, weights_of
 from mcuq.errors import DataError
 from mcuq.ir import Array
+from mcuq.ops import layout_of
 from mcuq.ops.coded import exponents_of, has_few_values, joined
 from mcuq.quantize import Options, quantize_report
-from mcuq.quantize.structure import WEIGHT_AXIS, weighted
+from mcuq.quantize.structure import weighted
 
 RANDOM = np.random.default_rng(0)
 EVERYWHERE = "*"
@@ -210,7 +211,7 @@ def test_the_quantizer_keeps_what_was_made(text: str, effort: str) -> None:
         assert not found[weights == 0].any()
         if weights.size < 64 or "sparse:0.6" in text:
             continue
-        assert exponents_of(weights, WEIGHT_AXIS[node.op]) is not None
+        assert exponents_of(weights, layout_of(node).outputs) is not None
         assert len(np.unique(found)) <= (4 if "2bit" in text else 16)
 
 
@@ -232,7 +233,7 @@ def test_prune_then_cluster_then_tune_keeps_both() -> None:
     for node, note in zip(weighted(done.graph), done.notes, strict=True):
         weights = done.graph.data(node.inputs[1])
         assert note.nonzero <= note.before - round(0.5 * note.before)
-        assert weights.size < 64 or exponents_of(weights, WEIGHT_AXIS[node.op]) is not None
+        assert weights.size < 64 or exponents_of(weights, layout_of(node).outputs) is not None
         assert np.array_equal(weights, again.graph.data(node.inputs[1]))
 
 

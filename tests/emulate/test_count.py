@@ -10,6 +10,7 @@ from tiny_model import ENTRY, FILES
 from mcuq.emulate import count
 from mcuq.emulate.count import Profile
 from mcuq.emulate.qemu import execute
+from mcuq.errors import McuqError
 from mcuq.firmware import image
 from mcuq.firmware.image import Image
 from mcuq.targets import boards
@@ -76,6 +77,46 @@ def test_steps_add_up_to_the_total() -> None:
 
 
 @pytest.mark.emulated
+def test_the_plugin_may_lie_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a,b%m"))
+    plain, _ = _images("mps2_an386", tmp_path)
+    assert count.count_total(plain) > 0
+
+
+def test_a_relative_cache_counts_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for given in ("cache", ""):
+        monkeypatch.setenv("XDG_CACHE_HOME", given)
+        assert count.plugin().parent == tmp_path / ".cache" / "mcuq"
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x7fELF", None])
+def test_a_damaged_plugin_is_built_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes | None
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    good = count.plugin().read_bytes()
+    written = count.plugin().stat().st_mtime_ns
+    assert count.plugin().stat().st_mtime_ns == written
+    if damage is None:
+        count.plugin().with_suffix(".sha256").unlink()
+    else:
+        count.plugin().write_bytes(damage)
+    assert count.plugin().read_bytes() == good
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(McuqError, match=r"file.*Set XDG_CACHE_HOME"):
+        count.plugin()
+
+
+@pytest.mark.emulated
 @pytest.mark.parametrize("name", ["microbit", "mps2_an386", "mps3_an547", "sifive_e"])
 def test_counts_are_exact_and_repeatable(name: str, tmp_path: Path) -> None:
     images = _images(name, tmp_path)
@@ -131,4 +172,4 @@ def test_the_plugin_is_built_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     first = count.plugin()
     stamp = first.stat().st_mtime_ns
     assert count.plugin().stat().st_mtime_ns == stamp
-    assert [p.name for p in first.parent.iterdir()] == [first.name]
+    assert sorted(first.parent.iterdir()) == [first.with_suffix(".sha256"), first]

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import onnx_models
 import pytest
+from coded_layers import network
 from tiny_model import ENTRY, FILES
 
+from mcuq.config import Config
 from mcuq.emulate import count
 from mcuq.emulate.count import Profile
-from mcuq.emulate.cycles import M0_SMALL_MULTIPLIER, RULES, Rules, cycles, estimate
+from mcuq.emulate.cycles import cycles, estimate
 from mcuq.firmware import image as build
 from mcuq.firmware.listing import parse
+from mcuq.flows.compile import Compiled, compile_model
+from mcuq.measure import bench
+from mcuq.program.lower import lower
 from mcuq.targets import boards
+from mcuq.targets.cores import CORES, Cpu, CycleRules
+
+RULES = {name: core.cycles for name, core in CORES.items() if core.cycles}
 
 
-def _cycles(text: str, cpu: str | Rules, jumps: bool = False) -> int:
+def _cycles(text: str, cpu: str | CycleRules, jumps: bool = False) -> int:
     """Each instruction executed once; the last one jumps if ``jumps``."""
-    rules = cpu if isinstance(cpu, Rules) else RULES[cpu]
+    known = cpu if isinstance(cpu, CycleRules) else RULES[cpu]
     rows = (f"  {i * 2 + 64:x}:\tbf00 \t{line}" for i, line in enumerate(text.split("; ")))
     instructions = parse("\n".join(r.replace(" ", "\t", 0) for r in rows)).instructions
     executed = {i.address: 1 for i in instructions}
     taken = {instructions[-1].address: 1} if jumps else {}
-    return cycles(Profile(executed, taken), instructions, rules)
+    return cycles(Profile(executed, taken), instructions, known)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +95,13 @@ def test_what_cannot_jump_was_the_end_of_a_page() -> None:
 def test_only_products_tell_a_small_multiplier() -> None:
     text = "ldrb\tr0, [r1, #4]; muls\tr0, r2; adds\tr3, r3, r0; bne.n\t40 <x>"
     assert _cycles(text, "cortex-m0", jumps=True) == 7
-    assert _cycles(text, M0_SMALL_MULTIPLIER, jumps=True) == 38
+    small, smaller = (CORES[name].rules(32) for name in ("cortex-m0", "cortex-m0plus"))
+    assert small is not None
+    assert smaller is not None
+    assert _cycles(text, small, jumps=True) == 38
+    assert _cycles(text, smaller, jumps=True) == 37
+    assert CORES["cortex-m0"].rules() is RULES["cortex-m0"]
+    assert CORES["cortex-m55"].rules(1) is None
 
 
 def test_a_loop_counts_its_last_branch_as_not_taken() -> None:
@@ -102,3 +120,52 @@ def test_an_image_takes_more_cycles_than_instructions(tmp_path: Path) -> None:
     assert estimated is not None
     assert counts.total < estimated < 3 * counts.total
     assert estimate(counts.profile, image.elf, "cortex-m55") is None
+
+
+def layers(prefer: str, board: boards.Board) -> Compiled:
+    """A convolution, a depthwise one and a dense layer."""
+    nodes = [
+        onnx_models.node("Conv", "x w", "a", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        onnx_models.node("Conv", "a d", "b", kernel_shape=[3, 3], pads=[1, 1, 1, 1], group=8),
+        onnx_models.node("Flatten", "b", "f"),
+        onnx_models.node("MatMul", "f m", "y"),
+    ]
+    weights = {
+        "w": onnx_models.random(8, 4, 3, 3),
+        "d": onnx_models.random(8, 1, 3, 3),
+        "m": onnx_models.random(8 * 6 * 5, 10),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = onnx_models.save(onnx_models.model(nodes, weights), Path(folder), "net.onnx")
+        rows = onnx_models.random(16, 4, 6, 5)
+        fast = Config(quantize={"effort": "fast"})
+        return compile_model(path, calibration=rows, board=board, prefer=prefer, config=fast)
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("prefer", ["speed", "size"])
+def test_the_small_multiplier_is_counted(prefer: str) -> None:
+    """31 cycles more for each product that is executed, of which kernels know their number."""
+    small = replace(boards.load("mps2_an385_m0"), multiply_cycles=32)
+    made = layers(prefer, small)
+    slow = bench.bench(made, small)
+    fast = bench.bench(made, replace(small, multiply_cycles=1))
+    for step, one, two in zip(made.program.steps, fast.steps, slow.steps, strict=True):
+        assert one.cycles_estimate is not None
+        assert two.cycles_estimate is not None
+        executed = (two.cycles_estimate - one.cycles_estimate) / 31
+        assumed = step.variant.multiplies(step.node, made.program.qgraph, step.macs)
+        assert executed == pytest.approx(assumed, rel=0.3)
+
+
+def test_kernels_are_chosen_for_the_multiplier() -> None:
+    """By two products at once, or by sums that leave out most of them."""
+    found = {}
+    for cycles_of_one in (1, 32):
+        core = Cpu("cortex-m0", frozenset(), cycles_of_one)
+        _, qgraph, _ = network(np.random.default_rng(0), "dense", (1, 128), (128, 128), "powers")
+        (step,) = lower(qgraph, core, "speed").steps
+        found[cycles_of_one] = step
+    assert found[1].variant.symbol == "mcuq_dense_s8_coded4_pairs"
+    assert found[32].variant.symbol == "mcuq_dense_s8_coded4_sums"
+    assert found[32].choices[0].cycles > found[1].choices[0].cycles

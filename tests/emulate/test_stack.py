@@ -55,6 +55,36 @@ def test_the_deepest_chain_decides() -> None:
     assert bound(program, "run") == stack.Bound(56, ("run", "b"))
 
 
+def _twins() -> Program:
+    """run calls two static functions that share the name ``pair``, the second a third one."""
+    bodies = {0x100: "bl 200 <pair>; bl 300 <pair>; bx lr", 0x200: "push {r4}; bx lr",
+              0x300: "push {r4, r5}; b.n 400 <pair>", 0x400: "push {r4-r7}; bx lr"}  # fmt: skip
+    rows, symbols = [], []
+    for start, body in bodies.items():
+        parts = body.split("; ")
+        name, local = ("run", False) if start == 0x100 else ("pair", True)
+        symbols.append(Symbol(name, start, 2 * len(parts), "function", local))
+        rows += [f" {start + 2 * i:x}:\tbf00 \t{text.replace(' ', chr(9), 1)}"
+                 for i, text in enumerate(parts)]  # fmt: skip
+    return Program(parse("\n".join(rows)), Elf((), tuple(symbols)), Frames({}, frozenset()))
+
+
+def test_static_functions_that_share_a_name_are_different_functions() -> None:
+    assert bound(_twins(), "run") == stack.Bound(24, ("run", "pair", "pair"))
+
+
+def test_of_a_global_and_a_static_function_the_global_one_has_the_name() -> None:
+    static, known = (Symbol("put_run", 0x100 * n, 2, "function", n == 1) for n in (1, 2))
+    assert Elf((), (static, known)).address("put_run") == 0x200
+    assert Elf((), (static,)).address("put_run") == 0x100
+
+
+def test_a_frame_known_under_an_alias_counts() -> None:
+    program = _program({"b": 40}, a="bx lr")
+    both = (*program.elf.symbols, Symbol("b", 0x100, 2, "function"))
+    assert bound(Program(program.listing, Elf((), both), program.frames), "a").bytes == 40
+
+
 def test_a_far_jump_of_armv6m_is_no_call_and_does_not_return() -> None:
     far = _program({}, run="push {lr}; beq.n 106; pop {pc}; bl 102 <run+0x2>", next="bl 100 <run>")
     assert bound(far, "run") == stack.Bound(4, ("run",))

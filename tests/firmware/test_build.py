@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tiny_model import ENTRY, FILES, affine, with_kernel
 
+from mcuq.emulate import qemu
 from mcuq.errors import DataError, FitError, ToolError
 from mcuq.firmware import elf
 from mcuq.firmware import image as build
@@ -147,3 +148,17 @@ def test_extra_sources_are_linked_in(tmp_path: Path) -> None:
     image = build.compile_image(FILES, ENTRY, board, tmp_path, "custom", extra=extra)
     assert image.sizes is None
     assert elf.read(image.elf).symbol("main").size > 0
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("place", ["a,b", "a%m", "a b"])
+def test_the_path_of_the_folder_may_hold_what_linkers_give_a_meaning(
+    tmp_path: Path, place: str
+) -> None:
+    folder = tmp_path / place
+    folder.mkdir()
+    qemu.run_trace(build.compile_host(FILES, ENTRY, folder), [bytes(8)], ENTRY)
+    image = build.compile_image(FILES, ENTRY, boards.load("mps2_an386"), folder, "plain")
+    assert "tiny_run" in image.map.read_text()
+    assert sorted(tmp_path.iterdir()) == [folder]
+    assert qemu.run_watermark(image) > 0

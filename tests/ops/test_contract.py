@@ -24,6 +24,7 @@ from mcuq.model import vectors
 from mcuq.ops import OPS, spec
 from mcuq.reference import run_float, run_int
 from mcuq.targets import boards
+from mcuq.targets.cores import CHECKED
 
 WITHOUT_FLOAT = {op.name for op in OPS if op.run_float is None}
 TWINS = [case for case in CASES if case.op not in WITHOUT_FLOAT]
@@ -76,7 +77,7 @@ def test_every_kernel_equals_run_int_on_the_host(compiler: str, tmp_path: Path) 
 
 
 @pytest.mark.emulated
-@pytest.mark.parametrize("name", check.CORES)
+@pytest.mark.parametrize("name", CHECKED)
 def test_every_kernel_equals_run_int_on_every_core(name: str, tmp_path: Path) -> None:
     board = boards.load(name)
     compiled = Every(boards.cpu(board)).compiled()

@@ -15,6 +15,7 @@ from small_networks import NO_CLIP, RELU, Net
 from mcuq import importers, ir, reference
 from mcuq.errors import ModelError
 from mcuq.ir import Graph
+from mcuq.ops.clip import both_clips
 from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
 from mcuq.passes.drop_identities import drop_identities
@@ -23,7 +24,6 @@ from mcuq.passes.fuse_clips import fuse_clips
 from mcuq.passes.join_affine import join_affine
 from mcuq.passes.lower_batch_norm import lower_batch_norm
 from mcuq.passes.merge_pads import merge_pads
-from mcuq.passes.rewrite import both_clips
 from mcuq.passes.use_depthwise import use_depthwise
 
 IMAGE = (1, 6, 6, 4)

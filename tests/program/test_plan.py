@@ -9,9 +9,10 @@ import pytest
 
 from mcuq.ir import Node, Port
 from mcuq.kernels.variant import Call, Variant
-from mcuq.program.lower import GENERIC, Program, Step
+from mcuq.program.lower import Program, Step
 from mcuq.program.plan import Buffer, Placed, Plan, _gaps, _tensor_buffers, compatible, plan
 from mcuq.qir import QGraph, QTensor
+from mcuq.targets.cores import GENERIC
 
 
 def program(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,9 @@ from mcuq.ir import Array, Node
 from mcuq.kernels.variant import Call, Variant
 from mcuq.ops import spec
 from mcuq.qir import QGraph, QTensor
+from mcuq.targets import boards
+from mcuq.targets.boards import Board
+from mcuq.targets.cores import CORES, RISCV
 
 INCLUDES = [f"-I{folder}" for folder in sorted({p.parent for p in assets.kernel_files().values()})]
 GUARD = 64
@@ -57,44 +60,75 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Target:
-    """``ticks``: timer ticks of one instruction at -icount shift=6; empty ``machine``: the host."""
+    """Where cases run: ``compiler`` with its flags, and the board; on the host without one.
+
+    ``core``: QEMU's name of the core where it is not the board's own; then nothing is timed.
+    """
 
     name: str
     compiler: tuple[str, ...]
-    machine: str = ""
-    timer: str = "HOST"
-    ticks: float = 0.0
-    flash: tuple[int, int] = (0, 0)
-    ram: tuple[int, int] = (0, 0)
+    board: Board | None = None
+    core: str = ""
+
+    @property
+    def timer(self) -> str:
+        """What ``_SUPPORT`` reads: SysTick, or the timer of the boards where that is slow."""
+        if self.board is None:
+            return "HOST"
+        if self.core:
+            return "NONE"
+        return "SYSTICK" if self.board.cpu in ("cortex-m33", "cortex-m55") else "CMSDK"
+
+    @property
+    def ticks(self) -> float:
+        """Timer ticks of one instruction, which takes 64 ns at -icount shift=6."""
+        return self.board.clock_hz * 64e-9 if self.board and not self.core else 1.0
+
+    def at(self, *flags: str) -> Target:
+        """With ``flags``, a level among them, in place of its own level."""
+        kept = [flag for flag in self.compiler if not flag.startswith("-O")]
+        return replace(self, compiler=(*kept, *flags))
 
 
-MB = 1 << 20
-_ARM = ("arm-none-eabi-gcc", "-mthumb", "-O2")
-_CLANG_ARM = ("clang", "--target=arm-none-eabi", "-mthumb", "-mfloat-abi=soft", "-O2")
-_MPS2 = {"timer": "CMSDK", "ticks": 1.6, "flash": (0, 4 * MB), "ram": (0x20000000, 4 * MB)}
+def _on(name: str, core: str, *flags: str, clang: bool = False) -> Target:
+    board = boards.load(CORES[core].board)
+    own = (
+        (*_CLANG, *board.flags, "-munaligned-access")
+        if clang
+        else (f"{board.toolchain}-gcc", *board.flags)
+    )
+    return Target(name, (*own, "-O2", *flags), board)
+
+
+def _v6m(name: str, *compiler: str) -> Target:
+    """Armv6-M, which faults at unaligned words: the core of ``m0``'s board forgives them."""
+    flags = ("-mthumb", "-mcpu=cortex-m0", "-mfloat-abi=soft", "-O2")
+    return Target(name, (*compiler, *flags), boards.load("lm3s6965evb"), "cortex-m0")
+
+
+_CLANG = ("clang", "--target=arm-none-eabi")
+_ALIGNED = ("-mno-unaligned-access", "-DTRAP_UNALIGNED")
 _SANITIZE = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TARGETS = {
     t.name: t
     for t in (
         Target("host", ("gcc", *_SANITIZE)),
         Target("host-clang", ("clang", *_SANITIZE)),
-        Target("m0", (*_ARM, "-mcpu=cortex-m0"), "mps2-an385", **_MPS2),
-        Target("m3", (*_ARM, "-mcpu=cortex-m3"), "mps2-an385", **_MPS2),
-        Target("m4", (*_ARM, "-mcpu=cortex-m4"), "mps2-an386", **_MPS2),
-        Target("m4-clang", (*_CLANG_ARM, "-mcpu=cortex-m4"), "mps2-an386", **_MPS2),
-        Target("m7", (*_ARM, "-mcpu=cortex-m7"), "mps2-an500", **_MPS2),
-        Target("m33", (*_ARM, "-mcpu=cortex-m33"), "mps2-an505", "SYSTICK", 1.28,
-               (0x10000000, 4 * MB), (0x38000000, 4 * MB)),
-        Target("m55", (*_ARM, "-mcpu=cortex-m55", "-mfloat-abi=hard"), "mps3-an547", "SYSTICK",
-               2.048, (0, MB // 2), (0x21000000, 4 * MB)),
+        *(_on(f"m{core}", f"cortex-m{core}") for core in (0, 3, 4, 7, 33, 55)),
+        _v6m("v6m", "arm-none-eabi-gcc"),
+        _v6m("v6m-clang", *_CLANG, "-mno-unaligned-access"),
+        *(_on(f"m{core}-clang", f"cortex-m{core}", clang=True) for core in (4, 55)),
+        # Unaligned words are trapped.
+        _on("m4-aligned", "cortex-m4", *_ALIGNED),
+        _on("m4-aligned-clang", "cortex-m4", *_ALIGNED, clang=True),
     )
-}  # fmt: skip
+}
 
-_RISCV32 = ("riscv64-unknown-elf-gcc", "-march=rv32imc", "-mabi=ilp32", "--specs=picolibc.specs",
-           "--oslib=semihost", "--crt0=hosted", "-std=c99", "-O2", "-DTIMER_HOST")  # fmt: skip
-_VIRT = ("qemu-system-riscv32", "-M", "virt", "-bios", "none", "-display", "none",
-        "-monitor", "none", "-serial", "none", "-semihosting-config", "enable=on,target=native",
-        "-kernel")  # fmt: skip
+_VIRT = boards.load(CORES["rv32imc"].board)
+_RISCV32 = (f"{_VIRT.toolchain}-gcc", *_VIRT.flags, *RISCV.specs,
+            "--oslib=semihost", "--crt0=hosted", "-std=c99", "-O2", "-DTIMER_HOST")  # fmt: skip
+_QUIET = ("-display", "none", "-monitor", "none", "-serial", "none",
+          "-semihosting-config", "enable=on,target=native")  # fmt: skip
 
 
 def source(symbol: str) -> Path:
@@ -104,6 +138,12 @@ def source(symbol: str) -> Path:
 
 def run(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
     """The outcome of every case, built and run in ``folder``; raises with the tool's output."""
+    image = build(cases, target, folder)
+    return _parse(_output(launch(target, image)), cases, target)
+
+
+def build(cases: Sequence[Case], target: Target, folder: Path) -> Path:
+    """The program of ``cases``, in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cases.c").write_text(render(cases))
     symbols = {c.symbol for case in cases for c in case.variant.lower(case.node, case.qgraph)}
@@ -112,7 +152,7 @@ def run(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
     objects = [_compile(flags, source, folder) for source in sources]
     image = folder / "cases.elf"
     _output([*_linker(target, folder), *objects, "-o", str(image)])
-    return _parse(_output(_launch(target, image)), cases, target)
+    return image
 
 
 def check(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
@@ -123,7 +163,7 @@ def check(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
     return outcomes
 
 
-def check_riscv32(cases: Sequence[Case], folder: Path) -> None:
+def check_riscv32(cases: Sequence[Case], folder: Path, *flags: str) -> None:
     """As ``check``, in QEMU's virt machine; picolibc prints through semihosting."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cases.c").write_text(render(cases))
@@ -133,10 +173,11 @@ def check_riscv32(cases: Sequence[Case], folder: Path) -> None:
     sources = [str(folder / "cases.c"), *map(str, map(source, symbols))]
     places = ("__flash=0x80000000", "__flash_size=0x800000", "__ram=0x80800000",
               "__ram_size=0x400000", "__stack_size=0x4000")  # fmt: skip
-    command = [*_RISCV32, *INCLUDES, *sources, "-o", str(folder / "cases.elf")]
+    command = [*_RISCV32, *flags, *INCLUDES, *sources]
+    command += ["-o", str(folder / "cases.elf")]
     command += [f"-Wl,--defsym={place}" for place in places]
     _output(command)
-    text = _output([*_VIRT, str(folder / "cases.elf")])
+    text = _output([*_VIRT.emulate_command, *_QUIET, "-kernel", str(folder / "cases.elf")])
     rows = [tuple(map(int, line.split())) for line in text.splitlines()]
     assert rows == [(index, 0, 0, 0) for index in range(len(cases))]
 
@@ -152,20 +193,22 @@ def _compile(flags: Sequence[str], source: Path, folder: Path) -> str:
 
 
 def _linker(target: Target, folder: Path) -> list[str]:
-    if not target.machine:
+    if target.board is None:
         return list(target.compiler)
-    (folder / "link.ld").write_text(_linker_script(target))
-    flags = [f for f in target.compiler if f.startswith("-m")]
+    (folder / "link.ld").write_text(_linker_script(target.board))
+    flags = [f for f in target.compiler if f.startswith(("-m", "-O", "-f"))]
     script = str(folder / "link.ld")
-    return ["arm-none-eabi-gcc", *flags, "-nostartfiles", "-Wl,--no-warnings", "-T", script]
+    flags += ["-nostartfiles", "-Wl,--no-warn-rwx-segments", "-T", script]
+    return ["arm-none-eabi-gcc", *flags]
 
 
-def _launch(target: Target, image: Path) -> list[str]:
-    if not target.machine:
+def launch(target: Target, image: Path) -> list[str]:
+    """The command that runs ``image``."""
+    if target.board is None:
         return [str(image)]
-    return ["qemu-system-arm", "-M", target.machine, "-display", "none", "-monitor", "none",
-            "-serial", "none", "-semihosting-config", "enable=on,target=native",
-            "-icount", "shift=6", "-kernel", str(image)]  # fmt: skip
+    command = boards.machine(target.board).emulate_command
+    core = ("-cpu", target.core) if target.core else ()
+    return [*command, *core, *_QUIET, "-icount", "shift=6", "-kernel", str(image)]
 
 
 def _output(command: Sequence[str]) -> str:
@@ -177,12 +220,12 @@ def _output(command: Sequence[str]) -> str:
 
 
 def _parse(text: str, cases: Sequence[Case], target: Target) -> list[Outcome]:
-    rows = [[int(word) for word in line.split()] for line in text.splitlines() if line[:1] != "#"]
+    rows = [[int(word) for word in line.split()] for line in text.splitlines()
+            if line[:1].isdigit()]  # fmt: skip
     if len(rows) != len(cases):
         raise RuntimeError(f"{len(rows)} of {len(cases)} cases were run on {target.name}: {text}")
-    scale = target.ticks or 1.0
     return [
-        Outcome(case.label or case.node.name, wrong, damaged, ticks / scale)
+        Outcome(case.label or case.node.name, wrong, damaged, ticks / target.ticks)
         for case, (_, wrong, damaged, ticks) in zip(cases, rows, strict=True)
     ]
 
@@ -194,7 +237,7 @@ def render(cases: Sequence[Case]) -> str:
     """The C file of ``cases``."""
     body = "\n".join(_render_case(case, f"c{index}") for index, case in enumerate(cases))
     thunks = "".join(f"    run_case({index}, c{index});\n" for index in range(len(cases)))
-    arena = max((_layout(case)[1] for case in cases), default=16)
+    arena = max((layout(case)[1] for case in cases), default=16)
     headers = "".join(f'#include "{name}"\n' for name in sorted(_headers(cases)))
     lines = [f"#define ARENA {arena}", headers, _SUPPORT, body]
     lines.append(f"int main(void)\n{{\n    start();\n{thunks}    return 0;\n}}\n")
@@ -217,7 +260,7 @@ class _Region:
     shared: bool = field(default=False)
 
 
-def _layout(case: Case) -> tuple[list[_Region], int]:
+def layout(case: Case) -> tuple[list[_Region], int]:
     """Inputs, output and scratch with guards between; the arena's size."""
     calls = case.variant.lower(case.node, case.qgraph)
     scratch = max(call.scratch for call in calls)
@@ -249,7 +292,7 @@ def _layout(case: Case) -> tuple[list[_Region], int]:
 
 def _render_case(case: Case, prefix: str) -> str:
     calls = case.variant.lower(case.node, case.qgraph)
-    regions, _ = _layout(case)
+    regions, _ = layout(case)
     names = {region.name: f"r{index}" for index, region in enumerate(regions)}
     text: list[str] = []
     for index, call in enumerate(calls):
@@ -265,9 +308,9 @@ def _render_case(case: Case, prefix: str) -> str:
                     f"{int(region.shared)}, {misalign});")  # fmt: skip
     text += [f"    memcpy({names[name]}, {prefix}_in{index}, sizeof {prefix}_in{index});"
              for index, name in enumerate(case.inputs)]  # fmt: skip
-    text.append("    const uint32_t begin = NOW();")
+    text.append("    begin_kernel();\n    const uint32_t begin = NOW();")
     text += [_render_call(call, f"{prefix}_{i}", names, case) for i, call in enumerate(calls)]
-    text.append("    out->ticks = ELAPSED(begin, NOW());")
+    text.append("    out->ticks = ELAPSED(begin, NOW());\n    end_kernel();")
     text.append(f"    out->wrong = differences({names[case.node.output]}, {prefix}_want, "
                 f"sizeof {prefix}_want);")  # fmt: skip
     text.append("    out->damaged = 0;")
@@ -312,8 +355,7 @@ def _render_call(call: Call, prefix: str, names: Mapping[str, str], case: Case) 
 
     arguments = [f"&{prefix}_params", *(operand(i, n) for i, n in enumerate(call.inputs))]
     out = names[call.output]
-    item = case.qgraph.tensors[call.output].item_bytes
-    arguments.append(f"(int8_t *){out} + {call.out_offset * item}" if call.out_offset else out)
+    arguments.append(f"(int8_t *){out} + {call.out_offset}" if call.out_offset else out)
     if call.scratch:
         arguments.append(names["scratch"])
     return f"    {call.symbol}({', '.join(arguments)});"
@@ -336,6 +378,16 @@ _SUPPORT = r"""
 typedef struct {
     uint32_t wrong, damaged, ticks;
 } report;
+
+/* Marks for a debugger or emulator. */
+__attribute__((noinline)) static void begin_kernel(void)
+{
+    __asm volatile("nop");
+}
+__attribute__((noinline)) static void end_kernel(void)
+{
+    __asm volatile("nop\n nop");
+}
 
 #ifdef TIMER_HOST
 #include <stdio.h>
@@ -384,7 +436,13 @@ static void end_case(int index, const report *r)
 }
 #else
 static uint8_t arena[ARENA] __attribute__((aligned(16)));
-#ifdef TIMER_CMSDK
+#if defined(TIMER_NONE)
+#define NOW() 0u
+#define ELAPSED(a, b) ((b) - (a))
+static void start(void)
+{
+}
+#elif defined(TIMER_CMSDK)
 #define NOW() (*(volatile uint32_t *)0x40000004)
 #define ELAPSED(a, b) ((a) - (b))
 static void start(void)
@@ -460,10 +518,16 @@ void fault(void);
 void fault_at(const uint32_t *frame);
 void reset(void)
 {
-#if defined(__ARM_FEATURE_MVE)
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
     *(volatile uint32_t *)0xE000ED88 |= 0xf00000;
+    __asm volatile("dsb\n isb");
+#endif
+#if defined(__ARM_FEATURE_MVE)
     *(volatile uint32_t *)0xE000ED14 |= 1u << 19; /* loop-end cache */
     __asm volatile("dsb\n isb");
+#endif
+#if defined(TRAP_UNALIGNED)
+    *(volatile uint32_t *)0xE000ED14 |= 1u << 3;
 #endif
     uint32_t *to = &data_begin;
     for (const uint32_t *from = &data_source; to < &data_end; from++) {
@@ -475,7 +539,7 @@ void reset(void)
     main();
     semihost(0x18, (void *)0x20026);
 }
-void fault_at(const uint32_t *frame)
+__attribute__((used)) void fault_at(const uint32_t *frame)
 {
     char line[16];
     *decimal(line, frame[6], '\n') = 0;
@@ -493,6 +557,27 @@ __attribute__((section(".vectors"), used)) static void *const vectors[16] = {
     &stack_top, (void *)reset, (void *)fault, (void *)fault, (void *)fault, (void *)fault,
     (void *)fault, (void *)fault, 0, 0, 0, (void *)fault, (void *)fault, 0, (void *)fault,
     (void *)fault};
+#endif
+
+#if defined(TRAP_UNALIGNED)
+/* The C library's own moves words at any address. */
+void *memcpy(void *to, const void *from, size_t count)
+{
+    volatile uint8_t *out = to;
+    const uint8_t *in = from;
+    while (count-- > 0) {
+        *out++ = *in++;
+    }
+    return to;
+}
+void *memset(void *to, int value, size_t count)
+{
+    volatile uint8_t *out = to;
+    while (count-- > 0) {
+        *out++ = (uint8_t)value;
+    }
+    return to;
+}
 #endif
 
 __attribute__((noinline)) static uint32_t differences(const void *got, const void *want,
@@ -516,15 +601,19 @@ static void run_case(int index, void (*body)(report *))
 """
 
 
-def _linker_script(target: Target) -> str:
-    flash, ram = target.flash, target.ram
+def _linker_script(board: Board) -> str:
+    flash, ram = board.vectors or board.flash, board.ram
     return f"""MEMORY {{
-  FLASH (rx) : ORIGIN = {flash[0]:#x}, LENGTH = {flash[1]:#x}
-  RAM (rwx) : ORIGIN = {ram[0]:#x}, LENGTH = {ram[1]:#x}
+  FLASH (rx) : ORIGIN = {flash.origin:#x}, LENGTH = {flash.length:#x}
+  RAM (rwx) : ORIGIN = {ram.origin:#x}, LENGTH = {ram.length:#x}
 }}
 ENTRY(reset)
 SECTIONS {{
-  .text : {{ KEEP(*(.vectors)) *(.text*) *(.rodata*) . = ALIGN(4); }} > FLASH
+  .text : {{
+    KEEP(*(.vectors)) *(.text*)
+    constants_begin = .; *(EXCLUDE_FILE(*cases.o) .rodata*) constants_end = .;
+    *(.rodata*) . = ALIGN(4);
+  }} > FLASH
   .ARM.exidx : {{ *(.ARM.exidx*) }} > FLASH
   data_source = LOADADDR(.data);
   .data : {{ . = ALIGN(4); data_begin = .; *(.data*) . = ALIGN(4); data_end = .; }} > RAM AT > FLASH

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mcuq.ir import Array, Graph, Node, Port, Tensor
+from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor
 from mcuq.ops import spec
 from mcuq.ops.spec import IntForm
 from mcuq.passes import pipeline
@@ -347,6 +347,18 @@ def _moved(op: str, about: str, acts: Sequence[Act], **attrs: Any) -> Case:
     return Case(op, about, tuple(acts), attrs, acts[0].frac, acts[0].zero, 0.0)
 
 
+def _copied(
+    about: str,
+    source: Shape,
+    shape: Shape,
+    places: tuple[int, ...],
+    sizes: tuple[int, ...],
+    strides: tuple[int, ...],
+) -> Case:
+    attrs = {"shape": shape, "places": places, "sizes": sizes, "strides": strides}
+    return _moved("copy", about, [Act(source)], **attrs)
+
+
 MOVES = (
     _moved("concat", "channels", [Act((1, 3, 2, c)) for c in (1, 4, 3)], axis=3),
     _moved("concat", "rows", [Act((1, h, 3, 5)) for h in (2, 1)], axis=1),
@@ -380,6 +392,14 @@ MOVES = (
     _moved("transpose", "to channels first", [Act((1, 3, 4, 5))], perm=(0, 3, 1, 2)),
     _moved("transpose", "height and width", [Act((1, 7, 2, 3))], perm=(0, 2, 1, 3)),
     _moved("transpose", "three axes", [Act((1, 4, 6))], perm=(0, 2, 1)),
+    _copied("a slice", (1, 6, 7, 3), (1, 2, 3, 3), (45,), (2, 9), (21, 1)),
+    _copied("every other, backwards", (1, 9), (1, 4), (7,), (4,), (-2,)),
+    _copied("repeated", (1, 2, 3), (1, 12), (0,), (2, 2, 3), (3, 0, 1)),
+    _copied("five loops", (1, 72), (1, 72), (0,), (3, 2, 2, 3, 2), (2, 36, 18, 6, 1)),
+    _copied("one element", (1, 5), (1, 1), (3,), (), ()),
+    _copied("rows by a table", (1, 5, 4), (1, 4, 4), (12, 0, 16, 0), (4,), (1,)),
+    _copied("elements by a table", (1, 10), (1, 5), (9, 1, 4, 0, 7), (), ()),
+    _copied("a table and loops", (1, 6, 4), (1, 24), (0, 1, 12), (2, 2, 2), (4, 3, 1)),
 )
 
 OTHERS = (
@@ -431,12 +451,10 @@ def _widened(case: Case) -> Case:
     )
 
 
-_WIDE = ("conv2d", "depthwise_conv2d", "dense", "max_pool2d", "avg_pool2d", "add", "sub")
-_MOVED = ("concat", "pad", "reshape", "transpose")
 WIDE = tuple(
     _widened(case)
     for case in (*CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *MOVES)
-    if case.op in (*_WIDE, *_MOVED) and case.about != "1025 to 4"  # its weights need be coarser
+    if spec(case.op).runs_s16 and case.about != "1025 to 4"  # its weights need be coarser
 )
 REQUANTS = tuple(
     Case(op, f"{about}, {size}", (Act((1, size), frac, x_zero, x),), attrs, out, zero, kind=y)
@@ -484,7 +502,7 @@ def integer_form(case: Case) -> tuple[IntForm, dict[str, QTensor]]:
     graph = float_graph(case)
     shape = graph.shape(case.name)
     acts = {n: QTensor(n, a.shape, a.kind, a.frac, a.zero) for n, a in case.acts.items()}
-    kind = "s32" if case.op == "argmax" else case.kind
+    kind = "s32" if spec(case.op).gives_indices else case.kind
     acts[case.name] = QTensor(case.name, shape, kind, case.frac, case.zero)
     to_int = spec(graph.nodes[0].op).to_int
     if to_int is not None:

@@ -7,17 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mcuq.ops import OPS
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "mcuq"
 
 LAYERS: tuple[tuple[str, ...], ...] = tuple(
     tuple(line.split())
     for line in """
-    errors fixed progress version
-    ir files config assets
+    errors fixed progress version schema capacity
+    ir journal files config assets
     qir
     ops targets data
-    reference passes kernels
+    reference passes kernels validate
     importers quantize program
     exporters emit
     compress firmware
@@ -74,6 +76,29 @@ def test_imports_point_down() -> None:
         and _layer(name) > _layer(module)
     ]
     assert upward == []
+
+
+def _listed_operators(path: Path) -> list[str]:
+    """Where a file lists two or more operators by name."""
+    names, found = {op.name for op in OPS}, []
+    for node in ast.walk(ast.parse(path.read_text())):
+        parts = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", ())
+        listed = [p.value for p in parts if isinstance(p, ast.Constant) and p.value in names]
+        if len(listed) > 1:
+            found.append(f"{path.relative_to(PACKAGE)}:{node.lineno}: {', '.join(listed)}")
+    return found
+
+
+def test_operators_are_listed_in_their_own_room_alone() -> None:
+    """Elsewhere they are asked by their traits (``ops/spec.py``), so that one more is no change.
+
+    The exporter has a writer for each; kernels run one operator or another.
+    """
+    strays = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.relative_to(PACKAGE).parts[0] not in ("ops", "kernels", "exporters", "_assets"):
+            strays += _listed_operators(path)
+    assert strays == []
 
 
 def test_third_parties_stay_in_their_modules() -> None:

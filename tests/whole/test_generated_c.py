@@ -29,6 +29,7 @@ from mcuq.model import vectors
 from mcuq.reference import run_int
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
+from mcuq.targets.cores import FAMILIES
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples" / "digits.onnx"
@@ -94,11 +95,18 @@ def test_output_says_nothing_of_the_machine() -> None:
             assert not re.search(pattern, text), f"{name} holds {pattern}"
 
 
+def test_every_file_names_its_licence_which_comes_along() -> None:
+    for model in (digits().files, artifacts(None)["operators"]):
+        assert model["LICENSE"] == (ROOT / "LICENSE").read_text()
+        named = {n for n, t in model.items() if "SPDX-License-Identifier: Apache-2.0" in t[:50]}
+        assert set(model) - named == {"LICENSE", "report.json"}
+
+
 def strict(compiler: str, flags: tuple[str, ...], board: Board | None, folder: Path) -> None:
     """Compile all artifacts for a core."""
     for name, files in artifacts(board).items():
         place = c_programs.write(files, folder / name)
-        command = [compiler, *flags, *c_programs.STRICT, "-I.", "-Ikernels", "-c"]
+        command = [compiler, *flags, *c_programs.STRICT, "-I.", "-c"]
         c_programs.run([*command, *c_programs.sources(files)], place)
 
 
@@ -107,7 +115,7 @@ def strict(compiler: str, flags: tuple[str, ...], board: Board | None, folder: P
 def test_host_compilers_find_nothing_to_warn_of(compiler: str, tmp_path: Path) -> None:
     strict(compiler, (), None, tmp_path)
     folder = tmp_path / "digits"
-    traced = [*c_programs.STRICT, "-DMCUQ_TRACE", "-I.", "-Ikernels"]
+    traced = [*c_programs.STRICT, "-DMCUQ_TRACE", "-I."]
     c_programs.run([compiler, *traced, "-c", "digits.c"], folder)
 
 
@@ -115,8 +123,39 @@ def test_host_compilers_find_nothing_to_warn_of(compiler: str, tmp_path: Path) -
 @pytest.mark.parametrize("name", CROSS)
 def test_cross_compilers_find_nothing_to_warn_of(name: str, tmp_path: Path) -> None:
     board = boards.load(name)
-    flags = (*board.flags, *toolchain.SPECS.get(board.toolchain, ()))
+    flags = (*board.flags, *FAMILIES[board.toolchain].specs)
     strict(f"{board.toolchain}-gcc", flags, board, tmp_path)
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("name", CROSS)
+def test_clang_finds_nothing_to_warn_of_for_any_core(name: str, tmp_path: Path) -> None:
+    board = boards.load(name)
+    target = {"arm-none-eabi": "arm-none-eabi", "riscv64-unknown-elf": "riscv32-unknown-elf"}
+    found = c_programs.run(["arm-none-eabi-gcc", "-print-sysroot"], tmp_path).decode().strip()
+    headers = ("-isystem", f"{found or '/usr'}/include/newlib")
+    flags = (f"--target={target[board.toolchain]}", *board.flags, *headers, "-fsyntax-only")
+    files = artifacts(board)["operators"]
+    folder = c_programs.write(files, tmp_path)
+    command = ["clang", *flags, *c_programs.STRICT, "-I."]
+    c_programs.run([*command, *c_programs.sources(files)], folder)
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_an_input_that_nothing_reads_is_no_warning(compiler: str, tmp_path: Path) -> None:
+    """Only the output depends on x: z is not read, and there is nothing in the arena."""
+    nodes = [onnx_models.node("Relu", "x", "y"), onnx_models.node("Relu", "z", "aside")]
+    proto = onnx_models.model(nodes, inputs={"x": (1, 4), "z": (1, 5)})
+    rows = {n: onnx_models.random(8, length) for n, length in (("x", 4), ("z", 5))}
+    path = onnx_models.save(proto, tmp_path, "net.onnx")
+    made = compile_model(path, calibration=rows, config=FAST)
+    folder = c_programs.write(made.files, tmp_path / "net")
+    strict_run = [compiler, *c_programs.STRICT, "-I.", "-c", "net.c"]
+    c_programs.run(strict_run, folder)
+    assert [line.strip() for line in made.files["net.c"].splitlines() if "(void)" in line] == [
+        "(void)arena;",
+        "(void)in_z;",
+    ]
 
 
 @pytest.mark.slow

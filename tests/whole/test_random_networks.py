@@ -15,7 +15,7 @@ import pytest
 import random_networks
 
 from mcuq.config import Config
-from mcuq.emulate import qemu
+from mcuq.emulate import qemu, stack
 from mcuq.firmware import image as build
 from mcuq.firmware.image import Image
 from mcuq.flows.compile import Compiled, compile_model, generate
@@ -24,9 +24,17 @@ from mcuq.measure import check
 from mcuq.model import vectors
 from mcuq.reference import run_int
 from mcuq.targets import boards
+from mcuq.targets.cores import CHECKED
 
 SEEDS = range(40)
 EMULATED = range(5)
+STACKS = (
+    (0, "mps3_an547"),
+    (5, "mps2_an386"),
+    (3, "mps2_an385_m0"),
+    (8, "riscv32_virt"),
+    (17, "mps2_an386"),
+)
 VECTORS = 12
 # Swish needs a newer opset than the generator's, some only ever see constants, and networks that
 # are quantized already have tests of their own.
@@ -82,10 +90,25 @@ def test_every_tensor_is_exact_on_the_host(seed: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.emulated
-@pytest.mark.parametrize("name", check.CORES)
+@pytest.mark.parametrize("name", CHECKED)
 @pytest.mark.parametrize("seed", EMULATED)
 def test_every_tensor_is_exact_on_every_core(seed: int, name: str, tmp_path: Path) -> None:
     board = boards.load(name)
     made = generate(compiled(seed).bundle, board)
     image = build.compile_image(made.files, made.entry, board, tmp_path, "trace")
     assert first_difference(made, image) is None
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize(("seed", "name"), STACKS)
+def test_no_more_stack_is_painted_than_proven(
+    seed: int, name: str, compiler: str, tmp_path: Path
+) -> None:
+    board = boards.load(name)
+    made = generate(compiled(seed).bundle, board)
+    args = (made.files, made.entry, board, tmp_path, "plain")
+    image = build.compile_image(*args, compiler=compiler)
+    rows = vectors.to_bytes(made.bundle, vectors.make(made.bundle, 2))
+    painted = max(stack.measured(image, row) for row in rows)
+    assert 0 < painted <= stack.worst_case(image).bytes <= painted + 64

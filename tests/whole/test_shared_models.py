@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx_models import agrees, ops
 from places import SHARED
+from test_same_everywhere import PROCESSORS, start
 
 from mcuq import importers
 from mcuq.config import Config
@@ -19,6 +20,7 @@ from mcuq.flows.compile import Compiled, compile_model, generate
 from mcuq.measure import bench, check, evaluate
 from mcuq.measure.bench import Bench
 from mcuq.targets import boards
+from mcuq.targets.cores import CHECKED
 
 pytestmark = pytest.mark.emulated
 
@@ -60,7 +62,7 @@ def compiled(name: str) -> Compiled:
     return compile_model(SHARED / "models" / f"{name}.onnx", calibration=calibration(name))
 
 
-@pytest.mark.parametrize("board", check.CORES)
+@pytest.mark.parametrize("board", CHECKED)
 @pytest.mark.parametrize("name", ["ic", "kws_ckpt", "vww", "ad", "sww"])
 def test_every_tensor_is_exact(name: str, board: str) -> None:
     target = boards.load(board)
@@ -87,6 +89,21 @@ def test_import_agrees_with_onnx_and_leaves_no_layout_work(name: str, tmp_path: 
     graph = agrees(onnx.load(path), tmp_path, rows=1, tolerance=1e-4)
     assert not {"batch_norm", "clip", "pad", "transpose"}.intersection(ops(graph))
     assert importers.problems_of(path) == ()
+
+
+IMPORTED = {
+    "ad", "ic", "kws", "kws_ckpt", "sww", "vww", "ece_int8", "fall_f103", "gesture_esp",
+    "match_kws_fp16", "sayit_kws", "st_mbv2_05_128", "st_yamnet", "tiny_cnn_mpu6050", "tract_keras",
+}  # fmt: skip
+
+
+def test_what_imports_computes_what_its_file_says() -> None:
+    """Every value of every node of the models here and of the public ones, or a refusal."""
+    paths = [p for part in ("models", "public") for p in sorted((SHARED / part).glob("*.onnx"))]
+    read = [path for path in paths if not importers.problems_of(path)]
+    assert {path.stem for path in read} >= IMPORTED
+    found = {path.stem: importers.check(importers.read(path)) for path in read}
+    assert {name: advice for name, advice in found.items() if advice} == {}
 
 
 @dataclass(frozen=True)
@@ -155,3 +172,13 @@ def test_sixteen_bits_are_exact(name: str) -> None:
         target = boards.load(core)
         verdicts = check.check(generate(made.bundle, target), [target], 4)
         assert [v.mismatches for v in verdicts] == [0, 0]
+
+
+def test_kws_has_the_same_bytes_on_every_processor(tmp_path: Path) -> None:
+    """It had not: ``normal`` wrote other weights with MKL_CBWR=COMPATIBLE."""
+    model = tmp_path / "kws.onnx"
+    model.write_bytes((SHARED / "models" / "kws_ckpt.onnx").read_bytes())
+    np.save(tmp_path / "kws.npy", keywords(True)[0])
+    running = [start(model, ("normal",), processor) for processor in PROCESSORS[:2]]
+    printed = [process.communicate()[0] for process in running]
+    assert printed[0] == printed[1] != ""

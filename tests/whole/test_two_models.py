@@ -1,9 +1,12 @@
-"""Two compiled models side by side in one program: both exact, kernels shared, all else apart."""
+"""Two compiled models side by side in one program: both exact, equal kernels shared, all else
+apart; made by two versions of mcuq, too.
+"""
 
 from __future__ import annotations
 
 import functools
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import onnx_models
 import pytest
 import random_networks
 
+from mcuq import __version__, assets
 from mcuq.config import Config
 from mcuq.emit.c_text import fill
 from mcuq.emulate import qemu
@@ -37,6 +41,21 @@ def compiled(name: str) -> Compiled:
 
 def on(name: str) -> list[Compiled]:
     return [generate(compiled(model).bundle, boards.load(name)) for model in SEEDS]
+
+
+def of_another_version(
+    model: Compiled, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str | None = None
+) -> Compiled:
+    """``model`` as a mcuq writes it in which all parameter structs begin with one more member."""
+    runtime = folder / "runtime_c"
+    shutil.copytree(assets.runtime_c(), runtime)
+    params = re.compile(r"typedef struct \{(?=[^}]*\} mcuq_\w+_params;)")
+    for header in (runtime / "include").glob("*.h"):
+        header.write_text(params.sub(r"\g<0> int32_t more;", header.read_text()))
+    own = assets.folder
+    with monkeypatch.context() as patch:
+        patch.setattr(assets, "folder", lambda n: runtime if n == "runtime_c" else own(n))
+        return generate(model.bundle, boards.load(name) if name else None)
 
 
 def main_source(models: list[Compiled]) -> str:
@@ -137,3 +156,84 @@ def test_both_are_exact_from_two_static_libraries(tmp_path: Path) -> None:
     includes = [f"-I{model.entry.id}" for model in models]
     c_programs.run(["gcc", "-O1", *includes, "main.c", *libraries, "-o", "both"], tmp_path)
     c_programs.run([tmp_path / "both"], tmp_path)
+
+
+def in_folders(models: list[Compiled], folder: Path) -> list[Path]:
+    return [c_programs.write(model.files, folder / model.entry.id) for model in models]
+
+
+def libraries(folders: list[Path]) -> list[Path]:
+    for folder in folders:
+        c_programs.run(["make", "-s"], folder)
+    return [folder / "build" / f"lib{folder.name}.a" for folder in folders]
+
+
+@pytest.mark.slow
+def test_two_versions_are_exact_from_two_static_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever library the linker reads first."""
+    first, second = (compiled(name) for name in SEEDS)
+    models = [first, of_another_version(second, tmp_path, monkeypatch)]
+    made = libraries(in_folders(models, tmp_path))
+    (tmp_path / "main.c").write_text(main_source(models))
+    for order in (made, made[::-1]):
+        c_programs.run(["gcc", "-O1", "-Ifirst", "-Isecond", "main.c", *order, "-o", "t"], tmp_path)
+        c_programs.run([tmp_path / "t"], tmp_path)
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("name", CORES)
+def test_two_versions_are_exact_in_one_image(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both folders whole in one project, with one list of folders to include from."""
+    first, second = on(name)
+    models = [first, of_another_version(second, tmp_path, monkeypatch, name)]
+    files = {f"{m.entry.id}/{path}": text for m in models for path, text in m.files.items()}
+    files |= {"first.h": first.files["first.h"], "second.h": models[1].files["second.h"]}
+    extra = {"main.c": main_source(models)}
+    board = boards.load(name)
+    image = build.compile_image(files, first.entry, board, tmp_path, "custom", extra=extra)
+    qemu.execute(image, tmp_path)
+
+
+def test_equal_kernels_have_one_symbol_and_different_ones_have_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (compiled(name) for name in SEEDS)
+    other = of_another_version(second, tmp_path, monkeypatch)
+
+    def symbols(model: Compiled) -> dict[str, str]:
+        text = model.files[f"{model.entry.id}.c"]
+        return dict(re.findall(r"^#define (mcuq_\w+) (mcuq_\w+_[0-9a-f]{8})$", text, re.M))
+
+    both = set(symbols(first)) & set(symbols(second))
+    assert both
+    assert all(symbols(first)[kernel] == symbols(second)[kernel] for kernel in both)
+    assert all(symbols(first)[kernel] != symbols(other)[kernel] for kernel in both)
+    assert other.files["second.h"] == second.files["second.h"]
+
+
+def test_a_folder_with_another_versions_headers_does_not_compile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = compiled("second")
+    other = of_another_version(second, tmp_path, monkeypatch)
+    headers = [name for name, text in other.files.items()
+               if name.startswith("kernels/") and name.endswith(".h")
+               and text != second.files[name]]  # fmt: skip
+    assert headers
+    for name in headers:
+        files = {**second.files, name: other.files[name]}
+        folder = c_programs.write(files, tmp_path / Path(name).stem)
+        with pytest.raises(AssertionError, match=f"{Path(name).name} is of another version of mcu"):
+            c_programs.run(["make", "-s"], folder)
+
+
+def test_the_header_names_its_version_and_its_model() -> None:
+    model = compiled("first")
+    header = model.files["first.h"]
+    assert f'#define FIRST_MCUQ_VERSION "{__version__}"\n' in header
+    assert f'#define FIRST_MODEL_SHA256 "{model.bundle.digest}"\n' in header
+    assert re.fullmatch("[0-9a-f]{64}", model.bundle.digest)

@@ -73,7 +73,7 @@ def shipped(folder: str) -> set[str]:
 
 @pytest.mark.slow
 def test_the_wheel_holds_the_package_and_its_files_and_nothing_else(wheel: Path) -> None:
-    wanted = set().union(*map(shipped, ("mcuq", "templates", "runtime_c", "boards")))
+    wanted = set().union(*map(shipped, ("mcuq", "templates", "runtime_c", "boards", "LICENSE")))
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert held == wanted

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import tflite
 
+from mcuq.capacity import excess, remedy
 from mcuq.errors import ModelError
-from mcuq.importers.builder import MAX_ELEMENTS
 from mcuq.ir import Array, Shape
 
 IDENTIFIER = b"TFL3"
@@ -136,8 +136,10 @@ def _tensor(raw: Any, root: Any, thing: str) -> Tensor:
     where = f"{thing}: tensor '{name}'"
     shape = _places(raw.ShapeAsNumpy()) if raw.ShapeLength() else ()
     kind = _types().get(raw.Type(), f"type {raw.Type()}")
-    if len(shape) > MAX_RANK or any(size < 0 for size in shape) or prod(shape) > MAX_ELEMENTS:
-        raise ModelError(where, f"shape {shape} is too large", "Use a smaller network")
+    if len(shape) > MAX_RANK or any(size < 0 for size in shape):
+        raise ModelError(where, f"has the impossible shape {shape}", _AGAIN)
+    if excess(shape):
+        raise ModelError(where, excess(shape), remedy())
     if raw.Sparsity() is not None:
         raise ModelError(where, "is stored sparse", "Convert it without sparse storage")
     buffer = root.Buffers(raw.Buffer())

@@ -227,4 +227,8 @@ def cost_of(node: Node, qgraph: QGraph, cpu: Cpu, extra: Sequence[Sequence[Extra
     return float(-(-out_h * out_w // BLOCK) * block + edges)
 
 
-VARIANTS = (Variant("conv2d", _SYMBOL, _lower, _cost, accepts, gap=_gap, cycles=1.35),)
+VARIANTS = (
+    Variant(
+        "conv2d", _SYMBOL, _lower, _cost, accepts, gap=_gap, cycles=1.35, multiplies=weighted.half
+    ),
+)

@@ -86,7 +86,15 @@ class _Coded:
     def variant(self) -> Variant:
         symbol = f"mcuq_conv2d_s8_coded{self.bits}_block"
         lower = self._lower(symbol)
-        return Variant("conv2d", symbol, lower, self._cost, self._accepts, gap=self._gap)
+        return Variant(
+            "conv2d",
+            symbol,
+            lower,
+            self._cost,
+            self._accepts,
+            gap=self._gap,
+            multiplies=weighted.half,
+        )
 
     @property
     def _table(self) -> int:

@@ -60,4 +60,6 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return float(table + blocks * (block + two * -(-in_len // 2)))
 
 
-VARIANTS = (Variant("dense", _SYMBOL, _lower, _cost, _accepts, cycles=1.2),)
+VARIANTS = (
+    Variant("dense", _SYMBOL, _lower, _cost, _accepts, cycles=1.2, multiplies=weighted.half),
+)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mcuq.ir import Node
+from mcuq.ops import layout_of
 from mcuq.qir import QGraph
 
 LEAST_SCRATCH = 3456  # bytes a block may always take
@@ -60,7 +61,7 @@ def window(node: Node, qgraph: QGraph) -> Window:
     _, in_h, in_w, in_c = qgraph.tensors[node.inputs[0]].shape
     _, out_h, out_w, out_c = qgraph.tensors[node.output].shape
     weights = qgraph.data(node.inputs[1]).shape
-    kernel_h, kernel_w = weights[:2] if node.op == "depthwise_conv2d" else weights[1:3]
+    kernel_h, kernel_w = layout_of(node).kernel(weights)
     (stride_h, stride_w), (dilation_h, dilation_w) = node.ints("strides"), node.ints("dilations")
     top, left, _, _ = node.ints("pads")
     sizes = (in_h, in_w, in_c, out_h, out_w, out_c, kernel_h, kernel_w)

@@ -22,6 +22,7 @@ _SYMBOL_CONV = "mcuq_conv2d_1x1_s8_sparse4_dsp"
 _PIXELS = 4  # of the convolution
 _REACH = 31
 _EXIT = (8, 0, 0, 0)
+_AHEAD = 1  # words of weights that the dense kernel loads before it meets the exit
 
 
 def _stored(weights: Array) -> tuple[Entries, Array]:
@@ -99,7 +100,7 @@ def _index(kept: Entries, place: Array, first: Array, second: Array) -> Array:
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
-    return _call(_SYMBOL, node, qgraph, index_in_fours, 16)
+    return _call(_SYMBOL, node, qgraph, index_in_fours, 16, _AHEAD)
 
 
 def _lower_conv(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
@@ -107,10 +108,16 @@ def _lower_conv(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def _call(
-    symbol: str, node: Node, qgraph: QGraph, order: Callable[[Entries], Array], turn_bytes: int
+    symbol: str,
+    node: Node,
+    qgraph: QGraph,
+    order: Callable[[Entries], Array],
+    turn_bytes: int,
+    ahead: int = 0,
 ) -> tuple[Call, ...]:
     weights, bias = rows(node, qgraph)
     words, kept = pack(weights, bias, np.array(node.ints("shift"), np.int64))
+    words = np.pad(words, (0, ahead))
     out_len, in_len = weights.shape
     turns = -(-in_len // 8)
     arrays = (ConstArray("weights", "uint32_t", words), ConstArray("index", "uint8_t", order(kept)))

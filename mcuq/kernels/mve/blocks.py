@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from mcuq.ir import Array
 from mcuq.kernels.variant import ConstArray
+from mcuq.ops import is_view
 from mcuq.qir import QGraph
 
 CHUNK = 64  # MCUQ_MVE_CHUNK of mcuq_mve.h
@@ -41,7 +42,7 @@ def pack_pairs(weights: Array) -> Array:
 
 def is_internal(name: str, qgraph: QGraph) -> bool:
     """The tensor lies in the arena, word-aligned: it is no port, nor a view of one."""
-    views = {n.output: n.inputs[0] for n in qgraph.nodes if n.op == "reshape"}
+    views = {n.output: n.inputs[0] for n in qgraph.nodes if is_view(n)}
 
     def root(tensor: str) -> str:
         while tensor in views:

@@ -66,5 +66,6 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
 
 
 VARIANTS = tuple(
-    Variant(op, _SYMBOL, _lower, _cost, _accepts, compressed=True) for op in ("dense", "conv2d")
+    Variant(op, _SYMBOL, _lower, _cost, _accepts, compressed=True, multiplies=weighted.half)
+    for op in ("dense", "conv2d")
 )

@@ -50,7 +50,21 @@ class _Sums:
     def variant(self) -> Variant:
         symbol = f"mcuq_dense_s8_coded{self.bits}_sums"
         lower = self._lower(symbol)
-        return Variant("dense", symbol, lower, self._cost, self._accepts, gap=_gap, cycles=1.5)
+        return Variant(
+            "dense",
+            symbol,
+            lower,
+            self._cost,
+            self._accepts,
+            gap=_gap,
+            cycles=1.5,
+            multiplies=self._multiplies,
+        )
+
+    def _multiplies(self, node: Node, qgraph: QGraph, macs: int) -> float:
+        """Per input, as many as its values need; outputs only add."""
+        _, in_len = qgraph.tensor(node.inputs[1]).shape
+        return {2: 4.0, 4: 12.0}[self.bits] * in_len
 
     def _accepts(self, node: Node, qgraph: QGraph) -> bool:
         weights = qgraph.data(node.inputs[1])

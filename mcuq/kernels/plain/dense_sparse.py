@@ -160,11 +160,28 @@ def _cost_narrow(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
 
 VARIANTS = (
     *(
-        Variant(op, _SYMBOL, _lower, _cost, _accepts, gap=sparse.gap, compressed=True)
+        Variant(
+            op,
+            _SYMBOL,
+            _lower,
+            _cost,
+            _accepts,
+            gap=sparse.gap,
+            compressed=True,
+            multiplies=weighted.of_nonzero,
+        )
         for op in ("dense", "conv2d")
     ),
     *(
-        Variant(op, _NARROW, _lower_narrow, _cost_narrow, _accepts_narrow, compressed=True)
+        Variant(
+            op,
+            _NARROW,
+            _lower_narrow,
+            _cost_narrow,
+            _accepts_narrow,
+            compressed=True,
+            multiplies=weighted.of_nonzero,
+        )
         for op in ("dense", "conv2d")
     ),
 )

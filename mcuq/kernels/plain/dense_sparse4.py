@@ -100,6 +100,12 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return sparse.per_pixel(node, qgraph, rates, _terms(node, qgraph))
 
 
+def _multiplies(node: Node, qgraph: QGraph, macs: int) -> float:
+    """Those of the blocks of four that are stored."""
+    stored = sparse.blocks(sparse.matrix(node, qgraph)).any(2)
+    return macs * float(stored.mean())
+
+
 def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     """Later chunks read the inputs again."""
     out_len = qgraph.tensor(node.output).shape[-1]
@@ -107,6 +113,6 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
 
 
 VARIANTS = tuple(
-    Variant(op, _SYMBOL, _lower, _cost, _accepts, gap=_gap, compressed=True)
+    Variant(op, _SYMBOL, _lower, _cost, _accepts, gap=_gap, compressed=True, multiplies=_multiplies)
     for op in ("dense", "conv2d")
 )

@@ -70,3 +70,14 @@ def pick(cpu: Cpu, thumb2: Rates, small: Rates, riscv: Rates) -> Rates:
     if "thumb2" in cpu.features:
         return thumb2
     return small if cpu.name.startswith("cortex-m") else riscv
+
+
+def half(node: Node, qgraph: QGraph, macs: int) -> float:
+    """The multiplications where each serves two products, or every other weight is left out."""
+    return macs / 2
+
+
+def of_nonzero(node: Node, qgraph: QGraph, macs: int) -> float:
+    """The multiplications where weights of zero are left out."""
+    weights = qgraph.data(node.inputs[1])
+    return macs * np.count_nonzero(weights) / weights.size

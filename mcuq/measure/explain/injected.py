@@ -11,12 +11,12 @@ import numpy as np
 from mcuq.ir import Array, Node
 from mcuq.measure.explain.facts import CAUSES
 from mcuq.measure.explain.network import is_corrected
-from mcuq.ops import float_of
+from mcuq.ops import float_of, spec
 from mcuq.ops.clip import clamp
 from mcuq.qir import frac_of
 from mcuq.quantize.simulate import constants_of, output_names, relative_error, rounded_pad
 from mcuq.quantize.state import State
-from mcuq.quantize.structure import keeps_scale, weighted
+from mcuq.quantize.structure import weighted
 from mcuq.reference import run_float
 
 
@@ -52,7 +52,7 @@ class Injected:
         noise = dict.fromkeys(CAUSES, 0.0)
         if node is not None and node in weighted(self.state.graph):
             noise["weights"] = self.noise(name, self._with_rounded_weights(node))
-        if node is None or not keeps_scale(node):
+        if node is None or not spec(node.op).keeps_scale:
             scale = 2.0 ** frac_of(act)
             low, high = (bound - act.zero for bound in act.range)
             noise["rounding"] = self.noise(name, exact.mul(scale).add(0.5).floor() / scale)

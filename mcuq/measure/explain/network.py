@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
+from mcuq.ops import layout_of
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.quantize.state import Options, State
 from mcuq.quantize.structure import activations, weighted
@@ -31,7 +32,7 @@ def _real_bias(layer: Node, qgraph: QGraph) -> Array:
     """The bias without the rounding constant and the zeros that are folded into it."""
     x, y = qgraph.tensors[layer.inputs[0]], qgraph.tensors[layer.output]
     weights, bias = (qgraph.data(name) for name in layer.inputs[1:])
-    axis = 2 if layer.op == "depthwise_conv2d" else 0
+    axis = layout_of(layer).outputs
     sums = np.moveaxis(weights.astype(np.int64), axis, 0).reshape(len(bias), -1).sum(axis=1)
     shift = np.array(layer.ints("shift"), np.int64)
     steps = bias + x.zero * sums - ((1 << shift) >> 1) - y.zero * (1 << shift)

@@ -20,13 +20,14 @@ import numpy as np
 
 from mcuq.ir import Array, Graph
 from mcuq.ops import spec
+from mcuq.ops.exact import shortened
 from mcuq.quantize import wide
 from mcuq.quantize.equalize.balance import Activations, balance
 from mcuq.quantize.equalize.components import Component, bound_of, components
 from mcuq.quantize.equalize.fill import fill_weights
 from mcuq.quantize.equalize.offsets import choose_offsets
 from mcuq.quantize.equalize.rescale import Change, rescaled
-from mcuq.quantize.equalize.weight_noise import MIXING, reader
+from mcuq.quantize.equalize.weight_noise import mixes, reader
 from mcuq.quantize.ranges.candidates import candidates
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import never_negative
@@ -96,7 +97,7 @@ def _shape(
     tensors, readers = [], []
     for name in part.tensors:
         seen = state.seen[name]
-        readers += [reader(state, n) for n in graph.consumers(name) if n.op in MIXING]
+        readers += [reader(state, n) for n in graph.consumers(name) if mixes(n)]
         if name in rounding and name in state.sensitivity:
             low, high = ends[name]
             peak = np.minimum(np.maximum(high, -low), bound)
@@ -132,9 +133,9 @@ def _fill(
         facts.append((shifted, state.sensitivity.get(name, np.ones(len(factor))) / factor**2))
     errors = []
     for index in range(_FILLS):
-        factor = 2.0 ** (index / _FILLS)
-        noise = sum(_least_noise(seen, weight, factor, below) for seen, weight in facts)
-        errors.append((noise, factor))
+        fill = float(shortened(np.array(2.0 ** (index / _FILLS))))
+        noise = sum(_least_noise(seen, weight, fill, below) for seen, weight in facts)
+        errors.append((noise, fill))
     return float(min(errors)[1])
 
 

@@ -10,13 +10,10 @@ import math
 from dataclasses import dataclass
 
 from mcuq.ir import Graph, Node
-from mcuq.ops import coded
+from mcuq.ops import coded, has_weights, layout_of, spec
+from mcuq.ops.spec import Scaling
 from mcuq.quantize import given
-from mcuq.quantize.structure import WEIGHT_AXIS, activations
-
-_JOINS = ("add", "sub", "max_pool2d", "avg_pool2d", "clip", "leaky_relu", "pad", "reshape")
-_JOINS_WHOLE = ("concat", "transpose")
-_PASSES = ("argmax", "softmax")
+from mcuq.quantize.structure import activations
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ def components(graph: Graph, fixed_outputs: bool = False) -> tuple[Component, ..
 
     fixed, whole = _restricted(graph)
     for node in graph.nodes:
-        if node.op in (*_JOINS, *_JOINS_WHOLE):
+        if spec(node.op).scaling in (Scaling.CHANNELS, Scaling.TENSOR):
             for name in node.inputs:
                 if name in root:
                     root[find(name)] = find(node.output)
@@ -65,22 +62,22 @@ def _restricted(graph: Graph) -> tuple[set[str], set[str]]:
     whole = {port.tensor for port in graph.outputs}
     for node in graph.nodes:
         names = [n for n in (*node.inputs, node.output) if not graph.is_constant(n)]
-        low, high = limits(node)
+        low, high = spec(node.op).bounds(node)
         if low not in (0.0, -math.inf) or (high != math.inf and low != 0.0):
             whole.add(node.output)
-        if node.op in WEIGHT_AXIS and (node.inputs[1] in kept or _shares(graph, node)):
-            fixed.update(names)
-        elif node.op in WEIGHT_AXIS and coded.exponents_of(
-            graph.data(node.inputs[1]), WEIGHT_AXIS[node.op]
-        ):
-            whole.update(names)
-        if node.op in _PASSES:
+        scaling = spec(node.op).scaling
+        if has_weights(node):
+            if node.inputs[1] in kept or _shares(graph, node):
+                fixed.update(names)
+            elif coded.exponents_of(graph.data(node.inputs[1]), layout_of(node).outputs):
+                whole.update(names)
+        elif scaling is Scaling.ABSORBED:
             whole.add(node.inputs[0])
             fixed.update(node.outputs)
-        elif node.op in _JOINS_WHOLE or _mixes_channels(graph, node):
-            whole.update(names)
-        elif node.op not in WEIGHT_AXIS and node.op not in _JOINS:
+        elif scaling is Scaling.NONE:
             fixed.update(names)
+        elif scaling is Scaling.TENSOR or _mixes_channels(graph, node):
+            whole.update(names)
     return fixed, whole
 
 
@@ -89,21 +86,8 @@ def _shares(graph: Graph, node: Node) -> bool:
     return any(len(graph.consumers(name)) > 1 for name in node.inputs[1:])
 
 
-def limits(node: Node) -> tuple[float, float]:
-    """The bounds that a node sets to its output."""
-    if node.op == "clip":
-        return node.float("low"), node.float("high")
-    low, high = node.attrs.get("clip", (-math.inf, math.inf))
-    return float(low), float(high)
-
-
 def _mixes_channels(graph: Graph, node: Node) -> bool:
-    if node.op == "reshape":
-        before, after = graph.shape(node.inputs[0]), graph.shape(node.output)
-        return before[-1] != after[-1]
-    if node.op in ("add", "sub"):
-        return len({graph.shape(n)[-1] for n in (*node.inputs, node.output)}) > 1
-    return False
+    return len({graph.shape(n)[-1] for n in (*node.inputs, node.output)}) > 1
 
 
 def bound_of(graph: Graph, part: Component) -> float:
@@ -111,5 +95,5 @@ def bound_of(graph: Graph, part: Component) -> float:
     bounds = [math.inf]
     for node in graph.nodes:
         if node.output in part.tensors:
-            bounds.append(limits(node)[1])
+            bounds.append(spec(node.op).bounds(node)[1])
     return min(bounds)

@@ -7,14 +7,14 @@ tensors of a residual trunk are shifted together.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
+from mcuq.ops import has_weights, spec
+from mcuq.ops.spec import NO_CLIP, fused_clip
 from mcuq.quantize import given
-from mcuq.quantize.structure import WEIGHT_AXIS
 
 Terms = dict[str, int]
 """A tensor's offset as a sum: how many times that of each layer's output."""
@@ -33,7 +33,7 @@ def shiftable(graph: Graph) -> frozenset[str]:
         stuck = {
             name
             for node in graph.nodes
-            if node.op not in WEIGHT_AXIS and node.output not in found
+            if not has_weights(node) and node.output not in found
             for name in node.inputs
         }
         if not found & stuck:
@@ -42,34 +42,30 @@ def shiftable(graph: Graph) -> frozenset[str]:
 
 
 def _writes(graph: Graph, node: Node) -> bool:
-    if node.op in WEIGHT_AXIS or node.op in ("add", "sub"):
-        return tuple(node.attrs["clip"]) == (-math.inf, math.inf) and _alike(graph, node)
-    return _hands_on(graph, node)
+    if fused_clip(node) != NO_CLIP:
+        return False
+    return _owns_constants(graph, node) if has_weights(node) else _hands_on(graph, node)
 
 
 def _reads(graph: Graph, node: Node) -> bool:
-    if node.op in WEIGHT_AXIS:
+    if has_weights(node):
         kept = node.inputs[1] in given.kept_weights(graph)
-        alone = all(len(graph.consumers(name)) == 1 for name in node.inputs[1:])
-        return alone and not kept and not any(node.attrs.get("pads", ()))
+        return _owns_constants(graph, node) and not kept and not any(node.attrs.get("pads", ()))
     return _writes(graph, node)
 
 
-def _alike(graph: Graph, node: Node) -> bool:
-    """Whether a sum has two activations of one shape; a layer constants of its own."""
-    if node.op in WEIGHT_AXIS:
-        return all(len(graph.consumers(name)) == 1 for name in node.inputs[1:])
-    shapes = {graph.shape(name) for name in (*node.inputs, node.output)}
-    return len(shapes) == 1 and not any(graph.is_constant(name) for name in node.inputs)
+def _owns_constants(graph: Graph, layer: Node) -> bool:
+    return all(len(graph.consumers(name)) == 1 for name in layer.inputs[1:])
 
 
 def _hands_on(graph: Graph, node: Node) -> bool:
-    if node.op == "reshape":
-        return graph.shape(node.inputs[0])[-1] == graph.shape(node.output)[-1]
-    if node.op not in ("max_pool2d", "avg_pool2d"):
+    """Whether channels stay what they are; operands must be activations of one shape."""
+    if not spec(node.op).offsets or any(node.attrs.get("pads", ())):
         return False
-    low, high = node.attrs.get("clip", (-math.inf, math.inf))
-    return not any(node.ints("pads")) and (low, high) == (-math.inf, math.inf)
+    if len(node.inputs) == 1:
+        return graph.shape(node.inputs[0])[-1] == graph.shape(node.output)[-1]
+    shapes = {graph.shape(name) for name in (*node.inputs, node.output)}
+    return len(shapes) == 1 and not any(graph.is_constant(name) for name in node.inputs)
 
 
 def terms_of(graph: Graph) -> dict[str, Terms]:
@@ -79,14 +75,13 @@ def terms_of(graph: Graph) -> dict[str, Terms]:
     for node in graph.nodes:
         if node.output not in able:
             continue
-        if node.op in WEIGHT_AXIS:
+        if has_weights(node):
             found[node.output] = {node.output: 1}
             continue
         total: Terms = {}
-        for index, name in enumerate(node.inputs):
-            sign = -1 if node.op == "sub" and index else 1
+        for times, name in zip(spec(node.op).offsets, node.inputs, strict=True):
             for source, count in found.get(name, {}).items():
-                total[source] = total.get(source, 0) + sign * count
+                total[source] = total.get(source, 0) + times * count
         found[node.output] = total
     return found
 

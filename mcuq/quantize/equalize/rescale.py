@@ -6,15 +6,15 @@ both, those that read it take them back. Nothing changes at run time.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Tensor
+from mcuq.ops import clip, has_weights, layout_of, spec
+from mcuq.ops.spec import NO_CLIP, Scaling, fused_clip
 from mcuq.quantize.state import State
-from mcuq.quantize.structure import WEIGHT_AXIS
 
 
 @dataclass(frozen=True)
@@ -51,22 +51,18 @@ def _known(state: State, change: Change) -> State:
     limits = {n.output: n.attrs["clip"] for n in state.graph.nodes if "clip" in n.attrs}
     for name in {*change.factors, *change.offsets} & state.seen.keys():
         factor, offset = change.factor(name), change.offset(name)
-        seen[name] = seen[name].affine(factor, offset).limited(*limits.get(name, _FREE))
+        seen[name] = seen[name].affine(factor, offset).limited(*limits.get(name, NO_CLIP))
         ranges[name] = seen[name].bounds
         if name in sensitivity:
             sensitivity[name] = sensitivity[name] / factor**2
     return state.with_(seen=seen, sensitivity=sensitivity, ranges=ranges)
 
 
-_FREE = (-math.inf, math.inf)
-
-
 def _node(node: Node, graph: Graph, tensors: dict[str, Tensor], change: Change) -> Node:
-    if node.op in WEIGHT_AXIS:
+    if has_weights(node):
         return _layer(node, graph, tensors, change)
-    if node.op == "softmax" and node.inputs[0] in change.factors:
-        factor = float(change.factors[node.inputs[0]][0])
-        return node.with_attrs(scale=float(node.attrs.get("scale", 1.0)) / factor)
+    if spec(node.op).scaling is Scaling.ABSORBED and node.inputs[0] in change.factors:
+        return spec(node.op).rescaled(node, change.factors[node.inputs[0]])
     scaled = change.factors.get(node.output)
     if scaled is None:
         return node
@@ -81,16 +77,16 @@ def _layer(node: Node, graph: Graph, tensors: dict[str, Tensor], change: Change)
     source, w, b = node.inputs
     weights = graph.data(w).astype(np.float64)
     bias = graph.data(b).astype(np.float64)
-    axis = WEIGHT_AXIS[node.op]
+    layout = layout_of(node)
     if source in change.factors:
-        weights = weights / per_weight(node, weights, change.factors[source])
+        weights = weights / layout.per_weight(node, weights.shape, change.factors[source])
     if source in change.offsets:
-        others = tuple(i for i in range(weights.ndim) if i != axis)
-        shifts = per_weight(node, weights, change.offsets[source])
+        others = tuple(i for i in range(weights.ndim) if i != layout.outputs)
+        shifts = layout.per_weight(node, weights.shape, change.offsets[source])
         bias = bias - (weights * shifts).sum(axis=others)
     if node.output in change.factors:
         factor = change.factors[node.output]
-        weights = weights * factor.reshape([-1 if i == axis else 1 for i in range(weights.ndim)])
+        weights = weights * layout.along_outputs(factor)
         bias = bias * factor
         node = _bounds(node, factor)
     bias = bias + change.offset(node.output)
@@ -99,35 +95,8 @@ def _layer(node: Node, graph: Graph, tensors: dict[str, Tensor], change: Change)
     return node
 
 
-def per_weight(node: Node, weights: Array, values: Array) -> Array:
-    """What the input channel that each weight multiplies has of ``values``, broadcastable."""
-    if node.op == "depthwise_conv2d":
-        return np.repeat(values, weights.shape[2] // len(values))
-    if node.op == "dense":
-        return values
-    groups, depth = node.int("groups"), weights.shape[3]
-    per_output = np.repeat(values.reshape(groups, depth), weights.shape[0] // groups, axis=0)
-    return per_output[:, None, None, :]
-
-
 def _bounds(node: Node, factor: Array) -> Node:
-    """``node`` with its bounds and padding in the new scale (infinite and 0 stay).
-
-    An upper bound goes with the least factor: channels with a larger one stay below their own.
-    """
-    least = float(factor.min())
+    """``node`` with its bounds and padding in the new scale."""
     if "clip" in node.attrs:
-        low, high = node.attrs["clip"]
-        node = node.with_attrs(clip=(_times(low, least), _times(high, least)))
-    if node.op == "clip":
-        low, high = node.float("low"), node.float("high")
-        node = node.with_attrs(low=_times(low, least), high=_times(high, least))
-    if node.op == "pad":
-        value = np.array(node.attrs["value"], np.float64) * factor
-        same = bool((value == value[0]).all())
-        node = node.with_attrs(value=tuple(float(v) for v in (value[:1] if same else value)))
-    return node
-
-
-def _times(bound: float, factor: float) -> float:
-    return bound if math.isinf(bound) or bound == 0 else bound * factor
+        node = node.with_attrs(clip=clip.scaled(fused_clip(node), factor))
+    return spec(node.op).rescaled(node, factor)

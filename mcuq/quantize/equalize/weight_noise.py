@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from mcuq.ir import Array, Node
+from mcuq.ops import has_weights, layout_of
 from mcuq.quantize.state import State
-from mcuq.quantize.structure import WEIGHT_AXIS
 
-MIXING = ("conv2d", "dense")
-"""Layers of which each output reads all channels (of its group)."""
+
+def mixes(node: Node) -> bool:
+    """Whether ``node`` is a layer of which each output reads all channels (of its group)."""
+    return has_weights(node) and layout_of(node).inputs is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +50,7 @@ def own_weights(state: State, node: Node, written: bool) -> list[OwnWeights]:
     That may have several outputs for each channel that it reads, as many as the list is long.
     """
     weights = np.abs(state.graph.data(node.inputs[1]).astype(np.float64))
-    rows = np.moveaxis(weights, WEIGHT_AXIS[node.op], 0).reshape(
+    rows = np.moveaxis(weights, layout_of(node).outputs, 0).reshape(
         len(loudness(state, node.output)), -1
     )
     variance = _summed_variance(state, node, weights)
@@ -62,29 +65,24 @@ def own_weights(state: State, node: Node, written: bool) -> list[OwnWeights]:
 def _summed_variance(state: State, node: Node, weights: Array) -> Array:
     """(O,) the variances that the weights of each output are multiplied with, summed."""
     variance = state.seen[node.inputs[0]].variance
-    if node.op == "depthwise_conv2d":
-        taps = weights.shape[0] * weights.shape[1]
-        return np.repeat(variance * taps, weights.shape[2] // len(variance))
-    if node.op == "dense":
-        return np.full(len(weights), variance.sum())
-    groups, taps = node.int("groups"), weights.shape[1] * weights.shape[2]
-    sums = variance.reshape(groups, -1).sum(axis=1) * taps
-    return np.repeat(sums, len(weights) // groups)
+    layout = layout_of(node)
+    groups = layout.groups(node, len(variance))
+    sums = variance.reshape(groups, -1).sum(axis=1) * prod(layout.kernel(weights.shape))
+    return np.repeat(sums, weights.shape[layout.outputs] // groups)
 
 
 def reader(state: State, node: Node) -> Reader:
     """What a layer that mixes the channels of its input makes of their factors."""
     seen = state.seen[node.inputs[0]]
     weights = np.abs(state.graph.data(node.inputs[1]).astype(np.float64))
-    taps = 1
-    if node.op == "conv2d":
-        groups, taps = node.int("groups"), weights.shape[1] * weights.shape[2]
-        largest = weights.max(axis=(1, 2)).reshape(groups, -1, weights.shape[3])
-        spread = np.zeros((groups, largest.shape[1], groups, weights.shape[3]))
-        for group in range(groups):
-            spread[group, :, group] = largest[group]
-        weights = spread.reshape(len(weights), -1)
-    return Reader(weights, loudness(state, node.output), seen.variance * taps)
+    layout = layout_of(node)
+    groups, taps = layout.groups(node, len(seen.variance)), prod(layout.kernel(weights.shape))
+    largest = layout.largest_taps(weights)
+    outputs, depth = largest.shape
+    spread = np.zeros((groups, outputs // groups, groups, depth))
+    for group, rows in enumerate(largest.reshape(groups, -1, depth)):
+        spread[group, :, group] = rows
+    return Reader(spread.reshape(outputs, -1), loudness(state, node.output), seen.variance * taps)
 
 
 def loudness(state: State, name: str) -> Array:

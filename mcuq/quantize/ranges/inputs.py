@@ -14,12 +14,12 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Graph, Node, Port, Tensor, unique_name
+from mcuq.ops import has_weights, layout_of
 from mcuq.qir import QTensor
 from mcuq.quantize import given
 from mcuq.quantize.ranges.limits import limit_fracs
 from mcuq.quantize.ranges.scales import choose_weights, observe
 from mcuq.quantize.state import State
-from mcuq.quantize.structure import WEIGHT_AXIS
 from mcuq.quantize.tails import Seen
 
 
@@ -36,7 +36,7 @@ def _foldable(graph: Graph, port: Port) -> bool:
     if port.tensor in given.kept_activations(graph):
         return False
     readers = graph.consumers(port.tensor)
-    weighted = all(n.op in WEIGHT_AXIS and n.inputs[0] == port.tensor for n in readers)
+    weighted = all(has_weights(n) and n.inputs[0] == port.tensor for n in readers)
     return port.kind == "s8" and not port.scale and weighted and not graph.is_output(port.tensor)
 
 
@@ -69,7 +69,7 @@ def _folded(
 ) -> Node:
     """``node`` reading ``x / scale + offset`` in place of ``x``, with the same result."""
     weights, bias = (graph.data(name).astype(np.float64) for name in node.inputs[1:])
-    axes = tuple(i for i in range(weights.ndim) if i != WEIGHT_AXIS[node.op])
+    axes = tuple(i for i in range(weights.ndim) if i != layout_of(node).outputs)
     weights = weights * scale
     bias = bias - offset * weights.sum(axis=axes)
     names = []

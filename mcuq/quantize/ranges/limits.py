@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from mcuq.ir import Graph, Node
-from mcuq.ops import add, coded, mul
-from mcuq.ops.avg_pool2d import left_max
+from mcuq.ops import coded, has_weights, layout_of, spec
 from mcuq.ops.weights import weight_fracs
 from mcuq.qir import QTensor, frac_of
 from mcuq.quantize import wide
-from mcuq.quantize.structure import WEIGHT_AXIS, group_of
+from mcuq.quantize.structure import group_of
 
 
 def limit_fracs(graph: Graph, acts: Mapping[str, QTensor]) -> dict[str, QTensor]:
@@ -33,7 +30,7 @@ def limit_fracs(graph: Graph, acts: Mapping[str, QTensor]) -> dict[str, QTensor]
 
 def weight_floor(graph: Graph, node: Node) -> int:
     """The finest frac at which none of the node's weights saturates."""
-    weights, axis = graph.data(node.inputs[1]), WEIGHT_AXIS[node.op]
+    weights, axis = graph.data(node.inputs[1]), layout_of(node).outputs
     table = coded.joined(weights, axis)
     if table is None:
         return min(weight_fracs(weights, axis))
@@ -52,15 +49,6 @@ def _joined(
     graph: Graph, node: Node, fracs: Mapping[str, int], kind: str
 ) -> Iterator[tuple[str, int]]:
     """As ``_ceilings``, in the fracs that ``node`` sees at its width ``kind``."""
-    if node.op in WEIGHT_AXIS:
+    if has_weights(node):
         yield node.output, weight_floor(graph, node) + fracs[node.inputs[0]]
-    elif node.op == "avg_pool2d":
-        area = int(np.prod(node.ints("kernel")))
-        yield node.output, fracs[node.inputs[0]] + left_max(area, kind)
-    elif node.op in ("add", "sub"):
-        for name in fracs:
-            yield name, min(fracs.values()) + add.max_left(kind)
-    elif node.op == "mul" and len(fracs) == 3:
-        a, b = fracs[node.inputs[0]], fracs[node.inputs[1]]
-        yield node.output, a + b
-        yield from ((n, fracs[node.output] + mul.MAX_SHIFT - min(a, b)) for n in node.inputs)
+    yield from spec(node.op).frac_limits(node, fracs, kind)

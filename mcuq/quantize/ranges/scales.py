@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.errors import ModelError
+from mcuq.fixed import floor_log2
 from mcuq.ir import Array, Graph, Node, Tensor, unique_name
-from mcuq.ops import coded
-from mcuq.ops.weights import quantize_weights
+from mcuq.ops import coded, layout_of, spec
+from mcuq.ops.weights import finest, quantize_weights
 from mcuq.qir import QTensor
 from mcuq.quantize import given, wide
 from mcuq.quantize.ranges.by_values import METHODS, best
@@ -27,7 +28,6 @@ from mcuq.quantize.ranges.limits import limit_fracs
 from mcuq.quantize.ranges.sensitivity import sensitivities
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import (
-    WEIGHT_AXIS,
     activations,
     group_of,
     groups,
@@ -35,7 +35,7 @@ from mcuq.quantize.structure import (
     weighted,
 )
 from mcuq.quantize.tails import Collector, expected_noise
-from mcuq.reference import chunk_rows, run_float
+from mcuq.reference import chunk_rows, run_exact
 
 SAMPLES = 300_000
 """About so many values of a tensor are looked at by the methods that go by values."""
@@ -45,7 +45,7 @@ def observe(state: State) -> State:
     """Find the range of every activation over the calibration rows."""
     collector = Collector()
     for part in row_parts(state):
-        values = run_float(state.graph, part)
+        values = run_exact(state.graph, part)
         bad = [name for name, reals in values.items() if not bool(np.isfinite(reals).all())]
         if bad:
             reason = f"tensor '{bad[0]}' becomes infinite or NaN on the calibration data"
@@ -82,7 +82,7 @@ def split_concats(state: State) -> State:
     for node in graph.nodes:
         inputs = list(node.inputs)
         for index, name in enumerate(node.inputs):
-            if node.op != "concat" or graph.is_constant(name):
+            if not spec(node.op).joins or graph.is_constant(name):
                 continue
             shared = len(set(map(id, graph.consumers(name)))) > 1 or graph.is_output(name)
             differs = given.differ(graph, name, node.output)
@@ -165,12 +165,12 @@ def minmax_frac(low: float, high: float, zero: int) -> int:
     """
     bounds = []
     if high > 0:
-        bounds.append(math.log2((127.49 - zero) / high))
+        bounds.append((127.49 - zero) / high)
     if low < 0 and zero == 0:
-        bounds.append(math.log2(128.49 / -low))
+        bounds.append(128.49 / -low)
     if not bounds:
         return SILENT_FRAC
-    return max(FRAC_MIN, min(FRAC_MAX, math.floor(min(bounds))))
+    return max(FRAC_MIN, min(FRAC_MAX, floor_log2(min(bounds))))
 
 
 def choose_weights(state: State) -> State:
@@ -179,7 +179,7 @@ def choose_weights(state: State) -> State:
     found, kept = {}, given.kept_weights(state.graph)
     for node in weighted(state.graph):
         name = node.inputs[1]
-        axis = WEIGHT_AXIS[node.op]
+        axis = layout_of(node).outputs
         fracs = kept.get(name) or layer_fracs(state.graph.data(name), axis, clipped_bits)
         floor = wide.lowest_weight_frac(node, state.acts)
         fracs = tuple(max(floor, min(frac, floor + 31)) for frac in fracs)
@@ -193,17 +193,18 @@ def layer_fracs(weights: Array, axis: int, clipped_bits: int) -> tuple[int, ...]
     if table is None:
         return weight_fracs(weights, axis, clipped_bits)
     (frac,) = weight_fracs(table[0], 0, clipped_bits)
-    return tuple(max(FRAC_MIN, min(FRAC_MAX, frac - exponent)) for exponent in table[1])
+    most = finest(weights)
+    return tuple(max(FRAC_MIN, min(most, frac - exponent)) for exponent in table[1])
 
 
 def weight_fracs(weights: Array, axis: int, clipped_bits: int) -> tuple[int, ...]:
     """The frac of each channel with the least squared rounding and clipping error."""
     rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1).astype(np.float64)
-    fracs = []
+    fracs, most = [], finest(weights)
     for row in rows:
         peak = float(np.abs(row).max(initial=0.0))
-        first = minmax_frac(-peak, peak, 0)
-        options = range(first, min(first + clipped_bits, FRAC_MAX) + 1)
+        first = min(minmax_frac(-peak, peak, 0), most)
+        options = range(first, min(first + clipped_bits, most) + 1)
         errors = [(_weight_error(row, frac), frac) for frac in options]
         fracs.append(min(errors)[1])
     return tuple(fracs)
@@ -229,7 +230,7 @@ def _by_values(
     samples: dict[str, list[Array]] = {name: [] for group in wanted for name in group}
     parts = row_parts(state) if wanted else []
     for part in parts:
-        for name, values in run_float(state.graph, part, samples).items():
+        for name, values in run_exact(state.graph, part, samples).items():
             step = max(1, values.size * len(parts) // SAMPLES)
             samples[name].append(values.reshape(-1)[::step].copy())
     for group, (method, options) in wanted.items():
@@ -243,10 +244,9 @@ def dictated(graph: Graph) -> dict[str, tuple[str, int, int]]:
     """Tensors whose (kind, frac, zero) the operator dictates."""
     fixed = {p.tensor: ("s8", 0, -128) for p in graph.inputs if p.kind == "u8" or p.scale}
     for node in graph.nodes:
-        if node.op == "softmax":
-            fixed[node.output] = ("s8", 8, -128)
-        if node.op == "argmax":
-            fixed[node.output] = ("s32", 0, 0)
+        made = spec(node.op).output
+        if made is not None:
+            fixed[node.output] = (made.kind, made.frac, made.zero)
     return fixed
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from mcuq.ir import Graph
+from mcuq.ops import spec
 from mcuq.qir import QTensor, frac_of
 from mcuq.quantize import given
 from mcuq.quantize.guard import fit_rows
@@ -21,6 +22,9 @@ from mcuq.quantize.state import State
 from mcuq.quantize.structure import groups
 
 ROUNDS = 2
+MOST_SETS = 100
+"""So many sets of tensors are tried: each runs what follows it anew."""
+
 GAIN = 0.995
 """A change must bring the error below this share: smaller gains are noise."""
 
@@ -32,7 +36,7 @@ def search_scales(state: State) -> State:
     names = output_names(state.graph)
     simulation = Simulation(state, feeds)
     best = relative_error(exact, {n: simulation.value(n) for n in names})
-    movable = [g for g in groups(state.graph) if _movable(state, g)]
+    movable = _loudest(state, [g for g in groups(state.graph) if _movable(state, g)])
     acts = dict(state.acts)
     for turn in range(ROUNDS):
         changed = False
@@ -50,10 +54,23 @@ def search_scales(state: State) -> State:
     return state.with_acts(acts)
 
 
+def _loudest(state: State, movable: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """At most ``MOST_SETS``, in order: those whose rounding does most to the output."""
+    if len(movable) <= MOST_SETS:
+        return movable
+
+    def noise(group: tuple[str, ...]) -> float:
+        known = (float(state.sensitivity[n].sum()) for n in group if n in state.sensitivity)
+        return sum(known) * 4.0 ** -frac_of(state.acts[group[0]])
+
+    kept = set(sorted(movable, key=noise, reverse=True)[:MOST_SETS])
+    return [group for group in movable if group in kept]
+
+
 def _movable(state: State, group: tuple[str, ...]) -> bool:
     """Not what is dictated: softmax, bytes, argmax, a frac set by hand, a quantized model's."""
     graph = state.graph
-    dictated = {n.output for n in graph.nodes if n.op in ("softmax", "argmax")}
+    dictated = {n.output for n in graph.nodes if spec(n.op).output is not None}
     dictated |= {port.tensor for port in graph.inputs if port.kind == "u8" or port.scale}
     dictated |= given.kept_activations(graph).keys() | state.options.fracs.keys()
     narrow = all(state.acts[name].kind == "s8" for name in group)  # 16 bits need no search

@@ -1,0 +1,170 @@
+"""Runs what torch exported: the module itself, and the exported program operator by operator.
+
+A program of a ``.pt2`` file is only run after its ONNX form was imported: then every operator
+that its outputs need is one that ONNX and mcuq know. Operators are called one by one, none that
+takes the name of a file; no code of the file is run. The rounding of fake quantization is left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mcuq.capacity import excess
+from mcuq.errors import ModelError
+from mcuq.importers.imported import Source, Values
+from mcuq.importers.onnx_file import OnnxModel
+from mcuq.importers.onnx_run import NotRunError
+from mcuq.ir import Array
+
+if TYPE_CHECKING:
+    import torch
+
+_STATE = "Make it an input and an output of the network, and let the firmware keep it"
+_FAKE = "aten.fake_quantize_per_tensor_affine."
+_CHANCE = "Call dropout with training=self.training, and leave random numbers and counters out"
+
+
+@contextlib.contextmanager
+def in_eval_mode(module: torch.nn.Module) -> Iterator[None]:
+    """``module`` in eval mode; all its parts get back the mode they had."""
+    modes = {part: part.training for part in module.modules()}
+    try:
+        module.eval()
+    except NotImplementedError:  # what ExportedProgram.module() returns is fixed as it is
+        modes = {}
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
+
+
+def check_state(program: Any, name: str) -> None:
+    """Refuse a program that changes its buffers: they would be frozen at their first values."""
+    changed = sorted(str(target) for target in program.graph_signature.buffers_to_mutate.values())
+    if changed:
+        listed = ", ".join(f"'{target}'" for target in changed)
+        raise ModelError(name, f"forward changes its buffers {listed}", _STATE)
+
+
+def source(program: Any, module: torch.nn.Module | None, rows: Any, model: OnnxModel) -> Source:
+    """Runs ``program``; the outputs are those of ``module``, if it was made of one.
+
+    Not if it is quantized: a module rounds.
+    """
+    quantized = any(str(node.target).startswith(_FAKE) for node in program.graph.nodes)
+
+    def run(feeds: Mapping[str, Array]) -> Values:
+        found = _values(program, feeds, model)
+        if module is not None and not quantized:
+            found.update(_of_module(module, feeds, rows, model))
+        return found
+
+    return run
+
+
+def _of_module(
+    module: torch.nn.Module, feeds: Mapping[str, Array], rows: Sequence[Any], model: OnnxModel
+) -> Values:
+    """The outputs of the module, which must be the same when it is run again."""
+    import torch
+
+    inputs = [feeds.get(given.name) for given in model.inputs]
+    if len(inputs) != len(rows):
+        raise NotRunError("the module has inputs that its ONNX form leaves out")
+    pairs = [(i, r) for i, r in zip(inputs, rows, strict=True) if i is not None]
+    given = [torch.from_numpy(array).to(row.dtype) for array, row in pairs]
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), in_eval_mode(module):
+        first, again = (_flat(module(*(row.clone() for row in given))) for _ in range(2))
+    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, again, strict=True)):
+        raise ModelError(model.name, "computes something else when it is run again", _CHANCE)
+    return dict(zip(model.outputs, first, strict=False))
+
+
+def _flat(outputs: Any) -> list[Array]:
+    """The tensors in the module's outputs, in torch's own order."""
+    import torch
+
+    leaves, _ = torch.utils._pytree.tree_flatten(outputs)
+    return [leaf.numpy() for leaf in leaves if isinstance(leaf, torch.Tensor)]
+
+
+def _values(program: Any, feeds: Mapping[str, Array], model: OnnxModel) -> Values:
+    """Every tensor of the program by its name there; the outputs by their names in ``model``."""
+    import torch
+
+    try:
+        with torch.no_grad():
+            return _interpreted(program, feeds, model)
+    except (RuntimeError, KeyError, TypeError, ValueError, IndexError) as error:
+        text = " ".join(str(error).split())[:120]
+        raise NotRunError(f"torch cannot run the program ({text})") from error
+
+
+def _interpreted(program: Any, feeds: Mapping[str, Array], model: OnnxModel) -> Values:
+    import torch
+
+    found: Values = {}
+    data = _checked(program)
+
+    class Recorder(torch.fx.Interpreter):
+        def run_node(self, n: torch.fx.Node) -> Any:
+            fake = n in data and str(n.target).startswith(_FAKE) and n.args[0] in data
+            result = self._limited(n) if fake else super().run_node(n)
+            if isinstance(result, torch.Tensor) and n in data:
+                found[n.name] = result.numpy()
+            return result
+
+        def _limited(self, n: torch.fx.Node) -> Any:
+            """The limits of a fake quantization of data, without its rounding."""
+            x, scale, zero, low, high = self.fetch_args_kwargs_from_env(n)[0]
+            return x.clamp((low - zero) * scale, (high - zero) * scale)
+
+    outputs = Recorder(program.graph_module).run(*_inputs(program, feeds))
+    found.update(zip(model.outputs, _flat(outputs), strict=False))
+    return found
+
+
+def _checked(program: Any) -> set[torch.fx.Node]:
+    """The operators that depend on the rows; all are such as compute tensors of a bounded size."""
+    import torch
+
+    inputs = set(program.graph_signature.user_inputs)
+    data: set[torch.fx.Node] = set()
+    for node in program.graph.nodes:
+        if node.name in inputs or data.intersection(node.all_input_nodes):
+            data.add(node)
+        if node.op != "call_function":
+            continue
+        value = node.meta.get("val")
+        if isinstance(value, torch.Tensor) and excess([int(s) for s in value.shape]):
+            raise NotRunError(f"'{node.name}' is too large")
+        schema = getattr(node.target, "_schema", None)
+        if schema is not None and any(str(a.type) == "str" for a in schema.arguments[:1]):
+            raise NotRunError(f"'{node.target}' does not compute with tensors")
+    return data
+
+
+def _inputs(program: Any, feeds: Mapping[str, Array]) -> list[Any]:
+    """What the program's graph reads: its weights, buffers and constants, and the rows."""
+    import torch
+
+    given: list[Any] = []
+    metas = {n.name: n.meta.get("val") for n in program.graph.nodes if n.op == "placeholder"}
+    for spec in program.graph_signature.input_specs:
+        name = spec.arg.name
+        if spec.kind.name != "USER_INPUT":
+            held = program.state_dict if spec.target in program.state_dict else program.constants
+            given.append(held[spec.target])
+            continue
+        meta = metas[name]
+        row = feeds.get(name)
+        if row is None:
+            given.append(torch.zeros([int(size) for size in meta.shape], dtype=meta.dtype))
+        else:
+            given.append(torch.from_numpy(row).to(meta.dtype))
+    return given
