@@ -29,8 +29,8 @@ def check(
     """
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, write_json
-    from mcuq.flows.compile import load_compiled
     from mcuq.measure import check as verify
+    from mcuq.model.compiled import load_compiled
     from mcuq.targets.boards import load
     from mcuq.targets.cores import CHECKED
 
@@ -139,8 +139,8 @@ def bench(folder: str, board: str | None, why: bool, json_path: str | None) -> N
     """Executed instructions of one inference, in total and per step."""
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, write_json
-    from mcuq.flows.compile import load_compiled
     from mcuq.measure import bench as benchmark
+    from mcuq.model.compiled import load_compiled
 
     check_paths([board], {"--json": json_path}, folder)
     compiled = load_compiled(folder)
@@ -229,8 +229,8 @@ def run(folder: str, board: str | None, source: str, out: str, raw: bool) -> Non
     """
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, say
-    from mcuq.flows.compile import load_compiled
     from mcuq.measure.run import run_file
+    from mcuq.model.compiled import load_compiled
 
     check_paths([source, board], {"-o": out}, folder, (".npy", ".npz"))
     compiled = load_compiled(folder)

@@ -22,6 +22,9 @@ from mcuq.errors import DataError
 from mcuq.ir import Array, Graph, Port, Shape, from_memory, to_memory
 from mcuq.qir import QGraph
 
+Calibration = str | Path | Array | Mapping[str, Array]
+"""Typical inputs: a file, or arrays by input name in the model's own layout."""
+
 FEW_ROWS = 8
 FAR = 8.0
 """Data this many times larger or smaller than a quantized model expects is another kind."""

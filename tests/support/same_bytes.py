@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from mcuq.config import Config
-from mcuq.flows.compile import Compiled, compile_model
+from mcuq.flows.compile import compile_model
 from mcuq.model import bundle
+from mcuq.model.compiled import Compiled
 
 VARIANTS: dict[str, dict[str, object]] = {
     "fast": {"effort": "fast"},

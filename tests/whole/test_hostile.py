@@ -19,8 +19,8 @@ from benchmarks import hostile
 from benchmarks.hostile import Originals
 from mcuq import importers, validate
 from mcuq.errors import LONGEST, BoardError, DataError, ManyErrors, McuqError
-from mcuq.flows.compile import load_compiled
 from mcuq.model import bundle
+from mcuq.model.compiled import load_compiled
 from mcuq.quantize import Options, quantize
 from mcuq.targets import boards
 

@@ -16,9 +16,10 @@ from test_same_everywhere import PROCESSORS, start
 from mcuq import importers
 from mcuq.config import Config
 from mcuq.data import feeds as data
-from mcuq.flows.compile import Compiled, compile_model, generate
+from mcuq.flows.compile import compile_model
 from mcuq.measure import bench, check, evaluate
 from mcuq.measure.bench import Bench
+from mcuq.model.compiled import Compiled, generate
 from mcuq.targets import boards
 from mcuq.targets.cores import CHECKED
 

@@ -22,8 +22,9 @@ from mcuq.emulate import qemu
 from mcuq.firmware import elf
 from mcuq.firmware import image as build
 from mcuq.firmware.harness import Vector
-from mcuq.flows.compile import Compiled, compile_model, generate
+from mcuq.flows.compile import compile_model
 from mcuq.measure import selftest
+from mcuq.model.compiled import Compiled, generate
 from mcuq.targets import boards
 
 SEEDS = {"first": 4, "second": 13}
