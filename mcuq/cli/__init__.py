@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from mcuq import __version__
 from mcuq.capacity import MAX_ELEMENTS, allowing
 from mcuq.cli.compress import compress
 from mcuq.cli.explain import explain
 from mcuq.cli.look import boards, doctor, inspect, ops
 from mcuq.cli.make import build, compile_
 from mcuq.cli.measure import bench, check, evaluate, run
+from mcuq.version import __version__
 
 # The character \b keeps click from filling the lines that follow.
 _HELP = """PyTorch and ONNX networks to bit-exact int8 C for microcontrollers.

@@ -20,13 +20,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mcuq import validate
 from mcuq.emit import naming
 from mcuq.errors import DataError, McuqError
 from mcuq.files import MARK
+from mcuq.files.journal import repair
 from mcuq.fixed import DTYPES, RANGES
 from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor
-from mcuq.journal import repair
+from mcuq.ops import validate
 from mcuq.program.choose import PREFERENCES
 from mcuq.qir import QGraph, QTensor
 from mcuq.schema import (

@@ -14,8 +14,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from mcuq import assets, schema
+from mcuq import schema
 from mcuq.errors import BoardError
+from mcuq.files import assets
 from mcuq.targets.cores import CORES, FAMILIES, Cpu
 
 DEFAULT_STACK = 2048

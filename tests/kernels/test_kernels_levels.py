@@ -17,7 +17,7 @@ import pytest
 from kernel_harness import TARGETS, Case, check, check_riscv32
 from op_cases import network
 
-from mcuq import assets
+from mcuq.files import assets
 from mcuq.fixed import DTYPES, RANGES
 from mcuq.ir import Array, Node
 from mcuq.kernels import VARIANTS, mve

@@ -17,9 +17,9 @@ from small_networks import images, residual_network
 from mcuq.emulate import qemu
 from mcuq.errors import FitError, ToolError
 from mcuq.files import MARK, written_files
+from mcuq.files.journal import JOURNAL
 from mcuq.firmware import elf, toolchain
 from mcuq.firmware import image as build
-from mcuq.journal import JOURNAL
 from mcuq.measure import selftest
 from mcuq.model.bundle import Bundle
 from mcuq.model.compiled import Compiled, generate

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mcuq import assets
+from mcuq.files import assets
 from mcuq.ir import Array, Node
 from mcuq.kernels.variant import Call, Variant
 from mcuq.ops import spec

@@ -16,10 +16,10 @@ LAYERS: tuple[tuple[str, ...], ...] = tuple(
     tuple(line.split())
     for line in """
     errors fixed progress version schema capacity
-    ir journal files config assets
+    ir files config
     qir
     ops targets data
-    reference passes kernels validate
+    reference passes kernels
     importers quantize program
     exporters emit
     compress firmware

@@ -19,9 +19,9 @@ import pytest
 import random_networks
 from every_kernel import EVERY_FEATURE, Every
 
-from mcuq import assets
 from mcuq.config import Config
 from mcuq.emulate import qemu
+from mcuq.files import assets
 from mcuq.firmware import image, toolchain
 from mcuq.flows.compile import compile_model
 from mcuq.measure import check, selftest

@@ -17,10 +17,11 @@ from onnx_models import model, node, random, save
 
 from benchmarks import hostile
 from benchmarks.hostile import Originals
-from mcuq import importers, validate
+from mcuq import importers
 from mcuq.errors import LONGEST, BoardError, DataError, ManyErrors, McuqError
 from mcuq.model import bundle
 from mcuq.model.compiled import load_compiled
+from mcuq.ops import validate
 from mcuq.quantize import Options, quantize
 from mcuq.targets import boards
 
