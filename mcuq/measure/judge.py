@@ -23,7 +23,7 @@ from mcuq.quantize.structure import logits_of
 
 POOR_DB = 15.0
 BOUNDED_ERROR = 0.02
-"""Outputs of functions within -1..1 are close enough if they err by less, however small they are."""
+"""Outputs of functions within -1..1 that err by less are close enough, however small they are."""
 
 OUTLIERS = 0.01
 """Of hundreds of columns one in a hundred may be poor: those of the least signal are."""
