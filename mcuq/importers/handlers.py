@@ -8,6 +8,7 @@ from collections.abc import Callable
 from mcuq.importers import elementwise, images, linear, movement, quantized, reductions, views
 from mcuq.importers.builder import Value
 from mcuq.importers.call import Call, Operand
+from mcuq.importers.conv_transpose import conv_transpose
 from mcuq.importers.elementwise import binary, clip_to, unary
 from mcuq.ir import Array
 
@@ -18,9 +19,10 @@ MOVEMENTS = """
 """.split()
 
 HANDLERS: dict[str, Handler] = {
-    "Conv": images.conv,
-    "MaxPool": images.max_pool,
-    "AveragePool": images.average_pool,
+    "Conv": images.planar(images.conv),
+    "ConvTranspose": images.planar(conv_transpose),
+    "MaxPool": images.planar(images.max_pool),
+    "AveragePool": images.planar(images.average_pool),
     "GlobalAveragePool": reductions.global_average,
     "GlobalMaxPool": reductions.global_max,
     "ReduceMean": reductions.reduce_mean,

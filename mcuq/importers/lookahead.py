@@ -16,6 +16,7 @@ _WISHES = {
     "Transpose": "own",
     "MatMul": "own",
     "Conv": "channels last",
+    "ConvTranspose": "channels last",
     "MaxPool": "channels last",
     "AveragePool": "channels last",
     "GlobalAveragePool": "channels last",

@@ -54,11 +54,12 @@ def taken(call: Call, value: Value, numbers: Array, name: str) -> Value:
         return Value(numbers.shape, value.tensor, value.view[flat])
     if not flat.size:
         raise Refused(f"{call.op} takes nothing", "Take at least one element")
-    return _copied(call, value, flat, numbers.shape, name)
+    return copied(call, value, numbers, name)
 
 
-def _copied(call: Call, value: Value, flat: Map, shape: Shape, name: str) -> Value:
-    builder = call.builder
+def copied(call: Call, value: Value, numbers: Array, name: str) -> Value:
+    """The elements ``numbers`` of ``value`` as a copy, in the layout that breaks it least."""
+    builder, flat, shape = call.builder, numbers.reshape(-1), numbers.shape
     if builder.is_index(value.tensor):
         raise Refused("it moves the indices of ArgMax", "Let ArgMax be the last operator")
     if value.tensor in builder.open:
