@@ -10,6 +10,7 @@ from mcuq.importers.builder import Value
 from mcuq.importers.call import Call, Operand
 from mcuq.importers.conv_transpose import conv_transpose
 from mcuq.importers.elementwise import binary, clip_to, unary
+from mcuq.importers.resize import resize
 from mcuq.ir import Array
 
 Handler = Callable[[Call], Value | Array | list[Operand]]
@@ -28,8 +29,8 @@ HANDLERS: dict[str, Handler] = {
     "ReduceMean": reductions.reduce_mean,
     "ReduceMax": reductions.reduce_max,
     "Pad": images.pad,
-    "Resize": images.resize,
-    "Upsample": images.resize,
+    "Resize": resize,
+    "Upsample": resize,
     "Gemm": linear.gemm,
     "MatMul": linear.matmul,
     "BatchNormalization": linear.batch_norm,

@@ -197,14 +197,6 @@ def pad(call: Call) -> Value | list[Operand]:
     return _padded(call, value, list(zip(begins, ends, strict=True)), level)
 
 
-def resize(call: Call) -> list[Operand]:
-    """Resize and Upsample to the nearest pixel, in every coordinate mode."""
-    mode = call.text("mode", "nearest")
-    if mode != "nearest":
-        raise Refused(f"{call.op} with mode {mode}", "Resize to the nearest")
-    return movement.nearest(call)
-
-
 def _padded(call: Call, value: Value, pairs: list[tuple[int, int]], level: float) -> Value:
     rank = len(value.shape)
     if not math.isfinite(level):

@@ -22,6 +22,8 @@ _WISHES = {
     "GlobalAveragePool": "channels last",
     "GlobalMaxPool": "channels last",
     "BatchNormalization": "channels last",
+    "Resize": "channels last",
+    "Upsample": "channels last",
 }
 
 

@@ -123,3 +123,75 @@ def test_indices_that_nobody_reads(tmp_path: Path) -> None:
     nodes = [node("MaxPool", "x", "h i", kernel_shape=[2, 2], dilations=[2, 1]),
              node("Relu", "h", "y")]  # fmt: skip
     agrees(model(nodes, {}, IMAGE), tmp_path, rows=1)
+
+
+def floats(*values: float) -> Any:
+    return np.array(values, np.float32)
+
+
+MODES = "half_pixel asymmetric align_corners pytorch_half_pixel half_pixel_symmetric".split()
+SCALES = {"twice": (2, 2), "fractional": (1.3, 1.7), "smaller": (0.6, 0.5), "rows": (3, 1),
+          "columns": (1, 0.4)}  # fmt: skip
+
+
+WHOLE = ("twice", "rows", "columns")  # of align_corners, which is read in two ways otherwise
+RESIZES = [(mode, name) for mode in MODES for name in SCALES
+           if mode != "align_corners" or name in WHOLE]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mode", "name"), RESIZES)
+def test_linear_in_every_coordinate_mode(mode: str, name: str, tmp_path: Path) -> None:
+    resize = node("Resize", "x - s", "y", mode="linear", coordinate_transformation_mode=mode)
+    graph = agrees(
+        model([resize], {"s": floats(1, 1, *SCALES[name])}, IMAGE, opset=19), tmp_path, rows=1
+    )
+    assert ops(graph) == ["resize_linear"]
+
+
+LINEAR = {
+    "to a size": ([node("Resize", "x - - n", "y", mode="linear")],
+                  {"n": np.array([1, 4, 9, 7])}, IMAGE),
+    "as large as fits": (
+        [node("Resize", "x - - n", "y", mode="linear", axes=[3, 2],
+              keep_aspect_ratio_policy="not_larger")], {"n": np.array([9, 7])}, IMAGE),
+    "channels last": ([node("Resize", "x - s", "y", mode="linear")],
+                      {"s": floats(1, 2, 1.5, 1)}, IMAGE),
+    "a line": ([node("Resize", "x - s", "y", mode="linear")], {"s": floats(1, 1, 2.5)}, LINE),
+    "a vector": ([node("Resize", "x - s", "y", mode="linear")], {"s": floats(1, 2)},
+                 {"x": (1, 7)}),
+    "same": ([node("Resize", "x - s", "h", mode="linear"), node("Relu", "h", "y")],
+             {"s": floats(1, 1, 1, 1)}, IMAGE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LINEAR.values(), ids=LINEAR)
+def test_linear_along_other_axes(case: Any, tmp_path: Path) -> None:
+    agrees(model(*case, opset=19), tmp_path, rows=1)
+
+
+def test_version_10_is_asymmetric(tmp_path: Path) -> None:
+    """The evaluator lacks it."""
+    old = model([node("Resize", "x s", "y", mode="linear")], {"s": floats(1, 1, 2, 3)}, IMAGE,
+                opset=10)  # fmt: skip
+    new = model([node("Resize", "x - s", "y", mode="linear",
+                      coordinate_transformation_mode="asymmetric")],
+                {"s": floats(1, 1, 2, 3)}, IMAGE, opset=19)  # fmt: skip
+    assert importers.load(save(old, tmp_path)).nodes == agrees(new, tmp_path, rows=1).nodes
+
+
+@pytest.mark.parametrize(
+    ("attrs", "reason"),
+    [
+        ({"mode": "cubic"}, "Resize with mode cubic"),
+        ({"mode": "linear", "antialias": 1}, "Resize with antialias to a smaller size"),
+        ({"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"},
+         "Resize with tf_crop_and_resize"),
+        ({"mode": "linear", "coordinate_transformation_mode": "align_corners"},
+         "align_corners to 2.5 elements is read in two ways"),
+    ],
+)  # fmt: skip
+def test_what_is_not_resized_is_refused(attrs: Any, reason: str, tmp_path: Path) -> None:
+    constants = {"s": floats(1, 1, 0.5, 0.5), "r": floats(0, 0, 0, 0, 1, 1, 1, 1)}
+    proto = model([node("Resize", "x r s", "y", **attrs)], constants, IMAGE, opset=19)
+    (problem,) = importers.problems_of(save(proto, tmp_path))
+    assert reason in str(problem)
