@@ -78,32 +78,38 @@ def _to_sizes(
 
 def _places(call: Call, size: int, scale: float, out: int) -> tuple[Array, Array]:
     """(first element, share of the next) of each element of the output along an axis."""
-    places = np.clip(_coordinates(call, size, scale, out), 0, size - 1)
-    first = np.floor(places).astype(np.int64)
-    return first, places - first
-
-
-def _coordinates(call: Call, size: int, scale: float, out: int) -> Array:
-    """Where each element of the output lies along an axis of the input."""
     old = call.op == "Upsample" or call.opset < 11
     mode = call.text("coordinate_transformation_mode", "asymmetric" if old else "half_pixel")
-    at, wide = np.arange(out, dtype=np.float64), scale * size
+    wide = scale * size
     if (mode == "align_corners" or (mode, out) == ("pytorch_half_pixel", 1)) and not isclose(
         wide, out, rel_tol=1e-6
     ):  # onnx's evaluator takes the size before it is rounded, ONNX Runtime the one after
         raise Refused(f"{mode} to {wide:g} elements is read in two ways", "State the sizes")
+    if mode not in MODES:
+        raise Refused(f"Resize with {mode}", "Use half_pixel, or crop with Slice before it")
+    places = np.clip(coordinates(mode, size, scale, out), 0, size - 1)
+    first = np.floor(places).astype(np.int64)
+    return first, places - first
+
+
+MODES = ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "half_pixel_symmetric")
+
+
+def coordinates(mode: str, size: int, scale: float, out: int) -> Array:
+    """Where each of ``out`` elements lies along an axis of ``size``, by one of ``MODES``.
+
+    >>> coordinates("half_pixel", 2, 2.0, 4).tolist()
+    [-0.25, 0.25, 0.75, 1.25]
+    """
+    at = np.arange(out, dtype=np.float64)
     if mode == "asymmetric":
         return np.asarray(at / scale)
     if mode == "align_corners":
         return np.asarray(at * (size - 1) / max(out - 1, 1))
-    centres = (at + 0.5) / scale - 0.5
-    if mode == "half_pixel":
-        return np.asarray(centres)
-    if mode == "pytorch_half_pixel":
-        return np.asarray(centres if out > 1 else at * 0)
-    if mode == "half_pixel_symmetric":
-        return np.asarray(size / 2 * (1 - out / wide) + centres)
-    raise Refused(f"Resize with {mode}", "Use half_pixel, or crop with Slice before it")
+    if mode == "pytorch_half_pixel" and out == 1:
+        return at
+    centre = size / 2 * (1 - out / (scale * size)) if mode == "half_pixel_symmetric" else 0.0
+    return np.asarray(centre + (at + 0.5) / scale - 0.5)
 
 
 def _resized(
