@@ -128,8 +128,8 @@ MOVED = {
 @pytest.mark.parametrize("nodes", MOVED.values(), ids=MOVED)
 def test_movements_and_sizes(nodes: list[Any], tmp_path: Path) -> None:
     constants = {
-        "b": np.array([1]), "e": np.array([4]), "a": np.array([1]), "c": np.array([2]), "m": np.array([-1]),
-        "f": np.array([-9]),
+        "b": np.array([1]), "e": np.array([4]), "a": np.array([1]), "c": np.array([2]), 
+        "m": np.array([-1]), "f": np.array([-9]),
         "w": random(3, 4, 2, 2), "v": random(4, 2, 3, 3), "n": np.array([1, 4, 7, 9]),
         "s": np.array([1, 1, 2, 3], np.float32), "t": np.array([1, 1, 1.3, 1.7], np.float32),
     }  # fmt: skip
