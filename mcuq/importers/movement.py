@@ -19,10 +19,6 @@ from mcuq.importers.elementwise import plain_shape
 from mcuq.importers.folding import fold
 from mcuq.importers.layout import Map
 from mcuq.ir import Array, Shape
-from mcuq.ops import copy
-
-MAX_PLACES = 1 << 16
-"""Longer tables of places are no movement that a microcontroller should make."""
 
 
 def moved(call: Call) -> list[Operand]:
@@ -66,13 +62,7 @@ def copied(call: Call, value: Value, numbers: Array, name: str) -> Value:
         builder.settle(value, value.view, plain_shape(value.shape))
     picked = builder.places(value)[flat]
     source, wanted, memory = min(_layouts(picked, shape), key=lambda found: _breaks(found[0]))
-    places, sizes, strides = copy.loops(source)
-    if len(places) > MAX_PLACES:
-        raise Refused(f"{call.op} takes elements in no order", "Reorder the data before")
-    tensor = builder.emit(
-        "copy", call.name, (value.tensor,), name,
-        shape=memory, places=places, sizes=sizes, strides=strides,
-    )  # fmt: skip
+    tensor = builder.copy(call.name, value.tensor, source, memory, name)
     if value.tensor in builder.hints:
         builder.hints.setdefault(tensor, builder.hints[value.tensor])
     return Value(shape, tensor, wanted)

@@ -26,6 +26,9 @@ MAX_LOOPS = 5
 
 TABLE_LOOPS = 3
 
+MAX_PLACES = 1 << 16
+"""Longer tables of places are no movement that a microcontroller should make."""
+
 Map = npt.NDArray[np.int64]
 
 
