@@ -268,8 +268,12 @@ def _larger(net: Network, x: str) -> str:
 def _move(net: Network, x: str) -> str:
     """Elements picked, exchanged or repeated."""
     channels, *size = net.shapes[x]
-    way = net.choose("Slice", "Split", "Gather", "Tile", "SpaceToDepth", "DepthToSpace")
+    way = net.choose("Slice", "Split", "Gather", "Tile", "DepthToSpace")
     whole = (channels, *size)
+    even = len(size) == 2 and not size[0] % 2 and not size[1] % 2
+    if even and way != "DepthToSpace":
+        shape = (4 * channels, size[0] // 2, size[1] // 2)
+        return net.add("SpaceToDepth", [x], shape, blocksize=2)
     if way == "Slice":
         parts = [x, net.integers(-1), net.integers(-9999), net.integers(2), net.integers(-1)]
         return net.add(way, parts, whole)
@@ -283,9 +287,6 @@ def _move(net: Network, x: str) -> str:
     if way == "Tile" and channels < 6:
         parts = [x, net.integers(1, 2, *[1] * len(size))]
         return net.add(way, parts, (2 * channels, *size))
-    if way == "SpaceToDepth" and len(size) == 2 and not size[0] % 2 and not size[1] % 2:
-        shape = (4 * channels, size[0] // 2, size[1] // 2)
-        return net.add(way, [x], shape, blocksize=2)
     if way == "DepthToSpace" and len(size) == 2 and channels % 4 == 0:
         shape = (channels // 4, 2 * size[0], 2 * size[1])
         return net.add(way, [x], shape, blocksize=2, mode=net.choose("DCR", "CRD"))
