@@ -10,8 +10,9 @@ import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.exporters.values import Value, Values, file_places, file_shape
-from mcuq.importers import layout
+from mcuq.importers import layout, resize
 from mcuq.ir import Array, Node, Shape
+from mcuq.ops import copy, resize_linear
 
 Writer = Callable[[Values, Node], Value]
 NO_CLIP = (-math.inf, math.inf)
@@ -245,6 +246,76 @@ def _transpose(values: Values, node: Node) -> Value:
     return Value(value.name, value.shape, place[value.places])
 
 
+def _copy(values: Values, node: Node) -> Value:
+    """Gather from the data as one row."""
+    shape = values.graph.shape(node.output)
+    name = _taken(values, node.inputs[0], copy.sources(node)[file_places(shape)], node)
+    wanted = values.constant(f"{node.name}.shape", np.array([-1, *file_shape(shape)[1:]]))
+    made = values.emit_as("Reshape", node.name, node.output, [name, wanted])
+    return _limited(values, node, made)
+
+
+def _taken(values: Values, tensor: str, sources: Array, node: Node) -> str:
+    """The elements at ``sources``, places in the memory of ``tensor``, as a row."""
+    value = values.known[tensor]
+    inverse = np.empty_like(value.places)
+    inverse[value.places] = layout.identity(len(inverse))
+    flat = values.moved(value, value.places, (1, len(inverse)))
+    indices = values.constant(f"{node.name}.indices", inverse[sources])
+    return values.emit("Gather", f"{node.name}.taken", [flat.name, indices], axis=1)
+
+
+def _resize_linear(values: Values, node: Node) -> Value:
+    """Resize where a coordinate mode gives these places, else sums of what Gather takes."""
+    name, shape = values.usual(node.inputs[0]).name, values.graph.shape(node.inputs[0])
+    mode = next((m for m in resize.MODES if _lies(node, shape, m)), None)
+    if mode is not None:
+        sizes = values.graph.shape(node.output)[1:3]
+        wanted = values.constant(f"{node.name}.sizes", np.array(sizes))
+        values.opset = max(values.opset, 19)
+        made = values.emit_as(
+            "Resize",
+            node.name,
+            node.output,
+            [name, "", "", wanted],
+            mode="linear",
+            axes=[2, 3],
+            coordinate_transformation_mode=mode,
+        )
+        return _limited(values, node, made)
+    return _limited(values, node, _between(values, node, name, shape))
+
+
+def _between(values: Values, node: Node, name: str, shape: Shape) -> str:
+    """The rows, then the columns, as ``low + (high - low) * share``."""
+    for axis, (places, share) in enumerate((("rows", "row"), ("columns", "column")), 2):
+        first, label = np.array(node.ints(places)), f"{node.name}.{places}"
+        ends = (first, resize_linear.following(first, shape[axis - 1]))
+        low, high = (
+            values.emit("Gather", label, [name, values.constant(label, end)], axis=axis)
+            for end in ends
+        )
+        wide = np.array(node.attrs[f"{share}_shares"]).reshape(-1, *(1,) * (3 - axis))
+        part = values.emit("Sub", label, [high, low])
+        part = values.emit("Mul", label, [part, values.constant(f"{label}.shares", wide)])
+        name = values.emit("Add", label, [low, part])
+    return name
+
+
+def _lies(node: Node, shape: Shape, mode: str) -> bool:
+    """Whether Resize of an image of ``shape`` reads the node's places in this coordinate mode."""
+    for axis, (places, share) in enumerate((("rows", "row"), ("columns", "column")), 1):
+        found = np.array(node.ints(places)) + np.array(node.attrs[f"{share}_shares"])
+        size, out = shape[axis], len(found)
+        wanted = resize.coordinates(mode, size, out / size, out).clip(0, size - 1)
+        if np.abs(found - wanted).max() > _NEAR:
+            return False
+    return True
+
+
+_NEAR = 1e-6
+"""What places may differ by from those that another file states otherwise."""
+
 _WRITERS: dict[str, Writer] = {
     "conv2d": _conv2d,
     "depthwise_conv2d": _depthwise,
@@ -267,6 +338,8 @@ _WRITERS: dict[str, Writer] = {
     "argmax": _over_channels("ArgMax", keepdims=1),
     "concat": _concat,
     "pad": _pad,
+    "copy": _copy,
+    "resize_linear": _resize_linear,
     "reshape": _reshape,
     "transpose": _transpose,
 }

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from mcuq.importers import elementwise, images, linear, movement, quantized, reductions, views
 from mcuq.importers.builder import Value
 from mcuq.importers.call import Call, Operand
+from mcuq.importers.conv_transpose import conv_transpose
 from mcuq.importers.elementwise import binary, clip_to, unary
+from mcuq.importers.resize import resize
 from mcuq.ir import Array
 
 Handler = Callable[[Call], Value | Array | list[Operand]]
@@ -18,16 +20,17 @@ MOVEMENTS = """
 """.split()
 
 HANDLERS: dict[str, Handler] = {
-    "Conv": images.conv,
-    "MaxPool": images.max_pool,
-    "AveragePool": images.average_pool,
+    "Conv": images.planar(images.conv),
+    "ConvTranspose": images.planar(conv_transpose),
+    "MaxPool": images.planar(images.max_pool),
+    "AveragePool": images.planar(images.average_pool),
     "GlobalAveragePool": reductions.global_average,
     "GlobalMaxPool": reductions.global_max,
     "ReduceMean": reductions.reduce_mean,
     "ReduceMax": reductions.reduce_max,
     "Pad": images.pad,
-    "Resize": images.resize,
-    "Upsample": images.resize,
+    "Resize": resize,
+    "Upsample": resize,
     "Gemm": linear.gemm,
     "MatMul": linear.matmul,
     "BatchNormalization": linear.batch_norm,

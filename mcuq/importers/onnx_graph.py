@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -61,7 +61,9 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
             raise ModelError(thing, error.reason, error.remedy) from error
         known[given.name] = value
         _settle_early(builder, value, wished_layout(given.name, steps))
+    read = {name for step in steps for name in step.inputs} | set(model.outputs)
     for step in steps:
+        step = replace(step, outputs=(*step.outputs[:1], *_only(step.outputs[1:], read)))
         fault = _import(step, model, builder, known, flat.kinds)
         if fault is not None:
             faults.append((step, fault))
@@ -86,6 +88,11 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
         _values(builder, known),
         any(step.op != step.proto.op_type for step in steps),
     )
+
+
+def _only(names: Iterable[str], read: Collection[str]) -> Iterator[str]:
+    """The names of results; empty where nobody reads them."""
+    return (name if name in read else "" for name in names)
 
 
 def _values(builder: Builder, known: Mapping[str, Operand]) -> dict[str, Value]:

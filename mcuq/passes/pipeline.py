@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mcuq.ir import Graph, problems, rebuild
+from mcuq.passes.before_copies import before_copies
 from mcuq.passes.drop_identities import drop_identities
 from mcuq.passes.fold_batch_norm import fold_batch_norm
 from mcuq.passes.fuse_clips import fuse_clips
 from mcuq.passes.join_affine import join_affine
 from mcuq.passes.lower_batch_norm import lower_batch_norm
+from mcuq.passes.melt_moves import melt_moves
 from mcuq.passes.merge_pads import merge_pads
 from mcuq.passes.restore_names import restore_names
 from mcuq.passes.use_depthwise import use_depthwise
@@ -25,6 +27,8 @@ def drop_dead(graph: Graph) -> Graph:
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("drop_dead", drop_dead),
     ("drop_identities", drop_identities),
+    ("melt_moves", melt_moves),
+    ("before_copies", before_copies),
     ("join_affine", join_affine),
     ("fold_batch_norm", fold_batch_norm),
     ("use_depthwise", use_depthwise),

@@ -402,6 +402,21 @@ MOVES = (
     _copied("a table and loops", (1, 6, 4), (1, 24), (0, 1, 12), (2, 2, 2), (4, 3, 1)),
 )
 
+RESIZED = tuple(
+    Case(
+        "resize_linear", about, (Act(shape, 4, zero),),
+        {"rows": rows, "row_shares": row_shares, "columns": columns, "column_shares": shares},
+        4, zero, ROUNDED + SLACK + 255 * 2 * 2.0**-12,
+    )
+    for about, shape, zero, rows, row_shares, columns, shares in (
+        ("twice as wide", (1, 1, 3, 5), 0, (0,), (0.0,),
+         (0, 0, 0, 1, 1, 2), (0.0, 0.25, 0.75, 0.25, 0.75, 0.0)),
+        ("halves of four", (1, 3, 2, 9), -128, (0, 1), (0.5, 0.5), (0, 0, 1), (0.0, 0.5, 0.0)),
+        ("any share", (1, 4, 3, 4), 0, (3, 2, 0, 1, 1), (0.0, 0.3, 0.9999, 0.125, 1 / 3),
+         (1, 0, 2, 1), (0.1, 0.7, 0.0, 0.62)),
+    )
+)  # fmt: skip
+
 OTHERS = (
     Case(
         "batch_norm",
@@ -478,7 +493,7 @@ REQUANTS = tuple(
 
 CASES: tuple[Case, ...] = (
     *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *REDUCTIONS, *MOVES, *OTHERS,
-    *WIDE, *REQUANTS,
+    *RESIZED, *WIDE, *REQUANTS,
 )  # fmt: skip
 
 

@@ -13,12 +13,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 UNARY = (
     *("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "LeakyRelu", "Elu", "Clip"),
-    *("Gelu", "PRelu", "Neg"),
+    *("Gelu", "PRelu", "Neg", "Max", "Min"),
 )
 KINDS = (
     *("conv", "conv", "conv", "depthwise", "norm", "unary", "unary", "silu", "max_pool"),
     *("avg_pool", "residual", "mul", "sub", "concat", "pad", "gate", "constant", "same", "turn"),
-    *("mix", "attention", "second_input", "output"),
+    *("mix", "attention", "second_input", "output", "larger", "move", "move"),
 )
 
 
@@ -246,6 +246,54 @@ def _depthwise(net: Network, x: str) -> str:
     return net.add("Conv", [x, weights], (channels * multiplier, *size), **attrs)
 
 
+def _larger(net: Network, x: str) -> str:
+    """Up to twice the size, as decoders grow."""
+    channels, *size = net.shapes[x]
+    way = net.choose("ConvTranspose", "nearest", "linear") if max(size) < 12 else "ConvTranspose"
+    if way != "ConvTranspose":
+        grown = [s * 2 if net.pick(0, 1) else s + 1 for s in size]
+        mode = net.choose("half_pixel", "asymmetric")
+        sizes = net.integers(1, channels, *grown)
+        return net.add("Resize", [x, "", "", sizes], (channels, *grown), mode=way,
+                       coordinate_transformation_mode=mode)  # fmt: skip
+    out, stride = net.pick(1, 2, 3), net.pick(1, 2) if max(size) < 12 else 1
+    kernel, more = net.pick(2, 3), net.pick(0, stride - 1)
+    weights = net.weights(channels, out, *[kernel] * len(size), scale=1.0 / np.sqrt(channels))
+    grown = [stride * (s - 1) + kernel - 1 + more for s in size]
+    return net.add("ConvTranspose", [x, weights], (out, *grown),
+                   strides=[stride] * len(size), output_padding=[more] * len(size),
+                   pads=[1] * len(size) + [0] * len(size))  # fmt: skip
+
+
+def _move(net: Network, x: str) -> str:
+    """Elements picked, exchanged or repeated."""
+    channels, *size = net.shapes[x]
+    way = net.choose("Slice", "Split", "Gather", "Tile", "DepthToSpace")
+    whole = (channels, *size)
+    even = len(size) == 2 and not size[0] % 2 and not size[1] % 2
+    if even and way != "DepthToSpace":
+        shape = (4 * channels, size[0] // 2, size[1] // 2)
+        return net.add("SpaceToDepth", [x], shape, blocksize=2)
+    if way == "Slice":
+        parts = [x, net.integers(-1), net.integers(-9999), net.integers(2), net.integers(-1)]
+        return net.add(way, parts, whole)
+    if way == "Split" and channels % 2 == 0:
+        half = net.add(way, [x, net.integers(channels // 2, channels // 2)],
+                       (channels // 2, *size), axis=1)  # fmt: skip
+        net.nodes[-1].output.append(f"{half}.second")
+        net.shapes[f"{half}.second"] = net.shapes[half]
+        turned = [f"{half}.second", half]
+        return net.add("Concat", turned, whole, axis=1)
+    if way == "Tile" and channels < 6:
+        parts = [x, net.integers(1, 2, *[1] * len(size))]
+        return net.add(way, parts, (2 * channels, *size))
+    if way == "DepthToSpace" and len(size) == 2 and channels % 4 == 0:
+        shape = (channels // 4, 2 * size[0], 2 * size[1])
+        return net.add(way, [x], shape, blocksize=2, mode=net.choose("DCR", "CRD"))
+    picked = [net.pick(*range(channels)) for _ in range(net.pick(1, 2, 4))]
+    return net.add("Gather", [x, net.integers(*picked)], (len(picked), *size), axis=1)
+
+
 def _norm(net: Network, x: str) -> str:
     channels = net.shapes[x][0]
     parts = [net.weights(channels) for _ in range(3)]
@@ -260,6 +308,8 @@ def _unary(net: Network, x: str) -> str:
         return net.add(op, tensors, net.shapes[x], approximate=net.choose("none", "tanh"))
     if op == "PRelu":
         tensors.append(net.constant(np.array([0.3], np.float32)))
+    if op in ("Max", "Min"):
+        tensors.append(net.constant(np.array([0.25], np.float32)))
     if op == "Clip":
         tensors += [net.constant(np.array(v, np.float32)) for v in (-0.5, 1.5)]
     return net.add(op, tensors, net.shapes[x])
@@ -342,6 +392,8 @@ _GROW: dict[str, Callable[[Network, str], str]] = {
     "turn": _turn,
     "mix": _mix,
     "attention": _attention,
+    "larger": _larger,
+    "move": _move,
     "second_input": _second_input,
     "output": _output,
 }
