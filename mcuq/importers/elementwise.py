@@ -135,7 +135,7 @@ def binary(op: str) -> Callable[[Call], Value]:
     def handler(call: Call) -> Value:
         a, b = call.operand(0), call.operand(1)
         if isinstance(a, Value) and isinstance(b, Value):
-            return _two_values(call, op, a, b)
+            return two_values(call, op, a, b)
         if isinstance(a, Value):
             return _named(call, op, a, call.constant(1), False)
         return _named(call, op, call.value(1), call.constant(0), True)
@@ -210,7 +210,8 @@ def _shrunk(data: Array) -> Array:
     return small if fits else data
 
 
-def _two_values(call: Call, op: str, a: Value, b: Value) -> Value:
+def two_values(call: Call, op: str, a: Value, b: Value) -> Value:
+    """Two computed values; either may repeat along axes."""
     shape = tuple(int(size) for size in np.broadcast_shapes(a.shape, b.shape))
     builder = call.builder
     left, right = (ranked(v, len(shape)) for v in (a, b))

@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from mcuq.importers import elementwise, images, linear, movement, quantized, reductions, views
+from mcuq.importers import (
+    elementwise,
+    images,
+    linear,
+    movement,
+    products,
+    quantized,
+    reductions,
+    views,
+)
 from mcuq.importers.builder import Value
 from mcuq.importers.call import Call, Operand
 from mcuq.importers.elementwise import binary, clip_to, unary
@@ -30,6 +39,7 @@ HANDLERS: dict[str, Handler] = {
     "Upsample": images.resize,
     "Gemm": linear.gemm,
     "MatMul": linear.matmul,
+    "Einsum": products.einsum,
     "BatchNormalization": linear.batch_norm,
     "Relu": clip_to(0.0, math.inf),
     "Clip": quantized.clip,

@@ -402,6 +402,37 @@ MOVES = (
     _copied("a table and loops", (1, 6, 4), (1, 24), (0, 1, 12), (2, 2, 2), (4, 3, 1)),
 )
 
+
+def _product(about: str, a: Act, b: Act | Array, sizes: tuple[int, ...], steps_a: tuple[int, ...],
+             steps_b: tuple[int, ...], steps_out: tuple[int, ...], starts: tuple[int, int] = (0, 0),
+             **more: Any) -> Case:  # fmt: skip
+    zero, frac = more.pop("zero", 0), more.pop("frac", 2)
+    height, width = sizes[2] * sizes[0] * sizes[1], sizes[3]
+    attrs = {
+        "shape": (1, 1, height, width), "sizes": sizes, "start_a": starts[0], "start_b": starts[1],
+        "steps_a": steps_a, "steps_b": steps_b, "steps_out": steps_out, "clip": NO_CLIP, **more,
+    }  # fmt: skip
+    return Case("matmul", about, (a, b), attrs, frac, zero)
+
+
+PRODUCTS = (
+    _product("one product", Act((1, 1)), Act((1, 1)), (1, 1, 1, 1, 1), (0, 0, 0, 1), (0, 0, 0, 1),
+             (0, 0, 0, 1)),
+    _product("rows by rows, 3 of 6 x 7 x 32", Act((1, 3, 6, 32), 4, -128), Act((1, 3, 7, 32), 4, 3),
+             (1, 3, 6, 7, 32), (0, 192, 32, 1), (0, 224, 32, 1), (0, 42, 7, 1), clip=(0.0, INF),
+             zero=-128, frac=1),
+    _product("rows by columns, odd sizes", Act((1, 1, 5, 11), 4, -7), Act((1, 1, 11, 3)),
+             (1, 1, 5, 3, 11), (0, 0, 11, 1), (0, 0, 1, 3), (0, 0, 3, 1)),
+    _product("columns of a, turned", Act((1, 1, 6, 5)), Act((1, 1, 6, 4)),
+             (1, 1, 5, 4, 6), (0, 0, 1, 5), (0, 0, 1, 4), (0, 0, 1, 5)),
+    _product("two heads in one tensor", Act((1, 1, 4, 24), 4, -128), Act((1, 1, 4, 24)),
+             (1, 2, 4, 4, 4), (0, 4, 24, 1), (0, 4, 24, 1), (0, 4, 8, 1), (0, 8)),
+    _product("b repeats, mirrored", Act((1, 2, 3, 6)), Act((1, 1, 6, 5)),
+             (2, 3, 1, 5, 6), (18, 6, 0, 1), (0, 0, 1, -5), (15, 5, 0, 1), (0, 25)),
+    _product("a constant", Act((1, 1, 3, 4)), _integers("b", -127, 127, 1, 20) / 64,
+             (1, 1, 3, 5, 4), (0, 0, 4, 1), (0, 0, 4, 1), (0, 0, 5, 1)),
+)  # fmt: skip
+
 OTHERS = (
     Case(
         "batch_norm",
@@ -478,7 +509,7 @@ REQUANTS = tuple(
 
 CASES: tuple[Case, ...] = (
     *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *REDUCTIONS, *MOVES, *OTHERS,
-    *WIDE, *REQUANTS,
+    *PRODUCTS, *WIDE, *REQUANTS,
 )  # fmt: skip
 
 
