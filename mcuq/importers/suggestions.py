@@ -14,8 +14,7 @@ _CONTROL = "Export the model without control flow"
 SUGGESTIONS: dict[str, str] = {
     "LSTM": _RECURRENT, "GRU": _RECURRENT, "RNN": _RECURRENT,
     "ConvTranspose": _RESIZE,
-    "LayerNormalization": _NORM, "InstanceNormalization": _NORM, "GroupNormalization": _NORM,
-    "RMSNormalization": _NORM, "LpNormalization": _NORM, "LRN": _NORM,
+    "LRN": _NORM,
     "QLinearConv": _QDQ, "QLinearMatMul": _QDQ, "ConvInteger": _QDQ, "MatMulInteger": _QDQ,
     "DynamicQuantizeLinear": _QDQ, "QLinearAdd": _QDQ, "QLinearMul": _QDQ, "QGemm": _QDQ,
     "QLinearGlobalAveragePool": _QDQ, "QLinearConcat": _QDQ, "QLinearLeakyRelu": _QDQ,

@@ -433,6 +433,39 @@ PRODUCTS = (
              (1, 1, 3, 5, 4), (0, 0, 4, 1), (0, 0, 4, 1), (0, 0, 5, 1)),
 )  # fmt: skip
 
+
+def _norm(about: str, x: Act, sizes: tuple[int, ...], period: int, **more: Any) -> Case:
+    """Scales and biases in steps that s16 and s32 hold; what is rounded beside the result: the
+    mean to 1/128, the factor to 2^-13 of a result, and the normalized value.
+    """
+    frac, zero = more.pop("frac", 4), more.pop("zero", 0)
+    gamma = _integers(f"{about} scale", -127, 127, period) / 64
+    beta = _integers(f"{about} bias", -127, 127, period) / 64
+    attrs = {"sizes": sizes, "centered": True, "epsilon": 1e-5, "clip": NO_CLIP, **more}
+    return Case("normalize", about, (x, gamma, beta), attrs, frac, zero, ROUNDED + 0.15)
+
+
+NORMS = (
+    _norm("rows of 32", Act((1, 1, 5, 32), 4), (5, 1, 1, 32), 32),
+    _norm(
+        "rows of 7, never negative",
+        Act((1, 7, 7), 5, -128),
+        (7, 1, 1, 7),
+        7,
+        clip=(0.0, INF),
+        zero=-128,
+    ),
+    _norm("about zero", Act((1, 1, 5, 12), 4, -7), (5, 1, 1, 12), 12, centered=False),
+    _norm("each channel of an image", Act((1, 5, 7, 3), 3), (1, 35, 3, 1), 3),
+    _norm("groups of channels", Act((1, 4, 4, 6), 3, 5), (1, 16, 2, 3), 6, epsilon=1.0),
+    _norm("a scale for each", Act((1, 4, 3, 5), 3), (1, 1, 1, 60), 60),
+    _norm("a scale for each of groups", Act((1, 4, 3, 6), 3), (2, 6, 2, 3), 72),
+    _norm("two elements, epsilon 0", Act((1, 8, 2), 3), (8, 1, 1, 2), 2, epsilon=0.0, frac=3),
+    _norm("one element", Act((1, 3), 3), (3, 1, 1, 1), 1, centered=False, epsilon=0.0),
+    _norm("a large epsilon", Act((1, 16), 6), (1, 1, 1, 16), 16, epsilon=1e12, frac=6),
+    _norm("4096 elements", Act((1, 64, 64, 2), 3), (1, 4096, 2, 1), 2),
+)
+
 OTHERS = (
     Case(
         "batch_norm",
@@ -509,7 +542,7 @@ REQUANTS = tuple(
 
 CASES: tuple[Case, ...] = (
     *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *REDUCTIONS, *MOVES, *OTHERS,
-    *PRODUCTS, *WIDE, *REQUANTS,
+    *PRODUCTS, *NORMS, *WIDE, *REQUANTS,
 )  # fmt: skip
 
 
