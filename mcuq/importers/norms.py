@@ -12,7 +12,8 @@ import numpy as np
 from mcuq.importers import layout
 from mcuq.importers.builder import Refused, Value
 from mcuq.importers.call import Call, axis_of
-from mcuq.importers.elementwise import plain_shape, settled
+from mcuq.importers.elementwise import settled
+from mcuq.importers.layout import plain_shape
 from mcuq.ir import Array, Shape
 
 SIZES = (False, True, False, True)

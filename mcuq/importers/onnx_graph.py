@@ -15,10 +15,10 @@ from mcuq.importers import batch, fusion, layout, norm_patterns, quantized
 from mcuq.importers.batch_rules import Mixed
 from mcuq.importers.builder import Builder, Refused, Value, check_size
 from mcuq.importers.call import Call, Operand
-from mcuq.importers.elementwise import plain_shape
 from mcuq.importers.folding import fold
 from mcuq.importers.handlers import HANDLERS, MOVEMENTS
 from mcuq.importers.imported import Imported
+from mcuq.importers.layout import plain_shape
 from mcuq.importers.lookahead import wished_layout
 from mcuq.importers.modern import Kind
 from mcuq.importers.onnx_file import OnnxModel

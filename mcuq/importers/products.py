@@ -13,8 +13,7 @@ from math import inf, prod
 from mcuq.importers import layout
 from mcuq.importers.builder import Builder, Refused, Value
 from mcuq.importers.call import Call
-from mcuq.importers.elementwise import plain_shape
-from mcuq.importers.layout import Map
+from mcuq.importers.layout import Map, plain_shape
 from mcuq.ir import Array, Shape
 from mcuq.ops import copy
 
