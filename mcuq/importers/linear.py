@@ -9,7 +9,7 @@ import numpy as np
 from mcuq.importers.builder import Refused, Value
 from mcuq.importers.call import Call, Operand, axis_of, from_rows, rows
 from mcuq.importers.elementwise import NO_CLIP, ranked, two_values, with_constant
-from mcuq.importers.products import matmul_labels, product
+from mcuq.importers.products import matmul_labels, product, times_number
 from mcuq.ir import Array
 
 
@@ -40,23 +40,17 @@ def _of_two(call: Call) -> Value:
     left = "km" if call.integer("transA", 0) else "mk"
     right = "nk" if call.integer("transB", 0) else "kn"
     made = product(call, [tuple(left), tuple(right)], ("m", "n"))
-    return _plus(call, _times_number(call, made, call.real("alpha", 1.0)))
+    return _plus(call, times_number(call, made, call.real("alpha", 1.0)))
 
 
 def _plus(call: Call, made: Value) -> Value:
     """``made + beta * C``."""
     beta, added = call.real("beta", 1.0), call.operand(2)
     if isinstance(added, Value):
-        return two_values(call, "add", made, _times_number(call, added, beta))
+        return two_values(call, "add", made, times_number(call, added, beta))
     if added is None:
         return made
     return with_constant(call, "add", made, call.builder.constant, np.float64(beta) * added)
-
-
-def _times_number(call: Call, value: Value, factor: float) -> Value:
-    if factor == 1.0:
-        return value
-    return with_constant(call, "mul", value, call.builder.constant, np.array(factor))
 
 
 def swapped(value: Value) -> Value:

@@ -10,9 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, prod
 
+import numpy as np
+
 from mcuq.importers import layout
 from mcuq.importers.builder import Builder, Refused, Value
 from mcuq.importers.call import Call
+from mcuq.importers.elementwise import with_constant
 from mcuq.importers.layout import Map, plain_shape
 from mcuq.ir import Array, Shape
 from mcuq.ops import copy
@@ -105,6 +108,10 @@ def product(call: Call, labels: Sequence[Labels], result: Labels) -> Value:
     """The sum, over the labels that ``result`` leaves out, of the products of two operands."""
     given = [_operand(call, index) for index in (0, 1)]
     sizes = _sizes([v.shape for v in given], labels)
+    factor = 1.0
+    for index, value in enumerate(given):
+        given[index], times = _without_factor(call.builder, value)
+        factor *= times
     operands = [_without_ones(v, names) for v, names in zip(given, labels, strict=True)]
     kept = tuple(n for n in result if sizes[n] > 1)
     parts = _parts(sizes, operands[0][1], operands[1][1], kept)
@@ -120,8 +127,33 @@ def product(call: Call, labels: Sequence[Labels], result: Labels) -> Value:
             tensor = _emitted(call, (a, b), loops, [sizes[n] for n in lying])
             axes = [result.index(n) for n in (*(n for n in result if n not in kept), *lying)]
             shape = tuple(sizes[n] for n in result)
-            return Value(shape, tensor, layout.with_axes(shape, axes))
+            made = Value(shape, tensor, layout.with_axes(shape, axes))
+            return times_number(call, made, factor)
     raise Refused("operands that repeat along several axes", "Expand one of them before")
+
+
+def times_number(call: Call, value: Value, factor: float) -> Value:
+    """``value`` times a constant."""
+    if factor == 1.0:
+        return value
+    return with_constant(call, "mul", value, call.builder.constant, np.array(factor))
+
+
+def _without_factor(builder: Builder, operand: Value | Array) -> tuple[Value | Array, float]:
+    """The operand before it was multiplied with one number, and that: it goes behind the sum."""
+    factor = 1.0
+    while isinstance(operand, Value) and builder.makers.get(operand.tensor) == "mul":
+        node = next(n for n in builder.nodes if n.output == operand.tensor)
+        data = {n: builder.tensors[n].data for n in node.inputs}
+        numbers = [d for d in data.values() if d is not None and d.size == 1]
+        sources = [n for n, d in data.items() if d is None]
+        if len(numbers) != 1 or len(sources) != 1:
+            break
+        factor *= float(numbers[0].reshape(()))
+        order = builder.order.get(sources[0])  # an input's view is of the user's order
+        view = operand.view if order is None else np.argsort(order)[operand.view]
+        operand = Value(operand.shape, sources[0], view)
+    return operand, factor
 
 
 def _operand(call: Call, index: int) -> Value | Array:

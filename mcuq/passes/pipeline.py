@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mcuq.ir import Graph, problems, rebuild
+from mcuq.passes.absorb_factors import absorb_factors
 from mcuq.passes.drop_identities import drop_identities
 from mcuq.passes.fold_batch_norm import fold_batch_norm
 from mcuq.passes.fuse_clips import fuse_clips
@@ -25,6 +26,7 @@ def drop_dead(graph: Graph) -> Graph:
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("drop_dead", drop_dead),
     ("drop_identities", drop_identities),
+    ("absorb_factors", absorb_factors),
     ("join_affine", join_affine),
     ("fold_batch_norm", fold_batch_norm),
     ("use_depthwise", use_depthwise),

@@ -33,6 +33,16 @@ def test_products_agree(nodes: list[object], constants: dict[str, object], tmp_p
     agrees(model(nodes, constants, ROW), tmp_path)
 
 
+def test_a_factor_of_an_input_in_any_order_goes_behind(tmp_path: Path) -> None:
+    nodes = [
+        node("Mul", "x half", "m"),
+        node("Reshape", "m shape", "r"),
+        node("Einsum", "r r", "y", equation="bij,bkj->bik"),
+    ]
+    constants = {"half": np.float32(0.5), "shape": np.array([0, 3, 20])}
+    agrees(model(nodes, constants, {"x": ("N", 3, 4, 5)}), tmp_path)
+
+
 def attention(scale: float) -> object:
     """Two heads of four over six tokens, all three from one layer, as exporters write it."""
     nodes = [
@@ -59,7 +69,7 @@ def attention(scale: float) -> object:
 
 def test_attention_moves_nothing(tmp_path: Path) -> None:
     graph = agrees(attention(0.5), tmp_path)
-    assert {"copy", "transpose"}.isdisjoint(ops(graph))
+    assert {"copy", "transpose", "mul"}.isdisjoint(ops(graph))
     assert ops(graph).count("matmul") == 2
 
 
