@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby
 from math import inf, prod, sqrt
 
 import numpy as np
@@ -13,11 +12,8 @@ from mcuq.importers import layout
 from mcuq.importers.builder import Refused, Value
 from mcuq.importers.call import Call, axis_of
 from mcuq.importers.elementwise import settled
-from mcuq.importers.layout import plain_shape
+from mcuq.importers.layout import Map, plain_shape
 from mcuq.ir import Array, Shape
-
-SIZES = (False, True, False, True)
-"""Which of the sizes (outer, count, groups, inner) belong to a row."""
 
 
 def layer(call: Call) -> Value:
@@ -100,8 +96,8 @@ def normalized(
     """``value`` normalized over ``axes``, times ``scale``, plus ``bias``."""
     value = settled(call, value)
     builder = call.builder
-    sizes = _sizes(call, value, axes)
     tensor, places = value.tensor, builder.places(value)
+    sizes = _sizes(places, value.shape, axes)
     if sizes is None:
         rest = [a for a in range(len(value.shape)) if a not in axes]
         places = layout.with_axes(value.shape, [*rest, *axes])
@@ -118,25 +114,27 @@ def normalized(
     return Value(value.shape, made, places)
 
 
-def _sizes(call: Call, value: Value, axes: Sequence[int]) -> tuple[int, int, int, int] | None:
-    """(outer, count, groups, inner), if memory is made of them."""
-    order = layout.axes_of(call.builder.places(value), value.shape)
-    if order is None:
+def _sizes(places: Map, shape: Shape, axes: Sequence[int]) -> tuple[int, int, int, int] | None:
+    """(outer, count, groups, inner), if memory is made of them; a row may lie in any order.
+
+    >>> _sizes(layout.channels_last((1, 6, 2)), (1, 2, 3, 2), (2, 3))
+    (1, 2, 2, 3)
+    """
+    rows = np.sort(layout.moved_last(places, shape, axes), axis=1)
+    rows = rows[rows[:, 0].argsort()]
+    number, width = rows.shape
+    breaks = np.flatnonzero(np.diff(rows[0]) != 1)
+    if not breaks.size:
+        found = (number, 1, 1, width)
+    else:
+        inner = int(breaks[0]) + 1
+        groups = int(rows[0, inner] - rows[0, 0]) // inner
+        found = (number // groups, width // inner, groups, inner)
+    lying = layout.identity(rows.size)
+    if prod(found) != rows.size:
         return None
-    wide = [a for a in order if value.shape[a] > 1]
-    found = [1, 1, 1, 1]
-    place = 0
-    for inside, part in groupby(wide, lambda a: a in axes):
-        while place < 4 and SIZES[place] != inside:
-            place += 1
-        if place == 4:
-            return None
-        found[place] = prod(value.shape[a] for a in part)
-        place += 1
-    outer, count, groups, inner = found
-    if groups == inner == 1:  # rows one behind the other
-        return outer, 1, 1, count
-    return outer, count, groups, inner
+    made = lying.reshape(found).transpose(0, 2, 1, 3).reshape(-1, found[1] * found[3])
+    return found if np.array_equal(made, rows) else None
 
 
 def _of(given: Array | None, usual: float) -> Array:

@@ -52,6 +52,11 @@ def width(node: Node) -> int:
     return count * inner
 
 
+def periods(node: Node) -> tuple[int, ...]:
+    """How many scales and biases there may be: for a channel, for a row's, for all elements."""
+    return tuple(prod(node.ints("sizes")[i:]) for i in (2, 1, 0))
+
+
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     """``clip(gamma (x - mean) / sqrt(variance + epsilon) + beta)``."""
     x, gamma, beta = inputs
@@ -195,12 +200,11 @@ def short_rows(node: Node, shapes: Sequence[Shape]) -> bool:
 def whole(node: Node, shapes: Sequence[Shape]) -> bool:
     """A normalization has a scale and a bias for each channel, for each of a row, or for all."""
     sizes = node.ints("sizes")
-    repeats = [prod(sizes[2:]), prod(sizes[1:]), prod(sizes)]
     return (
         prod(sizes) == prod(shapes[0])
         and shapes[0][0] == 1
         and shapes[1] == shapes[2]
-        and shapes[1][0] in repeats
+        and shapes[1][0] in periods(node)
     )
 
 

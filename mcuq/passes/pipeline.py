@@ -10,6 +10,7 @@ from mcuq.passes.drop_identities import drop_identities
 from mcuq.passes.fold_batch_norm import fold_batch_norm
 from mcuq.passes.fuse_clips import fuse_clips
 from mcuq.passes.join_affine import join_affine
+from mcuq.passes.join_norms import join_norms
 from mcuq.passes.lower_batch_norm import lower_batch_norm
 from mcuq.passes.merge_pads import merge_pads
 from mcuq.passes.restore_names import restore_names
@@ -27,6 +28,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("drop_dead", drop_dead),
     ("drop_identities", drop_identities),
     ("absorb_factors", absorb_factors),
+    ("join_norms", join_norms),
     ("join_affine", join_affine),
     ("fold_batch_norm", fold_batch_norm),
     ("use_depthwise", use_depthwise),

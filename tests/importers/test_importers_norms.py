@@ -90,3 +90,19 @@ def test_what_is_used_twice_stays_right(tmp_path: Path) -> None:
     nodes = [*MEAN, *SQUARE, *ROOT, node("Div", "d r", "n"), node("Add", "n d", "y")]
     graph = agrees(model(nodes, {"e": np.float32(1e-5)}, TOKENS), tmp_path)
     assert "normalize" in ops(graph)
+
+
+def test_groups_of_channels_written_as_instances(tmp_path: Path) -> None:
+    """As PyTorch writes GroupNorm: no data is moved, scale and bias join."""
+    nodes = [
+        node("Relu", "x", "p"), node("MaxPool", "p", "q", kernel_shape=[2, 2]),
+        node("Reshape", "q groups", "g"), node("InstanceNormalization", "g one zero", "i"),
+        node("Reshape", "i back", "n"), node("Mul", "n w", "nw"), node("Add", "nw b", "y"),
+    ]  # fmt: skip
+    constants = {
+        "w": W.reshape(6, 1, 1), "b": B.reshape(6, 1, 1), "one": np.ones(3, np.float32),
+        "zero": np.zeros(3, np.float32), "groups": np.array([0, 3, -1]),
+        "back": np.array([0, 6, 3, 4]),
+    }  # fmt: skip
+    found = ops(agrees(model(nodes, constants, IMAGE), tmp_path))
+    assert [op for op in found if op != "reshape"] == ["clip", "max_pool2d", "normalize"]
