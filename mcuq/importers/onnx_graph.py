@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from mcuq.errors import McuqError, ModelError, raise_all
-from mcuq.importers import batch, fusion, layout, norm_patterns, quantized
+from mcuq.importers import batch, fusion, layout, masks, norm_patterns, quantized
 from mcuq.importers.batch_rules import Mixed
 from mcuq.importers.builder import Builder, Refused, Value, check_size
 from mcuq.importers.call import Call, Operand
@@ -48,7 +48,8 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
     chosen = choose(model, sizes)
     whole = resolve(model, chosen.shapes, chosen.symbolic)
     flat, shapes, notes = _one_inference(model, chosen, whole)
-    joined = norm_patterns.fuse(flat.steps, flat.constants, flat.kinds)
+    masked = masks.fuse(flat.steps, flat.constants)
+    joined = norm_patterns.fuse(masked, flat.constants, flat.kinds)
     steps = needed(fusion.fuse(joined, flat.constants), flat.roots)
     builder = Builder()
     builder.grids.update(flat.grids)

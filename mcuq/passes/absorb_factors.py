@@ -5,10 +5,12 @@ A softmax of ``c x`` is the softmax of x with c in its scale: attention's 1 / sq
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import spec
+from mcuq.ops import is_view, spec
 from mcuq.ops.spec import Scaling
 from mcuq.passes.rewrite import is_clipped, sole_consumer, swap, until_stable
 
@@ -21,15 +23,30 @@ def absorb_factors(graph: Graph) -> Graph:
 def _step(graph: Graph) -> Graph | None:
     for node in graph.nodes:
         factor = _factor(graph, node)
-        reader = sole_consumer(graph, node.output)
-        if factor is None or reader is None or spec(reader.op).scaling is not Scaling.ABSORBED:
+        if factor is None:
+            continue
+        *views, reader = _behind(graph, node)
+        if reader is node or spec(reader.op).scaling is not Scaling.ABSORBED:
             continue
         data = next(name for name in node.inputs if not graph.is_constant(name))
         changed = spec(reader.op).rescaled(reader, 1 / factor)
-        inputs = tuple(data if name == node.output else name for name in reader.inputs)
-        moved = Node(changed.op, changed.name, inputs, changed.outputs, changed.attrs)
-        return swap(graph, (node, reader), (moved,))
+        chain = [_reading(n, node.output, data) for n in (*views[1:], changed)]
+        return swap(graph, (*views, reader), chain)
     return None
+
+
+def _behind(graph: Graph, node: Node) -> list[Node]:
+    """``node``, the views of its output, and what reads them, as long as nothing else does."""
+    chain = [node]
+    while (reader := sole_consumer(graph, chain[-1].output)) is not None:
+        chain.append(reader)
+        if not is_view(reader):
+            break
+    return chain
+
+
+def _reading(node: Node, old: str, new: str) -> Node:
+    return replace(node, inputs=tuple(new if n == old else n for n in node.inputs))
 
 
 def _factor(graph: Graph, node: Node) -> Array | None:

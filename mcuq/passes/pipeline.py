@@ -11,6 +11,7 @@ from mcuq.passes.fold_batch_norm import fold_batch_norm
 from mcuq.passes.fuse_clips import fuse_clips
 from mcuq.passes.join_affine import join_affine
 from mcuq.passes.join_norms import join_norms
+from mcuq.passes.join_sums import join_sums
 from mcuq.passes.lower_batch_norm import lower_batch_norm
 from mcuq.passes.merge_pads import merge_pads
 from mcuq.passes.restore_names import restore_names
@@ -28,6 +29,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("drop_dead", drop_dead),
     ("drop_identities", drop_identities),
     ("absorb_factors", absorb_factors),
+    ("join_sums", join_sums),
     ("join_norms", join_norms),
     ("join_affine", join_affine),
     ("fold_batch_norm", fold_batch_norm),

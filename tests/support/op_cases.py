@@ -317,7 +317,14 @@ def _softmax_bound(values: int) -> float:
     return ROUNDED + SLACK + 128 * (values + 1) / 32767
 
 
+def _masked(about: str, x: Act, mask: Array) -> Case:
+    operands = (x, mask.astype(np.float32))
+    return Case("softmax", about, operands, {}, 8, -128, _softmax_bound(x.shape[-1]))
+
+
 REDUCTIONS = (
+    _masked("one value left", Act((1, 1, 2, 3), 4), np.array([[0, 1, 0]])),
+    _masked("causal, 2 of 5 x 5", Act((1, 2, 5, 5), 4), np.tril(np.ones((5, 5)))),
     *(
         Case(
             "softmax",
