@@ -13,9 +13,12 @@ from mcuq.exporters.values import Value, Values, file_places, file_shape
 from mcuq.importers import layout, resize
 from mcuq.ir import Array, Node, Shape
 from mcuq.ops import copy, resize_linear
+from mcuq.ops.softmax import scale_of
 
 Writer = Callable[[Values, Node], Value]
 NO_CLIP = (-math.inf, math.inf)
+MASKED = 1e5
+"""What is taken from scores that a softmax leaves out."""
 
 
 def write(values: Values, node: Node) -> None:
@@ -202,16 +205,30 @@ def _average_pool(values: Values, node: Node) -> Value:
     return _limited(values, node, made)
 
 
-def _over_channels(op: str, **attrs: int) -> Writer:
-    """Softmax and ArgMax: along our last axis, which is axis 1 of the file."""
+def _argmax(values: Values, node: Node) -> Value:
+    """ArgMax along our last axis, which is axis 1 of the file."""
+    source = values.usual(node.inputs[0])
+    axis = 1 if len(source.shape) == 4 else len(source.shape) - 1
+    made = values.emit_as("ArgMax", node.name, node.output, [source.name], axis=axis, keepdims=1)
+    return _limited(values, node, made)
 
-    def writer(values: Values, node: Node) -> Value:
-        source = values.usual(node.inputs[0])
-        axis = 1 if len(source.shape) == 4 else len(source.shape) - 1
-        made = values.emit_as(op, node.name, node.output, [source.name], axis=axis, **attrs)
-        return _limited(values, node, made)
 
-    return writer
+def _softmax(values: Values, node: Node) -> Value:
+    """Softmax with its scale and mask before it: a product, and a sum with a very low number."""
+    source, graph = values.usual(node.inputs[0]), values.graph
+    name, scale = source.name, scale_of(node)
+    if scale != 1.0:
+        factor = values.constant(f"{node.name}.scale", np.array(scale))
+        name = values.emit("Mul", f"{node.name}.scaled", [name, factor])
+    if len(node.inputs) == 2:
+        shape = graph.shape(node.inputs[0])
+        low = (np.resize(graph.data(node.inputs[1]), shape) - 1) * MASKED
+        moved = low.transpose(0, 3, 1, 2) if len(shape) == 4 else low
+        added = values.constant(f"{node.name}.mask", moved)
+        name = values.emit("Add", f"{node.name}.masked", [name, added])
+    axis = 1 if len(source.shape) == 4 else len(source.shape) - 1
+    made = values.emit_as("Softmax", node.name, node.output, [name], axis=axis)
+    return _limited(values, node, made)
 
 
 def _concat(values: Values, node: Node) -> Value:
@@ -334,8 +351,8 @@ _WRITERS: dict[str, Writer] = {
     "mul": _binary("Mul"),
     "max_pool2d": _max_pool,
     "avg_pool2d": _average_pool,
-    "softmax": _over_channels("Softmax"),
-    "argmax": _over_channels("ArgMax", keepdims=1),
+    "softmax": _softmax,
+    "argmax": _argmax,
     "concat": _concat,
     "pad": _pad,
     "copy": _copy,

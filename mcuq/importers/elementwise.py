@@ -12,6 +12,8 @@ import numpy as np
 from mcuq.importers import layout
 from mcuq.importers.builder import Refused, Value
 from mcuq.importers.call import Call, in_order
+from mcuq.importers.layout import plain_shape
+from mcuq.importers.movement import taken
 from mcuq.ir import Array, Shape, Tensor
 from mcuq.ops import broadcast
 
@@ -39,15 +41,6 @@ def settled(call: Call, value: Value) -> Value:
         else:
             in_order(call, value, plain_shape(value.shape))
     return value
-
-
-def plain_shape(shape: Shape) -> Shape:
-    """The memory shape of a value that lies in its own order: at most 4 axes, batch first."""
-    if shape and shape[0] == 1 and len(shape) in (2, 4):
-        return shape
-    if len(shape) == 3 and shape[0] == 1:
-        return (1, 1, *shape[1:])
-    return (1, prod(shape))
 
 
 def clip(call: Call) -> Value:
@@ -135,7 +128,7 @@ def binary(op: str) -> Callable[[Call], Value]:
     def handler(call: Call) -> Value:
         a, b = call.operand(0), call.operand(1)
         if isinstance(a, Value) and isinstance(b, Value):
-            return _two_values(call, op, a, b)
+            return two_values(call, op, a, b)
         if isinstance(a, Value):
             return _named(call, op, a, call.constant(1), False)
         return _named(call, op, call.value(1), call.constant(0), True)
@@ -210,12 +203,17 @@ def _shrunk(data: Array) -> Array:
     return small if fits else data
 
 
-def _two_values(call: Call, op: str, a: Value, b: Value) -> Value:
+def two_values(call: Call, op: str, a: Value, b: Value) -> Value:
+    """Two computed values; either may repeat along axes."""
     shape = tuple(int(size) for size in np.broadcast_shapes(a.shape, b.shape))
     builder = call.builder
     left, right = (ranked(v, len(shape)) for v in (a, b))
     if left.shape != right.shape:
         return _spread(call, op, [left, right])
+    if builder.tensors[right.tensor].data is not None:
+        return with_constant(call, op, left, builder.constant, _numbers(call, right))
+    if builder.tensors[left.tensor].data is not None:
+        return with_constant(call, op, right, builder.constant, _numbers(call, left), True)
     if left.tensor in builder.open and right.tensor not in builder.open:
         builder.place(left, builder.places(right), builder.memory(right))
     left = settled(call, left)
@@ -223,6 +221,14 @@ def _two_values(call: Call, op: str, a: Value, b: Value) -> Value:
     other = builder.place(right, places, memory)
     tensor = call.emit(op, (left.tensor, other), clip=NO_CLIP)
     return Value(shape, tensor, places)
+
+
+def _numbers(call: Call, value: Value) -> Array:
+    """The data of a constant in its own order."""
+    data = call.builder.tensors[value.tensor].data
+    if data is None:
+        raise TypeError(f"{value.tensor} is computed")
+    return data.reshape(-1)[value.view].reshape(value.shape)
 
 
 def _spread(call: Call, op: str, values: Sequence[Value]) -> Value:
@@ -238,8 +244,22 @@ def _spread(call: Call, op: str, values: Sequence[Value]) -> Value:
             operands = [_lying(call, v, axes, memory) for v, memory in pairs]
             tensor = call.emit(op, operands, clip=NO_CLIP)
             return Value(shape, tensor, layout.with_axes(shape, axes))
-    listed = " and ".join(str(v.shape) for v in values)
-    raise Refused(f"{call.op} of shapes {listed}", "Let one operand repeat along fewer axes")
+    smaller = [v for v in wide if v.shape != shape]
+    chosen = max(smaller, key=lambda v: prod(v.shape))
+    pair = [_expanded(call, v, shape) if v is chosen else v for v in wide]
+    return two_values(call, op, *pair)
+
+
+def _expanded(call: Call, value: Value, shape: Shape) -> Value:
+    """``value`` repeated to ``shape``, by a copy."""
+    name = f"{call.outputs[0]}.expanded"
+    data = call.builder.tensors[value.tensor].data
+    if data is not None:
+        wide = np.broadcast_to(data.reshape(value.shape), shape)
+        made = call.builder.constant(name, wide.reshape(1, -1))
+        return Value(shape, made, layout.identity(wide.size))
+    numbers = layout.identity(prod(value.shape)).reshape(value.shape)
+    return taken(call, value, np.broadcast_to(numbers, shape), name)
 
 
 def _lying(call: Call, value: Value, axes: Sequence[int], memory: Shape) -> str:

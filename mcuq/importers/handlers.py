@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from mcuq.importers import elementwise, images, linear, movement, quantized, reductions, views
+from mcuq.importers import (
+    elementwise,
+    images,
+    linear,
+    movement,
+    norms,
+    products,
+    quantized,
+    reductions,
+    views,
+)
 from mcuq.importers.builder import Value
 from mcuq.importers.call import Call, Operand
 from mcuq.importers.conv_transpose import conv_transpose
@@ -33,7 +43,14 @@ HANDLERS: dict[str, Handler] = {
     "Upsample": resize,
     "Gemm": linear.gemm,
     "MatMul": linear.matmul,
+    "Einsum": products.einsum,
     "BatchNormalization": linear.batch_norm,
+    "LayerNormalization": norms.layer,
+    "RMSNormalization": norms.root_mean_square,
+    "InstanceNormalization": norms.instance,
+    "GroupNormalization": norms.group,
+    "LpNormalization": norms.length,
+    "MeanVarianceNormalization": norms.mean_variance,
     "Relu": clip_to(0.0, math.inf),
     "Clip": quantized.clip,
     "Sigmoid": unary("sigmoid"),

@@ -61,6 +61,15 @@ def image_shape(shape: Shape) -> Shape:
     return (1, *(1,) * (4 - len(shape)), *shape[2:], shape[1])
 
 
+def plain_shape(shape: Shape) -> Shape:
+    """The memory shape of a value that lies in its own order: at most 4 axes, batch first."""
+    if shape and shape[0] == 1 and len(shape) in (2, 4):
+        return shape
+    if len(shape) == 3 and shape[0] == 1:
+        return (1, 1, *shape[1:])
+    return (1, prod(shape))
+
+
 def moved_last(places: Map, shape: Shape, axes: Sequence[int]) -> Map:
     """(rest, chosen) places of a ``shape`` value: ``axes`` run along the second axis."""
     rest = [a for a in range(len(shape)) if a not in axes]

@@ -15,9 +15,8 @@ import onnx
 from mcuq.importers import layout
 from mcuq.importers.builder import Refused, Value
 from mcuq.importers.call import Call, Operand
-from mcuq.importers.elementwise import plain_shape
 from mcuq.importers.folding import fold
-from mcuq.importers.layout import Map
+from mcuq.importers.layout import Map, plain_shape
 from mcuq.ir import Array, Shape
 
 

@@ -11,14 +11,14 @@ import numpy as np
 import onnx
 
 from mcuq.errors import McuqError, ModelError, raise_all
-from mcuq.importers import batch, causes, fusion, layout, quantized
+from mcuq.importers import batch, causes, fusion, layout, masks, norm_patterns, quantized
 from mcuq.importers.batch_rules import Mixed
 from mcuq.importers.builder import Builder, Refused, Value, check_size
 from mcuq.importers.call import Call, Operand
-from mcuq.importers.elementwise import plain_shape
 from mcuq.importers.folding import fold
 from mcuq.importers.handlers import HANDLERS, MOVEMENTS
 from mcuq.importers.imported import Imported
+from mcuq.importers.layout import plain_shape
 from mcuq.importers.lookahead import wished_layout
 from mcuq.importers.modern import Kind
 from mcuq.importers.onnx_file import OnnxModel
@@ -48,7 +48,9 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
     chosen = choose(model, sizes)
     whole = resolve(model, chosen.shapes, chosen.symbolic)
     flat, shapes, notes = _one_inference(model, chosen, whole)
-    steps = needed(fusion.fuse(flat.steps, flat.constants), flat.roots)
+    masked = masks.fuse(flat.steps, flat.constants)
+    joined = norm_patterns.fuse(masked, flat.constants, flat.kinds)
+    steps = needed(fusion.fuse(joined, flat.constants), flat.roots)
     builder = Builder()
     builder.grids.update(flat.grids)
     known: dict[str, Operand] = dict(flat.constants)

@@ -11,7 +11,9 @@ import numpy as np
 from mcuq.importers import layout
 from mcuq.importers.builder import Refused, Value
 from mcuq.importers.call import Call, axis_of, from_rows, rows
+from mcuq.importers.elementwise import with_constant
 from mcuq.importers.layout import Map
+from mcuq.ir import Array, Shape
 
 NO_CLIP = (-math.inf, math.inf)
 
@@ -107,16 +109,35 @@ def _kernel(memory: tuple[int, int, int, int], outer: int) -> tuple[int, int]:
 
 
 def softmax(call: Call) -> Value:
-    """Softmax over one axis."""
-    value = call.value()
+    """Softmax over one axis, of all or, by the attributes that ``masks`` gives it, of a part."""
+    value, mask, added = call.value(), call.attrs.get("mask"), call.attrs.get("added")
     axis = axis_of(call.integer("axis", -1), len(value.shape))
+    if mask is not None:
+        shape = np.broadcast_shapes(value.shape, mask.shape)
+        if shape != value.shape:
+            raise Refused(f"a mask of {mask.shape} for data of {value.shape}", "Expand the data")
+    if added is not None:
+        value = with_constant(call, "add", value, call.builder.constant, added)
     width, builder = value.shape[axis], call.builder
-    if prod(value.shape) == width and value.tensor not in builder.open:
+    if mask is None and prod(value.shape) == width and value.tensor not in builder.open:
         places = builder.places(value)  # any order will do for a single row
         flat = builder.shaped(value.tensor, (1, width))
         return Value(value.shape, call.emit("softmax", (flat,)), places)
     tensor, row, _ = rows(call, value, axis)
-    return from_rows(value.shape, axis, call.emit("softmax", (tensor,)), row)
+    masks = () if mask is None else (_mask_of(call, mask, value.shape, axis, row),)
+    return from_rows(value.shape, axis, call.emit("softmax", (tensor, *masks)), row)
+
+
+def _mask_of(call: Call, mask: Array, shape: Shape, axis: int, row: Map) -> str:
+    """The mask as a constant of as few rows as repeat, in the order of memory."""
+    wide = np.moveaxis(np.broadcast_to(mask, shape), axis, -1).reshape(len(row), shape[axis])
+    if not bool(wide.any(axis=1).all()):
+        raise Refused("a mask that leaves nothing of a row", "Leave at least one value of each row")
+    lying = np.empty(wide.shape, np.float64)
+    lying[row] = wide
+    counts = (n for n in range(1, len(row) + 1) if len(row) % n == 0)
+    count = next(n for n in counts if np.array_equal(lying, np.resize(lying[:n], lying.shape)))
+    return call.builder.constant(f"{call.outputs[0]}.mask", lying[:count])
 
 
 def argmax(call: Call) -> Value:

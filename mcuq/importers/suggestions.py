@@ -12,8 +12,7 @@ _CONTROL = "Export the model without control flow"
 
 SUGGESTIONS: dict[str, str] = {
     "LSTM": _RECURRENT, "GRU": _RECURRENT, "RNN": _RECURRENT,
-    "LayerNormalization": _NORM, "InstanceNormalization": _NORM, "GroupNormalization": _NORM,
-    "RMSNormalization": _NORM, "LpNormalization": _NORM, "LRN": _NORM,
+    "LRN": _NORM,
     "QLinearConv": _QDQ, "QLinearMatMul": _QDQ, "ConvInteger": _QDQ, "MatMulInteger": _QDQ,
     "DynamicQuantizeLinear": _QDQ, "QLinearAdd": _QDQ, "QLinearMul": _QDQ, "QGemm": _QDQ,
     "QLinearGlobalAveragePool": _QDQ, "QLinearConcat": _QDQ, "QLinearLeakyRelu": _QDQ,
@@ -27,7 +26,7 @@ SUGGESTIONS: dict[str, str] = {
     "Abs": "Use Relu(x) + Relu(-x)", "Min": "Use Clip", "Max": "Use Clip or MaxPool",
     "ReduceSum": "Use ReduceMean", "TopK": "Use ArgMax", "LpPool": "Use AveragePool",
     "Where": "Use Clip or Mul with a constant mask",
-    "Attention": "Use convolutions", "Einsum": "Use MatMul with constant weights",
+    "Attention": "Use convolutions",
 }  # fmt: skip
 
 

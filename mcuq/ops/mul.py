@@ -143,8 +143,8 @@ OP = OpSpec(
     frac_limits=frac_limits,
     note="a scalar constant operand makes it a table",
     schema=Schema(
-        Form(forms.CLIP, (2, 2), either=True),
-        Form({**_ATTRS, **forms.RANGE}, (2, 2), either=True),
+        Form(forms.CLIP, (2, 2), either=True, alike=True),
+        Form({**_ATTRS, **forms.RANGE}, (2, 2), either=True, alike=True),
         faults,
     ),
 )

@@ -43,15 +43,23 @@ class IntForm:
 @dataclass(frozen=True)
 class Form:
     """What a node holds: its attributes, then ``reads`` (least, most) activations and after these
-    ``constants`` constants. ``either``: an activation may be a constant as well, but not all.
-    ``ranks``: the number of axes of the first inputs.
+    ``constants`` constants, perhaps ``more``. ``either``: an activation may be a constant as well,
+    but not all. ``ranks``: the number of axes of the first inputs; ``alike``: that of every operand
+    is the output's.
     """
 
     attrs: Fields = field(default_factory=dict)
     reads: tuple[int, int] = (1, 1)
     constants: int = 0
+    more: int = 0
     either: bool = False
     ranks: tuple[int, ...] = ()
+    alike: bool = False
+
+    @property
+    def most(self) -> int:
+        """The most constants behind the activations."""
+        return self.constants + self.more
 
 
 @dataclass(frozen=True)

@@ -175,14 +175,14 @@ def _node(node: Node, graph: Network, form: Form | None) -> Iterator[str]:
 
 def _wrong_inputs(node: Node, graph: Network, form: Form) -> str:
     constant = [graph.is_constant(name) for name in node.inputs]
-    count = len(constant) - form.constants
+    count = min(len(constant) - form.constants, max(form.reads[1], len(constant) - form.most))
     if not form.reads[0] <= count <= form.reads[1]:
         return f"it has {len(constant)} inputs"
     first, last = constant[:count], constant[count:]
     if not all(last) or (any(first) and (not form.either or all(first))):
         return "its constants and activations are not where they belong"
     ranks = [len(graph.tensors[name].shape) for name in node.inputs]
-    if form.either:
+    if form.alike:
         wanted = len(graph.tensors[node.output].shape)
         if any(r != wanted for r, fixed in zip(ranks, constant, strict=True) if not fixed):
             return "an operand has another number of axes than the output"

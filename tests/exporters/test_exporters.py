@@ -170,3 +170,15 @@ def test_an_operator_without_a_form_is_refused(tmp_path: Path) -> None:
     net.tensors["y"] = net.tensors["x"]
     with pytest.raises(ModelError, match="node 'table': lut has no ONNX form"):
         exporters.save(net.graph("y"), tmp_path / "net.onnx")
+
+
+def test_a_softmax_with_its_scale_and_mask(tmp_path: Path) -> None:
+    nodes = [
+        node("Transpose", "x", "t", perm=[0, 1, 3, 2]), node("Mul", "t half", "m"),
+        node("Add", "m low", "a"), node("Softmax", "a", "y"),
+    ]  # fmt: skip
+    low = np.where(np.tril(np.ones((5, 5), bool)), 0, -np.inf).astype(np.float32)
+    proto = model(nodes, {"half": np.float32(0.5), "low": low}, {"x": ("N", 2, 5, 5)})
+    back = round_trip(pipeline.run(importers.load(save(proto, tmp_path))), tmp_path)
+    (softmax,) = (n for n in back.nodes if n.op == "softmax")
+    assert (softmax.attrs["scale"], len(softmax.inputs)) == (0.5, 2)

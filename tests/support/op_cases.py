@@ -317,7 +317,14 @@ def _softmax_bound(values: int) -> float:
     return ROUNDED + SLACK + 128 * (values + 1) / 32767
 
 
+def _masked(about: str, x: Act, mask: Array) -> Case:
+    operands = (x, mask.astype(np.float32))
+    return Case("softmax", about, operands, {}, 8, -128, _softmax_bound(x.shape[-1]))
+
+
 REDUCTIONS = (
+    _masked("one value left", Act((1, 1, 2, 3), 4), np.array([[0, 1, 0]])),
+    _masked("causal, 2 of 5 x 5", Act((1, 2, 5, 5), 4), np.tril(np.ones((5, 5)))),
     *(
         Case(
             "softmax",
@@ -417,6 +424,70 @@ RESIZED = tuple(
     )
 )  # fmt: skip
 
+
+def _product(about: str, a: Act, b: Act | Array, sizes: tuple[int, ...], steps_a: tuple[int, ...],
+             steps_b: tuple[int, ...], steps_out: tuple[int, ...], starts: tuple[int, int] = (0, 0),
+             **more: Any) -> Case:  # fmt: skip
+    zero, frac = more.pop("zero", 0), more.pop("frac", 2)
+    height, width = sizes[2] * sizes[0] * sizes[1], sizes[3]
+    attrs = {
+        "shape": (1, 1, height, width), "sizes": sizes, "start_a": starts[0], "start_b": starts[1],
+        "steps_a": steps_a, "steps_b": steps_b, "steps_out": steps_out, "clip": NO_CLIP, **more,
+    }  # fmt: skip
+    return Case("matmul", about, (a, b), attrs, frac, zero)
+
+
+PRODUCTS = (
+    _product("one product", Act((1, 1)), Act((1, 1)), (1, 1, 1, 1, 1), (0, 0, 0, 1), (0, 0, 0, 1),
+             (0, 0, 0, 1)),
+    _product("rows by rows, 3 of 6 x 7 x 32", Act((1, 3, 6, 32), 4, -128), Act((1, 3, 7, 32), 4, 3),
+             (1, 3, 6, 7, 32), (0, 192, 32, 1), (0, 224, 32, 1), (0, 42, 7, 1), clip=(0.0, INF),
+             zero=-128, frac=1),
+    _product("rows by columns, odd sizes", Act((1, 1, 5, 11), 4, -7), Act((1, 1, 11, 3)),
+             (1, 1, 5, 3, 11), (0, 0, 11, 1), (0, 0, 1, 3), (0, 0, 3, 1)),
+    _product("columns of a, turned", Act((1, 1, 6, 5)), Act((1, 1, 6, 4)),
+             (1, 1, 5, 4, 6), (0, 0, 1, 5), (0, 0, 1, 4), (0, 0, 1, 5)),
+    _product("two heads in one tensor", Act((1, 1, 4, 24), 4, -128), Act((1, 1, 4, 24)),
+             (1, 2, 4, 4, 4), (0, 4, 24, 1), (0, 4, 24, 1), (0, 4, 8, 1), (0, 8)),
+    _product("b repeats, mirrored", Act((1, 2, 3, 6)), Act((1, 1, 6, 5)),
+             (2, 3, 1, 5, 6), (18, 6, 0, 1), (0, 0, 1, -5), (15, 5, 0, 1), (0, 25)),
+    _product("a constant", Act((1, 1, 3, 4)), _integers("b", -127, 127, 1, 20) / 64,
+             (1, 1, 3, 5, 4), (0, 0, 4, 1), (0, 0, 4, 1), (0, 0, 5, 1)),
+)  # fmt: skip
+
+
+def _norm(about: str, x: Act, sizes: tuple[int, ...], period: int, **more: Any) -> Case:
+    """Scales and biases in steps that s16 and s32 hold; what is rounded beside the result: the
+    mean to 1/128, the factor to 2^-13 of a result, and the normalized value.
+    """
+    frac, zero = more.pop("frac", 4), more.pop("zero", 0)
+    gamma = _integers(f"{about} scale", -127, 127, period) / 64
+    beta = _integers(f"{about} bias", -127, 127, period) / 64
+    attrs = {"sizes": sizes, "centered": True, "epsilon": 1e-5, "clip": NO_CLIP, **more}
+    return Case("normalize", about, (x, gamma, beta), attrs, frac, zero, ROUNDED + 0.15)
+
+
+NORMS = (
+    _norm("rows of 32", Act((1, 1, 5, 32), 4), (5, 1, 1, 32), 32),
+    _norm(
+        "rows of 7, never negative",
+        Act((1, 7, 7), 5, -128),
+        (7, 1, 1, 7),
+        7,
+        clip=(0.0, INF),
+        zero=-128,
+    ),
+    _norm("about zero", Act((1, 1, 5, 12), 4, -7), (5, 1, 1, 12), 12, centered=False),
+    _norm("each channel of an image", Act((1, 5, 7, 3), 3), (1, 35, 3, 1), 3),
+    _norm("groups of channels", Act((1, 4, 4, 6), 3, 5), (1, 16, 2, 3), 6, epsilon=1.0),
+    _norm("a scale for each", Act((1, 4, 3, 5), 3), (1, 1, 1, 60), 60),
+    _norm("a scale for each of groups", Act((1, 4, 3, 6), 3), (2, 6, 2, 3), 72),
+    _norm("two elements, epsilon 0", Act((1, 8, 2), 3), (8, 1, 1, 2), 2, epsilon=0.0, frac=3),
+    _norm("one element", Act((1, 3), 3), (3, 1, 1, 1), 1, centered=False, epsilon=0.0),
+    _norm("a large epsilon", Act((1, 16), 6), (1, 1, 1, 16), 16, epsilon=1e12, frac=6),
+    _norm("4096 elements", Act((1, 64, 64, 2), 3), (1, 4096, 2, 1), 2),
+)
+
 OTHERS = (
     Case(
         "batch_norm",
@@ -493,7 +564,7 @@ REQUANTS = tuple(
 
 CASES: tuple[Case, ...] = (
     *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *REDUCTIONS, *MOVES, *OTHERS,
-    *RESIZED, *WIDE, *REQUANTS,
+    *RESIZED, *PRODUCTS, *NORMS, *WIDE, *REQUANTS,
 )  # fmt: skip
 
 

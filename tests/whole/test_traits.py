@@ -147,9 +147,9 @@ def test_factors_pass_on(case: Case) -> None:
 
 @having(lambda op: op.scaling is Scaling.ABSORBED)
 def test_a_factor_is_absorbed(case: Case) -> None:
-    (x,) = integers(case)
+    x, *rest = integers(case)
     changed = spec(case.op).rescaled(node_of(case), np.array([8.0]))
-    assert np.array_equal(run(changed, [8.0 * x]), run(node_of(case), [x]))
+    assert np.array_equal(run(changed, [8.0 * x, *rest]), run(node_of(case), [x, *rest]))
 
 
 @having(lambda op: bool(op.offsets))

@@ -12,6 +12,7 @@ from mcuq.kernels.dsp import (
     depthwise_conv2d,
     depthwise_planes,
     elementwise,
+    matmul,
     pool2d,
     speed,
 )
@@ -26,6 +27,7 @@ VARIANTS: tuple[Variant, ...] = (
     *dense.VARIANTS,
     *dense_parts.VARIANTS,
     *elementwise.VARIANTS,
+    *matmul.VARIANTS,
     *conv2d_int16.VARIANTS,
     *pool2d.VARIANTS,
     *speed.VARIANTS,

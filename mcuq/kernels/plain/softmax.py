@@ -1,6 +1,8 @@
-"""The variant of softmax."""
+"""The variants of softmax: of whole rows, and of what a mask keeps."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from mcuq.qir import QGraph
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
-    source, table = node.inputs
+    source, table = node.inputs[:2]
     data = qgraph.data(table).astype(np.uint16)
     array = ConstArray("table", "uint16_t", data, "32767 * exp(-d) by distance d to the largest")
     length = qgraph.tensor(source).shape[-1]
@@ -19,6 +21,29 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     fields = (Field("table", "table"), Field("rows", rows), Field("length", length))
     call = Call("mcuq_softmax_s8", "mcuq_softmax_params", fields, (source,), node.output, (array,))
     return (call,)
+
+
+def _lower_masked(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    (call,) = _lower(node, qgraph)
+    kept = qgraph.data(node.inputs[2])
+    mask = ConstArray("mask", "int8_t", kept, "1 where a value counts")
+    return (
+        replace(
+            call,
+            symbol="mcuq_softmax_masked_s8",
+            params_type="mcuq_softmax_masked_params",
+            arrays=(*call.arrays, mask),
+            fields=(*call.fields, Field("mask", "mask"), Field("mask_rows", len(kept))),
+        ),
+    )
+
+
+def _masked(node: Node, qgraph: QGraph) -> bool:
+    return len(node.inputs) == 3
+
+
+def _unmasked(node: Node, qgraph: QGraph) -> bool:
+    return not _masked(node, qgraph)
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
@@ -36,4 +61,7 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     return 0 if index == 0 else None
 
 
-VARIANTS = (Variant("softmax", "mcuq_softmax_s8", _lower, _cost, gap=_gap),)
+VARIANTS = (
+    Variant("softmax", "mcuq_softmax_s8", _lower, _cost, _unmasked, gap=_gap),
+    Variant("softmax", "mcuq_softmax_masked_s8", _lower_masked, _cost, _masked, gap=_gap),
+)
