@@ -159,6 +159,7 @@ def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
 
 
 _NUMBERS = {key: whole() for key in ("mul_a", "mul_b", "bias", "shift")}
+_INT_FORM = Form({**_NUMBERS, **forms.RANGE}, (2, 2), either=True, alike=True)
 FLOAT_FORM = Form(forms.CLIP, (2, 2), either=True, alike=True)
 OP = OpSpec(
     "add",

@@ -27,14 +27,14 @@ from math import ceil, log2, prod
 import numpy as np
 import numpy.typing as npt
 
-from mcuq import schema
 from mcuq.errors import ModelError
 from mcuq.fixed import FloatArray, half, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import clip, forms
 from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
-from mcuq.schema import Fields
+from mcuq.schema import Fields, flag, real, several
+from mcuq.schema import whole as integer
 
 Long = npt.NDArray[np.int64]
 MAX_WIDTH = 65535
@@ -226,15 +226,15 @@ def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
         yield "its epsilon does not fit 62 bits"
 
 
-_SIZES: Fields = {"sizes": schema.several(schema.whole(1), 4, 4)}
-_EPSILON: Fields = {"centered": schema.flag, "epsilon": schema.real(0.0)}
+_SIZES: Fields = {"sizes": several(integer(1), 4, 4)}
+_EPSILON: Fields = {"centered": flag, "epsilon": real(0.0)}
 _INTEGERS: Fields = {
-    "centered": schema.whole(0, 1),
-    "zero": schema.whole(0, 255),
-    "epsilon": schema.whole(0),
-    "epsilon_shift": schema.whole(0, 31),
-    "frac": schema.whole(),
-    "shift": schema.whole(),
+    "centered": integer(0, 1),
+    "zero": integer(0, 255),
+    "epsilon": integer(0),
+    "epsilon_shift": integer(0, 31),
+    "frac": integer(),
+    "shift": integer(),
 }
 OP = OpSpec(
     "normalize",

@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
+from mcuq.ops import spec
 from mcuq.ops.normalize import periods
 from mcuq.passes.rewrite import is_clipped, named, sole_consumer, swap, until_stable, with_constants
 
@@ -34,7 +35,8 @@ def _joined(graph: Graph, node: Node, follower: Node) -> tuple[Node, dict[int, A
     """The node that does both, with its scale and bias."""
     shape = graph.shape(node.output)
     constants = [graph.data(n) for n in follower.inputs if graph.is_constant(n)]
-    if follower.op not in ("mul", "add") or len(constants) != 1:
+    affine = spec(follower.op).affine
+    if affine is None or len(constants) != 1:
         return None
     if graph.shape(follower.output) != shape:
         return None
@@ -44,10 +46,9 @@ def _joined(graph: Graph, node: Node, follower: Node) -> tuple[Node, dict[int, A
         for n in node.inputs[1:]
     )
     given = np.broadcast_to(constants[0].astype(np.float64), shape).reshape(-1)
-    if follower.op == "mul":
-        scale, bias = scale * given, bias * given
-    else:
-        bias = bias + given
+    index = next(i for i, n in enumerate(follower.inputs) if graph.is_constant(n))
+    factor, shift = affine(index, given)
+    scale, bias = scale * factor, bias * factor + shift
     period = next(p for p in periods(node) if _repeats(scale, p) and _repeats(bias, p))
     made = replace(
         node, outputs=follower.outputs, attrs={**node.attrs, "clip": follower.attrs["clip"]}
