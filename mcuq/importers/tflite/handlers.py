@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mcuq.importers.tflite import movement, values, windows
+from mcuq.importers.tflite import movement, recurrent, values, windows
 from mcuq.importers.tflite.writer import Call
 
 Handler = Callable[[Call], list[str]]
@@ -16,6 +16,7 @@ HANDLERS: Mapping[str, Handler] = {
     "FULLY_CONNECTED": windows.fully_connected,
     "AVERAGE_POOL_2D": windows.average_pool2d,
     "MAX_POOL_2D": windows.max_pool2d,
+    "L2_POOL_2D": windows.l2_pool2d,
     "RESIZE_BILINEAR": windows.resize_bilinear,
     "RESIZE_NEAREST_NEIGHBOR": windows.resize_nearest,
     "ADD": values.binary("Add"),
@@ -26,11 +27,17 @@ HANDLERS: Mapping[str, Handler] = {
     "MINIMUM": values.binary("Min"),
     "POW": values.binary("Pow"),
     "SQUARED_DIFFERENCE": values.squared_difference,
+    "ADD_N": values.sum_of_all,
+    "FLOOR_DIV": values.floor_div,
     "EQUAL": values.binary("Equal"),
+    "NOT_EQUAL": values.not_equal,
     "GREATER": values.binary("Greater"),
     "GREATER_EQUAL": values.binary("GreaterOrEqual"),
     "LESS": values.binary("Less"),
     "LESS_EQUAL": values.binary("LessOrEqual"),
+    "LOGICAL_AND": values.binary("And"),
+    "LOGICAL_OR": values.binary("Or"),
+    "LOGICAL_NOT": values.unary("Not"),
     "SELECT": values.select,
     "SELECT_V2": values.select,
     "RELU": values.unary("Relu"),
@@ -68,17 +75,21 @@ HANDLERS: Mapping[str, Handler] = {
     "ARG_MIN": values.arg("ArgMin"),
     "BATCH_MATMUL": values.batch_matmul,
     "L2_NORMALIZATION": values.l2_normalization,
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": values.lstm,
+    "LOCAL_RESPONSE_NORMALIZATION": values.local_response,
+    "CUMSUM": values.cumulative_sum,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": recurrent.lstm,
+    "UNIDIRECTIONAL_SEQUENCE_RNN": recurrent.rnn,
     "RESHAPE": movement.as_result,
     "SQUEEZE": movement.as_result,
     "EXPAND_DIMS": movement.as_result,
+    "DENSIFY": movement.same,
     "QUANTIZE": movement.same,
     "DEQUANTIZE": movement.same,
     "CAST": movement.cast,
     "TRANSPOSE": movement.transpose,
     "PAD": movement.pad,
     "PADV2": movement.pad,
-    "MIRROR_PAD": movement.pad,
+    "MIRROR_PAD": movement.mirror_pad,
     "CONCATENATION": movement.concatenation,
     "PACK": movement.pack,
     "UNPACK": movement.unpack,
@@ -87,11 +98,47 @@ HANDLERS: Mapping[str, Handler] = {
     "SLICE": movement.slice_,
     "STRIDED_SLICE": movement.strided_slice,
     "GATHER": movement.gather,
+    "GATHER_ND": movement.gather_nd,
+    "EMBEDDING_LOOKUP": movement.embedding_lookup,
+    "ONE_HOT": movement.one_hot,
+    "TOPK_V2": movement.top_k,
+    "REVERSE_SEQUENCE": movement.reverse_sequence,
     "TILE": movement.tile,
     "BROADCAST_TO": movement.broadcast_to,
     "REVERSE_V2": movement.reverse,
     "SPACE_TO_DEPTH": movement.space_to_depth,
     "DEPTH_TO_SPACE": movement.depth_to_space,
     "SHAPE": movement.shape,
+    "RANK": movement.rank,
+    "ZEROS_LIKE": movement.zeros_like,
     "FILL": movement.fill,
 }
+
+_UNROLL = "Convert it with unroll=True, or so that its LSTM stays one operator"
+_FIXED = "Convert the network with its loops unrolled and its branches decided"
+_PARTS = "Convert each direction as an LSTM of its own, and join them"
+
+REFUSED: Mapping[str, tuple[str, str]] = {
+    "WHILE": ("WHILE is a loop, as the converter makes of an LSTM or GRU", _UNROLL),
+    "IF": ("IF chooses a graph while it runs", _FIXED),
+    "CALL": ("CALL runs another graph", _FIXED),
+    "LSTM": ("LSTM is one step, whose state lies outside the operator", _UNROLL),
+    "RNN": ("RNN is one step, whose state lies outside the operator", _UNROLL),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": ("BIDIRECTIONAL_SEQUENCE_LSTM is not supported", _PARTS),
+    "BIDIRECTIONAL_SEQUENCE_RNN": ("BIDIRECTIONAL_SEQUENCE_RNN is not supported", _PARTS),
+    "SVDF": (
+        "SVDF keeps state between calls, which is not supported",
+        "Convert the network with its window as the input, and convolutions",
+    ),
+    "SPACE_TO_BATCH_ND": (
+        "SPACE_TO_BATCH_ND stands alone: only with a convolution between it and BATCH_TO_SPACE_ND "
+        "is it dilation",
+        "Convert it with dilated convolutions",
+    ),
+    "BATCH_TO_SPACE_ND": (
+        "BATCH_TO_SPACE_ND stands alone: only behind SPACE_TO_BATCH_ND and a convolution is it "
+        "dilation",
+        "Convert it with dilated convolutions",
+    ),
+}
+"""What is known and not read, and what to do."""
