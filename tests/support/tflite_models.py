@@ -22,7 +22,7 @@ KEEPS = (
     "CONCATENATION PACK UNPACK SPLIT SPLIT_V SLICE STRIDED_SLICE GATHER TILE BROADCAST_TO "
     "REVERSE_V2 SPACE_TO_DEPTH DEPTH_TO_SPACE SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND NEG "
     "RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REDUCE_MAX REDUCE_MIN MAXIMUM MINIMUM SELECT_V2 "
-    "SELECT TOPK_V2 GATHER_ND REVERSE_SEQUENCE"
+    "SELECT TOPK_V2 GATHER_ND REVERSE_SEQUENCE EMBEDDING_LOOKUP"
 ).split()
 """Operators whose operands and results have one scale."""
 FIXED = {
@@ -176,12 +176,11 @@ def quantized(made: Net, feeds: Mapping[str, Array], kind: str = "int8") -> Net:
             scale, zero = _numbers(joined, kind)
             tensors[name] = _as(tensor, scale, zero, kind)
     for each in made.operators:
-        if each.op in FIXED and kind != "int16":
-            steps, zero = FIXED[each.op]
+        if each.op in FIXED:
+            steps, zero = (32768, 0) if kind == "int16" else FIXED[each.op]
             moved = zero + 128 if kind == "uint8" else zero
-            numbers = ((1 / steps,), (moved,))
             result = made.tensors[each.outputs[0]]
-            tensors[each.outputs[0]] = _as(result, numbers[0][0], moved, kind)
+            tensors[each.outputs[0]] = _as(result, 1 / steps, moved, kind)
         if each.op in _WEIGHTS:
             _layer(each, made, tensors, kind)
     return replace(made, tensors=tensors)
