@@ -36,9 +36,8 @@ def to_onnx(path: Path) -> Converted:
 
 def convert(model: file.Model) -> Converted:
     """``model`` as ONNX: the same inputs and outputs by name, in real numbers."""
-    faults: list[McuqError] = []
     try:
-        model = without_batches(variables.resolved(model, faults))
+        model = without_batches(variables.resolved(model))
     except file.BROKEN as error:
         raise file.damaged(model.name, error) from error
     writer = Writer(model)
@@ -50,6 +49,7 @@ def convert(model: file.Model) -> Converted:
             thing = f"{model.name}: input '{tensor.name}'"
             raise ModelError(thing, refused.reason, refused.remedy) from refused
         writer.names[place] = name
+    faults: list[McuqError] = []
     lost: set[int] = set()
     for operator in model.operators:
         _write(writer, operator, lost, faults)

@@ -270,11 +270,12 @@ def _options(raw: Any) -> dict[str, Any]:
 @cache
 def _getters(kind: type) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
     """The methods of an options class that read one field each."""
-    skipped = ("Init", "GetRootAs", "IsNone", "Length", "BufferHasIdentifier")
+    ends = ("AsNumpy", "IsNone", "Length", "BufferHasIdentifier")
     found = []
     for name in dir(kind):
         getter = getattr(kind, name)
-        if name.startswith("_") or any(word in name for word in skipped) or not callable(getter):
+        about = name == "Init" or name.startswith(("_", "GetRootAs")) or name.endswith(ends)
+        if about or not callable(getter):
             continue
         vector = hasattr(kind, f"{name}AsNumpy")
         if not vector:

@@ -9,37 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from mcuq.errors import McuqError, ModelError
+from mcuq.errors import ModelError
 from mcuq.importers.tflite.file import Model, Operator, Tensor
 
 OPERATORS = ("CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
 
 
-def resolved(model: Model, faults: list[McuqError]) -> Model:
-    """``model`` in which variables that never change are constants; a fault if others are read."""
+def resolved(model: Model) -> Model:
+    """``model`` in which variables that never change are constants; ModelError if others are."""
     found = [operator for operator in model.operators if operator.op in OPERATORS]
     if any(operator.op == "ASSIGN_VARIABLE" for operator in found):
         reason = "keeps state between calls (ASSIGN_VARIABLE), which is not supported"
-        remedy = "Convert the network with its window as the input"
-        faults.append(ModelError(model.name, reason, remedy))
-        return model
-    known = _initial(model)
-    handles = _handles(model)
+        raise ModelError(model.name, reason, "Convert the network with its window as the input")
+    known, handles = _initial(model), _handles(model)
     tensors = list(model.tensors)
-    missing = False
     for operator in found:
-        if operator.op == "READ_VARIABLE":
-            value = known.get(handles.get(operator.inputs[0] or 0, ""))
-            place = operator.outputs[0]
-            if value is None or value.shape != tensors[place].shape:
-                missing = True
-            else:
-                tensors[place] = replace(value, name=tensors[place].name)
-    if missing:
-        reason = "reads variables that the file gives no value (READ_VARIABLE)"
-        remedy = "Convert it from a saved model with its weights frozen"
-        faults.append(ModelError(model.name, reason, remedy))
-        return model
+        if operator.op != "READ_VARIABLE":
+            continue
+        value = known.get(handles.get(operator.inputs[0] or 0, ""))
+        place = operator.outputs[0]
+        if value is None or value.shape != tensors[place].shape:
+            reason = "reads variables that the file gives no value (READ_VARIABLE)"
+            remedy = "Convert it from a saved model with its weights frozen"
+            raise ModelError(model.name, reason, remedy)
+        tensors[place] = replace(value, name=tensors[place].name)
     kept = tuple(operator for operator in model.operators if operator.op not in OPERATORS)
     return replace(model, tensors=tuple(tensors), operators=kept)
 
