@@ -28,6 +28,7 @@ from mcuq.errors import McuqError
 from mcuq.flows.compile import Compiled, compile_model
 from mcuq.importers import tflite
 from mcuq.ir import Array, from_memory
+from mcuq.measure.inspect import inspect_model
 from mcuq.reference import feeds_to_int, outputs_of, port_to_real
 
 DENSE = net(
@@ -261,3 +262,34 @@ def test_float_models_need_data(tmp_path: Path) -> None:
     path.write_bytes(written(sized(DENSE)))
     with pytest.raises(McuqError, match="no calibration data"):
         compile_model(path)
+
+
+def test_what_litert_computes_is_compared(tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(written(sized(DENSE)))
+    imported = importers.read(path)
+    assert importers.check(imported) == ()
+    assert imported.tflite is not None
+    wrong = replace(imported, tflite=lambda rows: {"y": np.full((1, 3), 7.0)})
+    with pytest.raises(McuqError, match=r"value 'y': is .* where it should be 7, as LiteRT"):
+        importers.check(wrong)
+
+
+def test_what_litert_would_round_is_not_compared(tmp_path: Path) -> None:
+    made = sized(DENSE)
+    path = tmp_path / "net.tflite"
+    path.write_bytes(written(quantized(made, feeds_of(made))))
+    assert importers.read(path).tflite is None
+
+
+def test_inspect_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(written(sized(DENSE)))
+    facts = inspect_model(path, None)
+    assert (facts.macs, facts.weights) == (12 * 8 + 8 * 3, 12 * 8 + 8 + 8 * 3 + 3)
+
+
+def test_the_digest_is_that_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(written(sized(DENSE)))
+    assert importers.files_of(path) == (path,)

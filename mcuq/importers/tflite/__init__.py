@@ -7,7 +7,7 @@ each, ``handlers`` lists them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -15,7 +15,8 @@ from onnx import helper
 
 from mcuq.errors import McuqError, ModelError, raise_all
 from mcuq.importers.builder import Refused
-from mcuq.importers.tflite import file, variables
+from mcuq.importers.imported import Source
+from mcuq.importers.tflite import constants, file, run, variables
 from mcuq.importers.tflite.dilation import without_batches
 from mcuq.importers.tflite.handlers import HANDLERS, REFUSED
 from mcuq.importers.tflite.writer import OPSET, Call, Writer, constant_of, information
@@ -23,21 +24,27 @@ from mcuq.importers.tflite.writer import OPSET, Call, Writer, constant_of, infor
 
 @dataclass(frozen=True)
 class Converted:
-    """``proto``: the model as ONNX; ``notes``: what the user should know, one sentence each."""
+    """``proto``: the model as ONNX; ``notes``: what the user should know, one sentence each.
+
+    ``source``: runs the file itself, if that can be (``run.source``).
+    """
 
     proto: onnx.ModelProto
     notes: tuple[str, ...] = ()
+    source: Source | None = None
 
 
 def to_onnx(path: Path) -> Converted:
     """The model in the .tflite file ``path``; raises every fault at once."""
-    return convert(file.read(path))
+    content = file.content_of(path)
+    model = file.parse(content, path.name)
+    return replace(convert(model), source=run.source(content, model))
 
 
 def convert(model: file.Model) -> Converted:
     """``model`` as ONNX: the same inputs and outputs by name, in real numbers."""
     try:
-        model = without_batches(variables.resolved(model))
+        model = without_batches(constants.propagated(variables.resolved(model)))
     except file.BROKEN as error:
         raise file.damaged(model.name, error) from error
     writer = Writer(model)
@@ -70,7 +77,7 @@ def _write(
         if lost.intersection(p for p in operator.inputs if p is not None):
             lost.update(operator.outputs)
             return
-        results = HANDLERS[operator.op](call)
+        results = HANDLERS[operator.op].write(call)
         for place, result in zip(operator.outputs, results, strict=True):
             tensor = writer.model.tensors[place]
             writer.names[place] = writer.paired(result, tensor) if tensor.is_quantized else result

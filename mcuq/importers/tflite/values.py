@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mcuq.importers.builder import Refused
 from mcuq.importers.tflite.writer import Call
 
 Results = list[str]
@@ -131,7 +130,8 @@ def cumulative_sum(call: Call) -> Results:
     """CUMSUM along a constant axis."""
     axis = call.writer.constant(np.array(call.ints(1)[0], np.int64), "axis")
     flags = {
-        word.lower(): int(bool(call.operator.options.get(word))) for word in ("Exclusive", "Reverse")
+        word.lower(): int(bool(call.operator.options.get(word)))
+        for word in ("Exclusive", "Reverse")
     }
     return [call.node("CumSum", [call.value(0), axis], **flags)]
 

@@ -59,8 +59,11 @@ def _run_once(model: Model) -> Iterator[Model]:
 
 def _handles(graph: Model) -> dict[int, str]:
     """The name of the variable behind each handle."""
-    return {operator.outputs[0]: _name(operator) for operator in graph.operators
-            if operator.op == "VAR_HANDLE"}
+    return {
+        operator.outputs[0]: _name(operator)
+        for operator in graph.operators
+        if operator.op == "VAR_HANDLE"
+    }
 
 
 def _name(operator: Operator) -> str:
