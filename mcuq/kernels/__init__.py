@@ -18,6 +18,7 @@ from mcuq.kernels.plain import (
     max_pool2d,
     mul,
     pad,
+    recurrent,
     softmax,
     transpose,
 )
@@ -38,6 +39,7 @@ VARIANTS: tuple[Variant, ...] = (
     *pad.VARIANTS,
     *transpose.VARIANTS,
     *copy.VARIANTS,
+    *recurrent.VARIANTS,
     *from_u8.VARIANTS,
     *int16.VARIANTS,
     *block.VARIANTS,
