@@ -21,7 +21,7 @@ from mcuq.data import feeds as data
 from mcuq.flows.compile import Calibration, Compiled, compile_model, load_compiled
 from mcuq.flows.compress import compress_model
 from mcuq.flows.fit import fit_model
-from mcuq.ir import Array
+from mcuq.ir import Array, Shape
 from mcuq.measure import bench as benchmark
 from mcuq.measure import check as verify
 from mcuq.measure import evaluate, explain, selftest
@@ -84,13 +84,20 @@ class Model:
         return benchmark.bench(self.compiled, boards.load(board), progress)
 
     def evaluate(
-        self, inputs: Inputs, labels: Array | Sequence[int] | None = None
+        self,
+        inputs: Inputs,
+        labels: Array | Sequence[float] | None = None,
+        anomaly: bool = False,
     ) -> evaluate.Evaluation:
-        """Accuracy and SQNR of the integer network against the float one."""
+        """The integer network against the float one: SQNR, and what ``labels`` allow to say.
+
+        They are classes (whole numbers), targets of a regression, or with ``anomaly`` 0 and 1.
+        """
         made = self.compiled.bundle
         feeds = data.from_arrays(inputs, made.graph, "inputs")
-        classes = None if labels is None else np.asarray(labels)
-        return evaluate.evaluate(made.whole or made.graph, made.qgraph, feeds, classes)
+        given = None if labels is None else np.asarray(labels)
+        network = made.whole or made.graph
+        return evaluate.evaluate_given(network, made.qgraph, feeds, given, anomaly)
 
     def explain(
         self, inputs: Inputs | None = None, progress: Progress = silent
@@ -125,6 +132,7 @@ def compile(
     recover: int | None = None,
     labels: Array | Sequence[int] | None = None,
     checkpoint: str | Path | None = None,
+    shapes: Mapping[str, Shape] | None = None,
     progress: Progress = silent,
 ) -> Model:
     """Compile a network to C; the arguments are those of ``compiler.compile_model``."""
@@ -141,6 +149,7 @@ def compile(
             recover=recover,
             labels=None if labels is None else np.asarray(labels),
             checkpoint=checkpoint,
+            shapes=shapes,
             progress=progress,
         )
     )
@@ -151,6 +160,6 @@ def load(folder: str | Path) -> Model:
     return Model(load_compiled(folder))
 
 
-def inspect(model: str | Path) -> preflight.Facts:
-    """Nodes, shapes, MACs and memory of a model file, without data."""
-    return preflight.inspect_model(Path(model))
+def inspect(model: str | Path, shapes: Mapping[str, Shape] | None = None) -> preflight.Facts:
+    """Nodes, shapes, MACs and memory of a model file; needs no data. ``shapes``: as in compile."""
+    return preflight.inspect_model(Path(model), shapes)

@@ -11,6 +11,9 @@ mean = [123.7, 116.3, 103.5] # in byte units: real = (byte - mean) / std
 std = [58.4, 57.1, 57.4]
 layout = "nhwc"              # the order in which the firmware's bytes lie
 
+[shapes]                     # of inputs whose sizes the model leaves open
+image = [1, 3, 96, 96]
+
 [compress]                   # what --compress may say, and more: compress/request.py
 structured = 0.5
 """
@@ -18,13 +21,13 @@ structured = 0.5
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mcuq.errors import McuqError, raise_all
+from mcuq.schema import FLOAT32, from_toml, shown
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,11 @@ class Config:
     inputs: Mapping[str, InputConfig] = field(default_factory=dict)
     quantize: Mapping[str, Any] = field(default_factory=dict)
     compress: Mapping[str, Any] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
+
+FRAC_LIMIT = 32
+"""No activation has a finer or a coarser frac: 2**-32 is below what float32 adds to 1."""
 
 _INPUT_KEYS = ("kind", "mean", "std", "layout")
 _QUANTIZE_KEYS = ("ranges", "effort", "seed", "fracs", "bits")
@@ -63,15 +70,15 @@ _CHOICES = {
 def load(path: Path) -> Config:
     """The configuration in ``path``; all of its faults at once."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = from_toml(path.read_bytes())
+    except ValueError as error:
         raise McuqError(str(path), f"is not TOML ({error})") from error
     return parse(table, str(path))
 
 
 def parse(table: Mapping[str, Any], thing: str) -> Config:
     """The configuration in a table; ``thing`` names it in errors."""
-    faults = _unknown(thing, "", table, ("input", "quantize", "compress"))
+    faults = _unknown(thing, "", table, ("input", "quantize", "compress", "shapes"))
     inputs = _table(thing, "input", table.get("input", {}), faults)
     quantize = _table(thing, "quantize", table.get("quantize", {}), faults)
     compress = _table(thing, "compress", table.get("compress", {}), faults)
@@ -81,13 +88,15 @@ def parse(table: Mapping[str, Any], thing: str) -> Config:
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         faults.append(McuqError(thing, "quantize.seed is not a whole number >= 0"))
     for name, frac in _table(thing, "quantize.fracs", quantize.get("fracs", {}), faults).items():
-        if not isinstance(frac, int) or isinstance(frac, bool):
-            faults.append(McuqError(thing, f"quantize.fracs.{name} is not a whole number"))
+        if not isinstance(frac, int) or isinstance(frac, bool) or abs(frac) > FRAC_LIMIT:
+            reason = f"quantize.fracs.{name} is not a whole number in -{FRAC_LIMIT}..{FRAC_LIMIT}"
+            faults.append(McuqError(thing, reason))
     faults += _bad_bits(thing, quantize.get("bits", 8))
     faults += _bad_ranges(thing, quantize.get("ranges", "auto"))
+    shapes = _shapes(thing, table.get("shapes", {}), faults)
     described = {name: _input(thing, name, value, faults) for name, value in inputs.items()}
     raise_all(faults)
-    return Config(described, quantize, compress)
+    return Config(described, quantize, compress, shapes)
 
 
 def quantize_options(settings: Config) -> dict[str, Any]:
@@ -108,12 +117,15 @@ def _bad_bits(thing: str, bits: Any) -> list[McuqError]:
 
 
 def _bad_ranges(thing: str, ranges: Any) -> list[McuqError]:
-    by_name = ranges if isinstance(ranges, dict) else {"": ranges}
+    where = "quantize.ranges"
+    by_name = (
+        {f"{where}.{name}": method for name, method in ranges.items()}
+        if isinstance(ranges, dict)
+        else {where: ranges}
+    )
     return [
-        McuqError(
-            thing, f"quantize.ranges{'.' * bool(name)}{name} = {method!r}", f"Use {_EITHER_RANGE}"
-        )
-        for name, method in by_name.items()
+        McuqError(thing, f"{place} = {shown(method)}", f"Use {_EITHER_RANGE}")
+        for place, method in by_name.items()
         if method not in _RANGES
     ]
 
@@ -129,6 +141,19 @@ def _input(thing: str, name: str, value: Any, faults: list[McuqError]) -> InputC
     return InputConfig(table.get("kind", "u8"), mean, std, table.get("layout", "nhwc"))
 
 
+def _shapes(thing: str, value: Any, faults: list[McuqError]) -> dict[str, tuple[int, ...]]:
+    """The shapes by input name: lists of whole numbers above 0."""
+    found = {}
+    for name, sizes in _table(thing, "shapes", value, faults).items():
+        listed = sizes if isinstance(sizes, list) else []
+        if listed and all(isinstance(s, int) and not isinstance(s, bool) and s > 0 for s in listed):
+            found[name] = tuple(listed)
+        else:
+            text = f"shapes.{name} is not a list of whole numbers above 0"
+            faults.append(McuqError(thing, text, "Write such as [1, 3, 96, 96]"))
+    return found
+
+
 def _table(thing: str, where: str, value: Any, faults: list[McuqError]) -> Mapping[str, Any]:
     if isinstance(value, dict):
         return value
@@ -138,10 +163,16 @@ def _table(thing: str, where: str, value: Any, faults: list[McuqError]) -> Mappi
 
 def _numbers(thing: str, where: str, value: Any, faults: list[McuqError]) -> tuple[float, ...]:
     values = value if isinstance(value, list) else [value]
-    if values and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+    if values and all(_is_number(v) for v in values):
         return tuple(float(v) for v in values)
     faults.append(McuqError(thing, f"{where} is not a number or a list of numbers"))
     return (1.0,)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number that float32 holds."""
+    known = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return known and abs(value) < FLOAT32
 
 
 def _unknown(
@@ -156,12 +187,12 @@ def _unknown(
 
 def _bad_choices(thing: str, where: str, table: Mapping[str, Any]) -> list[McuqError]:
     return [
-        McuqError(thing, f"{where}{key} = {table[key]!r}", f"Use {' or '.join(allowed)}")
+        McuqError(thing, f"{where}{key} = {shown(table[key])}", f"Use {' or '.join(allowed)}")
         for key, allowed in _CHOICES.items()
         if key in table and table[key] not in allowed
     ]
 
 
 def _meant(key: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(key, known, 1)
+    close = difflib.get_close_matches(key[:60], known, 1)
     return f"Did you mean {close[0]}" if close else f"Known keys: {', '.join(known)}"

@@ -52,16 +52,32 @@ class ManyErrors(McuqError):
 
     def __init__(self, errors: Sequence[McuqError]) -> None:
         self.errors = tuple(errors)
-        Exception.__init__(self, "\n".join(str(e) for e in self.errors))
+        lines = [str(e) for e in self.errors[:MOST_LINES]]
+        if len(self.errors) > MOST_LINES:
+            lines.append(f"... and {len(self.errors) - MOST_LINES} more")
+        Exception.__init__(self, "\n".join(lines))
+
+
+LONGEST = 600
+"""A thing, a reason or a remedy has at most so many characters, about what a screen shows."""
+
+MOST_LINES = 100
+"""So many faults are listed; the rest are counted."""
 
 
 def one_line(text: str) -> str:
     r"""``text`` with every non-printing character escaped, so that hostile names stay on one line.
 
-    >>> one_line("a\nb")
-    'a\\nb'
+    Of a very long one the beginning and the end are left.
+
+    >>> one_line("a\nb"), len(one_line("a" * 10**6))
+    ('a\\nb', 600)
     """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    whole = str(text)
+    if len(whole) > LONGEST:
+        half = (LONGEST - 5) // 2
+        whole = f"{whole[:half]} ... {whole[-half:]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
 
 
 def raise_all(errors: Sequence[McuqError]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -87,11 +87,39 @@ class Hint:
     bits: int = 8
 
 
+class Named(Protocol):
+    """What tensors of float and of integer graphs share."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def shape(self) -> Shape: ...
+    @property
+    def data(self) -> Array | None: ...
+
+
+class Network(Protocol):
+    """What float and integer graphs share."""
+
+    @property
+    def inputs(self) -> tuple[Port, ...]: ...
+    @property
+    def outputs(self) -> tuple[Port, ...]: ...
+    @property
+    def nodes(self) -> tuple[Node, ...]: ...
+    @property
+    def tensors(self) -> Mapping[str, Named]: ...
+    def is_constant(self, name: str) -> bool:
+        """Whether a tensor has data."""
+        ...
+
+
 @dataclass(frozen=True)
 class Graph:
     """A float network. ``tensors`` holds every tensor named anywhere, constants with data.
 
     ``hints``: of a model that was quantized before, by tensor name; empty for a float model.
+    ``notes``: how the model was read where that could be otherwise, one sentence each.
     """
 
     name: str
@@ -100,6 +128,7 @@ class Graph:
     nodes: tuple[Node, ...]
     tensors: Mapping[str, Tensor]
     hints: Mapping[str, Hint] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def shape(self, name: str) -> Shape:
         return self.tensors[name].shape
@@ -175,7 +204,7 @@ def with_hint_moved(graph: Graph, old: str, new: str) -> Graph:
     return replace(graph, hints={**graph.hints, new: graph.hints[old]})
 
 
-def problems(graph: Graph) -> Iterator[str]:
+def problems(graph: Network) -> Iterator[str]:
     """Every structural fault: dangling names, wrong order, duplicate producers, non-finite data."""
     known = {p.tensor for p in graph.inputs} | {n for n in graph.tensors if graph.is_constant(n)}
     for node in graph.nodes:

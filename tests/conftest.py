@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from places import SHARED
 
-collect_ignore = [] if SHARED.is_dir() else ["whole/test_shared_models.py"]
+_NEEDS_SHARED = ["whole/test_shared_models.py", "whole/test_public_models.py"]
+collect_ignore = [] if SHARED.is_dir() else _NEEDS_SHARED

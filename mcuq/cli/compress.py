@@ -31,9 +31,36 @@ def compressing(command: Command) -> Command:
     return command
 
 
+def shaped(command: Command) -> Command:
+    """``command`` with the option for sizes that a model leaves open."""
+    return click.option(
+        "--shape",
+        "shapes",
+        multiple=True,
+        metavar="NAME=SIZES",
+        help="Of an input whose sizes the model leaves open, such as image=1,3,96,96.",
+    )(command)
+
+
+def shapes_of(given: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The shapes by input name that ``--shape`` options say."""
+    from mcuq.errors import McuqError
+
+    found = {}
+    for text in given:
+        name, _, sizes = text.rpartition("=")
+        parts = sizes.split(",")
+        if not name or not all(p.isascii() and p.isdigit() and len(p) < 10 for p in parts):
+            remedy = "Write NAME=SIZES, such as image=1,3,96,96"
+            raise McuqError(f"--shape {text}", "is not a name and whole numbers", remedy)
+        found[name] = tuple(int(part) for part in parts)
+    return found
+
+
 @click.command()
 @click.argument("model", type=click.Path())
 @click.option("--calib", help="Typical inputs: FILE.npz, FILE.npz:ARRAY or FILE.npy.")
+@shaped
 @compressing
 @click.option("--config", "config_path", type=click.Path(), help="With a [compress] table.")
 @click.option("--board", help="A board's name or .toml file: whose kernels are weighed.")
@@ -45,6 +72,7 @@ def compressing(command: Command) -> Command:
 def compress(
     model: str,
     calib: str | None,
+    shapes: tuple[str, ...],
     methods: str | None,
     recover: int | None,
     labels: bool,
@@ -72,9 +100,10 @@ def compress(
 
     writes = {"-o": out, "--json": json_path, "--checkpoint": checkpoint}
     check_paths([model, calib, board, config_path], writes, out=(".onnx",))
-    table = (config.load(Path(config_path)) if config_path else config.Config()).compress
+    settings = config.load(Path(config_path)) if config_path else config.Config()
     common = {"recover": recover, "labels": labels_of(calib, labels), "checkpoint": checkpoint}
-    common |= {"table": table, "board": board}
+    common |= {"table": settings.compress, "board": board}
+    common["shapes"] = {**settings.shapes, **shapes_of(shapes)}
     if fit_flash or fit_ram:
         if methods:
             raise McuqError("compress", "--fit-flash and --fit-ram find the methods themselves")

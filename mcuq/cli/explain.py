@@ -89,12 +89,17 @@ def _percent(share: float) -> str:
 
 
 def _add_to_report(folder: Path, facts: dict[str, Any]) -> None:
-    import json
-
+    from mcuq.cli.show import to_json
+    from mcuq.errors import DataError
     from mcuq.files import add_files
+    from mcuq.schema import anything, from_json, table
 
     path = folder / "report.json"
-    if path.is_file():
-        report = json.loads(path.read_text())
-        text = json.dumps({**report, "explain": facts}, indent=2) + "\n"
-        add_files(folder, {path.name: text.encode()})
+    if not path.is_file():
+        return
+    try:
+        report = table(anything)(from_json(path.read_bytes()), "the report")
+    except ValueError as error:
+        reason = f"is damaged or was changed ({error})"
+        raise DataError(str(path), reason, "Compile the model again") from error
+    add_files(folder, {path.name: to_json({**report, "explain": facts})})

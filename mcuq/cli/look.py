@@ -7,11 +7,14 @@ from typing import Any
 
 import click
 
+from mcuq.cli.compress import shaped, shapes_of
+
 
 @click.command()
 @click.argument("model", type=click.Path())
+@shaped
 @click.option("--json", "json_path", type=click.Path(), help="Write the table as JSON.")
-def inspect(model: str, json_path: str | None) -> None:
+def inspect(model: str, shapes: tuple[str, ...], json_path: str | None) -> None:
     """Show a model's nodes, shapes, MACs and memory; needs no data.
 
     Lists every unsupported node at once, with a rewrite that would help, and exits 1 if there
@@ -22,7 +25,7 @@ def inspect(model: str, json_path: str | None) -> None:
     from mcuq.measure.inspect import inspect_model
 
     check_paths([model], {"--json": json_path})
-    facts = inspect_model(Path(model))
+    facts = inspect_model(Path(model), shapes_of(shapes))
     rows = [(r.name, r.op, r.input, r.output, r.macs, r.weights, r.live_bytes) for r in facts.rows]
     columns = ("node", "op", "input", "output", "#MACs", "#weights", "#live bytes")
     table(facts.name, columns, rows)

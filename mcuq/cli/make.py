@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mcuq.cli.compress import compressing, labels_of, show_layers
+from mcuq.cli.compress import compressing, labels_of, shaped, shapes_of, show_layers
 from mcuq.errors import McuqError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     type=click.Choice(["8", "16", "mixed"]),
     help="Of activations; mixed: 16 where it helps most, for at most 1.5 x the cycles. Default: 8.",
 )
+@shaped
 @compressing
 @click.option("-o", "--out", required=True, type=click.Path(), help="The folder to write.")
 def compile_(
@@ -52,6 +53,7 @@ def compile_(
     ranges: str | None,
     effort: str | None,
     bits: str | None,
+    shapes: tuple[str, ...],
     methods: str | None,
     recover: int | None,
     labels: bool,
@@ -80,6 +82,7 @@ def compile_(
             recover=recover,
             labels=labels_of(calib, labels),
             checkpoint=checkpoint,
+            shapes=shapes_of(shapes),
             progress=report,
         )
     compiled.write(out)
@@ -112,11 +115,14 @@ def _settings(path: str | None, ranges: str | None, effort: str | None, bits: st
 def _show(compiled: Compiled, out: str) -> None:
     """Print what compression brought, the advice, and what the model needs."""
     from mcuq.cli.show import say
+    from mcuq.measure.judge import line
 
     facts = compiled.report
     show_layers(facts.get("compression", {}).get("layers", ()))
     for advice in compiled.advice:
         say(f"note: {advice}", err=True)
+    if "judged" in facts:
+        say(f"{out}: {line(facts['judged'])}")
     say(
         f"{out}: {facts['macs']:,} MACs, {facts['flash_weights']:,} B of weights, "
         f"{facts['arena']:,} B of arena (no plan needs less than {facts['arena_lower_bound']:,} B)"

@@ -72,36 +72,55 @@ def _show_verdicts(verdicts: Sequence[Any]) -> None:
 
 @click.command("eval")
 @click.argument("folder", type=click.Path())
-@click.option("--data", required=True, help="FILE.npz with arrays x and y.")
+@click.option("--data", required=True, help="FILE.npz with arrays x and, if known, y.")
+@click.option(
+    "--anomaly", is_flag=True, help="y is 0 or 1: AUC of the reconstruction error as a score."
+)
 @click.option("--json", "json_path", type=click.Path(), help="Write the result as JSON.")
-def evaluate(folder: str, data: str, json_path: str | None) -> None:
-    """Float and integer accuracy, agreement, SQNR on labelled data."""
-    from dataclasses import asdict
+def evaluate(folder: str, data: str, anomaly: bool, json_path: str | None) -> None:
+    """Float and integer network on your data: SQNR, errors, accuracy.
 
+    Whole numbers in y are classes, reals (or one per output value) are targets of a regression.
+    Without y the integers are compared with float only.
+    """
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, table, write_json
-    from mcuq.data.feeds import load_labelled
-    from mcuq.measure.evaluate import evaluate as run_evaluation
-    from mcuq.measure.evaluate import float_top1
+    from mcuq.measure.evaluate import evaluate_file, float_top1
     from mcuq.model import bundle
 
     check_paths([data], {"--json": json_path}, folder)
     made = bundle.load(Path(folder))
-    feeds, labels = load_labelled(data, made.graph)
     with progress(f"eval {folder}") as report:
         report("float and integer network", 0.1)
-        result = run_evaluation(made.whole or made.graph, made.qgraph, feeds, labels)
-        small = float_top1(made.graph, feeds, labels) if made.whole else None
-    rows = (
-        ("rows", result.samples),
-        ("float top-1", _percent(result.float_top1)),
-        *([("compressed, float top-1", _percent(small))] if made.whole else []),
-        ("int8 top-1", _percent(result.int8_top1)),
-        ("same class in both", _percent(result.agreement)),
-        ("output SQNR", f"{result.sqnr_db:.2f} dB"),
-    )
-    table("", ("", "#value"), rows)
-    write_json(json_path, asdict(result))
+        found = evaluate_file(made.whole or made.graph, made.qgraph, data, anomaly)
+        small = None
+        if made.whole and found.labels is not None:
+            small = float_top1(made.graph, found.feeds, found.labels)
+    table("", ("", "#value"), _result_rows(found.result, small))
+    write_json(json_path, found.result.to_json())
+
+
+def _result_rows(result: Any, small: float | None) -> list[tuple[str, object]]:
+    """What is known, one line each."""
+    rows: list[tuple[str, object]] = [("rows", result.samples)]
+    if result.float_top1 is not None:
+        rows.append(("float top-1", _percent(result.float_top1)))
+        rows += [("compressed, float top-1", _percent(small))] if small is not None else []
+        rows.append(("int8 top-1", _percent(result.int8_top1)))
+    if result.agreement is not None:
+        rows.append(("same class in both", _percent(result.agreement)))
+    if result.targets:
+        off = result.targets
+        rows.append(("MSE to y, float, int8", f"{off.float_mse:.6g}, {off.int8_mse:.6g}"))
+        rows.append(("MAE to y, float, int8", f"{off.float_mae:.6g}, {off.int8_mae:.6g}"))
+    if result.anomaly:
+        scores = result.anomaly
+        rows.append(("AUC, float, int8", f"{scores.float_auc:.4f}, {scores.int8_auc:.4f}"))
+    rows.append(("output SQNR", f"{result.sqnr_db:.2f} dB"))
+    for output in result.outputs:
+        text = f"{output.sqnr_db:.2f} dB, MSE {output.mse:.4g}, MAE {output.mae:.4g}"
+        rows.append((f"'{output.name}' against float", text))
+    return rows
 
 
 def _percent(share: float | None) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 from mcuq.errors import one_line
 from mcuq.files import write_file
 from mcuq.progress import Progress
+from mcuq.schema import finite
 
 # What people copy, the first column, is not broken into lines up to this length.
 _WHOLE = 24
@@ -28,7 +29,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     console = Console()
     if not console.is_terminal:
         console.width = 200  # a log is not wrapped at 80 columns
-    shown = Table(title=title or None, title_justify="left")
+    # A text, for rich would read a name as markup.
+    shown = Table(title=Text(cell(title)) if title else None, title_justify="left")
     for number, column in enumerate(columns):
         right = column.startswith("#")
         widest = max((len(cell(row[number])) for row in rows), default=0)
@@ -99,4 +101,9 @@ def say(text: str, err: bool = False) -> None:
 def write_json(path: str | None, facts: Any) -> None:
     """Write ``facts`` to ``path`` if one was given."""
     if path is not None:
-        write_file(Path(path), (json.dumps(facts, indent=2) + "\n").encode())
+        write_file(Path(path), to_json(facts))
+
+
+def to_json(facts: Any) -> bytes:
+    """``facts`` as the bytes of a file."""
+    return (json.dumps(finite(facts), indent=2) + "\n").encode()

@@ -24,6 +24,7 @@ from mcuq.compress.sparsity import Pattern
 from mcuq.compress.structured import layers_matching
 from mcuq.errors import McuqError, raise_all
 from mcuq.ir import Graph
+from mcuq.schema import shown
 
 WEIGHT_METHODS = ("sparse", "block")
 CODE_METHODS = ("cluster", "log", "int4")
@@ -112,6 +113,7 @@ class Request:
 
 _TUNING = {item.name: item.default for item in fields(Tuning) if item.name != "epochs"}
 SETTINGS = ("recover", "scope", "importance", *_TUNING)
+_MOST = {"seed": 2.0**63, "recover": 1e6}
 _CHOICES = {
     "scope": ("layer", "global"),
     "schedule": tuple(POWERS),
@@ -168,7 +170,7 @@ def from_table(table: Mapping[str, Any], thing: str = "[compress]") -> Request:
 def _method(word: str, thing: str) -> dict[str, Any]:
     """The member of ``Methods`` that one word sets."""
     name, _, value = word.partition(":")
-    if re.fullmatch(r"\d+:\d+", word):
+    if re.fullmatch(r"[0-9]{1,3}:[0-9]{1,3}", word):
         return {"zeros": _n_of_m(int(name), int(value), thing)}
     if name not in METHODS or name == "N:M":
         raise McuqError(thing, f"unknown method '{name}'", _meant(name, METHODS))
@@ -224,14 +226,22 @@ def _bad_settings(settings: Mapping[str, Any], thing: str) -> Iterator[McuqError
     for key, value in settings.items():
         if key in _CHOICES:
             if value not in _CHOICES[key]:
-                yield McuqError(thing, f"{key} = {value!r}", f"Use {' or '.join(_CHOICES[key])}")
+                yield McuqError(
+                    thing, f"{key} = {shown(value)}", f"Use {' or '.join(_CHOICES[key])}"
+                )
             continue
         wanted = type(defaults[key])
         whole = type(value) is int and wanted is float
         if type(value) is not wanted and not whole:
-            yield McuqError(thing, f"{key} = {value!r} is not of type {wanted.__name__}")
-        elif wanted in (int, float) and value < (key == "steps"):
-            yield McuqError(thing, f"{key} = {value!r} is too small")
+            yield McuqError(thing, f"{key} = {shown(value)} is not of type {wanted.__name__}")
+        elif wanted in (int, float) and not (key == "steps") <= value <= _most(key):
+            low, high = int(key == "steps"), _most(key)
+            yield McuqError(thing, f"{key} = {shown(value)} is not in {low}..{high:g}")
+
+
+def _most(key: str) -> float:
+    """The largest number of a setting; NaN is below none and so never fits."""
+    return _MOST.get(key, 1000.0)
 
 
 def _attempt(faults: list[McuqError], make: Any) -> Methods | None:
@@ -244,5 +254,5 @@ def _attempt(faults: list[McuqError], make: Any) -> Methods | None:
 
 
 def _meant(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, 1)
+    close = difflib.get_close_matches(word[:60], known, 1)
     return f"Did you mean {close[0]}" if close else f"Known: {', '.join(known)}"

@@ -28,6 +28,9 @@ Json = dict[str, Any]
 ROWS = 32
 
 
+MOST_EPOCHS = 10**6
+
+
 def requested(
     given: str | Request | None, table: Mapping[str, Any], epochs: int | None = None
 ) -> Request | None:
@@ -43,8 +46,8 @@ def requested(
     if isinstance(given, str):
         request = replace(request, default=parse(given))
     if epochs is not None:
-        if epochs < 0:
-            raise McuqError("--recover", f"{epochs} epochs", "Give 0 or more")
+        if not 0 <= epochs <= MOST_EPOCHS:
+            raise McuqError("--recover", f"{epochs} epochs", f"Give 0 to {MOST_EPOCHS}")
         request = replace(request, tuning=replace(request.tuning, epochs=epochs))
     return request
 

@@ -7,15 +7,14 @@ array. Arrays are returned in internal memory order. Nothing is ever unpickled.
 from __future__ import annotations
 
 import difflib
-import zipfile
-import zlib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from mcuq.errors import DataError
-from mcuq.ir import Array, Graph, Port, from_memory, to_memory
+from mcuq.ir import Array, Graph, Port, Shape, from_memory, to_memory
 from mcuq.qir import QGraph
 
 FEW_ROWS = 8
@@ -63,6 +62,22 @@ def load_labelled(ref: str | Path, network: Network) -> tuple[dict[str, Array], 
     return feeds, _labels(str(ref), arrays, picked, rows)
 
 
+def load_evaluated(ref: str | Path, network: Network) -> tuple[dict[str, Array], Array | None]:
+    """The inputs, and the numbers that the file gives as ``y``, (N,) or (N, ...); or None."""
+    arrays, picked = read(ref)
+    feeds = _feeds(str(ref), arrays, picked, network)
+    name = _label_name(arrays, picked)
+    if name is None:
+        return feeds, None
+    given, rows = arrays[name], rows_of(feeds)
+    if given.dtype.kind not in "fiub" or not given.ndim or not bool(np.isfinite(given).all()):
+        reason = f"'{name}' has shape {given.shape} and type {given.dtype}, or holds NaN"
+        raise DataError(str(ref), reason, "Give a class or the targets of each row")
+    if len(given) != rows:
+        raise DataError(str(ref), f"{len(given)} labels in '{name}' for {rows} rows")
+    return feeds, given[:, 0] if given.ndim == 2 and given.shape[1] == 1 else given
+
+
 def load_labels(ref: str | Path) -> Array:
     """The class of each row as int64, as ``load_labelled`` finds them."""
     arrays, picked = read(ref)
@@ -76,6 +91,17 @@ def read(ref: str | Path) -> tuple[dict[str, Array], str | None]:
     if picked is not None and picked not in arrays:
         raise _no_such_array(path, picked, arrays)
     return arrays, picked
+
+
+def shapes_of(given: str | Path | Array | Mapping[str, Array]) -> dict[str, Shape]:
+    """The shapes of the arrays of calibration data, by name; of a picked one as ``x``."""
+    if isinstance(given, (str, Path)):
+        arrays, picked = read(given)
+        return {
+            "x" if n == picked else n: a.shape for n, a in arrays.items() if picked in (None, n)
+        }
+    named = given if isinstance(given, Mapping) else {"x": given}
+    return {name: np.shape(values) for name, values in named.items()}
 
 
 def rows_of(feeds: Mapping[str, Array]) -> int:
@@ -169,11 +195,14 @@ def _read_file(path: Path) -> dict[str, Array]:
         other = "is no regular file" if path.exists() else "no such file"
         reason = "is a folder" if path.is_dir() else other
         raise DataError(str(path), reason, "Give a .npz or .npy file")
-    with path.open("rb") as stream:
+    with path.open("rb") as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of arrays that old versions wrote
         try:
             loaded = np.load(stream, allow_pickle=False)
             return {"x": loaded} if isinstance(loaded, np.ndarray) else _archive(path, loaded)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+        except DataError:
+            raise
+        except Exception as error:  # numpy, zipfile and zlib raise many kinds: the file is at fault
             raise _unreadable(path, error) from error
 
 
@@ -182,7 +211,9 @@ def _archive(path: Path, archive: Mapping[str, Array]) -> dict[str, Array]:
     arrays = {}
     for name in archive:
         try:
-            arrays[name] = archive[name]
+            found = archive[name]
+            if isinstance(found, np.ndarray):  # other members of a zip file are bytes
+                arrays[name] = found
         except ValueError as error:
             if "pickle" not in str(error):
                 raise
@@ -350,9 +381,14 @@ def _spread(values: Array, shape: tuple[int, ...]) -> Array:
     return values.reshape(shape) if values.size > 1 else values
 
 
-def _labels(ref: str, arrays: Mapping[str, Array], picked: str | None, rows: int | None) -> Array:
+def _label_name(arrays: Mapping[str, Array], picked: str | None) -> str | None:
+    """The array of labels: that of the picked rows, or the first that is called so."""
     twin = ("y" + picked[1:],) if picked and picked.startswith("x") else ()
-    name = next((n for n in (*twin, *LABEL_NAMES) if n in arrays), None)
+    return next((n for n in (*twin, *LABEL_NAMES) if n in arrays), None)
+
+
+def _labels(ref: str, arrays: Mapping[str, Array], picked: str | None, rows: int | None) -> Array:
+    name = _label_name(arrays, picked)
     if name is None:
         raise DataError(ref, f"no labels; it holds {_listed(arrays)}", "Add an array y")
     labels = arrays[name]
@@ -363,7 +399,8 @@ def _labels(ref: str, arrays: Mapping[str, Array], picked: str | None, rows: int
         raise DataError(ref, reason, "Give one class number per row")
     if rows is not None and len(labels) != rows:
         raise DataError(ref, f"{len(labels)} labels in '{name}' for {rows} rows")
-    whole = labels.astype(np.int64)
+    with np.errstate(invalid="ignore"):
+        whole = labels.astype(np.int64)
     if not bool((whole == labels).all()) or int(whole.min(initial=0)) < 0:
         raise DataError(ref, f"labels '{name}' are not class numbers", "Give integers from 0 up")
     return whole

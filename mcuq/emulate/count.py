@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcuq import assets
-from mcuq.emulate.qemu import SECONDS, run_bench
+from mcuq.emulate.qemu import SECONDS, result, run_bench
 from mcuq.errors import ToolError
 from mcuq.files import temporary, write_file
 from mcuq.firmware import elf, toolchain
@@ -83,7 +83,8 @@ def sections(image: Image, vector: bytes | None, seconds: float) -> list[Profile
     with temporary() as folder:
         arguments = ["-plugin", ",".join([f"file={library}", *options])]
         run_bench(image, folder, vector, seconds, arguments)
-        return _parse((folder / "counts.txt").read_text(), _own_code(symbols))
+        counted = result(image, folder, "counts.txt").decode("ascii", "replace")
+        return _parse(counted, _own_code(symbols))
 
 
 def plugin() -> Path:
@@ -166,7 +167,8 @@ def _parse(text: str, own: Sequence[range]) -> list[Profile]:
 def _by_step(parts: Sequence[Profile], steps: int) -> tuple[Profile, ...]:
     """One profile per step: what follows the last marker belongs to the last step."""
     if len(parts) != steps + 1:
-        raise AssertionError(f"{len(parts) - 1} markers were executed, not {steps}")
+        reason = f"{len(parts) - 1} steps were executed, not {steps}"
+        raise ToolError("C of the model", reason, "It was changed: compile the model again")
     if not steps:
         return ()
     *rest, before, after = parts

@@ -7,6 +7,7 @@ temporary folder that the program runs in: on an emulated board through semihost
 from __future__ import annotations
 
 import re
+import secrets
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,14 +21,14 @@ from mcuq.firmware.image import Image
 
 SECONDS = 300.0
 # 64 virtual nanoseconds an instruction: timers count executed instructions, repeatably.
-QEMU_OPTIONS = (
-    *("-nographic", "-monitor", "none", "-serial", "none", "-icount", "shift=6"),
-    *("-semihosting-config", "enable=on,target=native"),
-)
+QEMU_OPTIONS = (*("-nographic", "-monitor", "none", "-serial", "none", "-icount", "shift=6"),)
+_CALLED = "mcuq"
+_SEMIHOSTING = "enable=on,target=native"
 _FAULT, _WRONG = 125, 1
+# The harness's own exit codes (mcuq_harness.h).
 _REASONS = {
-    3: "a file of vectors or results could not be read or written in full",
-    4: "its compiler does not shift negative numbers arithmetically",
+    103: "a file of vectors or results could not be read or written in full",
+    104: "its compiler does not shift negative numbers arithmetically",
 }
 
 
@@ -50,7 +51,7 @@ def run_trace(
     records = list(_records(_vectors(program, inputs, entry, seconds)["trace.bin"]))
     expected = [(i, step.bytes) for i, step in enumerate(entry.steps)] * len(inputs)
     if [(record.index, len(record.data)) for record in records] != expected:
-        raise AssertionError(f"{entry.id}: the trace's steps are not those of its entry")
+        raise _other_c(entry, "traces other steps than its report says")
     data = [record.data for record in records]
     count = len(entry.steps)
     return [data[i * count : (i + 1) * count] for i in range(len(inputs))]
@@ -63,7 +64,7 @@ def run_outputs(
     data = _vectors(program, inputs, entry, seconds)["out.bin"]
     sizes = [buffer.bytes for buffer in entry.outputs] * len(inputs)
     if len(data) != sum(sizes):
-        raise AssertionError(f"{entry.id}: {len(data)} bytes of outputs, not {sum(sizes)}")
+        raise _other_c(entry, f"wrote {len(data)} bytes of outputs, not {sum(sizes)}")
     parts, at = [], 0
     for size in sizes:
         parts.append(data[at : at + size])
@@ -72,15 +73,28 @@ def run_outputs(
     return [parts[i * count : (i + 1) * count] for i in range(len(inputs))]
 
 
+def _other_c(entry: Entry, what: str) -> ToolError:
+    """The generated files were changed: what mcuq writes does what its report says."""
+    return ToolError(entry.id, f"its C {what}", "It was changed: compile the model again")
+
+
 def run_selftest(image: Image, seconds: float = SECONDS) -> bool:
-    """Whether a selftest image finds all its known answers; it prints PASS or FAIL, too."""
+    """Whether a selftest image finds all its known answers.
+
+    It says so itself, PASS or FAIL and a word that it was given for this run: an exit code is not
+    enough, for a program that ran nothing may end with it.
+    """
+    word = secrets.token_hex(8)
     with temporary() as folder:
         try:
-            execute(image, folder, seconds)
+            output = execute(image, folder, seconds, word=word)
         except toolchain.CallFailed as error:
-            if error.code == _WRONG and "FAIL" in error.output:
+            if error.code == _WRONG and f"FAIL {_CALLED} {word}" in error.output:
                 return False
             raise
+    if f"PASS {_CALLED} {word}" not in output:
+        reason = "ended without a verdict: the emulator did not run the image"
+        raise ToolError(_thing(image), reason, "Look at the board's [emulate] command")
     return True
 
 
@@ -91,7 +105,7 @@ def run_watermark(image: Image, vector: bytes | None = None, seconds: float = SE
     """
     with temporary() as folder:
         run_bench(image, folder, vector, seconds)
-        return int(struct.unpack("<I", (folder / "stack.bin").read_bytes())[0])
+        return int.from_bytes(result(image, folder, "stack.bin"), "little")
 
 
 def run_bench(
@@ -109,12 +123,19 @@ def run_bench(
 
 
 def execute(
-    program: Image | Path, folder: Path, seconds: float = SECONDS, options: Sequence[str] = ()
-) -> None:
-    """Run to the end in ``folder``; ``options`` are added to QEMU's."""
+    program: Image | Path,
+    folder: Path,
+    seconds: float = SECONDS,
+    options: Sequence[str] = (),
+    word: str = "",
+) -> str:
+    """Run to the end in ``folder``; what it printed. ``options`` are added to QEMU's.
+
+    ``word``: the argument that an image finds on its command line.
+    """
     thing = _thing(program)
     try:
-        toolchain.call(_command(program, options), seconds, cwd=folder)
+        return toolchain.call(_command(program, options, word), seconds, cwd=folder, both=True)
     except toolchain.CallFailed as error:
         reason = _reason(error, program)
         raise toolchain.CallFailed(thing, reason, "", error.code, error.output) from None
@@ -127,7 +148,16 @@ def _vectors(
     with temporary() as folder:
         (folder / "in.bin").write_bytes(b"".join(inputs))
         execute(program, folder, seconds)
-        return {file: (folder / file).read_bytes() for file in ("out.bin", "trace.bin")}
+        return {file: result(program, folder, file) for file in ("out.bin", "trace.bin")}
+
+
+def result(program: Image | Path, folder: Path, file: str) -> bytes:
+    """What a program wrote; ToolError if it ended well without doing so."""
+    path = folder / file
+    if not path.is_file():
+        reason = "ended without a result: the emulator did not run the image"
+        raise ToolError(_thing(program), reason, "Look at the board's [emulate] command")
+    return path.read_bytes()
 
 
 def _check_sizes(inputs: Sequence[bytes], entry: Entry) -> None:
@@ -137,14 +167,16 @@ def _check_sizes(inputs: Sequence[bytes], entry: Entry) -> None:
             raise DataError(entry.id, reason)
 
 
-def _command(program: Image | Path, options: Sequence[str]) -> list[str]:
+def _command(program: Image | Path, options: Sequence[str], word: str) -> list[str]:
     if isinstance(program, Path):
         return [str(program)]
     command = program.machine.emulate_command
     if not command:
         reason = "the image is linked for the board's own memory, which is not emulated"
         raise ToolError(_thing(program), reason)
-    return [*command, *QEMU_OPTIONS, *options, "-kernel", str(program.elf)]
+    arguments = f"{_SEMIHOSTING},arg={_CALLED},arg={word}" if word else _SEMIHOSTING
+    semihosting = ("-semihosting-config", arguments)
+    return [*command, *QEMU_OPTIONS, *semihosting, *options, "-kernel", str(program.elf)]
 
 
 def _thing(program: Image | Path) -> str:
@@ -171,6 +203,6 @@ def _place(path: Path, address: int) -> str:
 def _records(data: bytes) -> Iterator[Step]:
     at = 0
     while at < len(data):
-        index, size = struct.unpack_from("<II", data, at)
+        index, size = struct.unpack_from("<II", data.ljust(at + 8, b"\0"), at)
         yield Step(index, data[at + 8 : at + 8 + size])
         at += 8 + size

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from mcuq.errors import ToolError
+
 _HEADER = struct.Struct("<16sHHIIIIIHHHHHH")
 _SECTION = struct.Struct("<10I")
 _SYMBOL = struct.Struct("<IIIBBH")
@@ -95,7 +97,11 @@ def _read(path: Path, changed: int) -> Elf:
 
 def read(path: Path) -> Elf:
     """The sections and symbols of ``path``."""
-    return _read(path, path.stat().st_mtime_ns)
+    try:
+        return _read(path, path.stat().st_mtime_ns)
+    except (ValueError, IndexError, struct.error) as error:
+        reason = f"is no ELF file that mcuq reads ({error})"
+        raise ToolError(path.name, reason, "Look at the flags of the board") from None
 
 
 def _symbols(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -271,8 +272,9 @@ def _compile(target: _Target, units: Sequence[_Unit]) -> list[Path]:
             return [made.result() for made in objects]
         except BaseException:  # Ctrl-C and SIGTERM, too: the pool would wait for its compilers
             pool.shutdown(wait=False, cancel_futures=True)
-            while wait(objects, timeout=0.1).not_done:
+            while not all(made.done() for made in objects):
                 toolchain.stop_all()
+                time.sleep(0.05)
             raise
 
 
@@ -296,6 +298,11 @@ def _object(target: _Target, folder: Path, unit: _Unit, headers: bytes) -> Path:
         for _, suffix in _STACK_FLAGS.values():
             if part.with_suffix(suffix).is_file():
                 part.with_suffix(suffix).replace(path.with_suffix(suffix))
+        if not part.is_file():
+            reason = f"made no object of {unit.source.name}"
+            raise ToolError(target.compiler, reason, "Look at the flags of the board")
+        if part.with_suffix(".ci").is_file():
+            part.with_suffix(".ci").replace(path.with_suffix(".ci"))
         part.replace(path)
     return path
 

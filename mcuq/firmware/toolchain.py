@@ -95,11 +95,13 @@ def call(
     timeout: float,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    both: bool = False,
 ) -> str:
     """What a program printed on standard output; it must end with 0 within ``timeout`` seconds.
 
-    ``env`` adds to the environment (messages are asked for in English). On a time-out the whole
-    process group is killed. Raises ToolError: missing, failed (its error line), or too slow.
+    ``both``: what it printed on standard error is added. ``env`` adds to the environment (messages
+    are asked for in English). On a time-out the whole process group is killed. Raises ToolError:
+    missing, failed (its error line), or too slow.
     """
     program = str(argv[0])
     command = [find(program), *(str(word) for word in argv[1:])]
@@ -123,7 +125,7 @@ def call(
                 _RUNNING.discard(process)
     if process.returncode != 0:
         raise _failure(Path(program).name, process.returncode, f"{out}\n{err}")
-    return out
+    return f"{out}\n{err}" if both else out
 
 
 def _started(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mcuq import importers, quantize
+from mcuq import importers, quantize, schema
 from mcuq.compress import weigh
 from mcuq.compress.request import Request
 from mcuq.config import Config, quantize_options
@@ -23,8 +22,10 @@ from mcuq.emit.naming import check_id, model_id
 from mcuq.errors import DataError, McuqError
 from mcuq.files import write_folder, written_files
 from mcuq.fixed import DTYPES, RANGES
-from mcuq.ir import Array, Graph
+from mcuq.importers.sizes import Sizes
+from mcuq.ir import Array, Graph, Shape
 from mcuq.kernels.variant import Cpu
+from mcuq.measure import judge
 from mcuq.model import bundle
 from mcuq.model.bundle import Bundle
 from mcuq.model.report import Json, given_advice, model_report, quantization_facts, to_json
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from mcuq.importers.imported import Imported
 
 VECTORS = 32
+WIDE_ENOUGH_DB = 40.0
+"""With 8 bits no network gets near this; 16 bits that are below are compared with 8."""
 
 Calibration = str | Path | Array | Mapping[str, Array]
 
@@ -86,6 +89,7 @@ def compile_model(
     recover: int | None = None,
     labels: Array | None = None,
     checkpoint: str | Path | None = None,
+    shapes: Mapping[str, Shape] | None = None,
     progress: Progress = silent,
 ) -> Compiled:
     """Compile a network to C.
@@ -99,13 +103,15 @@ def compile_model(
     ``compress``: what to leave out first, such as "structured:0.5,cluster:4bit"; ``recover``: the
     network is tuned after that for so many epochs, with the (N,) classes ``labels`` of the
     calibration rows if known; ``checkpoint``: a file that lets tuning go on where it was stopped.
+    ``shapes``: by input name, of inputs whose sizes the model leaves open, the batch as 1.
 
     Raises ``McuqError`` for whatever is wrong with the model, the data or the board.
     """
     target, settings = _target(board, prefer), config or Config()
     request = weigh.requested(compress, settings.compress, recover)
     progress("reading the model", 0.0)
-    source = _read(model, example_input, name, settings)
+    sizes = sizes_of(shapes, settings, calibration)
+    source = _read(model, example_input, name, settings, sizes)
     feeds = calibration_feeds(calibration, source.graph)
     compared = importers.check(source.imported, source.graph, feeds)
     squeezed = None
@@ -150,9 +156,13 @@ class _Source:
 
 
 def _read(
-    model: str | Path | torch.nn.Module, example: Any, name: str | None, settings: Config
+    model: str | Path | torch.nn.Module,
+    example: Any,
+    name: str | None,
+    settings: Config,
+    sizes: Sizes,
 ) -> _Source:
-    imported, digest, source = import_model(model, example)
+    imported, digest, source = import_model(model, example, sizes)
     identity = check_id(name) if name else model_id(Path(source).stem)
     graph = prepare(imported.graph, settings)
     return _Source(identity, Path(source).name, digest, graph, imported)
@@ -180,7 +190,12 @@ def _quantized(
     graph = squeezed.done.graph if squeezed else source.graph
     result = quantize.quantize_report(graph, feeds, options)
     facts = quantization_facts(result, options.effort, data.rows_of(feeds))
-    advice = (*result.warnings, *given_advice(result.given))
+    advice = (*source.graph.notes, *result.warnings, *given_advice(result.given))
+    if feeds:
+        seen = data.rows_of(feeds) if squeezed else options.rows
+        found = judge.judge(graph, result.qgraph, feeds, seen, result.rounded)
+        facts["judged"] = found.to_json()
+        advice = (*advice, *found.warnings, *_worse_than_narrow(graph, result, feeds, seen, found))
     if squeezed:
         small = squeezed.weighed(target.lower(result.qgraph))
         facts["compression"] = small.report
@@ -199,6 +214,25 @@ def _quantized(
         source.graph if squeezed else None,
     )
     return made, advice
+
+
+def _worse_than_narrow(
+    graph: Graph,
+    result: quantize.Quantized,
+    feeds: Mapping[str, Array],
+    seen: int,
+    found: judge.Judgement,
+) -> tuple[str, ...]:
+    """A line if 16 bits are worse than a quick look at 8; good ones are not looked at."""
+    wide = any(tensor.kind == "s16" for tensor in result.qgraph.tensors.values())
+    if not wide or found.result.sqnr_db >= WIDE_ENOUGH_DB:
+        return ()
+    quick = quantize.quantize(graph, feeds, quantize.Options(effort="fast"))
+    narrow = judge.judge(graph, quick, feeds, seen, None).result.sqnr_db
+    if narrow <= found.result.sqnr_db:
+        return ()
+    text = f"16 bits give {found.result.sqnr_db:.1f} dB, 8 bits {narrow:.1f} dB: use --bits 8"
+    return (text,)
 
 
 def generate(made: Bundle, board: Board | None) -> Compiled:
@@ -244,11 +278,21 @@ def _read_texts(folder: Path) -> dict[str, str]:
 def _identity(report: str) -> tuple[object, ...]:
     """What the C in a folder depends on, from the text of its report."""
     try:
-        facts = json.loads(report)
+        facts = schema.table(schema.anything)(schema.from_json(report), "report")
+        found = schema.Record(facts, "report")
+        return (
+            found.read("mcuq", schema.text()),
+            found.read("arena", schema.whole(0)),
+            found.read("steps", schema.several(_kernel)),
+        )
     except ValueError:
         return ()
-    kernels = [(step["name"], step["kernel"]) for step in facts.get("steps", ())]
-    return facts.get("mcuq"), facts.get("arena"), kernels
+
+
+def _kernel(value: object, place: str) -> tuple[str, str]:
+    """The name of a step of the report, and its kernel."""
+    step = schema.Record(schema.table(schema.anything)(value, place), place)
+    return step.read("name", schema.text()), step.read("kernel", schema.text())
 
 
 def prepare(graph: Graph, config: Config) -> Graph:
@@ -273,15 +317,27 @@ def entry_of(program: Program, placed: Plan, identity: str) -> Entry:
     )
 
 
-def import_model(model: str | Path | torch.nn.Module, example: Any) -> tuple[Imported, str, str]:
+def sizes_of(
+    shapes: Mapping[str, Shape] | None, settings: Config, calibration: Calibration | None
+) -> Sizes:
+    """What is known of sizes that a model leaves open: given ones first, then those of the data."""
+    given = {n: tuple(shape) for n, shape in {**settings.shapes, **(shapes or {})}.items()}
+    if calibration is None:
+        return Sizes(given)
+    return Sizes(given, lambda: data.shapes_of(calibration))
+
+
+def import_model(
+    model: str | Path | torch.nn.Module, example: Any, sizes: Sizes | None = None
+) -> tuple[Imported, str, str]:
     """What was imported, the SHA-256 of what it was made from, and the name of its source."""
     if isinstance(model, (str, Path)):
-        imported = importers.read(model)
+        imported = importers.read(model, sizes)
         content = hashlib.sha256()
         for file in importers.files_of(model):
             content.update(file.read_bytes())
         return imported, content.hexdigest(), str(model)
-    if example is None:
+    if example is None and not hasattr(model, "graph_module"):  # of an exported program
         raise DataError("compile", "no example input", "Pass example_input with the module")
     imported = importers.read_torch(model, example)
     return imported, _digest(imported.graph), type(model).__name__

@@ -10,9 +10,10 @@ from mcuq import importers
 from mcuq.compress.pipeline import compress_graph
 from mcuq.compress.request import Request
 from mcuq.compress.weigh import Small, plain_program, requested, squeeze
+from mcuq.config import Config
 from mcuq.errors import McuqError
-from mcuq.flows.compile import Calibration, calibration_feeds, import_model
-from mcuq.ir import Array
+from mcuq.flows.compile import Calibration, calibration_feeds, import_model, sizes_of
+from mcuq.ir import Array, Shape
 from mcuq.passes import pipeline
 from mcuq.progress import Progress, silent
 from mcuq.targets import boards
@@ -36,6 +37,7 @@ def compress_model(
     labels: Array | None = None,
     checkpoint: str | Path | None = None,
     board: str | Path | Board | None = None,
+    shapes: Mapping[str, Shape] | None = None,
     progress: Progress = silent,
 ) -> Small:
     """A smaller network; the arguments are those of ``compiler.compile_model``.
@@ -48,7 +50,8 @@ def compress_model(
     if request is None:
         raise McuqError("compress", "no method is given", "Pass --compress structured:0.5")
     progress("reading the model", 0.0)
-    imported = import_model(model, example_input)[0]
+    sizes = sizes_of(shapes, Config(), calibration)
+    imported = import_model(model, example_input, sizes)[0]
     whole = pipeline.run(imported.graph)
     feeds = None if calibration is None else calibration_feeds(calibration, whole)
     importers.check(imported, whole, feeds)

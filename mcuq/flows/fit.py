@@ -20,11 +20,12 @@ from mcuq.compress.pipeline import Compressed, compress_graph
 from mcuq.compress.request import Methods, Request, Tuning
 from mcuq.compress.sparsity import Pattern
 from mcuq.compress.weigh import Small
+from mcuq.config import Config
 from mcuq.emit.c_text import size_text
 from mcuq.errors import McuqError
-from mcuq.flows.compile import Calibration, calibration_feeds, import_model
+from mcuq.flows.compile import Calibration, calibration_feeds, import_model, sizes_of
 from mcuq.flows.compress import PREFER
-from mcuq.ir import Array, Graph
+from mcuq.ir import Array, Graph, Shape
 from mcuq.measure.evaluate import evaluate
 from mcuq.ops import layout_of
 from mcuq.passes import pipeline
@@ -118,6 +119,7 @@ def fit_model(
     recover: int | None = None,
     labels: Array | None = None,
     checkpoint: str | Path | None = None,
+    shapes: Mapping[str, Shape] | None = None,
     progress: Progress = silent,
 ) -> Fitted:
     """As ``fit_graph``, for a model as ``compiler.compile_model`` takes it.
@@ -125,11 +127,14 @@ def fit_model(
     ``flash`` and ``ram``: bytes; None: what the board has. ``table``: a ``[compress]`` table, of
     which only the settings of tuning count.
     """
+    if not 0 <= max_drop <= 100:  # nor NaN
+        raise McuqError("--max-drop", f"{max_drop:g} points", "Give 0 to 100")
     target = boards.load(board)
     limits = Limits(flash or target.flash.length, ram or target.ram.length, max_drop)
     request = weigh.requested(None if table else Request(), table or {}, recover)
     progress("reading the model", 0.0)
-    imported = import_model(model, example_input)[0]
+    sizes = sizes_of(shapes, Config(), calibration)
+    imported = import_model(model, example_input, sizes)[0]
     graph = pipeline.run(imported.graph)
     feeds = calibration_feeds(calibration, graph)
     importers.check(imported, graph, feeds)

@@ -17,23 +17,31 @@ if TYPE_CHECKING:
     import torch
 
     from mcuq.importers.imported import Imported
+    from mcuq.importers.sizes import Sizes
 
 __all__ = ["check", "files_of", "from_torch", "load", "problems_of", "read", "read_torch"]
 
 
-def load(path: Path | str) -> Graph:
-    """The float graph of the model in a ``.onnx`` or ``.pt2`` file. No code of the file is run."""
-    return read(path).graph
+def load(path: Path | str, sizes: Sizes | None = None) -> Graph:
+    """The float graph of the model in a ``.onnx`` or ``.pt2`` file. No code of the file is run.
+
+    ``sizes``: what the sizes are that the file leaves open.
+    """
+    return read(path, sizes).graph
 
 
-def read(path: Path | str) -> Imported:
+def read(path: Path | str, sizes: Sizes | None = None) -> Imported:
     """As ``load``, with what is needed to compare the graph with its source (``agreement``)."""
     source = Path(path)
     suffix = source.suffix.lower()
     if suffix == ".onnx":
         from mcuq.importers import onnx_file, onnx_graph
 
-        return onnx_graph.to_graph(onnx_file.read(source))
+        try:
+            return onnx_graph.to_graph(onnx_file.read(source), sizes or onnx_graph.NO_SIZES)
+        except UnicodeDecodeError as error:  # protobuf decodes a name when it is read
+            reason = "holds a name that is no text"
+            raise ModelError(source.name, reason, "Export the model again") from error
     if suffix == ".pt2":
         from mcuq.importers import torch_program
 

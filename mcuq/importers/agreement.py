@@ -115,7 +115,7 @@ def _count(imported: Imported) -> int:
     for node in graph.nodes:
         shapes = [graph.shape(name) for name in node.inputs]
         work += spec(node.op).macs(node, shapes, graph.shape(node.output))
-    stated = imported.model.rows
+    stated = imported.rows
     if stated > 1:
         return stated if stated * work <= MOST else 0
     return 1 if work > HEAVY else ROWS
@@ -207,17 +207,17 @@ def _by_runtime(
 def _parts(imported: Imported, user: Values) -> Iterator[tuple[slice, Values]]:
     """The rows to run at once: one by one, or as many as the model states."""
     count = len(next(iter(user.values())))
-    size = imported.model.rows
+    size = imported.rows
     for first in range(0, count, size):
         rows = slice(first, first + size)
-        shaped = {name: values[rows] for name, values in user.items()}
+        shaped = {n: values[rows].reshape(imported.shapes[n]) for n, values in user.items()}
         yield rows, shaped
 
 
 def _first(imported: Imported, own: Values, rows: slice, part: Values) -> _Difference | None:
     """The first value that differs beyond float noise."""
     noisy: list[tuple[Step, str, Array, Array]] = []
-    for step, values in onnx_run.run(imported.model, part):
+    for step, values in onnx_run.run(imported.whole, part):
         for name in step.outputs:
             value = imported.values.get(name)
             if value is None:
@@ -285,7 +285,7 @@ def _beyond_noise(
     """The first of the differing values that float32 in place of float64 does not explain."""
     names = {name for _, name, _, _ in noisy}
     rounded: Values = {}
-    for step, values in onnx_run.run(imported.model, part, np.float32):
+    for step, values in onnx_run.run(imported.whole, part, np.float32):
         rounded |= {name: values[name] for name in step.outputs if name in names}
     for step, name, found, wanted in noisy:
         near = rounded[name].reshape(wanted.shape).astype(np.float64)

@@ -12,6 +12,7 @@ import numpy as np
 from mcuq.importers import layout
 from mcuq.importers.builder import Builder, Refused, Value
 from mcuq.importers.layout import Map
+from mcuq.importers.modern import Kind
 from mcuq.ir import Array, Shape
 
 Operand = Value | Array | None
@@ -21,7 +22,8 @@ Operand = Value | Array | None
 class Call:
     """``inputs``: values, constants as arrays, None for what is left out; ``names`` as in the file.
 
-    ``outputs`` are the names of the results; an empty one is not wanted.
+    ``outputs`` are the names of the results; an empty one is not wanted. ``kinds``: the types and
+    shapes of values by name, as far as they are known.
     """
 
     builder: Builder
@@ -32,6 +34,7 @@ class Call:
     names: tuple[str, ...]
     outputs: tuple[str, ...]
     opset: int
+    kinds: Mapping[str, Kind]
 
     def operand(self, index: int) -> Operand:
         return self.inputs[index] if index < len(self.inputs) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from mcuq.importers import layout
 from mcuq.importers.builder import Refused, Value
 from mcuq.importers.call import Call, in_order
-from mcuq.ir import Array, Shape
+from mcuq.ir import Array, Shape, Tensor
 from mcuq.ops import broadcast
 
 NO_CLIP = (-math.inf, math.inf)
@@ -67,6 +67,27 @@ def clip(call: Call) -> Value:
     return clip_to(*bounds)(call)
 
 
+def bound(low: bool) -> Callable[[Call], Value]:
+    """A handler for Max (``low``) and Min of data and one number: a limit."""
+
+    def handler(call: Call) -> Value:
+        values = [i for i in call.inputs if isinstance(i, Value)]
+        numbers = [i for i in call.inputs if isinstance(i, np.ndarray)]
+        if len(values) != 1 or any(bool((i != i.reshape(-1)[0]).any()) for i in numbers):
+            raise Refused(f"{call.op} of two values", "Let all operands but one be one number")
+        value = values[0]
+        shape = np.broadcast_shapes(value.shape, *(i.shape for i in numbers))
+        if prod(shape) != prod(value.shape):
+            raise Refused("a constant that is larger than the data", "Let the data be the larger")
+        limits = [float(i.reshape(-1)[0]) for i in numbers]
+        span = (max(limits), math.inf) if low else (-math.inf, min(limits))
+        seen = settled(call, Value(tuple(shape), value.tensor, value.view))
+        tensor = call.emit("clip", (seen.tensor,), low=span[0], high=span[1])
+        return Value(seen.shape, tensor, call.builder.places(seen))
+
+    return handler
+
+
 def clip_to(low: float, high: float) -> Callable[[Call], Value]:
     """A handler that limits its input to [low, high]."""
     return unary("clip", lambda call: {"low": low, "high": high})
@@ -105,7 +126,7 @@ def swish(call: Call) -> Value:
 
 def negative(call: Call) -> Value:
     """Neg: a product with -1."""
-    return _with_constant(call, "mul", call.value(), np.array(-1.0), False)
+    return _named(call, "mul", call.value(), np.array(-1.0), False)
 
 
 def binary(op: str) -> Callable[[Call], Value]:
@@ -116,8 +137,8 @@ def binary(op: str) -> Callable[[Call], Value]:
         if isinstance(a, Value) and isinstance(b, Value):
             return _two_values(call, op, a, b)
         if isinstance(a, Value):
-            return _with_constant(call, op, a, call.constant(1), False)
-        return _with_constant(call, op, call.value(1), call.constant(0), True)
+            return _named(call, op, a, call.constant(1), False)
+        return _named(call, op, call.value(1), call.constant(0), True)
 
     return handler
 
@@ -129,39 +150,53 @@ def divide(call: Call) -> Value:
     divisor = call.constant(1).astype(np.float64)
     if not bool((divisor != 0).all()):
         raise Refused("division by 0", "Repair the constant")
-    return _with_constant(call, "mul", call.value(), 1.0 / divisor, False)
+    return _named(call, "mul", call.value(), 1.0 / divisor, False)
 
 
-def total(op: str) -> Callable[[Call], Value]:
-    """A handler for Sum of two operands."""
+def _named(call: Call, op: str, value: Value, constant: Array, first: bool) -> Value:
+    """``value`` and a constant, which is named as in the file."""
+    index = 0 if first else 1
 
-    def handler(call: Call) -> Value:
-        if len(call.inputs) == 1:
-            return call.value()
-        if len(call.inputs) > 2:
-            raise Refused(f"{call.op} of more than two values", "Add them two by two")
-        return binary(op)(call)
+    def store(_: str, data: Array) -> str:
+        return call.weights(index, data)
 
-    return handler
+    return with_constant(call, op, value, store, constant, first)
 
 
-def _with_constant(call: Call, op: str, value: Value, constant: Array, first: bool) -> Value:
-    shape = np.broadcast_shapes(value.shape, constant.shape)
+def with_constant(
+    call: Call,
+    op: str,
+    value: Value,
+    store: Callable[[str, Array], str],
+    constant: Array,
+    first: bool = False,
+) -> Value:
+    """``value`` and a constant, which ``store`` adds to the network; ``first``: it comes first."""
+    shape = tuple(int(size) for size in np.broadcast_shapes(value.shape, constant.shape))
+    name = f"{call.outputs[0]}.constant"
     if prod(shape) != prod(value.shape):
-        raise Refused("a constant that is larger than the data", "Let the data be the larger")
+        return _spread_constant(call, op, value, constant, first)
     seen = settled(call, Value(shape, value.tensor, value.view))
     builder = call.builder
-    memory = builder.memory(seen)
     if constant.size == 1:
         data = constant.reshape((1,))
     else:
         lying = np.empty(prod(shape), np.float64)
         lying[builder.places(seen)] = np.broadcast_to(constant, shape).reshape(-1)
-        data = _shrunk(lying.reshape(memory))
-    name = call.weights(0 if first else 1, data)
-    operands = (name, seen.tensor) if first else (seen.tensor, name)
+        data = _shrunk(lying.reshape(builder.memory(seen)))
+    stored = store(name, data)
+    operands = (stored, seen.tensor) if first else (seen.tensor, stored)
     tensor = call.emit(op, operands, clip=NO_CLIP)
     return Value(shape, tensor, builder.places(seen))
+
+
+def _spread_constant(call: Call, op: str, value: Value, constant: Array, first: bool) -> Value:
+    """A constant that is larger than the data."""
+    wide = constant.reshape((1,) * (len(value.shape) - constant.ndim) + constant.shape)
+    view = layout.identity(wide.size)
+    name = call.weights(0 if first else 1, wide.reshape(1, -1))
+    pair = [value, Value(wide.shape, name, view)]
+    return _spread(call, op, pair[::-1] if first else pair)
 
 
 def _shrunk(data: Array) -> Array:
@@ -178,24 +213,82 @@ def _shrunk(data: Array) -> Array:
 def _two_values(call: Call, op: str, a: Value, b: Value) -> Value:
     shape = tuple(int(size) for size in np.broadcast_shapes(a.shape, b.shape))
     builder = call.builder
-    left, right = (_ranked(v, len(shape)) for v in (a, b))
-    if left.shape == right.shape:
-        if left.tensor in builder.open and right.tensor not in builder.open:
-            builder.place(left, builder.places(right), builder.memory(right))
-        left = settled(call, left)
-        places, memory = builder.places(left), builder.memory(left)
-        other = builder.place(right, places, memory)
-        tensor = call.emit(op, (left.tensor, other), clip=NO_CLIP)
-        return Value(shape, tensor, places)
-    if len(shape) > 4 or shape[0] != 1:
-        raise Refused(f"{call.op} of shapes {a.shape} and {b.shape}", "Use at most 4 dimensions")
-    if len(shape) == 2:
-        operands = [in_order(call, v, v.shape) for v in (left, right)]
-        return Value(shape, call.emit(op, operands, clip=NO_CLIP), layout.identity(prod(shape)))
-    operands = [call.image(v) for v in (left, right)]
-    return call.image_value(call.emit(op, operands, clip=NO_CLIP), len(shape))
+    left, right = (ranked(v, len(shape)) for v in (a, b))
+    if left.shape != right.shape:
+        return _spread(call, op, [left, right])
+    if left.tensor in builder.open and right.tensor not in builder.open:
+        builder.place(left, builder.places(right), builder.memory(right))
+    left = settled(call, left)
+    places, memory = builder.places(left), builder.memory(left)
+    other = builder.place(right, places, memory)
+    tensor = call.emit(op, (left.tensor, other), clip=NO_CLIP)
+    return Value(shape, tensor, places)
 
 
-def _ranked(value: Value, rank: int) -> Value:
+def _spread(call: Call, op: str, values: Sequence[Value]) -> Value:
+    """Two operands of different shapes, in the first order of axes that operators can spread."""
+    rank = max(len(v.shape) for v in values)
+    wide = [ranked(v, rank) for v in values]
+    shape = tuple(max(sizes) for sizes in zip(*(v.shape for v in wide), strict=True))
+    for axes in _orders(call, shape, wide):
+        memories = _memories([tuple(v.shape[a] for a in axes) for v in wide])
+        output = tuple(max(sizes) for sizes in zip(*memories, strict=True))
+        if len(output) <= 4 and broadcast.spread(memories, output) is not None:
+            pairs = zip(wide, memories, strict=True)
+            operands = [_lying(call, v, axes, memory) for v, memory in pairs]
+            tensor = call.emit(op, operands, clip=NO_CLIP)
+            return Value(shape, tensor, layout.with_axes(shape, axes))
+    listed = " and ".join(str(v.shape) for v in values)
+    raise Refused(f"{call.op} of shapes {listed}", "Let one operand repeat along fewer axes")
+
+
+def _lying(call: Call, value: Value, axes: Sequence[int], memory: Shape) -> str:
+    """The value in the order ``axes``, as a tensor of the shape ``memory``."""
+    builder = call.builder
+    data = builder.tensors[value.tensor].data
+    if data is None:
+        return builder.place(value, layout.with_axes(value.shape, axes), memory)
+    turned = data.reshape(value.shape).transpose(axes).reshape(memory)
+    builder.tensors[value.tensor] = Tensor(value.tensor, memory, turned)
+    return value.tensor
+
+
+def _orders(call: Call, shape: Shape, values: Sequence[Value]) -> Iterator[tuple[int, ...]]:
+    """Orders of the axes that cost little: those of the operands in memory, the larger first."""
+    builder, rank = call.builder, len(shape)
+    own = tuple(range(rank))
+    images = (0, *range(2, rank), 1) if rank in (3, 4) and shape[0] == 1 else own
+    for value in sorted(values, key=lambda v: -prod(v.shape)):
+        if value.tensor in builder.makers or value.tensor in builder.order:
+            found = None
+            if value.tensor not in builder.open:
+                found = layout.axes_of(builder.places(value), value.shape)
+            yield images if found is None else found
+    yield images
+    yield own
+
+
+def _memories(shapes: Sequence[Shape]) -> list[Shape]:
+    """The operands' shapes in memory, batch first: their own if these have 4 axes at most."""
+    rank = len(shapes[0])
+    if all(shape[0] == 1 for shape in shapes) and rank in (2, 3, 4):
+        ones = (1,) * (4 - rank) if rank == 3 else ()
+        return [(*ones, *shape) for shape in shapes]
+    merged: list[list[int]] = [[1] for _ in shapes]
+    last = None
+    for sizes in zip(*shapes, strict=True):
+        pattern = tuple(size == max(sizes) for size in sizes)
+        if max(sizes) == 1:
+            continue
+        for row, size in zip(merged, sizes, strict=True):
+            if pattern == last:
+                row[-1] *= size
+            else:
+                row.append(size)
+        last = pattern
+    return [tuple(row) for row in merged]
+
+
+def ranked(value: Value, rank: int) -> Value:
     """``value`` with ones in front of its shape."""
     return Value((1,) * (rank - len(value.shape)) + value.shape, value.tensor, value.view)

@@ -11,33 +11,58 @@ import onnx
 
 from mcuq.importers.builder import Refused, check_size
 from mcuq.importers.steps import PAIRS
-from mcuq.ir import Array
+from mcuq.ir import Array, Shape
 
-FOLDABLE = frozenset(
+MAX_WORK = 1 << 40
+"""Limits the product of the sizes of both operands of a matrix product."""
+MAX_LOOPS = 1 << 26
+"""The same for operators that the evaluator computes element by element."""
+
+_SLOW = frozenset(
     """
-    Abs Add And Cast CastLike Ceil Clip Concat ConstantOfShape DequantizeLinear Div Equal
-    Exp Expand Flatten Floor
-    Gather GatherElements Greater GreaterOrEqual Identity Less LessOrEqual Log MatMul Max Min Mod
-    Mul Neg Not Or Pow QuantizeLinear Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd
-    ReduceSum Relu Reshape Round ScatterND Shape Sigmoid Sign Size Slice Split Sqrt Squeeze Sub Sum
-    Tanh Transpose Unsqueeze Where
+    AveragePool Conv ConvInteger ConvTranspose DeformConv GRU GlobalAveragePool GlobalMaxPool
+    GridSample LRN LSTM LpPool MaxPool MaxUnpool QLinearConv RNN Resize RoiAlign Upsample
     """.split()
 )
+_NOT_FOLDED = frozenset(
+    """
+    Bernoulli If Loop Multinomial NonMaxSuppression Optional OptionalGetElement RandomNormal
+    RandomNormalLike RandomUniform RandomUniformLike Scan SequenceAt SequenceConstruct
+    SequenceEmpty SequenceErase SequenceInsert SequenceLength SequenceMap SplitToSequence
+    ConcatFromSequence ImageDecoder StringConcat StringNormalizer StringSplit RegexFullMatch
+    TfIdfVectorizer
+    """.split()
+)
+_PRODUCTS = ("Einsum", "Gemm", "MatMul", "MatMulInteger", "QLinearMatMul", "Det")
 _BROADCAST = frozenset(
     """
-    Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Min Mod Mul Or Pow Sub Sum Where
+    Add And BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max
+    Mean Min Mod Mul Or Pow Sub Sum Where Xor
     """.split()
 )
 
 
-def fold(node: Any, inputs: Sequence[Array | None], opset: int) -> list[Array]:
-    """The outputs of the ONNX node ``node``; refuses what is not foldable or too large."""
-    if node.op_type not in FOLDABLE:
-        raise Refused(
-            f"operator {node.op_type} on constants is not supported",
-            "Compute it before the export, and store the result",
-        )
-    _check_result(node.op_type, node, [i for i in inputs if i is not None])
+def foldable(op: str) -> bool:
+    """Whether nodes of ``op`` on constants are computed: it is no control, chance or text."""
+    return op not in _NOT_FOLDED
+
+
+def fold(
+    node: Any, inputs: Sequence[Array | None], opset: int, shapes: Sequence[Shape] = ()
+) -> list[Array]:
+    """The outputs of the ONNX node ``node``; refuses what is not foldable or too large.
+
+    ``shapes``: those of the outputs, as far as they are known.
+    """
+    if not foldable(node.op_type):
+        raise Refused(f"operator {node.op_type} on constants is not supported", _STORE)
+    given_arrays = [i for i in inputs if i is not None]
+    for shape in shapes:
+        check_size(shape)
+    if len(shapes) < len([n for n in node.output if n]):
+        _check_result(node.op_type, given_arrays)
+    _check_work(node.op_type, given_arrays, shapes)
+    opset = min(opset, onnx.defs.onnx_opset_version())
     if node.op_type in PAIRS:  # this version takes the types of all the older ones
         node, opset = _standard(node), max(opset, 21)
     names = [n for n in node.input if n]
@@ -50,6 +75,9 @@ def fold(node: Any, inputs: Sequence[Array | None], opset: int) -> list[Array]:
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
     return _run(model, given)
+
+
+_STORE = "Compute it before the export, and store the result"
 
 
 def _standard(node: Any) -> Any:
@@ -69,22 +97,41 @@ def _run(model: Any, given: Mapping[str, Array]) -> list[Array]:
     except Exception as error:  # whatever the evaluator raises: the node is at fault
         text = " ".join(str(error).split())[:120]
         raise Refused(f"cannot be computed from its constants ({text})") from error
-    return [np.asarray(r) for r in results]
+    arrays = [np.asarray(r) for r in results]
+    if any(array.dtype.kind in "OUS" for array in arrays):
+        raise Refused("its result is no tensor of numbers", _STORE)
+    return arrays
 
 
-def _check_result(op: str, node: Any, inputs: Sequence[Array]) -> None:
+def _check_work(op: str, inputs: Sequence[Array], shapes: Sequence[Shape]) -> None:
+    """Refuse what would take minutes."""
+    work = prod(max(1, i.size) for i in inputs)
+    outputs = sum(prod(shape) for shape in shapes)
+    slow = op in _SLOW and max(work, outputs) > MAX_LOOPS
+    if slow or (op in _PRODUCTS and work > MAX_WORK):
+        raise Refused(f"{op} of large constants", _STORE)
+
+
+def _check_result(op: str, inputs: Sequence[Array]) -> None:
     """Refuse results that would not fit, before they are computed."""
     if op == "ConstantOfShape":
         check_size([max(0, int(v)) for v in inputs[0].reshape(-1)])
-    elif op == "Expand":
+    elif op in ("Expand", "Tile"):
         check_size([*(max(1, int(v)) for v in inputs[1].reshape(-1)), inputs[0].size])
     elif op == "Range":
         start, limit, delta = (float(i.reshape(-1)[0]) for i in inputs)
         check_size([int(min(abs((limit - start) / delta), 2.0**40)) if delta else 0])
+    elif op == "Pad":
+        grown = sum(max(0, int(v)) for v in inputs[1].reshape(-1))
+        check_size([max(1, inputs[0].size), 1 + grown])
+    elif op == "OneHot":
+        check_size([max(1, inputs[0].size), max(1, int(inputs[1].reshape(-1)[0]))])
     elif op == "MatMul":
         check_size([prod(inputs[0].shape[:-1]), prod(inputs[1].shape[-1:])])
-    elif op in ("Gather", "GatherElements"):
+    elif op in ("Gather", "GatherElements", "GatherND"):
         check_size([max(1, inputs[0].size), max(1, inputs[1].size)])
+    elif op == "NonZero":
+        check_size([max(1, inputs[0].ndim), max(1, inputs[0].size)])
     elif op in _BROADCAST:
         try:
             check_size(np.broadcast_shapes(*(i.shape for i in inputs)))

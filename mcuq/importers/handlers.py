@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from mcuq.importers import elementwise, images, linear, quantized, reductions, views
+from mcuq.importers import elementwise, images, linear, movement, quantized, reductions, views
 from mcuq.importers.builder import Value
-from mcuq.importers.call import Call
+from mcuq.importers.call import Call, Operand
 from mcuq.importers.elementwise import binary, clip_to, unary
 from mcuq.ir import Array
 
-Handler = Callable[[Call], Value | Array]
+Handler = Callable[[Call], Value | Array | list[Operand]]
+MOVEMENTS = """
+    Transpose Slice Split Gather GatherElements GatherND Expand Tile DepthToSpace SpaceToDepth
+    ReverseSequence
+""".split()
 
 HANDLERS: dict[str, Handler] = {
     "Conv": images.conv,
@@ -22,6 +26,8 @@ HANDLERS: dict[str, Handler] = {
     "ReduceMean": reductions.reduce_mean,
     "ReduceMax": reductions.reduce_max,
     "Pad": images.pad,
+    "Resize": images.resize,
+    "Upsample": images.resize,
     "Gemm": linear.gemm,
     "MatMul": linear.matmul,
     "BatchNormalization": linear.batch_norm,
@@ -41,11 +47,13 @@ HANDLERS: dict[str, Handler] = {
     "Mul": binary("mul"),
     "Div": elementwise.divide,
     "Neg": elementwise.negative,
-    "Sum": elementwise.total("add"),
+    "Sum": binary("add"),
+    "Max": elementwise.bound(low=True),
+    "Min": elementwise.bound(low=False),
     "Softmax": reductions.softmax,
     "ArgMax": reductions.argmax,
     "Concat": views.concat,
-    "Transpose": views.transpose,
+    **dict.fromkeys(MOVEMENTS, movement.moved),
     "Reshape": views.reshape,
     "Flatten": views.flatten,
     "Squeeze": views.squeeze,
@@ -53,8 +61,6 @@ HANDLERS: dict[str, Handler] = {
     "Identity": views.same,
     "Dropout": views.same,
     "Cast": views.cast,
-    "CastLike": views.same,
-    "Expand": views.expand,
     "QuantizeLinear": quantized.quantize,
     "DequantizeLinear": quantized.dequantize,
     "Shape": views.shape_of,

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
+from mcuq.importers import movement
 from mcuq.importers.builder import Refused, Value
-from mcuq.importers.call import Call
+from mcuq.importers.call import Call, Operand
 from mcuq.ir import Shape
 
 NO_CLIP = (-math.inf, math.inf)
@@ -73,7 +74,7 @@ def average_pool(call: Call) -> Value:
         raise Refused("AveragePool with dilations", "Use dilation 1")
     pads = _pads(call, value.shape[2:], kernel, strides, ones)
     extra = _ceil_rows(call, value.shape[2:], kernel, strides, ones, pads)
-    include_pad = bool(call.integer("count_include_pad", 0))
+    include_pad = bool(call.integer("count_include_pad", 0)) and any(pads)
     if include_pad and any(extra):
         raise Refused(
             "AveragePool with ceil_mode and count_include_pad", "Set count_include_pad to 0"
@@ -84,17 +85,16 @@ def average_pool(call: Call) -> Value:
         kernel=_pair(kernel),
         strides=_pair(strides),
         pads=_added(pads, extra),
-        include_pad=include_pad and any(pads),
+        include_pad=include_pad,
         clip=NO_CLIP,
     )
     return call.image_value(tensor, len(value.shape))
 
 
-def pad(call: Call) -> Value:
-    """Pad with a constant."""
-    mode = call.text("mode", "constant")
-    if mode != "constant":
-        raise Refused(f"Pad with mode {mode}", "Pad with a constant")
+def pad(call: Call) -> Value | list[Operand]:
+    """Pad with a constant, or with elements of the data; negative pads of the latter crop."""
+    if call.text("mode", "constant") != "constant":
+        return movement.moved(call)
     value = call.value()
     rank = len(value.shape)
     fill = call.optional(2)
@@ -113,6 +113,14 @@ def pad(call: Call) -> Value:
     if begins[0] or ends[0]:
         raise Refused("Pad along the batch", "Pad other axes only")
     return _padded(call, value, list(zip(begins, ends, strict=True)), level)
+
+
+def resize(call: Call) -> list[Operand]:
+    """Resize and Upsample to the nearest pixel, in every coordinate mode."""
+    mode = call.text("mode", "nearest")
+    if mode != "nearest":
+        raise Refused(f"{call.op} with mode {mode}", "Resize to the nearest")
+    return movement.nearest(call)
 
 
 def _padded(call: Call, value: Value, pairs: list[tuple[int, int]], level: float) -> Value:
@@ -147,6 +155,8 @@ def _pads(
     if min((*kernel, *strides, *dilations)) < 1:
         raise Refused("a kernel, stride or dilation below 1")
     mode = call.text("auto_pad", "NOTSET")
+    if mode not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
+        raise Refused(f"auto_pad {mode}", "State the pads")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
         begins, ends = [], []
         for size, k, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
@@ -175,8 +185,11 @@ def _ceil_rows(
     pads: tuple[int, int, int, int],
 ) -> tuple[int, int]:
     """Rows and columns to add at the end so that ceil_mode's last window has its place."""
-    if not call.integer("ceil_mode", 0):
+    mode = call.text("auto_pad", "NOTSET")
+    if not call.integer("ceil_mode", 0) or mode.startswith("SAME"):
         return (0, 0)
+    if mode == "VALID":  # onnx's evaluator gives another size than ONNX Runtime
+        raise Refused("auto_pad VALID with ceil_mode is read in two ways", "State the pads")
     extra = []
     wide = ((1, *sizes) if len(sizes) == 1 else tuple(sizes))[-2:]
     loops = zip(wide, _pair(kernel), _pair(strides), _pair(dilations), strict=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from mcuq.importers.builder import Value
 from mcuq.importers.onnx_file import OnnxModel
-from mcuq.ir import Array, Graph
+from mcuq.importers.resolve import Flat
+from mcuq.ir import Array, Graph, Shape
 
 Values = dict[str, Array]
 Source = Callable[[Mapping[str, Array]], Values]
@@ -18,6 +19,8 @@ Source = Callable[[Mapping[str, Array]], Values]
 class Imported:
     """``graph`` as the importer made it of ``model``, before any pass.
 
+    ``whole``: the model's nodes, resolved for inputs of ``shapes``, before one row was cut from a
+    batch of ``rows`` (1: the model has none, or leaves it open).
     ``values``: by the model's own name, which tensor holds a value (of reals), and where its
     elements lie in memory. ``fused``: activations were recognised by their shape, to 1e-4.
     ``torch``: runs what ``model`` was exported from, a module or a program; the outputs have the
@@ -26,6 +29,9 @@ class Imported:
 
     graph: Graph
     model: OnnxModel
+    whole: Flat
+    shapes: Mapping[str, Shape]
+    rows: int
     values: Mapping[str, Value]
     fused: bool = False
     torch: Source | None = None

@@ -40,6 +40,24 @@ def with_axes(shape: Shape, axes: Sequence[int]) -> Map:
     return places.transpose(np.argsort(axes)).reshape(-1)
 
 
+def axes_of(places: Map, shape: Shape) -> tuple[int, ...] | None:
+    """The order in which the axes of a value lie in memory, if they lie whole.
+
+    >>> axes_of(channels_last((1, 2, 3)), (1, 2, 3))
+    (0, 2, 1)
+    """
+    cube = places.reshape(shape)
+    steps = dict.fromkeys(range(len(shape)), 0)
+    following = 1 << 62
+    for axis, size in enumerate(shape):
+        if size > 1:
+            second = tuple(int(a == axis) for a in range(len(shape)))
+            following = int(cube[second]) - int(cube.flat[0])
+        steps[axis] = following
+    axes = tuple(sorted(steps, key=lambda axis: (-steps[axis], axis)))
+    return axes if np.array_equal(places, with_axes(shape, axes)) else None
+
+
 def image_shape(shape: Shape) -> Shape:
     """(1, C, H, W) -> (1, H, W, C) and (1, C, L) -> (1, 1, L, C)."""
     return (1, *(1,) * (4 - len(shape)), *shape[2:], shape[1])

@@ -9,6 +9,7 @@ import numpy as np
 
 from mcuq.importers.builder import Refused, Value
 from mcuq.importers.call import Call, axis_of, from_rows, rows
+from mcuq.importers.elementwise import ranked, with_constant
 from mcuq.ir import Array
 
 NO_CLIP = (-math.inf, math.inf)
@@ -20,33 +21,75 @@ def gemm(call: Call) -> Value:
     if not isinstance(call.operand(1), np.ndarray):
         raise Refused("the weights are computed at run time", TWO_VALUES)
     value, weights = call.value(), call.constant(1)
-    if call.integer("transA", 0) and 1 not in value.shape:
-        raise Refused("Gemm with transA", "Transpose the data before it")
-    if call.integer("transA", 0):
-        value = Value(value.shape[::-1], value.tensor, value.view)
-    if weights.ndim != 2:
+    if weights.ndim != 2 or len(value.shape) != 2:
         raise Refused(f"weights of {weights.ndim} dimensions", "Use two")
+    if call.integer("transA", 0):
+        value = swapped(value)
     matrix = weights if call.integer("transB", 0) else weights.T
-    bias = call.optional(2)
     scaled = np.float64(call.real("alpha", 1.0)) * matrix
+    bias = call.optional(2)
     shift = np.zeros(1) if bias is None else np.float64(call.real("beta", 1.0)) * bias
-    if shift.size not in (1, len(matrix)):
-        raise Refused(f"bias of shape {shift.shape} for {len(matrix)} outputs")
-    return linear(call, value, scaled, np.broadcast_to(shift.reshape(-1), (len(matrix),)))
+    rows = np.broadcast_to(shift, (value.shape[0], len(matrix)))
+    if bool((rows == rows[:1]).all()):
+        return linear(call, value, scaled, rows[0])
+    product = linear(call, value, scaled, np.zeros(len(matrix)))
+    return with_constant(call, "add", product, call.builder.constant, rows)
+
+
+def swapped(value: Value) -> Value:
+    """``value`` with its last two axes exchanged."""
+    shape = (*value.shape[:-2], value.shape[-1], value.shape[-2])
+    view = np.swapaxes(value.view.reshape(value.shape), -1, -2).reshape(-1)
+    return Value(shape, value.tensor, view)
 
 
 def matmul(call: Call) -> Value:
-    """MatMul of data of any rank and a constant matrix."""
-    if not isinstance(call.operand(1), np.ndarray):
+    """MatMul of data of any rank and a constant matrix, on either side."""
+    left, right = call.operand(0), call.operand(1)
+    if isinstance(left, Value) and isinstance(right, Value):
         raise Refused("the second operand is computed at run time", TWO_VALUES)
-    if not isinstance(call.operand(0), Value):
-        raise Refused("the first operand is a constant", "Put the data first: x @ weights")
-    weights = call.constant(1)
+    if isinstance(left, Value):
+        given, value = call.constant(1), left
+        made = _times(call, value, _matrix(given))
+    else:
+        given, value = call.constant(0), call.value(1)
+        made = _under(call, _matrix(given), value)
+    extra = max(len(value.shape), given.ndim) - sum(n == 1 for n in (len(value.shape), given.ndim))
+    return ranked(made, extra)
+
+
+def _times(call: Call, value: Value, weights: Array) -> Value:
+    """``value @ weights``."""
+    made = linear(call, value, weights.reshape(len(weights), -1).T, _zeros(weights, -1))
+    return made if weights.ndim == 2 else _without_axis(made, -1)
+
+
+def _under(call: Call, weights: Array, value: Value) -> Value:
+    """``weights @ value``."""
+    if len(value.shape) == 1:
+        return linear(call, value, np.atleast_2d(weights), _zeros(weights, 0))
+    made = swapped(linear(call, swapped(value), np.atleast_2d(weights), _zeros(weights, 0)))
+    return made if weights.ndim == 2 else _without_axis(made, -2)
+
+
+def _zeros(weights: Array, axis: int) -> Array:
+    return np.zeros(weights.shape[axis] if weights.ndim == 2 else 1)
+
+
+def _without_axis(value: Value, axis: int) -> Value:
+    """``value`` without an axis of size 1."""
+    shape = list(value.shape)
+    del shape[axis]
+    return Value(tuple(shape), value.tensor, value.view)
+
+
+def _matrix(weights: Array) -> Array:
+    """The weights as a matrix or a vector."""
     if weights.ndim > 2 and prod(weights.shape[:-2]) == 1:
-        weights = weights.reshape(weights.shape[-2:])
-    if weights.ndim != 2:
+        return weights.reshape(weights.shape[-2:])
+    if weights.ndim not in (1, 2):
         raise Refused(f"weights of {weights.ndim} dimensions", "Use two")
-    return linear(call, call.value(), weights.T, np.zeros(weights.shape[1]))
+    return weights
 
 
 def linear(call: Call, value: Value, weights: Array, bias: Array) -> Value:

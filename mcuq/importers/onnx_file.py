@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -15,33 +16,47 @@ from mcuq.errors import McuqError, ModelError, raise_all
 from mcuq.importers.builder import MAX_ELEMENTS
 from mcuq.ir import Array, Shape
 
-OLDEST_OPSET = 11
 MAX_BYTES = 1 << 31
+IR_WITH_OPSETS = 3
+"""The first version of the file format that states the version of its operators."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input as the file states it; ``dims`` are sizes, or names of sizes it leaves open."""
+
+    name: str
+    dims: tuple[int | str, ...]
+    element: int
+
+
+_LONGEST_PATH = 1024
 
 
 @dataclass(frozen=True, eq=False)
 class OnnxModel:
-    """A checked model: ``inputs`` are (name, shape with batch 1), ``constants`` initializers.
+    """A checked model: ``constants`` are initializers, ``functions`` by (domain, name).
 
-    ``rows``: the batch that the file states; 1 if it leaves it open.
+    ``folder``: where external data may lie (None: nowhere).
     """
 
     name: str
-    inputs: tuple[tuple[str, Shape], ...]
+    inputs: tuple[Input, ...]
     outputs: tuple[str, ...]
     nodes: tuple[Any, ...]
     constants: dict[str, Array]
     opset: int
-    rows: int = 1
+    functions: Mapping[tuple[str, str], Any]
+    folder: Path | None = None
 
 
 def read(path: Path) -> OnnxModel:
     """The model in the file ``path``; all structural faults at once."""
     thing = path.name
-    if not path.exists():
-        raise ModelError(thing, "no such file", "Check the path")
-    if not path.is_file():
+    if path.is_dir():
         raise ModelError(thing, "is not a file", "Give a .onnx file")
+    if not path.is_file():
+        raise ModelError(thing, "no such file", "Check the path")
     size = path.stat().st_size
     if size == 0:
         raise ModelError(thing, "is empty", "Export the model again")
@@ -52,10 +67,26 @@ def read(path: Path) -> OnnxModel:
 
 def external_files(path: Path) -> tuple[Path, ...]:
     """The files with the weights of a model that ``read`` accepts, by name; often there is none."""
-    tensors = parse(path.read_bytes(), path.name).graph.initializer
+    proto = parse(path.read_bytes(), path.name)
+    tensors = [*_tensors(proto.graph), *(t for f in proto.functions for t in _of_nodes(f.node))]
     outside = [t for t in tensors if t.data_location == onnx.TensorProto.EXTERNAL]
     names = {e.value for t in outside for e in t.external_data if e.key == "location"}
     return tuple(_inside(name, path.name, path.parent) for name in sorted(names))
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """Every tensor that a graph and its subgraphs store."""
+    yield from graph.initializer
+    yield from _of_nodes(graph.node)
+
+
+def _of_nodes(nodes: Iterable[Any]) -> Iterator[Any]:
+    for attribute in (a for node in nodes for a in node.attribute):
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            yield from _tensors(graph)
 
 
 def parse(content: bytes, thing: str) -> Any:
@@ -66,16 +97,42 @@ def parse(content: bytes, thing: str) -> Any:
         raise ModelError(
             thing, "is not an ONNX model, or is truncated", "Export it again with torch.onnx.export"
         ) from error
+    _check_texts(proto, thing)
     if not proto.HasField("graph") or not proto.graph.output:
         raise ModelError(thing, "is not an ONNX model: it holds no graph with outputs", "")
     return proto
+
+
+def _check_texts(message: Any, thing: str) -> None:
+    """Refuse names that are no text: protobuf keeps any bytes in their place."""
+    waiting = [message]
+    while waiting:
+        item = waiting.pop()
+        for field in item.DESCRIPTOR.fields:
+            if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+                continue
+            value = getattr(item, field.name)
+            parts = list(value) if hasattr(value, "append") else [value]
+            if field.type == field.TYPE_MESSAGE:
+                waiting += parts if hasattr(value, "append") or _is_set(item, field) else []
+            elif not all(isinstance(part, str) for part in parts):
+                reason = f"holds a name ({field.full_name}) that is no text"
+                raise ModelError(thing, reason, "Export the model again")
+
+
+def _is_set(item: Any, field: Any) -> bool:
+    """Whether a single message is there."""
+    try:
+        return bool(item.HasField(field.name))
+    except ValueError:  # a list of messages, here an empty one
+        return False
 
 
 def check(proto: Any, thing: str, folder: Path | None) -> OnnxModel:
     """The parts of ``proto``; ``folder`` is where external data may lie (None: nowhere)."""
     graph = proto.graph
     opset, faults = _opset(proto, thing)
-    faults += _unsupported_parts(proto, thing)
+    faults += _sparse_parts(proto, thing)
     faults += list(_duplicates(graph, thing))
     constants: dict[str, Array] = {}
     for tensor in graph.initializer:
@@ -88,43 +145,31 @@ def check(proto: Any, thing: str, folder: Path | None) -> OnnxModel:
     for info in graph.input:
         if info.name not in given:
             try:
-                inputs.append((info.name, _input_shape(info, thing)))
+                inputs.append(_input(info, thing))
             except ModelError as error:
                 faults.append(error)
     if not inputs and not faults:
         faults.append(ModelError(thing, "has no inputs", "Export a network that reads data"))
     raise_all(faults)
     outputs = tuple(info.name for info in graph.output)
-    rows = max((_stated_rows(info) for info in graph.input if info.name not in given), default=1)
-    return OnnxModel(thing, tuple(inputs), outputs, tuple(graph.node), constants, opset, rows)
-
-
-def _stated_rows(info: Any) -> int:
-    """The batch that an input states; 1 if it may vary."""
-    return max(1, int(info.type.tensor_type.shape.dim[0].dim_value))
+    functions = {(f.domain, f.name): f for f in proto.functions}
+    nodes = tuple(graph.node)
+    return OnnxModel(thing, tuple(inputs), outputs, nodes, constants, opset, functions, folder)
 
 
 def _opset(proto: Any, thing: str) -> tuple[int, list[McuqError]]:
+    """The version of the standard operators; the first format had no word for it."""
     versions = [o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")]
-    if not versions:
+    if not versions and proto.ir_version >= IR_WITH_OPSETS:
         return 0, [ModelError(thing, "states no ONNX opset", "Export it again")]
-    if versions[0] < OLDEST_OPSET:
-        reason = f"opset {versions[0]} is older than {OLDEST_OPSET}"
-        remedy = "Convert it with onnx.version_converter.convert_version(model, 17)"
-        return versions[0], [ModelError(thing, reason, remedy)]
-    return int(versions[0]), []
+    return max(1, int(versions[0])) if versions else 1, []
 
 
-def _unsupported_parts(proto: Any, thing: str) -> list[McuqError]:
-    faults: list[McuqError] = []
-    if proto.functions:
-        names = ", ".join(f"'{f.name}'" for f in proto.functions)
-        remedy = "Inline them with onnx.inliner.inline_local_functions(model)"
-        faults.append(ModelError(thing, f"holds functions: {names}", remedy))
-    for sparse in proto.graph.sparse_initializer:
-        reason = f"initializer '{sparse.values.name}' is sparse"
-        faults.append(ModelError(thing, reason, "Store it as a dense tensor"))
-    return faults
+def _sparse_parts(proto: Any, thing: str) -> list[McuqError]:
+    return [
+        ModelError(thing, f"initializer '{s.values.name}' is sparse", "Store it as a dense tensor")
+        for s in proto.graph.sparse_initializer
+    ]
 
 
 def _duplicates(graph: Any, thing: str) -> Iterator[McuqError]:
@@ -143,26 +188,23 @@ def _duplicates(graph: Any, thing: str) -> Iterator[McuqError]:
         yield ModelError(thing, f"output '{name}' is listed twice", "List it once")
 
 
-def _input_shape(info: Any, thing: str) -> Shape:
-    """The shape of an input with batch 1; every other size must be known."""
+def _input(info: Any, thing: str) -> Input:
+    """An input; a size that is below 0 or has no number is open."""
     where = f"{thing}: input '{info.name}'"
+    if not isinstance(info.name, str):
+        raise ModelError(where, "its name is no text", "Export the model again")
     kind = info.type.WhichOneof("value")
     if kind != "tensor_type" or not info.type.tensor_type.HasField("shape"):
         raise ModelError(where, "has no known shape", "Export the model with fixed shapes")
-    _check_type(info.type.tensor_type.elem_type, where)
-    sizes = []
+    element = info.type.tensor_type.elem_type
+    _check_type(element, where)
+    dims: list[int | str] = []
     for axis, dim in enumerate(info.type.tensor_type.shape.dim):
-        if axis and (not dim.HasField("dim_value") or dim.dim_value < 1):
-            name = f" '{dim.dim_param}'" if dim.dim_param else ""
-            reason = f"axis {axis} has the dynamic size{name}"
-            raise ModelError(where, reason, "Export with fixed sizes; only the batch may vary")
-        sizes.append(int(dim.dim_value) if axis else 1)
-    if len(sizes) < 2:
-        reason = f"has {len(sizes)} axes; the first is the batch, and data must follow"
-        raise ModelError(where, reason, "Give it the shape (1, ...)")
-    if prod(sizes) > MAX_ELEMENTS:
-        raise ModelError(where, f"shape {tuple(sizes)} is too large", "Use a smaller network")
-    return tuple(sizes)
+        known = dim.HasField("dim_value") and dim.dim_value >= 0
+        if known and dim.dim_value == 0:
+            raise ModelError(where, f"axis {axis} has the size 0", "Give every axis a size above 0")
+        dims.append(int(dim.dim_value) if known else str(dim.dim_param))
+    return Input(info.name, tuple(dims), element)
 
 
 def _check_type(kind: int, where: str) -> None:
@@ -190,8 +232,10 @@ def to_array(tensor: Any, thing: str, folder: Path | None) -> Array:
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         return _external(tensor, where, folder, shape, dtype)
     try:
-        array: Array = onnx.numpy_helper.to_array(tensor)
-    except (ValueError, TypeError, RuntimeError) as error:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of values that their stated type does not hold
+            array: Array = onnx.numpy_helper.to_array(tensor)
+    except Exception as error:  # onnx and numpy raise many kinds: the file is at fault
         reason = f"its data does not fill its shape {shape}"
         raise ModelError(where, reason, "Export the model again") from error
     return array
@@ -205,7 +249,7 @@ def _external(tensor: Any, where: str, folder: Path | None, shape: Shape, dtype:
     try:
         offset = int(entries.get("offset", "0"))
         length = int(entries.get("length", prod(shape) * dtype.itemsize))
-    except ValueError as error:
+    except ValueError as error:  # no digits, or more than Python takes
         raise ModelError(where, "its external offset or length is not a number") from error
     wanted = prod(shape) * dtype.itemsize
     if offset < 0 or length != wanted or offset + length > source.stat().st_size:
@@ -223,6 +267,8 @@ def _inside(location: str, where: str, folder: Path | None) -> Path:
     refused = ModelError(where, reason, "Put the data beside the model, or inside it")
     parts = location.replace("\\", "/").split("/")
     if folder is None or not location or "\0" in location or ".." in parts or ":" in location:
+        raise refused
+    if len(location) > _LONGEST_PATH or any(len(part.encode()) > 255 for part in parts):
         raise refused
     if Path(location).is_absolute() or location.startswith(("/", "\\")):
         raise refused

@@ -8,57 +8,129 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
+import onnx
 
 from mcuq.errors import McuqError, ModelError, raise_all
-from mcuq.importers import fusion, layout, quantized
+from mcuq.importers import batch, causes, fusion, layout, quantized
+from mcuq.importers.batch_rules import Mixed
 from mcuq.importers.builder import Builder, Refused, Value, check_size
 from mcuq.importers.call import Call, Operand
 from mcuq.importers.elementwise import plain_shape
 from mcuq.importers.folding import fold
-from mcuq.importers.handlers import HANDLERS
+from mcuq.importers.handlers import HANDLERS, MOVEMENTS
 from mcuq.importers.imported import Imported
 from mcuq.importers.lookahead import wished_layout
+from mcuq.importers.modern import Kind
 from mcuq.importers.onnx_file import OnnxModel
-from mcuq.importers.steps import Step, needed, node_error, read_steps
+from mcuq.importers.resolve import FAULTS, Flat, resolve
+from mcuq.importers.sizes import Chosen, Sizes, choose
+from mcuq.importers.steps import Step, needed, node_error
 from mcuq.importers.suggestions import remedy_for
-from mcuq.ir import Array, Graph, Port
+from mcuq.ir import Array, Graph, Port, Shape
 
+EXACT = frozenset(
+    "Cast Clip Concat Dropout Flatten Max MaxPool Min Relu ReduceMax Reshape Squeeze Unsqueeze "
+    "Identity Shape Size QuantizeLinear DequantizeLinear GlobalMaxPool ArgMax".split()
+).union(MOVEMENTS)
+"""What gives for integers what it gives for reals."""
+WIDE_ONLY = frozenset("Add Sub Mul Neg Sum MatMul Gemm".split())
+"""What does so where the type is wide enough."""
+WIDE = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
+NO_SIZES = Sizes()
+_NO_BATCH = "If the first axis is no batch, say all sizes with --shape NAME=SIZES"
+_REPORT = "Report this model: it is a fault of mcuq"
 ON_INDICES = frozenset("Reshape Flatten Squeeze Unsqueeze Identity Cast Shape Size".split())
 """What may read the result of ArgMax."""
 
 
-def to_graph(model: OnnxModel) -> Imported:
+def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
     """The float graph of ``model``, and where it holds which value; raises every fault at once."""
-    steps, constants, faults = read_steps(model)
-    steps = needed(fusion.fuse(steps, constants), model.outputs)
+    chosen = choose(model, sizes)
+    whole = resolve(model, chosen.shapes, chosen.symbolic)
+    flat, shapes, notes = _one_inference(model, chosen, whole)
+    steps = needed(fusion.fuse(flat.steps, flat.constants), flat.roots)
     builder = Builder()
-    known: dict[str, Operand] = dict(constants)
-    for name, shape in model.inputs:
-        value = builder.input(name, shape)
-        known[name] = value
-        _settle_early(builder, value, wished_layout(name, steps))
+    builder.grids.update(flat.grids)
+    known: dict[str, Operand] = dict(flat.constants)
+    faults: list[tuple[Step, McuqError]] = []
+    for given in model.inputs:
+        value = builder.input(given.name, shapes[given.name])
+        known[given.name] = value
+        _settle_early(builder, value, wished_layout(given.name, steps))
     for step in steps:
-        fault = _import(step, model, builder, known)
+        fault = _import(step, model, builder, known, flat.kinds)
         if fault is not None:
-            faults.append(fault)
-    raise_all(faults)
-    ports, faults = _outputs(model, builder, known)
-    raise_all(faults)
+            faults.append((step, fault))
+    raise_all([*flat.faults, *causes.joined(faults, steps, model.name)])
+    ports, left_out = _outputs(model, builder, known)
+    names = [given.name for given in model.inputs]
     graph = Graph(
         Path(model.name).stem,
-        tuple(_input_port(builder, known, name) for name, _ in model.inputs),
+        tuple(_input_port(builder, known, name) for name in names),
         ports,
         tuple(builder.nodes),
         dict(builder.tensors),
         dict(builder.hints),
+        (*chosen.notes, *notes, *left_out),
     )
+    return Imported(
+        graph,
+        model,
+        whole,
+        chosen.shapes,
+        max(chosen.shapes[name][0] if flat is not whole else 1 for name in names),
+        _values(builder, known),
+        any(step.op != step.proto.op_type for step in steps),
+    )
+
+
+def _values(builder: Builder, known: Mapping[str, Operand]) -> dict[str, Value]:
+    """Where the reals of the model lie in memory, by its own names."""
     values = {
         name: value
         for name, value in known.items()
         if isinstance(value, Value) and name not in builder.pairs
     }
-    placed = {n: replace(v, view=builder.places(v)) for n, v in values.items()}
-    return Imported(graph, model, placed, any(s.op != s.proto.op_type for s in steps))
+    return {name: replace(v, view=builder.places(v)) for name, v in values.items()}
+
+
+def _one_inference(
+    model: OnnxModel, chosen: Chosen, flat: Flat
+) -> tuple[Flat, dict[str, Shape], list[str]]:
+    """(steps, shapes of the inputs, notes) of one inference: of a batch one row."""
+    shapes = chosen.shapes
+    if flat.faults:
+        return flat, shapes, []
+    if chosen.symbolic:
+        faults = [
+            node_error(model.name, step.name, f"{step.op} over the batch: {why}", _NO_BATCH)
+            for step, why in batch.check_open(flat, chosen.opened)
+        ]
+        return replace(flat, faults=[*flat.faults, *faults]), shapes, []
+    counts = {shape[0] if len(shape) > 1 else 1 for shape in shapes.values()}
+    if chosen.whole or len(counts) > 1 or counts <= {1}:
+        return flat, shapes, []
+    count = counts.pop()
+    try:
+        cut = batch.one_row(flat, list(shapes), model.outputs, count)
+    except Mixed as error:
+        return (
+            flat,
+            shapes,
+            [
+                f"the first axis of the input, {count}, is no batch ({error}): one inference takes "
+                "it whole"
+            ],
+        )
+    single = {name: (1, *shape[1:]) for name, shape in shapes.items()}
+    return (
+        cut,
+        single,
+        [
+            f"the first axis of the input, {count}, is a batch, as every node treats its rows "
+            "alike: one inference takes one row"
+        ],
+    )
 
 
 def _settle_early(builder: Builder, value: Value, wish: str | None) -> None:
@@ -71,7 +143,11 @@ def _settle_early(builder: Builder, value: Value, wish: str | None) -> None:
 
 
 def _import(
-    step: Step, model: OnnxModel, builder: Builder, known: dict[str, Operand]
+    step: Step,
+    model: OnnxModel,
+    builder: Builder,
+    known: dict[str, Operand],
+    kinds: Mapping[str, Kind],
 ) -> McuqError | None:
     """Add one step; the fault, if it has one (its results are then missing from ``known``)."""
     inputs = [known.get(n) if n else None for n in step.inputs]
@@ -85,20 +161,21 @@ def _import(
     try:
         if constant:
             arrays = [i if isinstance(i, np.ndarray) else None for i in inputs]
-            results: list[Operand] = [*fold(step.proto, arrays, model.opset)]
-            grid = quantized.grid_of(step, known, builder.grids)
-            builder.grids.update({} if grid is None else {step.outputs[0]: grid})
+            results: list[Operand] = [*fold(step.proto, arrays, step.opset)]
         else:
             call = Call(
                 builder, step.op, step.name, step.attrs, tuple(inputs), step.inputs,
-                step.outputs, model.opset,
+                step.outputs, step.opset, kinds,
             )  # fmt: skip
             _check_indices(call, builder)
-            results = [quantized.integers(call, HANDLERS[step.op])]
-            _check(results[0])
+            _check_integers(call, builder)
+            found = quantized.integers(call, HANDLERS[step.op])
+            results = found if isinstance(found, list) else [found]
+            for name, result in zip(step.outputs, results, strict=False):
+                _check(result, kinds.get(name))
     except Refused as error:
         return node_error(model.name, step.name, error.reason, error.remedy)
-    except (ValueError, IndexError, TypeError, OverflowError) as error:
+    except FAULTS as error:
         reason = f"its inputs or attributes do not fit operator {step.op} ({error})"
         return node_error(model.name, step.name, reason, "Check it with onnx.checker")
     known.update(zip((o for o in step.outputs if o), results, strict=False))
@@ -114,39 +191,79 @@ def _check_indices(call: Call, builder: Builder) -> None:
         raise Refused("it computes with the indices of ArgMax", "Let ArgMax be the last operator")
 
 
-def _check(result: Operand) -> None:
-    if isinstance(result, Value):
-        check_size(result.shape)
+def _check_integers(call: Call, builder: Builder) -> None:
+    """Refuse arithmetic that wraps or truncates: the network would compute with reals."""
+    names = [
+        name
+        for name, operand in zip(call.names, call.inputs, strict=False)
+        if isinstance(operand, Value)
+        and name in call.kinds
+        and name not in builder.pairs
+        and builder.makers.get(operand.tensor) != "argmax"
+    ]
+    kinds = [call.kinds[name] for name in names if not call.kinds[name].real]
+    wide = all(kind.element in WIDE for kind in kinds)
+    if kinds and call.op not in EXACT and not (wide and call.op in WIDE_ONLY):
+        raise Refused("it computes with integers", "Cast the data to float first")
+
+
+def _check(result: Operand, kind: Kind | None) -> None:
+    """A result has the shape that ONNX's own rules give it."""
+    if not isinstance(result, Value):
+        return
+    check_size(result.shape)
+    if kind is not None and kind.shape != result.shape:
+        raise Refused(f"its result would be {result.shape} where ONNX has {kind.shape}", _REPORT)
 
 
 def _input_port(builder: Builder, known: Mapping[str, Operand], name: str) -> Port:
     value = known[name]
     if not isinstance(value, Value):
         raise TypeError(f"{name} is an input")
-    return Port(name, value.tensor, value.shape, _order(builder.places(value)))
+    if value.tensor in builder.open:  # nothing reads it
+        builder.settle(value, value.view, plain_shape(value.shape))
+    return Port(name, value.tensor, _with_batch(value.shape), _order(builder.places(value)))
+
+
+def _with_batch(shape: Shape) -> Shape:
+    """The shape of a port: a network without a batch has one in front."""
+    return shape if shape[:1] == (1,) else (1, *shape)
 
 
 def _outputs(
     model: OnnxModel, builder: Builder, known: Mapping[str, Operand]
-) -> tuple[tuple[Port, ...], list[McuqError]]:
+) -> tuple[tuple[Port, ...], list[str]]:
+    """The ports of the outputs, and a line on each that is left out."""
     ports: list[Port] = []
     faults: list[McuqError] = []
+    notes: list[str] = []
     for name in model.outputs:
         value = known.get(name)
         if not isinstance(value, Value) or value.tensor not in builder.makers:
             what = "an input" if isinstance(value, Value) else "a constant"
-            reason = f"output '{name}' is {what}: there is nothing to compute"
-            faults.append(ModelError(model.name, reason, "Remove that output"))
-            continue
-        if name in builder.pairs:
-            reason = f"output '{name}' holds integers"
-            faults.append(ModelError(model.name, reason, "Let DequantizeLinear be the last node"))
-            continue
-        value = _readable(builder, value)
-        shape = value.shape if value.shape and value.shape[0] == 1 else (1, *value.shape)
-        kind = "s32" if builder.is_index(value.tensor) else "s8"
-        ports.append(Port(name, value.tensor, shape, _order(builder.places(value)), kind))
-    return tuple(ports), faults
+            notes.append(f"output '{name}' is {what} as it is: the C does not write it")
+        else:
+            value = _readable(builder, value)
+            kind = "s32" if builder.is_index(value.tensor) else "s8"
+            order = _order(builder.places(value))
+            ports.append(Port(name, value.tensor, _with_batch(value.shape), order, kind))
+            notes += _of_integers(builder, name)
+    if not ports and not faults:
+        reason = "every output is an input or a constant: there is nothing to compute"
+        faults.append(ModelError(model.name, reason, "Add an output that is computed"))
+    raise_all(faults)
+    return tuple(ports), notes
+
+
+def _of_integers(builder: Builder, name: str) -> list[str]:
+    """A line on an output that holds integers in the model."""
+    pair = builder.pairs.get(name)
+    if pair is None:
+        return []
+    return [
+        f"output '{name}' holds integers q in the model; here it is the reals "
+        f"(q - {pair.zero}) * {pair.hint.scale[0]:g}"
+    ]
 
 
 def _readable(builder: Builder, value: Value) -> Value:

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import onnx
 
-from mcuq.importers.builder import Refused
-from mcuq.importers.folding import fold
 from mcuq.importers.onnx_file import OnnxModel
-from mcuq.importers.steps import Step, read_steps
+from mcuq.importers.resolve import Flat
+from mcuq.importers.steps import Step
 from mcuq.ir import Array
 
 _SPANS = {
@@ -34,23 +33,20 @@ class NotRunError(Exception):
 
 
 def run(
-    model: OnnxModel, rows: Mapping[str, Array], kind: Float = np.float64
+    flat: Flat, rows: Mapping[str, Array], kind: Float = np.float64
 ) -> Iterator[tuple[Step, dict[str, Array]]]:
     """Each step that depends on ``rows`` with the values it reads and writes, in order.
 
     A value is dropped after its last reader.
     """
-    steps, constants, _ = read_steps(model)
-    last = {name: index for index, step in enumerate(steps) for name in step.inputs}
-    values: dict[str, Array] = {name: rows[name].astype(kind) for name, _ in model.inputs}
-    for index, step in enumerate(steps):
+    constants = flat.constants
+    last = {name: index for index, step in enumerate(flat.steps) for name in step.inputs}
+    values: dict[str, Array] = {name: given.astype(kind) for name, given in rows.items()}
+    for index, step in enumerate(flat.steps):
         names = [name for name in step.inputs if name]
-        if all(name in constants for name in names):
-            constants.update(_folded(step, constants, model.opset))
-            continue
         read = {n: values[n] if n in values else _real(constants[n], kind) for n in names}
         raw = {name: constants[name] for name in names if name in constants}
-        made = _computed(step, read, raw, model.opset, kind)
+        made = _computed(step, read, raw, kind)
         yield step, {**read, **made}
         values.update((name, array) for name, array in made.items() if last.get(name, -1) > index)
         for name in names:
@@ -64,16 +60,8 @@ def _real(array: Array, kind: Float) -> Array:
     return array.astype(kind) if known else array
 
 
-def _folded(step: Step, constants: Mapping[str, Array], opset: int) -> dict[str, Array]:
-    try:
-        found = fold(step.proto, [constants.get(name) for name in step.inputs], opset)
-    except Refused as error:
-        raise NotRunError(f"node '{step.name}': {error.reason}") from error
-    return dict(zip(step.outputs, found, strict=False))
-
-
 def _computed(
-    step: Step, read: Mapping[str, Array], raw: Mapping[str, Array], opset: int, kind: Float
+    step: Step, read: Mapping[str, Array], raw: Mapping[str, Array], kind: Float
 ) -> dict[str, Array]:
     if step.op == "QuantizeLinear":
         return {step.outputs[0]: _steps(step, read, raw)}
@@ -82,8 +70,8 @@ def _computed(
         return {step.outputs[0]: (read[step.inputs[0]] - zero) * scale}
     if step.op == "Clip":  # limits of integers are reals here, as those integers are
         read = {name: array.astype(kind) for name, array in read.items()}
-    joined = step.op == "Softmax" and opset < 13
-    found = [_joined_softmax(step, read)] if joined else _evaluated(step, read, opset)
+    joined = step.op == "Softmax" and step.opset < 13
+    found = [_joined_softmax(step, read)] if joined else _evaluated(step, read)
     return {n: _real(a, kind) for n, a in zip(step.outputs, found, strict=False) if n}
 
 
@@ -97,14 +85,14 @@ def _joined_softmax(step: Step, read: Mapping[str, Array]) -> Array:
     return found
 
 
-def _evaluated(step: Step, read: Mapping[str, Array], opset: int) -> list[Array]:
+def _evaluated(step: Step, read: Mapping[str, Array]) -> list[Array]:
     from onnx.reference import ReferenceEvaluator
 
     value = onnx.helper.make_value_info
     inputs = [value(name, onnx.TypeProto()) for name in read]
     outputs = [value(name, onnx.TypeProto()) for name in step.outputs if name]
     graph = onnx.helper.make_graph([step.proto], "step", inputs, outputs)
-    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", step.opset)])
     try:
         with np.errstate(all="ignore"):
             results = list(ReferenceEvaluator(made).run(None, dict(read)))
@@ -141,7 +129,7 @@ def by_runtime(model: OnnxModel, rows: Mapping[str, Array]) -> dict[str, Array] 
     graph = onnx.helper.make_graph(
         list(model.nodes),
         "model",
-        [value(name, float32, rows[name].shape) for name, _ in model.inputs],
+        [value(i.name, i.element, rows[i.name].shape) for i in model.inputs],
         [value(name, float32, None) for name in model.outputs],
         [onnx.numpy_helper.from_array(data, name) for name, data in model.constants.items()],
     )

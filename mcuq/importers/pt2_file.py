@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from mcuq.errors import ModelError
+from mcuq.schema import Misfit, Record, record, several, whole
 
 MAX_BYTES = 1 << 29
 _KEPT = (
@@ -37,6 +38,10 @@ _SIZE = re.compile(
     r"|(?:Integer|Mul|Add)\(|, |[su]\d{1,6}|\d{1,9}|[-+()/ ]|\*(?!\*))+"
 )
 _TREES = (None, "builtins.tuple", "builtins.list", "builtins.dict")
+_SAVE_AGAIN = "Save it again with torch.export.save"
+# How torch.export numbers types and layouts (torch/_export/serde/schema.py).
+_ITEM_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 2, 7: 4, 8: 8, 12: 1, 13: 2, 28: 2}
+_STRIDED = 7
 _REFUSED_KEYS = ("as_operator", "as_custom_obj", "as_graph")
 
 
@@ -44,8 +49,8 @@ def checked(path: Path) -> bytes:
     """The archive in ``path``, checked and packed anew."""
     name = path.name
     if not path.is_file():
-        reason = "is no regular file" if path.exists() else "no such file"
-        raise ModelError(name, reason, "Check the path")
+        other = "is no regular file" if path.exists() else "no such file"
+        raise ModelError(name, "is a folder" if path.is_dir() else other, "Check the path")
     if path.stat().st_size > MAX_BYTES:
         raise ModelError(name, "is larger than 512 MB", "Use a smaller network")
     with path.open("rb") as stream:
@@ -60,7 +65,9 @@ def _read(stream: BinaryIO, name: str) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(stream) as archive:
             return _members(archive, name)
-    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # zipfile and zlib raise many kinds: the file is at fault
         remedy = "Save it again with torch.export.save"
         raise ModelError(name, "is not a .pt2 archive, or is truncated", remedy) from error
 
@@ -99,11 +106,9 @@ def _parsed(members: dict[str, bytes], key: str, name: str) -> Any:
 
 
 def _check_payloads(members: dict[str, bytes], name: str) -> None:
-    """Every weight and constant must be plain bytes."""
-    for key in (
-        "data/weights/model_weights_config.json",
-        "data/constants/model_constants_config.json",
-    ):
+    """Every weight and constant must be plain bytes, as many as its shape asks for."""
+    for folder in ("weights", "constants"):
+        key = f"data/{folder}/model_{folder}_config.json"
         table = _parsed(members, key, name)
         config = table.get("config") if isinstance(table, dict) else None
         for entry in config.values() if isinstance(config, dict) else [None]:
@@ -111,6 +116,41 @@ def _check_payloads(members: dict[str, bytes], name: str) -> None:
                 raise _refused(name, "pickled tensors")
             if not _PAYLOAD.fullmatch(str(entry.get("path_name"))):
                 raise _refused(name, f"the object '{entry.get('path_name')}'")
+            _check_length(members, f"data/{folder}/{entry['path_name']}", entry, name)
+
+
+def _check_length(members: dict[str, bytes], key: str, entry: dict[str, Any], name: str) -> None:
+    """A payload must hold all that its tensor reads: torch would fill what is missing with 0."""
+    try:
+        wanted = _bytes(entry.get("tensor_meta"), key)
+    except ValueError as error:
+        raise ModelError(name, f"is damaged ({error})", _SAVE_AGAIN) from error
+    found = len(members[key]) if key in members else 0
+    if found < wanted or not wanted:
+        reason = f"'{key}' holds {found} bytes where its tensor has {wanted}"
+        raise ModelError(name, reason, _SAVE_AGAIN)
+
+
+def _bytes(value: object, place: str) -> int:
+    """The bytes from the start of its storage to the last element of a dense tensor."""
+    if not isinstance(value, dict):
+        raise Misfit(place, "the description of a tensor", value)
+    meta = Record(value, place)
+    sizes = meta.read("sizes", several(_size, 0, 16))
+    strides = meta.read("strides", several(_size, len(sizes), len(sizes)))
+    if meta.read("layout", whole(0, 64)) != _STRIDED:
+        raise Misfit(f"{place}.layout", "that of a dense tensor", value["layout"])
+    dtype = meta.read("dtype", whole(0, 64))
+    if dtype not in _ITEM_BYTES:
+        raise Misfit(f"{place}.dtype", "a numeric type", dtype)
+    last = sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+    count = meta.read("storage_offset", _size) + last + 1 if math.prod(sizes) else 0
+    return count * _ITEM_BYTES[dtype]
+
+
+def _size(value: object, place: str) -> int:
+    """A size that is stated as a number."""
+    return record(value, place, ("as_int",)).read("as_int", whole(0, MAX_BYTES))
 
 
 def _check_sample(members: dict[str, bytes], name: str) -> None:

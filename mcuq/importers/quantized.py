@@ -14,18 +14,18 @@ import numpy as np
 
 from mcuq.importers import elementwise
 from mcuq.importers.builder import Builder, Pair, Refused, Value
-from mcuq.importers.call import Call
-from mcuq.importers.steps import Step
+from mcuq.importers.call import Call, Operand
+from mcuq.importers.grids import KEEPS_GRID
 from mcuq.ir import Array, Hint, Node
 from mcuq.ops import spec
 from mcuq.ops.spec import Padding, Values
 from mcuq.passes.restore_names import SUFFIX
 
 Span = tuple[float, float]
+Result = Value | Array | list[Operand]
 _BITS = {"int4": 4, "uint4": 4, "int8": 8, "uint8": 8, "int16": 16, "uint16": 16}
 _ONNX_TYPES = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 21: "uint4", 22: "int4"}
-_KEEPS_GRID = ("Identity", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
-_ON_INTEGERS = ("Clip", "MaxPool", *_KEEPS_GRID)
+_ON_INTEGERS = ("Clip", "MaxPool", "Slice", "Split", "Gather", "DepthToSpace", *KEEPS_GRID)
 _PAIRS = "Export the model in the QDQ format, each QuantizeLinear with its DequantizeLinear"
 
 
@@ -66,6 +66,9 @@ def dequantize(call: Call) -> Value:
     """DequantizeLinear of data: what its QuantizeLinear has read."""
     value, builder = call.value(), call.builder
     known = builder.pairs.get(call.names[0])
+    kind = call.kinds.get(call.names[0])
+    if known is None and kind is not None and not kind.real and value.tensor in builder.order:
+        return _bytes_of_input(call, value)
     if known is None:
         raise Refused("it reads integers that no QuantizeLinear of this model wrote", _PAIRS)
     found, _ = _numbers(call)
@@ -75,25 +78,27 @@ def dequantize(call: Call) -> Value:
     return value
 
 
-def integers(call: Call, handler: Callable[[Call], Value | Array]) -> Value | Array:
+def _bytes_of_input(call: Call, value: Value) -> Value:
+    """(x - zero) * scale of integers that are an input of the network."""
+    numbers, _ = _numbers(call)
+    builder, scale = call.builder, numbers.hint.scale[0]
+    if numbers.zero:
+        zero = np.array(float(numbers.zero))
+        value = elementwise.with_constant(call, "sub", value, builder.constant, zero)
+    made = elementwise.with_constant(call, "mul", value, builder.constant, np.array(scale))
+    builder.hints[made.tensor] = numbers.hint
+    return made
+
+
+def integers(call: Call, handler: Callable[[Call], Result]) -> Result:
     """``handler``, if it may compute with the integers that QuantizeLinear wrote: views may."""
     pair = next((call.builder.pairs[n] for n in call.names if n in call.builder.pairs), None)
     if pair is None or call.op == "DequantizeLinear":
         return handler(call)
     if call.op not in _ON_INTEGERS:
         raise Refused("it computes with integers", _PAIRS)
-    call.builder.pairs[call.outputs[0]] = pair
+    call.builder.pairs.update(dict.fromkeys(call.outputs, pair))
     return handler(call)
-
-
-def grid_of(step: Step, known: Mapping[str, object], grids: Mapping[str, Hint]) -> Hint | None:
-    """The hint of the constant that ``step`` computes, if it is a dequantized one."""
-    if step.op in _KEEPS_GRID:
-        return grids.get(step.inputs[0]) if step.inputs else None
-    scale = known.get(step.inputs[1]) if len(step.inputs) > 1 else None
-    if step.op != "DequantizeLinear" or not isinstance(scale, np.ndarray) or scale.ndim > 1:
-        return None
-    return Hint(tuple(float(s) for s in scale.reshape(-1)))
 
 
 def _numbers(call: Call) -> tuple[Pair, tuple[int, int]]:

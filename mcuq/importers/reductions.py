@@ -49,14 +49,16 @@ def _reduced(call: Call, op: str) -> Value:
     axes = call.axes(1, rank)
     if not axes and call.integer("noop_with_empty_axes", 0):
         return value
-    if not axes or 0 in axes:
-        raise Refused(f"{call.op} over the batch", "Name the axes to reduce, without 0")
-    return _pooled(call, op, tuple(sorted(axes)), bool(call.integer("keepdims", 1)))
+    return _pooled(call, op, tuple(sorted(axes or range(rank))), bool(call.integer("keepdims", 1)))
 
 
 def _pooled(call: Call, op: str, axes: tuple[int, ...], keep: bool) -> Value:
     value, builder = call.value(), call.builder
-    if value.tensor in builder.open and len(value.shape) in (3, 4):
+    sizes = [1 if a in axes else s for a, s in enumerate(value.shape)]
+    shape = tuple(s for a, s in enumerate(sizes) if keep or a not in axes)
+    if prod(shape) == prod(value.shape):
+        return replace(value, shape=shape)
+    if value.tensor in builder.open and len(value.shape) in (3, 4) and value.shape[0] == 1:
         call.image(value)
     first, tensor, kernel = _window(call, value, axes)
     depth = builder.tensors[tensor].shape[-1]
@@ -67,8 +69,6 @@ def _pooled(call: Call, op: str, axes: tuple[int, ...], keep: bool) -> Value:
         made = call.emit(op, (tensor,), dilations=(1, 1), **common)
     block = kernel[0] * kernel[1] * depth
     places = first // block * depth + first % depth
-    sizes = [1 if a in axes else s for a, s in enumerate(value.shape)]
-    shape = tuple(s for a, s in enumerate(sizes) if keep or a not in axes)
     return Value(shape, made, places)
 
 
@@ -107,17 +107,9 @@ def _kernel(memory: tuple[int, int, int, int], outer: int) -> tuple[int, int]:
 
 
 def softmax(call: Call) -> Value:
-    """Softmax over one axis; before opset 13 over all axes from ``axis`` on."""
+    """Softmax over one axis."""
     value = call.value()
-    rank = len(value.shape)
-    axis = axis_of(call.integer("axis", -1 if call.opset >= 13 else 1), rank)
-    if call.opset < 13 and prod(value.shape[axis + 1 :]) > 1:
-        flat = (prod(value.shape[:axis]), prod(value.shape[axis:]))
-        return replace(_softmax(call, replace(value, shape=flat), 1), shape=value.shape)
-    return _softmax(call, value, axis)
-
-
-def _softmax(call: Call, value: Value, axis: int) -> Value:
+    axis = axis_of(call.integer("axis", -1), len(value.shape))
     width, builder = value.shape[axis], call.builder
     if prod(value.shape) == width and value.tensor not in builder.open:
         places = builder.places(value)  # any order will do for a single row
@@ -133,8 +125,6 @@ def argmax(call: Call) -> Value:
         raise Refused("ArgMax with select_last_index", "Take the first of equal values")
     value = call.value()
     axis = axis_of(call.integer("axis", 0), len(value.shape))
-    if axis == 0:
-        raise Refused("ArgMax over the batch", "Set axis to the classes")
     tensor, row, _ = rows(call, value, axis)
     made = call.emit("argmax", (tensor,))
     keep = call.integer("keepdims", 1)

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 
 from mcuq.errors import McuqError, ModelError
-from mcuq.importers.onnx_file import OnnxModel, to_array
-from mcuq.importers.suggestions import SUGGESTIONS, remedy_for
+from mcuq.importers.builder import Refused
+from mcuq.importers.onnx_file import to_array
 from mcuq.ir import Array
 
 PAIRS = ("QuantizeLinear", "DequantizeLinear")
 """Operators that other domains, such as com.microsoft, define in the same way."""
+GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One node. ``proto`` is the ONNX node it comes from."""
+    """One node. ``proto`` is the ONNX node it comes from, of the version ``opset``."""
 
     op: str
     name: str
@@ -28,31 +31,17 @@ class Step:
     outputs: tuple[str, ...]
     attrs: Mapping[str, Any]
     proto: Any
-
-
-def read_steps(model: OnnxModel) -> tuple[list[Step], dict[str, Array], list[McuqError]]:
-    """The steps in topological order, all constants (those of Constant nodes too), the faults."""
-    constants = dict(model.constants)
-    steps: list[Step] = []
-    faults: list[McuqError] = []
-    for node in model.nodes:
-        try:
-            step = _step(node, model.name)
-            if step.op == "Constant":
-                constants[step.outputs[0]] = _constant(step, model.name)
-            else:
-                steps.append(step)
-        except ModelError as error:
-            faults.append(error)
-    known = {name for name, _ in model.inputs} | set(constants)
-    lost = {o for n in model.nodes for o in n.output} if faults else set()
-    ordered, wrong = _sorted(steps, known | lost, model)
-    return needed(ordered, model.outputs), constants, faults + wrong
+    opset: int
 
 
 def node_error(model: str, name: str, reason: str, remedy: str = "") -> ModelError:
     """The error of the node called ``name``."""
     return ModelError(f"{model}: node '{name}'", reason, remedy)
+
+
+def label(node: Any) -> str:
+    """What a node is called: its name, or what it writes."""
+    return str(node.name or next((o for o in node.output if o), node.op_type))
 
 
 def needed(steps: Sequence[Step], wanted: Collection[str]) -> list[Step]:
@@ -66,79 +55,134 @@ def needed(steps: Sequence[Step], wanted: Collection[str]) -> list[Step]:
     return kept[::-1]
 
 
-def _step(node: Any, model: str) -> Step:
-    name = node.name or next((o for o in node.output if o), node.op_type)
-    if node.domain not in ("", "ai.onnx") and node.op_type not in PAIRS:
-        reason = f"operator {node.op_type} of the domain '{node.domain}' is not standard ONNX"
-        remedy = SUGGESTIONS.get(node.op_type, "Export the model with standard operators only")
-        raise node_error(model, name, reason, remedy)
-    if not any(node.output):
-        raise node_error(model, name, "has no outputs", "Export the model again")
+def make_step(node: Any, opset: int) -> Step:
+    """The step of a node without subgraphs."""
     attrs: dict[str, Any] = {}
+    types = _attribute_types(node.op_type, opset)
     for attribute in node.attribute:
+        if attribute.name in attrs:
+            raise Refused(f"attribute '{attribute.name}' is given twice", "Export the model again")
         kind = attribute.type
-        if kind in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
-            reason = f"operator {node.op_type} holds a subgraph, which is not supported"
-            raise node_error(model, name, reason, remedy_for(node.op_type))
-        if attribute.ref_attr_name:
-            raise node_error(model, name, f"attribute '{attribute.name}' refers to a function")
+        if kind != types.get(attribute.name, kind) or kind not in _KINDS:
+            reason = f"attribute '{attribute.name}' of operator {node.op_type} has another type"
+            raise Refused(reason, "Export the model again")
         value = onnx.helper.get_attribute_value(attribute)
         attrs[attribute.name] = _text(value) if isinstance(value, bytes) else value
-    return Step(node.op_type, name, tuple(node.input), tuple(node.output), attrs, node)
+    return Step(
+        node.op_type, label(node), tuple(node.input), tuple(node.output), attrs, node, opset
+    )
+
+
+_KINDS = (
+    onnx.AttributeProto.FLOAT,
+    onnx.AttributeProto.INT,
+    onnx.AttributeProto.STRING,
+    onnx.AttributeProto.TENSOR,
+    onnx.AttributeProto.FLOATS,
+    onnx.AttributeProto.INTS,
+    onnx.AttributeProto.STRINGS,
+    onnx.AttributeProto.SPARSE_TENSOR,
+)
+
+
+def _attribute_types(op: str, opset: int) -> Mapping[str, int]:
+    """What the standard says of an operator's attributes; nothing for an unknown operator."""
+    try:
+        known = onnx.defs.get_schema(op, min(opset, onnx.defs.onnx_opset_version()), "").attributes
+    except onnx.defs.SchemaError:
+        return {}
+    return {name: int(attribute.type.value) for name, attribute in known.items()}
 
 
 def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-def _constant(step: Step, model: str) -> Array:
-    """The value of a Constant node."""
+def constant_of(step: Step, model: str, folder: Path | None) -> Array:
+    """The value of a Constant node; ``folder`` is where external data may lie."""
     attrs = step.attrs
     if "value" in attrs:
-        return to_array(attrs["value"], model, None)
+        return to_array(attrs["value"], model, folder)
     for key, dtype in (("float", np.float32), ("int", np.int64)):
         for suffix in ("", "s"):
             name = f"value_{key}{suffix}"
             if name in attrs:
                 return np.asarray(attrs[name], dtype)
-    raise node_error(model, step.name, "holds no numbers", "Store a dense numeric tensor")
+    raise Refused("holds no numbers", "Store a dense numeric tensor")
 
 
-def _sorted(
-    steps: Sequence[Step], known: Collection[str], model: OnnxModel
-) -> tuple[list[Step], list[McuqError]]:
-    """The steps so that each reads only what was written before; what cannot be sorted."""
-    written = set(known)
-    ordered: list[Step] = []
-    waiting = list(steps)
+def reads(node: Any) -> set[str]:
+    """What a node reads, its subgraphs included."""
+    names = {name for name in node.input if name}
+    for graph in subgraphs(node):
+        names |= _free(graph)
+    return names
+
+
+def subgraphs(node: Any) -> Iterator[Any]:
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def _free(graph: Any) -> set[str]:
+    """What a subgraph reads from outside."""
+    made = {i.name for i in graph.input} | {t.name for t in graph.initializer}
+    made |= {name for node in graph.node for name in node.output}
+    read = {name for node in graph.node for name in reads(node)}
+    return (read | {o.name for o in graph.output}) - made
+
+
+def wanted_nodes(nodes: Sequence[Any], outputs: Collection[str]) -> list[Any]:
+    """The nodes of which ``outputs`` are made, in the file's order."""
+    makers = {name: i for i, node in enumerate(nodes) for name in node.output if name}
+    waiting = [makers[name] for name in outputs if name in makers]
+    kept = set(waiting)
     while waiting:
-        later = []
-        for step in waiting:
-            if all(not name or name in written for name in step.inputs):
-                ordered.append(step)
-                written.update(step.outputs)
-            else:
-                later.append(step)
-        if len(later) == len(waiting):
-            break
-        waiting = later
-    return ordered, _unsorted(waiting, written, model)
+        for name in reads(nodes[waiting.pop()]):
+            index = makers.get(name)
+            if index is not None and index not in kept:
+                kept.add(index)
+                waiting.append(index)
+    return [node for i, node in enumerate(nodes) if i in kept]
 
 
-def _unsorted(
-    waiting: Sequence[Step], written: Collection[str], model: OnnxModel
+def sorted_nodes(nodes: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """The nodes so that each reads only what was written before; those that lie in a cycle."""
+    makers = {name: i for i, node in enumerate(nodes) for name in node.output if name}
+    sources = [{makers[n] for n in reads(node) if n in makers} for node in nodes]
+    if all(max(found, default=-1) < i for i, found in enumerate(sources)):
+        return list(nodes), []
+    readers: list[list[int]] = [[] for _ in nodes]
+    for index, found in enumerate(sources):
+        for source in found:
+            readers[source].append(index)
+    open_sources = [len(found) for found in sources]
+    ready = deque(i for i, count in enumerate(open_sources) if not count)
+    ordered: list[int] = []
+    while ready:
+        index = ready.popleft()
+        ordered.append(index)
+        for reader in readers[index]:
+            open_sources[reader] -= 1
+            if not open_sources[reader]:
+                ready.append(reader)
+    left = set(range(len(nodes))) - set(ordered)
+    return [nodes[i] for i in ordered], [nodes[i] for i in sorted(left)]
+
+
+def unsorted_faults(
+    nodes: Sequence[Any], cyclic: Sequence[Any], known: Collection[str], model: str
 ) -> list[McuqError]:
-    made = {name for step in waiting for name in step.outputs}
+    """What nothing writes, and cycles."""
+    made = {name for node in (*nodes, *cyclic) for name in node.output} | set(known)
     faults: list[McuqError] = []
-    for step in waiting:
-        for name in step.inputs:
-            if name and name not in written and name not in made:
-                reason = f"reads '{name}', which nothing writes"
-                faults.append(node_error(model.name, step.name, reason, "Export the model again"))
-    if waiting and not faults:
+    for node in (*nodes, *cyclic):
+        for name in sorted(reads(node) - made):
+            reason = f"reads '{name}', which nothing writes"
+            faults.append(node_error(model, label(node), reason, "Export the model again"))
+    if cyclic and not faults:
         reason = "reads a value that depends on its own output (a cycle)"
-        faults.append(node_error(model.name, waiting[0].name, reason, "Export the model again"))
-    for name in model.outputs:
-        if name not in written and name not in made:
-            faults.append(ModelError(model.name, f"output '{name}' is never written", ""))
+        faults.append(node_error(model, label(cyclic[0]), reason, "Export the model again"))
     return faults

@@ -5,19 +5,17 @@ from __future__ import annotations
 SEE_LIST = "Run 'mcuq ops' for the list of operators"
 _RECURRENT = "Use 1-D convolutions or a window of past frames as input"
 _RESIZE = "Upsample outside the network, or use strides on the way down only"
-_INDEX = "Select data before the network, or use a convolution"
 _NORM = "Use BatchNormalization, which folds into convolutions at no cost"
 _QDQ = "Export it in the QDQ format (quant_format=QuantFormat.QDQ), or give the float model"
 _LOGS = "Leave it out: the order of the classes is the same without it, or use Softmax"
+_FOREIGN = "Export the model with standard operators only"
 _CONTROL = "Export the model without control flow"
 
 SUGGESTIONS: dict[str, str] = {
     "LSTM": _RECURRENT, "GRU": _RECURRENT, "RNN": _RECURRENT,
-    "Resize": _RESIZE, "Upsample": _RESIZE, "ConvTranspose": _RESIZE,
+    "ConvTranspose": _RESIZE,
     "LayerNormalization": _NORM, "InstanceNormalization": _NORM, "GroupNormalization": _NORM,
     "RMSNormalization": _NORM, "LpNormalization": _NORM, "LRN": _NORM,
-    "Gather": _INDEX, "GatherElements": _INDEX, "GatherND": _INDEX, "Slice": _INDEX,
-    "Split": "Use two convolutions on the same input instead of one that is split",
     "QLinearConv": _QDQ, "QLinearMatMul": _QDQ, "ConvInteger": _QDQ, "MatMulInteger": _QDQ,
     "DynamicQuantizeLinear": _QDQ, "QLinearAdd": _QDQ, "QLinearMul": _QDQ, "QGemm": _QDQ,
     "QLinearGlobalAveragePool": _QDQ, "QLinearConcat": _QDQ, "QLinearLeakyRelu": _QDQ,
@@ -32,10 +30,16 @@ SUGGESTIONS: dict[str, str] = {
     "ReduceSum": "Use ReduceMean", "TopK": "Use ArgMax", "LpPool": "Use AveragePool",
     "Where": "Use Clip or Mul with a constant mask",
     "Attention": "Use convolutions", "Einsum": "Use MatMul with constant weights",
-    "DepthToSpace": "Use Reshape and Transpose", "SpaceToDepth": "Use Reshape and Transpose",
 }  # fmt: skip
 
 
 def remedy_for(op: str) -> str:
-    """What the user may do about the operator ``op``."""
+    """What the user may do about the standard operator ``op``."""
     return SUGGESTIONS.get(op, SEE_LIST)
+
+
+def foreign_remedy(domain: str, op: str) -> str:
+    """What the user may do about an operator of another domain."""
+    if domain == "ai.onnx.ml":
+        return "Only neural networks are compiled: leave classical models and ZipMap out"
+    return SUGGESTIONS.get(op, _FOREIGN)

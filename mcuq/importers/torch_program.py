@@ -9,23 +9,28 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mcuq.errors import McuqError, ModelError
 from mcuq.importers import fake_quant, onnx_file, onnx_graph, pt2_file, torch_run
 from mcuq.importers.imported import Imported
 
-if TYPE_CHECKING:
-    import torch
-
 _REMEDY = "See that torch.onnx.export(module, example, dynamo=True) works"
 
 
-def from_module(module: torch.nn.Module, example_input: Any) -> Imported:
-    """The graph of ``module`` in eval mode; only the first row of the example is used."""
+def from_module(module: Any, example_input: Any) -> Imported:
+    """The graph of a torch module in eval mode; only the first row of the example is used.
+
+    An exported program needs no example: it is read as it is.
+    """
     import torch
 
     name = type(module).__name__
+    if isinstance(module, torch.export.ExportedProgram):
+        return _exported(module, None, name)
+    if not isinstance(module, torch.nn.Module):
+        remedy = "Pass a path, a torch.nn.Module or what torch.export.export returns"
+        raise ModelError(name, "is not a model", remedy)
     given = example_input if isinstance(example_input, (tuple, list)) else (example_input,)
     wrong = [v for v in given if not isinstance(v, torch.Tensor) or v.dim() == 0 or not len(v)]
     if wrong or not given:

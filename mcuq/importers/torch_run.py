@@ -33,7 +33,10 @@ _CHANCE = "Call dropout with training=self.training, and leave random numbers an
 def in_eval_mode(module: torch.nn.Module) -> Iterator[None]:
     """``module`` in eval mode; all its parts get back the mode they had."""
     modes = {part: part.training for part in module.modules()}
-    module.eval()
+    try:
+        module.eval()
+    except NotImplementedError:  # what ExportedProgram.module() returns is fixed as it is
+        modes = {}
     try:
         yield
     finally:
@@ -71,7 +74,7 @@ def _of_module(
     """The outputs of the module, which must be the same when it is run again."""
     import torch
 
-    inputs = [feeds.get(name) for name, _ in model.inputs]
+    inputs = [feeds.get(given.name) for given in model.inputs]
     if len(inputs) != len(rows):
         raise NotRunError("the module has inputs that its ONNX form leaves out")
     pairs = [(i, r) for i, r in zip(inputs, rows, strict=True) if i is not None]

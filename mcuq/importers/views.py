@@ -1,4 +1,4 @@
-"""Reshapes and transposes, which only change how a value is indexed; and concatenation."""
+"""Reshapes, which only change how a value is indexed; and concatenation."""
 
 from __future__ import annotations
 
@@ -9,46 +9,62 @@ import numpy as np
 from mcuq.importers import layout
 from mcuq.importers.builder import Refused, Value
 from mcuq.importers.call import Call, axis_of, in_order
-from mcuq.importers.elementwise import plain_shape
 from mcuq.ir import Array, Shape
 
-_EVAL = "Export the model in eval mode"
+_FLOATS = (1, 10, 11, 16)
+_INTEGERS = {
+    2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 12: "uint32",
+    13: "uint64",
+}  # fmt: skip
 
 
 def same(call: Call) -> Value:
     """Identity, Dropout at inference, and Cast between numbers."""
     if call.op == "Dropout" and len(call.outputs) > 1 and call.outputs[1]:
-        raise Refused("Dropout with a mask", _EVAL)
-    training = call.optional(2) if call.op == "Dropout" else None
-    if training is not None and bool(training.any()):
-        raise Refused("Dropout in training mode draws other numbers each time", _EVAL)
+        raise Refused("Dropout with a mask", "Export the model in eval mode")
+    training = call.operand(2) if call.op == "Dropout" else None
+    if training is not None:
+        ratio = call.optional(1)
+        if bool(call.constant(2).any()) and (ratio is None or bool(ratio.any())):
+            raise Refused("Dropout in training mode", "Export the model in eval mode")
     return call.value()
 
 
 def cast(call: Call) -> Value:
-    """Cast to a float; other types would round. The indices of ArgMax may become any integer."""
+    """Cast that changes no number: to a float, or of integers to a type that holds them all.
+
+    The indices of ArgMax may become any integer.
+    """
     value = call.value()
     if call.builder.is_index(value.tensor):
         return value
-    if call.integer("to", 1) not in (1, 10, 11, 16):
-        raise Refused("Cast to a type that is not a float", "Let data stay float32")
-    return value
+    target = call.integer("to", 1)
+    source = call.kinds.get(call.names[0])
+    if target in _FLOATS or (source is not None and _holds(target, source.element)):
+        return value
+    raise Refused("Cast to a type that is not a float", "Let data stay float32")
+
+
+def _holds(target: int, source: int) -> bool:
+    """Whether the integers of one type are all in the other."""
+    try:
+        wide, narrow = (np.iinfo(np.dtype(_INTEGERS[kind])) for kind in (target, source))
+    except KeyError:
+        return False
+    return bool(wide.min <= narrow.min and narrow.max <= wide.max)
 
 
 def reshape(call: Call) -> Value:
-    """Reshape to a constant shape; a batch of N becomes 1."""
+    """Reshape to a constant shape."""
     value = call.value()
     wanted = [int(v) for v in call.constant(1).reshape(-1)]
     if not call.integer("allowzero", 0):
         if any(v == 0 and i >= len(value.shape) for i, v in enumerate(wanted)):
             raise Refused(f"Reshape to {wanted}: 0 copies an axis that is not there")
         wanted = [value.shape[i] if v == 0 else v for i, v in enumerate(wanted)]
-    total = prod(value.shape)
     known = prod(v for v in wanted if v != -1)
-    if -1 in wanted and known > 0 and total % known == 0:
-        wanted[wanted.index(-1)] = total // known
-    elif wanted and wanted[0] > 1 and total * wanted[0] == known:
-        wanted[0] = 1
+    if -1 in wanted and known > 0 and prod(value.shape) % known == 0:
+        wanted[wanted.index(-1)] = prod(value.shape) // known
     return _viewed(value, tuple(wanted))
 
 
@@ -66,7 +82,7 @@ def squeeze(call: Call) -> Value:
     rank = len(value.shape)
     axes = call.axes(1, rank)
     if axes is None:
-        axes = tuple(a for a, size in enumerate(value.shape) if size == 1 and a)
+        axes = tuple(a for a, size in enumerate(value.shape) if size == 1)
     return _viewed(value, tuple(s for a, s in enumerate(value.shape) if a not in axes))
 
 
@@ -85,27 +101,6 @@ def unsqueeze(call: Call) -> Value:
     return _viewed(value, tuple(shape))
 
 
-def transpose(call: Call) -> Value:
-    """Transpose: free until an operator needs another order."""
-    value = call.value()
-    rank = len(value.shape)
-    perm = call.integers("perm", tuple(reversed(range(rank))))
-    if sorted(perm) != list(range(rank)):
-        raise Refused(f"Transpose with perm {perm} of a {rank}-dimensional value")
-    view = value.view.reshape(value.shape).transpose(perm).reshape(-1)
-    return Value(tuple(value.shape[a] for a in perm), value.tensor, view)
-
-
-def expand(call: Call) -> Value:
-    """Expand that changes nothing."""
-    value = call.value()
-    shape = tuple(int(v) for v in call.constant(1).reshape(-1))
-    wide = np.broadcast_shapes(value.shape, shape)
-    if prod(wide) != prod(value.shape):
-        raise Refused("Expand that repeats data", "Let Add or Mul broadcast instead")
-    return _viewed(value, tuple(wide))
-
-
 def shape_of(call: Call) -> Array:
     """Shape: a constant, as all shapes are known."""
     shape = call.value().shape
@@ -119,29 +114,29 @@ def size_of(call: Call) -> Array:
 
 
 def concat(call: Call) -> Value:
-    """Concat of computed values, along any axis but the batch."""
+    """Concat of computed values, along any axis."""
     values = [call.value(i) for i in range(len(call.inputs))]
     rank = len(values[0].shape)
     axis = axis_of(call.integer("axis", 0), rank)
     rest = {(*v.shape[:axis], *v.shape[axis + 1 :]) for v in values}
     if len(rest) > 1:
         raise Refused(f"Concat of shapes {', '.join(str(v.shape) for v in values)}")
-    if axis == 0:
-        raise Refused("Concat along the batch", "Concatenate another axis")
     if len(values) == 1:
         return values[0]
-    if prod(values[0].shape[:axis]) == 1 and (rank in (1, 2) or rank > 4):
+    outer = prod(values[0].shape[:axis])
+    if outer == 1 and (rank in (1, 2) or rank > 4 or axis == 0):
         return _flat_concat(call, values, axis)
-    if rank == 4 or (rank == 3 and any(_is_image(call, v) for v in values)):
+    images = rank == 4 or (rank == 3 and any(_is_image(call, v) for v in values))
+    if images and values[0].shape[0] == 1:
         tensors = [call.image(v) for v in values]
         place = 3 if axis == 1 else axis - 1 + (4 - rank)
         return call.image_value(call.emit("concat", tensors, axis=place), rank)
-    if rank == 3:
-        tensors = [in_order(call, v, plain_shape(v.shape)) for v in values]
-        made = call.emit("concat", tensors, axis=axis + 1)
-        shape = call.builder.tensors[made].shape[1:]
-        return Value(shape, made, layout.identity(prod(shape)))
-    raise Refused(f"Concat of {rank}-dimensional values", "Use at most 4 dimensions")
+    inner = prod(values[0].shape[axis + 1 :])
+    tensors = [in_order(call, v, (1, outer, v.shape[axis], inner)) for v in values]
+    made = call.emit("concat", tensors, axis=2)
+    shape = list(values[0].shape)
+    shape[axis] = sum(v.shape[axis] for v in values)
+    return Value(tuple(shape), made, layout.identity(prod(shape)))
 
 
 def _is_image(call: Call, value: Value) -> bool:
@@ -172,7 +167,7 @@ def _flat_concat(call: Call, values: list[Value], axis: int) -> Value:
 def _viewed(value: Value, shape: Shape) -> Value:
     if prod(shape) != prod(value.shape) or min(shape, default=1) < 1:
         raise Refused(
-            f"a view of {value.shape} as {shape}, with the batch as 1",
+            f"a view of {value.shape} as {shape}",
             "Export the model with batch size 1, or write the batch as -1 in reshapes",
         )
     return Value(shape, value.tensor, value.view)

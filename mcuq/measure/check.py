@@ -23,6 +23,8 @@ from mcuq.reference import run_int
 from mcuq.targets.boards import Board
 
 HOST = "host"
+MOST_ELEMENTS = 1 << 28
+"""All activations of all vectors are compared: more of them would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,10 @@ def check(
     """
     if number < 1:
         raise DataError("check", f"compares nothing with {number} vectors", "Give at least one")
+    size = sum(t.size for t in compiled.program.qgraph.tensors.values() if t.data is None)
+    if number * size > MOST_ELEMENTS:
+        reason = f"{number} vectors of {size} elements are too many to compare"
+        raise DataError("check", reason, f"Give at most {max(1, MOST_ELEMENTS // size)}")
     rows = vectors.make(compiled.bundle, number, seed)
     progress("integer reference", 0.0)
     expected = run_int(compiled.program.qgraph, rows)

@@ -3,17 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from math import prod
+from pathlib import Path
 
 import numpy as np
 
+from mcuq.data.feeds import load_evaluated, user_reals
 from mcuq.errors import DataError
-from mcuq.ir import Array, Graph, Node
+from mcuq.ir import Array, Graph, Node, from_memory
 from mcuq.ops import is_view, spec
 from mcuq.ops.spec import Values
 from mcuq.qir import QGraph
 from mcuq.quantize.structure import logits_of
 from mcuq.reference import feeds_to_float, feeds_to_int, port_to_real, run_float, run_int
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """One output: signal over noise in dB, mean squared and mean absolute error, against float.
+
+    ``exact`` and ``found``: (values, columns) of what is compared, float64; None for an argmax's
+    indices, and where they were not kept.
+    """
+
+    name: str
+    sqnr_db: float
+    mse: float
+    mae: float
+    exact: Array | None = None
+    found: Array | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Four digits each: what the float network's last bits are differs between processors."""
+        decibels = round(self.sqnr_db, 3) if np.isfinite(self.sqnr_db) else None
+        mse, mae = (float(f"{value:.4g}") for value in (self.mse, self.mae))
+        return {"name": self.name, "sqnr_db": decibels, "mse": mse, "mae": mae}
+
+
+@dataclass(frozen=True)
+class Against:
+    """How far the first output of both networks is from targets: mean squared, mean absolute."""
+
+    float_mse: float
+    float_mae: float
+    int8_mse: float
+    int8_mae: float
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """The area under the ROC curve of both networks' scores against labels 0 and 1."""
+
+    float_auc: float
+    int8_auc: float
 
 
 @dataclass(frozen=True)
@@ -22,6 +65,8 @@ class Evaluation:
 
     ``agreement``: rows for which both networks name the same class. ``sqnr_db``: signal power over
     noise power of the outputs, or of what a final softmax or argmax reads; the worst output counts.
+    ``targets``: errors against reals that the output should be. ``anomaly``: how well the distance
+    of the output from its target, or from the input, tells 1 from 0.
     """
 
     samples: int
@@ -29,6 +74,14 @@ class Evaluation:
     int8_top1: float | None
     agreement: float | None
     sqnr_db: float
+    outputs: tuple[Output, ...] = ()
+    targets: Against | None = None
+    anomaly: Anomaly | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Everything but the arrays."""
+        facts = asdict(replace(self, outputs=()))
+        return {**facts, "outputs": [output.to_json() for output in self.outputs]}
 
 
 def evaluate(
@@ -50,13 +103,145 @@ def evaluate(
     found = classes(graph, first.tensor, output)
     if labels is not None:
         _check_labels(graph, labels, reals[first.tensor], expected)
+    outputs = tuple(
+        _output(port.name, reals[a], _real(qgraph, b, integers[b]))
+        for port, (a, b) in zip(graph.outputs, pairs, strict=True)
+    )
     return Evaluation(
         rows,
         _share(expected, labels),
         _share(found, labels),
         _share(expected, found),
-        min(sqnr(reals[a], _real(qgraph, b, integers[b])) for a, b in pairs),
+        min(output.sqnr_db for output in outputs),
+        outputs,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """``result`` on the rows ``feeds``, and their classes if the file has any."""
+
+    result: Evaluation
+    feeds: Mapping[str, Array]
+    labels: Array | None
+
+
+def evaluate_file(graph: Graph, qgraph: QGraph, ref: str | Path, anomalies: bool) -> Evaluated:
+    """Evaluate on a file; ``y`` in it: classes, targets, or with ``anomalies`` 0 and 1."""
+    feeds, given = load_evaluated(ref, graph)
+    result = evaluate_given(graph, qgraph, feeds, given, anomalies)
+    if given is None or result.float_top1 is None:
+        return Evaluated(result, feeds, None)
+    return Evaluated(result, feeds, given.astype(np.int64))
+
+
+def evaluate_given(
+    graph: Graph,
+    qgraph: QGraph,
+    feeds: Mapping[str, Array],
+    given: Array | None,
+    anomalies: bool = False,
+) -> Evaluation:
+    """As ``evaluate``; ``given``: whole numbers, one per row, are classes, all else targets.
+
+    With ``anomalies`` they are 0 and 1, and scores are judged by them.
+    """
+    if anomalies:
+        if given is None:
+            raise DataError("--anomaly", "there is no y", "Add an array y of 0 and 1")
+        scores = anomaly(graph, qgraph, feeds, given.reshape(-1))
+        return replace(evaluate(graph, qgraph, feeds), anomaly=scores)
+    if given is None:
+        return evaluate(graph, qgraph, feeds)
+    if are_classes(given, graph):
+        return evaluate(graph, qgraph, feeds, given.astype(np.int64))
+    targets = regression(graph, qgraph, feeds, given)
+    return replace(evaluate(graph, qgraph, feeds), targets=targets)
+
+
+def are_classes(given: Array, graph: Graph) -> bool:
+    """Whether ``given`` numbers classes: whole numbers, one per row, and an output that has any."""
+    if given.ndim != 1 or not bool((given == np.floor(given)).all()):
+        return False
+    port = graph.outputs[0]
+    if port.kind == "s32" or prod(port.shape) > 1:
+        return True
+    node = _behind_views(graph, port.tensor)
+    return node is not None and node.op == "sigmoid"
+
+
+def _output(name: str, exact: Array, found: Array) -> Output:
+    wanted = exact.astype(np.float64)
+    error = wanted - found
+    columns = wanted.shape[-1] if wanted.ndim > 1 else 1
+    return Output(
+        name,
+        sqnr(exact, found),
+        float(np.mean(error**2)),
+        float(np.mean(np.abs(error))),
+        wanted.reshape(-1, columns),
+        np.asarray(found, np.float64).reshape(-1, columns),
+    )
+
+
+def regression(graph: Graph, qgraph: QGraph, feeds: Mapping[str, Array], targets: Array) -> Against:
+    """Errors of the first output against ``targets``, (N, ...) in the user's own order."""
+    exact, found = _first_output(graph, qgraph, feeds)
+    if targets.shape[0] != len(exact) or targets.size != exact.size:
+        reason = f"targets of shape {targets.shape} for outputs of shape {exact.shape}"
+        raise DataError("y", reason, "Give one target for each output value")
+    wanted = targets.reshape(exact.shape).astype(np.float64)
+    errors = (exact - wanted, found - wanted)
+    measures = [f(np.abs(e)) for e in errors for f in (lambda a: float(np.mean(a**2)), _mean)]
+    return Against(*measures)
+
+
+def anomaly(graph: Graph, qgraph: QGraph, feeds: Mapping[str, Array], labels: Array) -> Anomaly:
+    """How well reconstruction errors (or a single output) tell rows of label 1 from those of 0."""
+    exact, found = _first_output(graph, qgraph, feeds)
+    rows = len(exact)
+    if labels.shape != (rows,) or set(np.unique(labels).tolist()) != {0, 1}:
+        reason = "anomaly scores need one label 0 or 1 for each row, and both of them"
+        raise DataError("labels", reason, "Give 0 for normal rows and 1 for anomalies")
+    port = graph.inputs[0]
+    inputs = user_reals(port, feeds[port.name]).reshape(rows, -1)
+    scores = []
+    for output in (exact.reshape(rows, -1), found.reshape(rows, -1)):
+        if output.shape[1] == 1:
+            scores.append(output[:, 0])
+        elif output.shape == inputs.shape:
+            scores.append(np.mean((output - inputs) ** 2, axis=1))
+        else:
+            reason = f"{output.shape[1]} outputs are no copy of {inputs.shape[1]} inputs"
+            raise DataError("--anomaly", reason, "Use an autoencoder, or a network of one score")
+    return Anomaly(*(auc(score, labels) for score in scores))
+
+
+def auc(scores: Array, labels: Array) -> float:
+    """The share of pairs of a 1 and a 0 in which the 1 has the higher score; ties count half.
+
+    >>> auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1]))
+    0.75
+    """
+    ordered, place = np.unique(scores, return_inverse=True)
+    counts = np.bincount(place, minlength=len(ordered))
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    ones = labels == 1
+    positive, negative = int(ones.sum()), int((~ones).sum())
+    return float((ranks[ones].sum() - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def _mean(values: Array) -> float:
+    return float(np.mean(values))
+
+
+def _first_output(graph: Graph, qgraph: QGraph, feeds: Mapping[str, Array]) -> tuple[Array, Array]:
+    """The first output of both networks as reals in the user's own order, float64."""
+    port, own = graph.outputs[0], qgraph.outputs[0]
+    reals = run_float(graph, feeds_to_float(graph, feeds), {port.tensor})[port.tensor]
+    integers = run_int(qgraph, feeds_to_int(qgraph, feeds), {own.tensor})[own.tensor]
+    exact = from_memory(port, reals.astype(np.float64))
+    return exact, from_memory(own, port_to_real(own, integers))
 
 
 def float_top1(graph: Graph, feeds: Mapping[str, Array], labels: Array) -> float | None:
@@ -134,6 +319,8 @@ def _check_labels(graph: Graph, labels: Array, output: Array, expected: Array | 
         reason = f"output '{graph.outputs[0].name}' of shape {output.shape} is not a class per row"
         raise DataError("labels", reason, "Evaluate without labels")
     count = output.reshape(len(output), -1).shape[1]
+    if int(labels.min(initial=0)) < 0:
+        raise DataError("labels", "are not class numbers", "Give integers from 0 up")
     if count > 1 and int(labels.max(initial=0)) >= count:
         reason = f"class {int(labels.max())} where the network has {count} classes"
         raise DataError("labels", reason, "Number the classes from 0 as the network does")

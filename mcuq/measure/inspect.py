@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from mcuq import importers
-from mcuq.ir import Graph, Node
+from mcuq.importers.sizes import Sizes
+from mcuq.ir import Graph, Node, Shape
 from mcuq.ops import is_view, spec
 from mcuq.passes import pipeline
 
@@ -60,20 +62,23 @@ class Facts:
         return {"name": self.name, **totals, "notes": list(self.notes), "nodes": nodes}
 
 
-def inspect_model(path: Path) -> Facts:
+def inspect_model(path: Path, shapes: Mapping[str, Shape] | None = None) -> Facts:
     """The facts of a model file; raises every unsupported node at once.
 
-    The graph is compared with the file on seeded inputs.
+    ``shapes``: by input name, of inputs whose sizes the file leaves open. The graph is compared
+    with the file on seeded inputs.
     """
-    imported = importers.read(path)
+    imported = importers.read(path, Sizes(shapes or {}))
     facts = inspect_graph(pipeline.run(imported.graph))
-    return replace(facts, notes=importers.check(imported))
+    return replace(facts, notes=(*facts.notes, *importers.check(imported)))
 
 
 def inspect_graph(graph: Graph) -> Facts:
     """The facts of a graph as the passes left it."""
     last = _last_readers(graph)
-    return Facts(graph.name, tuple(_row(graph, i, last) for i in range(len(graph.nodes))))
+    return Facts(
+        graph.name, tuple(_row(graph, i, last) for i in range(len(graph.nodes))), graph.notes
+    )
 
 
 def _last_readers(graph: Graph) -> dict[str, int]:

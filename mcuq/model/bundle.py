@@ -1,28 +1,77 @@
 """``mcuq_model.npz``: the networks and vectors behind a generated folder, so that ``check``,
 ``eval``, ``bench`` and ``run`` need nothing but that folder. JSON and plain arrays, no pickles.
+
+The folder may be somebody else's: what is read is checked by a schema, value for value, then as a
+fresh network is (``validate``), and the board as a board file is. It never names a program.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import math
+import warnings
 import zipfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from mcuq.errors import DataError
+from mcuq import validate
+from mcuq.emit import naming
+from mcuq.errors import DataError, McuqError
 from mcuq.files import MARK
-from mcuq.ir import Array, Graph, Node, Port, Tensor
+from mcuq.fixed import DTYPES, RANGES
+from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor
 from mcuq.journal import repair
+from mcuq.program.choose import PREFERENCES
 from mcuq.qir import QGraph, QTensor
-from mcuq.targets.boards import Board, Region
+from mcuq.schema import (
+    MANY,
+    Misfit,
+    Record,
+    choice,
+    finite,
+    from_json,
+    optional,
+    real,
+    record,
+    row,
+    several,
+    shown,
+    table,
+    text,
+    whole,
+)  # fmt: skip
+from mcuq.targets import boards
+from mcuq.targets.boards import Board
 
 FILE = MARK
-_FORMAT = 1
+_FORMAT = 2
+_MAX_BYTES = 1 << 31
+_MAX_DEPTH = 8
+_NAMED = 3  # so many faults are named
+
+_KEYS = (
+    "format", "id", "source", "digest", "board", "prefer", "graph", "qgraph", "vectors", "rounded",
+    "quantization", "whole",
+)  # fmt: skip
+_GRAPH_KEYS = ("name", "inputs", "outputs", "nodes", "tensors")
+_PORT_KEYS = ("name", "tensor", "shape", "order", "kind", "scale", "offset")
+_NODE_KEYS = ("op", "name", "inputs", "outputs", "attrs")
+_TENSOR_KEYS = ("name", "shape", "data")
+_QTENSOR_KEYS = (*_TENSOR_KEYS, "kind", "frac", "zero")
+_QUANTIZATION_KEYS = ("quantization", "quantized_model", "compression")
+_STEP_KEYS = ("effort", "calibration_rows", "steps", "mixed_precision")
+
+_Named = TypeVar("_Named", Tensor, QTensor)
+_NAME = text(1 << 12)
+_NAMES = several(_NAME)
+_SHAPE = several(whole(1), 1, 8)
+_KIND = choice(RANGES)
 
 
 @dataclass(frozen=True)
@@ -68,38 +117,19 @@ def dump(bundle: Bundle) -> bytes:
         "id": bundle.id,
         "source": bundle.source,
         "digest": bundle.digest,
-        "board": asdict(bundle.board) if bundle.board else None,
+        "board": boards.to_table(bundle.board) if bundle.board else None,
         "prefer": bundle.prefer,
         "graph": _graph(bundle.graph, arrays),
         "qgraph": _graph(bundle.qgraph, arrays),
         "vectors": {name: arrays.put(v) for name, v in sorted(bundle.vectors.items())},
         "rounded": _graph(bundle.rounded, arrays) if bundle.rounded else None,
-        "quantization": dict(bundle.quantization),
+        "quantization": finite(bundle.quantization),
         "whole": _graph(bundle.whole, arrays) if bundle.whole else None,
     }
-    text = np.frombuffer(json.dumps(facts, default=_scalar).encode(), np.uint8)
+    content = np.frombuffer(json.dumps(facts, default=_scalar).encode(), np.uint8)
     stream = io.BytesIO()
-    np.savez_compressed(stream, allow_pickle=False, facts=text, **arrays.stored)
+    np.savez_compressed(stream, allow_pickle=False, facts=content, **arrays.stored)
     return stream.getvalue()
-
-
-def load(folder: Path) -> Bundle:
-    """The bundle of a folder that ``mcuq compile`` wrote."""
-    path = folder / FILE
-    repair(folder)
-    if not path.exists():
-        raise DataError(
-            str(folder), f"holds no {FILE}", "Name a folder that 'mcuq compile' has written"
-        )
-    content = path.read_bytes()
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            arrays = dict(stored.items())
-        return _bundle(json.loads(arrays["facts"].tobytes()), arrays)
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            str(path), f"is damaged or of another version ({error})", "Compile the model again"
-        ) from error
 
 
 def _graph(graph: Graph | QGraph, arrays: _Arrays) -> dict[str, Any]:
@@ -124,22 +154,88 @@ def _tensor(tensor: Tensor | QTensor, arrays: _Arrays) -> list[Any]:
     return [tensor.name, tensor.shape, data, tensor.kind, tensor.frac, tensor.zero]
 
 
-def _bundle(facts: dict[str, Any], arrays: Mapping[str, Array]) -> Bundle:
-    if facts["format"] != _FORMAT:
-        raise ValueError(f"format {facts['format']}")
+def _scalar(value: Any) -> Any:
+    """What json cannot write itself: numpy scalars in attributes."""
+    return value.item()
+
+
+def load(folder: Path) -> Bundle:
+    """The bundle of a folder that ``mcuq compile`` wrote, checked whole."""
+    path = folder / FILE
+    repair(folder)
+    if not path.is_file():
+        raise DataError(
+            str(folder), f"holds no {FILE}", "Name a folder that 'mcuq compile' has written"
+        )
+    arrays = _stored(path)
+    try:
+        facts = from_json(arrays["facts"].tobytes())
+        made = _bundle(facts, arrays)
+    except (ValueError, KeyError) as error:
+        raise _damaged(path, str(error)) from error
+    except McuqError as error:  # of the board or the name, which have checks of their own
+        raise _damaged(path, f"{error.thing}: {error.reason}") from error
+    faults = list(islice(_problems(made), _NAMED + 1))
+    if faults:
+        more = "; and more" if len(faults) > _NAMED else ""
+        raise _damaged(path, "; ".join(faults[:_NAMED]) + more)
+    return made
+
+
+def _damaged(path: Path, why: str) -> DataError:
+    return DataError(str(path), f"is damaged, changed or of another version ({why})", _REMEDY)
+
+
+_REMEDY = "Compile the model again"
+
+
+def _stored(path: Path) -> dict[str, Array]:
+    """The arrays of the file by name; sizes are checked before anything is read."""
+    content = path.read_bytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(info.file_size for info in archive.infolist()) > _MAX_BYTES:
+                raise ValueError("it unpacks to more than 2 GB")
+            return {
+                info.filename.removesuffix(".npy"): _array(archive.read(info))
+                for info in archive.infolist()
+            }
+    except Exception as error:  # zipfile, zlib and numpy raise many kinds: the file is at fault
+        raise _damaged(path, str(error)) from error
+
+
+def _array(content: bytes) -> Array:
+    """The array of an .npy file; its header may not promise more than there is."""
+    stream = io.BytesIO(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        version = np.lib.format.read_magic(stream)
+        if version != (1, 0):
+            raise ValueError("an array of another version")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    rest = content[stream.tell() :]
+    if fortran or dtype.hasobject or math.prod(shape) * dtype.itemsize != len(rest):
+        raise ValueError("an array whose data does not fill its shape")
+    return np.frombuffer(rest, dtype).reshape(shape)
+
+
+def _bundle(facts: object, arrays: Mapping[str, Array]) -> Bundle:
+    found = record(facts, "", _KEYS)
+    if found.values.get("format") != _FORMAT:
+        raise ValueError(f"format {shown(found.values.get('format'))}")
     reader = _Reader(arrays)
     return Bundle(
-        facts["id"],
-        facts["source"],
-        facts["digest"],
-        _board(facts["board"]) if facts["board"] else None,
-        facts["prefer"],
-        reader.graph(facts["graph"]),
-        reader.qgraph(facts["qgraph"]),
-        {name: arrays[f"a{number}"] for name, number in facts["vectors"].items()},
-        reader.graph(facts["rounded"]) if facts.get("rounded") else None,
-        facts.get("quantization", {}),
-        reader.graph(facts["whole"]) if facts.get("whole") else None,
+        naming.check_id(found.read("id", _NAME)),
+        found.read("source", _NAME),
+        found.read("digest", text(64)),
+        found.read("board", optional(boards.from_table)),
+        found.read("prefer", choice(PREFERENCES)),
+        found.read("graph", reader.graph),
+        found.read("qgraph", reader.qgraph),
+        found.read("vectors", table(reader.array, _NAME)),
+        found.read("rounded", optional(reader.graph)),
+        found.read("quantization", _quantization),
+        found.read("whole", optional(reader.graph)),
     )
 
 
@@ -149,47 +245,170 @@ class _Reader:
 
     arrays: Mapping[str, Array]
 
-    def graph(self, facts: dict[str, Any]) -> Graph:
-        tensors = {t[0]: Tensor(t[0], tuple(t[1]), self.array(t[2])) for t in facts["tensors"]}
-        inputs, outputs = self.ports(facts["inputs"]), self.ports(facts["outputs"])
-        return Graph(facts["name"], inputs, outputs, self.nodes(facts), tensors)
-
-    def qgraph(self, facts: dict[str, Any]) -> QGraph:
-        tensors = {
-            t[0]: QTensor(t[0], tuple(t[1]), t[3], _tuples(t[4]), t[5], self.array(t[2]))
-            for t in facts["tensors"]
-        }
-        inputs, outputs = self.ports(facts["inputs"]), self.ports(facts["outputs"])
-        return QGraph(facts["name"], inputs, outputs, self.nodes(facts), tensors)
-
-    def array(self, number: int | None) -> Array | None:
-        return None if number is None else self.arrays[f"a{number}"]
-
-    def ports(self, facts: list[Any]) -> tuple[Port, ...]:
-        return tuple(
-            Port(p[0], p[1], tuple(p[2]), self.array(p[3]), p[4], tuple(p[5]), tuple(p[6]))
-            for p in facts
+    def graph(self, value: object, place: str) -> Graph:
+        found = record(value, place, _GRAPH_KEYS)
+        tensors = found.read("tensors", several(self.tensor, 1))
+        return Graph(
+            found.read("name", _NAME),
+            found.read("inputs", several(self.port, 1)),
+            found.read("outputs", several(self.port, 1)),
+            found.read("nodes", several(_node, 0)),
+            _by_name(tensors, place),
         )
 
-    def nodes(self, facts: dict[str, Any]) -> tuple[Node, ...]:
-        return tuple(
-            Node(op, name, tuple(inputs), tuple(outputs), {k: _tuples(v) for k, v in attrs.items()})
-            for op, name, inputs, outputs, attrs in facts["nodes"]
+    def qgraph(self, value: object, place: str) -> QGraph:
+        found = record(value, place, _GRAPH_KEYS)
+        tensors = found.read("tensors", several(self.qtensor, 1))
+        return QGraph(
+            found.read("name", _NAME),
+            found.read("inputs", several(self.port, 1)),
+            found.read("outputs", several(self.port, 1)),
+            found.read("nodes", several(_node, 0)),
+            _by_name(tensors, place),
+        )
+
+    def array(self, value: object, place: str) -> Array:
+        key = f"a{whole(0, MANY)(value, place)}"
+        if key not in self.arrays:
+            raise Misfit(place, "the number of an array", value)
+        return self.arrays[key]
+
+    def tensor(self, value: object, place: str) -> Tensor:
+        found = row(value, place, _TENSOR_KEYS)
+        return Tensor(*self._named(found))
+
+    def qtensor(self, value: object, place: str) -> QTensor:
+        found = row(value, place, _QTENSOR_KEYS)
+        name, shape, data = self._named(found)
+        kind, zero = found.read("kind", _KIND), found.read("zero", whole())
+        return QTensor(name, shape, kind, found.read("frac", _frac), zero, data)
+
+    def _named(self, found: Record) -> tuple[str, Shape, Array | None]:
+        shape = found.read("shape", _SHAPE)
+        return found.read("name", _NAME), shape, found.read("data", optional(self.array))
+
+    def port(self, value: object, place: str) -> Port:
+        found = row(value, place, _PORT_KEYS)
+        return Port(
+            found.read("name", _NAME),
+            found.read("tensor", _NAME),
+            found.read("shape", _SHAPE),
+            found.read("order", optional(self.array)),
+            found.read("kind", _KIND),
+            found.read("scale", several(real())),
+            found.read("offset", several(real())),
         )
 
 
-def _board(facts: dict[str, Any]) -> Board:
-    """The board as it was when the model was compiled, whether its file still exists or not."""
-    values = {key: _tuples(value) for key, value in facts.items()}
-    regions = {k: Region(**v) for k, v in values.items() if isinstance(v, dict)}
-    return Board(**{**values, **regions})
+def _by_name(tensors: tuple[_Named, ...], place: str) -> dict[str, _Named]:
+    named = {tensor.name: tensor for tensor in tensors}
+    if len(named) < len(tensors):
+        raise ValueError(f"{place}: two tensors have one name")
+    return named
 
 
-def _tuples(value: Any) -> Any:
-    """Lists, as JSON gives them, to the tuples that attributes hold."""
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+def _frac(value: object, place: str) -> int | tuple[int, ...]:
+    one = whole(-validate.FRAC_LIMIT, validate.FRAC_LIMIT)
+    return several(one, 1)(value, place) if isinstance(value, list) else one(value, place)
 
 
-def _scalar(value: Any) -> Any:
-    """What json cannot write itself: numpy scalars in attributes."""
-    return value.item()
+def _node(value: object, place: str) -> Node:
+    """A node; its attributes are checked by the operator's own schema (``validate``)."""
+    found = row(value, place, _NODE_KEYS)
+    return Node(
+        found.read("op", _NAME),
+        found.read("name", _NAME),
+        found.read("inputs", _NAMES),
+        found.read("outputs", _NAMES),
+        found.read("attrs", table(_plain, _NAME)),
+    )
+
+
+def _plain(value: object, place: str, depth: int = 0) -> object:
+    """Numbers, texts, and lists of these as tuples."""
+    if depth > _MAX_DEPTH or not isinstance(value, (bool, int, float, str, list, type(None))):
+        raise Misfit(place, "a plain value", value)
+    if isinstance(value, list):
+        return tuple(_plain(item, place, depth + 1) for item in value)
+    return value
+
+
+def _quantization(value: object, place: str) -> dict[str, Any]:
+    """What the report says of the quantization: ``explain`` reads its steps, the rest is shown."""
+    found = record(value, place, _QUANTIZATION_KEYS)
+    if "quantization" in found.values:
+        found.read("quantization", _steps)
+    return {key: _json(item, f"{place}.{key}") for key, item in found.values.items()}
+
+
+def _steps(value: object, place: str) -> None:
+    found = record(value, place, _STEP_KEYS)
+    found.read("effort", _NAME)
+    found.read("calibration_rows", whole(0))
+    found.read("steps", several(_step))
+
+
+def _step(value: object, place: str) -> None:
+    found = record(value, place, ("step", "before_db", "after_db", "kept"))
+    found.read("step", _NAME)
+    for key in ("before_db", "after_db"):
+        found.read(key, optional(real()))
+
+
+def _json(value: object, place: str, depth: int = 0) -> object:
+    """Any JSON that is not too deep."""
+    if depth > _MAX_DEPTH:
+        raise Misfit(place, "nested so deep", value)
+    if isinstance(value, dict):
+        return {key: _json(item, place, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_json(item, place, depth + 1) for item in value]
+    return value
+
+
+def _problems(made: Bundle) -> Iterator[str]:
+    """What is wrong with the networks, and what does not belong together."""
+    yield from validate.integer_problems(made.qgraph)
+    for graph in (made.graph, made.rounded, made.whole):
+        if graph is not None:
+            yield from validate.real_problems(graph)
+            yield from _other_ports(graph, made.qgraph)
+    rounded = made.rounded or made.graph
+    yield from _unlike(rounded, made.qgraph)
+    if set(made.vectors) != {port.name for port in made.qgraph.inputs}:
+        yield "its vectors are not those of its inputs"
+        return
+    for port in made.qgraph.inputs:
+        yield from _wrong_rows(made.vectors[port.name], made.qgraph.tensors[port.tensor])
+
+
+def _other_ports(graph: Graph, qgraph: QGraph) -> Iterator[str]:
+    """Inputs and outputs are the same in floats and integers."""
+    for mine, theirs in ((graph.inputs, qgraph.inputs), (graph.outputs, qgraph.outputs)):
+        if [(p.name, p.shape) for p in mine] != [(p.name, p.shape) for p in theirs]:
+            yield "the inputs and outputs of its float and integer networks differ"
+            return
+        for a, b in zip(mine, theirs, strict=True):
+            same = a.tensor in graph.tensors and b.tensor in qgraph.tensors
+            if same and graph.tensors[a.tensor].shape != qgraph.tensors[b.tensor].shape:
+                yield f"port '{a.name}' lies otherwise in floats than in integers"
+
+
+def _unlike(graph: Graph, qgraph: QGraph) -> Iterator[str]:
+    """Every activation of the rounded network is one of the integer network, of the same shape."""
+    names = [t.name for t in graph.tensors.values() if t.data is None]
+    for name in names:
+        twin = qgraph.tensors.get(name)
+        if twin is None or twin.data is not None or twin.shape != graph.tensors[name].shape:
+            yield f"tensor '{name}' of its float network is not in the integer network"
+    layers = {node.name: node for node in qgraph.nodes}
+    for node in graph.nodes:
+        weighted = len(node.inputs) == 3
+        twin_node = layers.get(node.name)
+        if weighted and (twin_node is None or twin_node.op != node.op):
+            yield f"node '{node.name}' of its float network is not in the integer network"
+
+
+def _wrong_rows(rows: Array, tensor: QTensor) -> Iterator[str]:
+    if rows.dtype != DTYPES[tensor.kind] or rows.shape[1:] != tensor.shape[1:] or not len(rows):
+        yield f"the vectors of '{tensor.name}' are {rows.dtype} of {rows.shape}"

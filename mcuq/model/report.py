@@ -15,6 +15,7 @@ from mcuq.program.lower import Program, Step
 from mcuq.program.plan import Plan
 from mcuq.qir import QGraph, QTensor
 from mcuq.quantize import Given, Quantized
+from mcuq.schema import finite
 
 Json = dict[str, Any]
 # A list that json.dumps has spread over lines, one number each.
@@ -94,7 +95,7 @@ def _db(value: float) -> float:
 
 def to_json(report: Json) -> str:
     """The report as text, lists of numbers on one line."""
-    text = json.dumps(report, indent=2)
+    text = json.dumps(finite(report), indent=2)
     return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
 
 

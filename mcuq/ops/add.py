@@ -18,9 +18,20 @@ import numpy as np
 from mcuq.errors import ModelError
 from mcuq.fixed import half
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import broadcast, clip, operand
-from mcuq.ops.spec import Flow, IntForm, OpSpec, RunFloat, Scaling, TorchTensor, always
+from mcuq.ops import broadcast, clip, forms, operand
+from mcuq.ops.spec import (
+    Flow,
+    Form,
+    IntForm,
+    OpSpec,
+    RunFloat,
+    Scaling,
+    Schema,
+    TorchTensor,
+    always,
+)
 from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.schema import whole
 
 # The largest left shift of an operand, and the largest right shift of the sum: with them
 # |a * mul_a| + |b * mul_b| + |bias| <= 4 * 2**27 + 2**21 + 2**29 < 2**31,
@@ -135,6 +146,20 @@ def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tup
         yield name, min(fracs.values()) + max_left(kind)
 
 
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """What does not follow from the numbers of the tensors."""
+    yield from forms.same_kind(node, qgraph, node.inputs)
+    yield from forms.in_range(node, qgraph)
+    a, b, y = (qgraph.tensors[name] for name in (*node.inputs, node.output))
+    sign = -1 if node.int("mul_b") < 0 else 1
+    try:
+        yield from forms.follows(node, _aligned(qgraph.name, node.name, (a, b, y), sign))
+    except ModelError as error:
+        yield error.reason
+
+
+_NUMBERS = {key: whole() for key in ("mul_a", "mul_b", "bias", "shift")}
+FLOAT_FORM = Form(forms.CLIP, (2, 2), either=True)
 OP = OpSpec(
     "add",
     ("Add",),
@@ -153,4 +178,5 @@ OP = OpSpec(
     scaling=Scaling.CHANNELS,
     offsets=(1, 1),
     note="a scalar constant operand makes it a table",
+    schema=Schema(FLOAT_FORM, Form({**_NUMBERS, **forms.RANGE}, (2, 2), either=True), faults),
 )

@@ -5,13 +5,14 @@ C: mcuq_argmax_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import Format, IntForm, OpSpec, Scaling, TorchTensor
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, Format, IntForm, OpSpec, Scaling, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor
 
 
@@ -44,6 +45,11 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     return index
 
 
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """It reads s8 and writes s32."""
+    yield from forms.kinds(node, qgraph, "s8", "s32")
+
+
 OP = OpSpec(
     "argmax",
     ("ArgMax",),
@@ -54,4 +60,5 @@ OP = OpSpec(
     classifies=True,
     output=Format("s32", 0, 0),
     scaling=Scaling.ABSORBED,
+    schema=Schema(Form(), Form(), faults),
 )

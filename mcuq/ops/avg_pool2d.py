@@ -19,20 +19,23 @@ import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import clip, windows
+from mcuq.ops import clip, forms, windows
 from mcuq.ops.spec import (
     NO_CLIP,
     Flow,
+    Form,
     IntForm,
     OpSpec,
     Padding,
     Scaling,
+    Schema,
     TorchTensor,
     Values,
     fused_clip,
 )
 from mcuq.ops.windows import Window
 from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.schema import flag, whole
 
 RIGHT_MAX = {"s8": 9, "s16": 17}
 _REACH = {"s8": 255, "s16": 32768}  # the largest |q - zero_x|
@@ -75,6 +78,11 @@ def left_max(area: int, kind: str = "s8") -> int:
     return ((2**31 - 1) // (area * (2 * _REACH[kind] + 1))).bit_length() - 1
 
 
+def _fits(left: int, right: int, area: int, kind: str) -> bool:
+    """Whether the numerator of a mean over ``area`` taps fits 32 bits."""
+    return left <= left_max(area, kind) and area * (_REACH[kind] + 2**right) < 2**30
+
+
 def to_int(
     node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
 ) -> IntForm:
@@ -82,7 +90,7 @@ def to_int(
     x, y = acts[node.inputs[0]], acts[node.output]
     finer, area = frac_of(y) - frac_of(x), window(node).area()
     right = min(max(-finer, 0), RIGHT_MAX[x.kind])
-    if max(finer, 0) > left_max(area, x.kind) or area * (_REACH[x.kind] + 2**right) >= 2**30:
+    if not _fits(max(finer, 0), right, area, x.kind):
         raise ModelError(
             graph.name,
             f"node '{node.name}': its output is {finer} bits finer than its input, "
@@ -145,6 +153,21 @@ def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tup
     yield node.output, fracs[node.inputs[0]] + left_max(window(node).area(), kind)
 
 
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """What does not follow from the numbers of the tensors."""
+    yield from forms.same_kind(node, qgraph, node.inputs)
+    yield from forms.in_range(node, qgraph)
+    x, y = qgraph.tensors[node.inputs[0]], qgraph.tensors[node.output]
+    finer, area = frac_of(y) - frac_of(x), window(node).area()
+    right = min(max(-finer, 0), RIGHT_MAX.get(x.kind, 0))
+    numbers = {"left": max(finer, 0), "right": right, "zero_x": x.zero, "zero_y": y.zero}
+    yield from forms.follows(node, numbers)
+    if not _fits(max(finer, 0), right, area, x.kind):
+        yield "its sums do not fit 32 bits"
+
+
+_POOL = {**forms.POOL, "include_pad": flag}
+_INTEGERS = {key: whole() for key in ("left", "right", "zero_x", "zero_y")}
 OP = OpSpec(
     "avg_pool2d",
     ("AveragePool", "GlobalAveragePool", "ReduceMean"),
@@ -162,4 +185,9 @@ OP = OpSpec(
     frac_limits=frac_limits,
     scaling=Scaling.CHANNELS,
     offsets=(1,),
+    schema=Schema(
+        Form({**_POOL, **forms.CLIP}, ranks=(4,)),
+        Form({**_POOL, **_INTEGERS, **forms.RANGE}, ranks=(4,)),
+        faults,
+    ),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcuq.ir import Node, Shape
-from mcuq.ops.spec import Flow, OpSpec, TorchTensor
+from mcuq.ops.spec import Flow, Form, OpSpec, Schema, TorchTensor
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -37,4 +37,5 @@ OP = OpSpec(
     note="folded away",
     per_channel=(1, 2),
     flow=Flow.EACH,
+    schema=Schema(Form(constants=2)),
 )

@@ -17,14 +17,17 @@ from mcuq.ops.spec import (
     NO_CLIP,
     Bounds,
     Flow,
+    Form,
     IntForm,
     OpSpec,
     Scaling,
+    Schema,
     TorchTensor,
     always,
     fused_clip,
 )
 from mcuq.qir import QTensor, frac_of
+from mcuq.schema import LIMIT
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -125,4 +128,5 @@ OP = OpSpec(
     runs_s16=True,
     scaling=Scaling.CHANNELS,
     rescaled=rescaled,
+    schema=Schema(Form({"low": LIMIT, "high": LIMIT})),
 )

@@ -11,8 +11,10 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, Scaling, TorchTensor, Values
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor
+from mcuq.schema import MANY, whole
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -53,6 +55,7 @@ def along_inner_axis(node: Node, shapes: Sequence[Shape]) -> bool:
     return 0 < axis < rank and all(len(s) == rank for s in shapes) and len(rest) == 1
 
 
+_FORM = Form({"axis": whole(1, 3)}, (1, MANY), either=True)
 OP = OpSpec(
     "concat",
     ("Concat",),
@@ -68,4 +71,5 @@ OP = OpSpec(
     runs_s16=True,
     scaling=Scaling.TENSOR,
     moved=moved,
+    schema=Schema(_FORM, _FORM, forms.keeps_numbers),
 )

@@ -21,9 +21,10 @@ from mcuq.ops import clip, windows
 from mcuq.ops.accumulate import exact_type, requantize, rows_per_chunk
 from mcuq.ops.layout import Layout
 from mcuq.ops.spec import IntForm, OpSpec, Padding, TorchTensor
-from mcuq.ops.weights import convolution_form, cut_padding
+from mcuq.ops.weights import bias_of, convolution_form, convolution_schema, cut_padding
 from mcuq.ops.windows import Window
 from mcuq.qir import QGraph, QTensor
+from mcuq.schema import whole
 
 LAYOUT = Layout(outputs=0, inputs=3, taps=(1, 2))
 
@@ -112,7 +113,7 @@ OP = OpSpec(
     run_float,
     to_int,
     run_int,
-    limits=(representable, has_a_place, grouped),
+    limits=(representable, has_a_place, grouped, bias_of(0)),
     macs=macs,
     note="1-D and 2-D, any groups; BatchNormalization, Relu, Clip and Pad fold into it",
     weights=LAYOUT,
@@ -121,4 +122,5 @@ OP = OpSpec(
     padding=Padding.VALUE,
     runs_s16=True,
     cut=cut_padding,
+    schema=convolution_schema({"groups": whole(1, windows.SIZE_MAX)}, axis=0, rank=4),
 )

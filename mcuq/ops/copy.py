@@ -18,13 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, Scaling, TorchTensor, Values
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor
+from mcuq.schema import several, whole
 
 MAX_LOOPS = 5
 """What mcuq_copy_s8 nests; with a table of places there are three."""
 
 TABLE_LOOPS = 3
+MAX_RANK = 8
+MAX_PLACES = 1 << 16
+"""Longer tables of places are no movement that a microcontroller should make."""
 
 Map = npt.NDArray[np.int64]
 
@@ -119,6 +124,15 @@ def is_identity(node: Node, graph: Graph) -> bool:
     return whole and bool((found == np.arange(len(found))).all())
 
 
+_INTEGER = whole()
+_FORM = Form(
+    {
+        "shape": several(whole(1), 1, MAX_RANK),
+        "places": several(whole(0), 1, MAX_PLACES),
+        "sizes": several(whole(1), 0, MAX_LOOPS),
+        "strides": several(_INTEGER, 0, MAX_LOOPS),
+    }
+)
 OP = OpSpec(
     "copy",
     ("Slice", "Split", "Gather", "Expand", "Tile"),
@@ -133,4 +147,5 @@ OP = OpSpec(
     runs_s16=True,
     scaling=Scaling.TENSOR,
     moved=moved,
+    schema=Schema(_FORM, _FORM, forms.keeps_numbers),
 )

@@ -18,7 +18,7 @@ from mcuq.ops import clip
 from mcuq.ops.accumulate import exact_type, requantize
 from mcuq.ops.layout import Layout
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
-from mcuq.ops.weights import weighted_form
+from mcuq.ops.weights import bias_of, weighted_form, weighted_schema
 from mcuq.qir import QGraph, QTensor
 
 LAYOUT = Layout(outputs=0, inputs=1)
@@ -69,11 +69,12 @@ OP = OpSpec(
     run_float,
     to_int,
     run_int,
-    limits=(vectors,),
+    limits=(vectors, bias_of(0)),
     macs=macs,
     note="constant weights",
     weights=LAYOUT,
     per_channel=(2,),
     fuse_clip=clip.fuse,
     runs_s16=True,
+    schema=weighted_schema({}, {}, axis=0, rank=2),
 )

@@ -20,7 +20,7 @@ from mcuq.ops import clip, windows
 from mcuq.ops.accumulate import requantize, rows_per_chunk
 from mcuq.ops.layout import Layout
 from mcuq.ops.spec import IntForm, OpSpec, Padding, TorchTensor
-from mcuq.ops.weights import convolution_form, cut_padding
+from mcuq.ops.weights import bias_of, convolution_form, convolution_schema, cut_padding
 from mcuq.ops.windows import Window
 from mcuq.qir import QGraph, QTensor
 
@@ -102,7 +102,7 @@ OP = OpSpec(
     run_float,
     to_int,
     run_int,
-    limits=(representable, has_a_place, multiplies),
+    limits=(representable, has_a_place, multiplies, bias_of(2)),
     macs=macs,
     note="Conv with one group per input channel, any multiplier",
     weights=LAYOUT,
@@ -111,4 +111,5 @@ OP = OpSpec(
     padding=Padding.VALUE,
     runs_s16=True,
     cut=cut_padding,
+    schema=convolution_schema({}, axis=2, rank=3),
 )

@@ -5,12 +5,13 @@ C: mcuq_from_u8_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from mcuq.ir import Array, Node, Shape
-from mcuq.ops.spec import OpSpec
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, OpSpec, Schema
 from mcuq.qir import QGraph
 
 
@@ -24,4 +25,9 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     return (inputs[0].astype(np.uint8) ^ np.uint8(0x80)).view(np.int8)
 
 
-OP = OpSpec("from_u8", (), infer, run_int=run_int)
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """It reads u8 and writes s8."""
+    yield from forms.kinds(node, qgraph, "u8", "s8")
+
+
+OP = OpSpec("from_u8", (), infer, run_int=run_int, schema=Schema(None, Form(), faults))

@@ -5,13 +5,14 @@ C: mcuq_lut_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from mcuq.fixed import FloatArray, dequantize, quantize
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, RunFloat, ToInt
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, IntForm, OpSpec, RunFloat, Schema, ToInt
 from mcuq.qir import QGraph, QTensor, frac_of
 
 
@@ -64,4 +65,11 @@ def requant_node(name: str, source: QTensor, output: QTensor) -> IntForm:
     return tabulate(name, source, output, lambda real: real)
 
 
-OP = OpSpec("lut", (), infer, run_int=run_int)
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """It reads s8 and a table of 256 outputs."""
+    yield from forms.kinds(node, qgraph, "s8", "s8", "s8")
+    if qgraph.tensors[node.inputs[1]].shape != (256,):
+        yield "its table has not 256 entries"
+
+
+OP = OpSpec("lut", (), infer, run_int=run_int, schema=Schema(None, Form(constants=1), faults))

@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import windows
-from mcuq.ops.spec import Flow, IntForm, OpSpec, Padding, Scaling, TorchTensor, Values
+from mcuq.ops import forms, windows
+from mcuq.ops.spec import Flow, Form, IntForm, OpSpec, Padding, Scaling, Schema, TorchTensor, Values
 from mcuq.ops.windows import Window
 from mcuq.qir import QGraph, QTensor
 
@@ -68,6 +68,7 @@ def covers(node: Node, shapes: Sequence[Shape]) -> bool:
     return windows.fits(win, shapes[0]) and windows.covers(win, shapes[0])
 
 
+_FORM = Form({**forms.WINDOW, "kernel": forms.PAIR}, ranks=(4,))
 OP = OpSpec(
     "max_pool2d",
     ("MaxPool", "GlobalMaxPool"),
@@ -84,4 +85,5 @@ OP = OpSpec(
     runs_s16=True,
     scaling=Scaling.CHANNELS,
     offsets=(1,),
+    schema=Schema(_FORM, _FORM, forms.keeps_numbers),
 )

@@ -17,9 +17,10 @@ import numpy as np
 from mcuq.errors import ModelError
 from mcuq.fixed import half
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import broadcast, clip, operand
-from mcuq.ops.spec import Flow, IntForm, OpSpec, TorchTensor, always
+from mcuq.ops import broadcast, clip, forms, operand
+from mcuq.ops.spec import Flow, Form, IntForm, OpSpec, Schema, TorchTensor, always
 from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.schema import whole
 
 # |product| <= 255 * 255 < 2**16, |bias| <= 2**30 + 2**22: the sum stays below 2**31.
 MAX_SHIFT = 23
@@ -53,16 +54,16 @@ def to_int(
     y = acts[node.output]
     shift = _shift(graph.name, node.name, (a, b, y))
     low, high = clip.out_range(node.attrs["clip"], y)
-    attrs = {
-        "zero_a": a.zero,
-        "zero_b": b.zero,
-        "bias": half(shift) + (y.zero << shift),
-        "shift": shift,
-        "out_min": low,
-        "out_max": high,
-    }
+    attrs = {**_numbers((a, b, y), shift), "out_min": low, "out_max": high}
     form = Node("mul", node.name, (a.name, b.name), node.outputs, attrs)
     return IntForm(form, tuple(constants.values()))
+
+
+def _numbers(tensors: tuple[QTensor, QTensor, QTensor], shift: int) -> dict[str, int]:
+    """The zeros, the bias and the shift for operands a, b and output y."""
+    a, b, y = tensors
+    bias = half(shift) + (y.zero << shift)
+    return {"zero_a": a.zero, "zero_b": b.zero, "bias": bias, "shift": shift}
 
 
 def _constant(node: Node, graph: Graph, acts: Mapping[str, QTensor]) -> dict[str, QTensor]:
@@ -112,6 +113,20 @@ def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tup
         yield from ((n, fracs[node.output] + MAX_SHIFT - min(a, b)) for n in node.inputs)
 
 
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """What does not follow from the numbers of the tensors."""
+    yield from forms.kinds(node, qgraph, "s8", "s8", "s8")
+    yield from forms.in_range(node, qgraph)
+    a, b, y = (qgraph.tensors[name] for name in (*node.inputs, node.output))
+    try:
+        shift = _shift(qgraph.name, node.name, (a, b, y))
+    except ModelError as error:
+        yield error.reason
+    else:
+        yield from forms.follows(node, _numbers((a, b, y), shift))
+
+
+_ATTRS = {key: whole() for key in ("zero_a", "zero_b", "bias", "shift")}
 OP = OpSpec(
     "mul",
     ("Mul",),
@@ -127,4 +142,9 @@ OP = OpSpec(
     affine=lambda index, constant: (constant, np.zeros(len(constant))),
     frac_limits=frac_limits,
     note="a scalar constant operand makes it a table",
+    schema=Schema(
+        Form(forms.CLIP, (2, 2), either=True),
+        Form({**_ATTRS, **forms.RANGE}, (2, 2), either=True),
+        faults,
+    ),
 )

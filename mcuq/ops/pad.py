@@ -5,16 +5,18 @@ C: mcuq_pad_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from mcuq.fixed import quantize
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, Scaling, TorchTensor
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor
 from mcuq.ops.weights import cut_values
 from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.schema import several, whole
 
 
 def pairs(node: Node) -> tuple[tuple[int, int], ...]:
@@ -86,6 +88,27 @@ def cut(node: Node, shape: Shape, inputs: Array | None, outputs: Array | None) -
     return cut_values(node, "value", outputs)
 
 
+def one_for_each(node: Node, shapes: Sequence[Shape]) -> bool:
+    """Pad has one pair of sizes per axis, and one value or one per channel of the output."""
+    edges, values = pairs(node), node.attrs["value"]
+    fits = len(edges) == len(shapes[0])
+    return fits and len(values) in (1, shapes[0][-1] + sum(edges[-1]))
+
+
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """Kinds, and that the values are some of the output."""
+    yield from forms.keeps_numbers(node, qgraph)
+    low, high = qgraph.tensors[node.output].range
+    if not low <= min(node.ints("value")) <= max(node.ints("value")) <= high:
+        yield f"its value is not in {low}..{high}"
+
+
+_EDGES = {"pads": several(several(whole(0, 65535), 2, 2), 1, 4)}
+_SCHEMA = Schema(
+    Form({**_EDGES, "value": forms.VALUES}),
+    Form({**_EDGES, "value": several(whole(), 1, 65535)}),
+    faults,
+)
 OP = OpSpec(
     "pad",
     ("Pad",),
@@ -93,7 +116,7 @@ OP = OpSpec(
     run_float,
     to_int,
     run_int,
-    limits=(grows,),
+    limits=(grows, one_for_each),
     keeps_sign=lambda node: min(node.attrs["value"]) >= 0,
     is_identity=lambda node, graph: True,
     keeps_scale=True,
@@ -102,4 +125,5 @@ OP = OpSpec(
     rescaled=rescaled,
     moved=moved,
     cut=cut,
+    schema=_SCHEMA,
 )

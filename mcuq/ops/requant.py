@@ -10,14 +10,16 @@ C: mcuq_requant_s8_s16.c, mcuq_requant_s16_s8.c, mcuq_requant_s16.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from mcuq.fixed import DTYPES, half
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, TorchTensor, Values
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.schema import whole
 
 # From these on the result no longer changes: 1 << 15 saturates, and 2**16 >> 17 rounds to 0.
 # |x * mul + bias| <= 2**30 + 2**23 + 2**24 < 2**31.
@@ -74,6 +76,18 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     return y
 
 
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """What does not follow from the numbers of the tensors."""
+    x, y = qgraph.tensors[node.inputs[0]], qgraph.tensors[node.output]
+    if (x.kind, y.kind) not in (("s8", "s16"), ("s16", "s8"), ("s16", "s16")):
+        yield f"its data is {x.kind} and {y.kind}"
+    else:
+        yield from forms.in_range(node, qgraph)
+        limits = (node.int("out_min"), node.int("out_max"))
+        yield from forms.follows(node, form(node.name, x, y, limits).node.attrs)
+
+
+_NUMBERS = {key: whole() for key in ("mul", "bias", "shift")}
 OP = OpSpec(
     "requant",
     (),
@@ -83,4 +97,5 @@ OP = OpSpec(
     run_int,
     note="between 8 and 16 bits; made by mcuq",
     values=Values.SAME,
+    schema=Schema(None, Form({**_NUMBERS, **forms.RANGE}), faults),
 )

@@ -7,8 +7,10 @@ from dataclasses import replace
 from math import prod
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, Scaling, TorchTensor, Values
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor
+from mcuq.schema import several, whole
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -44,6 +46,7 @@ def keeps_size(node: Node, shapes: Sequence[Shape]) -> bool:
     return prod(shape) == prod(shapes[0]) and shape[:1] == shapes[0][:1]
 
 
+_FORM = Form({"shape": several(whole(1, 1 << 26), 1, 8)})
 OP = OpSpec(
     "reshape",
     ("Reshape", "Flatten", "Squeeze", "Unsqueeze"),
@@ -60,4 +63,5 @@ OP = OpSpec(
     offsets=(1,),
     moved=moved,
     cut=lambda node, shape, inputs, outputs: node.with_attrs(shape=shape),
+    schema=Schema(_FORM, _FORM, forms.keeps_numbers),
 )

@@ -10,14 +10,16 @@ C: mcuq_softmax_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from mcuq.fixed import FloatArray, IntArray, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import Format, IntForm, OpSpec, Scaling, TorchTensor
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, Format, IntForm, OpSpec, Scaling, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.schema import optional, real
 
 OUTPUT = Format("s8", 8, -128)
 _ONE = 32767
@@ -83,6 +85,20 @@ def rescaled(node: Node, factor: Array) -> Node:
     return node.with_attrs(scale=scale_of(node) / float(factor[0]))
 
 
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """Kinds, and that the table is that of the input's scale."""
+    x, table, y = (qgraph.tensors[name] for name in (*node.inputs, node.output))
+    yield from forms.kinds(node, qgraph, "s8", "s16", "s8")
+    if (y.frac, y.zero) != (OUTPUT.frac, OUTPUT.zero):
+        yield f"softmax writes frac {OUTPUT.frac} and zero {OUTPUT.zero}"
+    expected = exp_table(frac_of(x), scale_of(node)).astype(np.int32)
+    # The last bit of exp may differ between machines, and a folder may come from another.
+    if table.shape != (256,) or np.abs(qgraph.data(table.name) - expected).max() > 1:
+        yield "its table is not that of its input's scale"
+
+
+_SCALE = real(1e-30, 1e30)
+_SCHEMA = Schema(Form({"scale": optional(_SCALE)}), Form({"scale": _SCALE}, constants=1), faults)
 OP = OpSpec(
     "softmax",
     ("Softmax",),
@@ -97,4 +113,5 @@ OP = OpSpec(
     output=OUTPUT,
     scaling=Scaling.ABSORBED,
     rescaled=rescaled,
+    schema=_SCHEMA,
 )

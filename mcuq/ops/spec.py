@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any
 
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.layout import Layout
 from mcuq.qir import QGraph, QTensor
+from mcuq.schema import Fields
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +38,33 @@ class IntForm:
 
     node: Node
     constants: tuple[QTensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a node holds: its attributes, then ``reads`` (least, most) activations and after these
+    ``constants`` constants. ``either``: an activation may be a constant as well, but not all.
+    ``ranks``: the number of axes of the first inputs.
+    """
+
+    attrs: Fields = field(default_factory=dict)
+    reads: tuple[int, int] = (1, 1)
+    constants: int = 0
+    either: bool = False
+    ranks: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What nodes of an operator hold in a float and in an integer graph; None: there are none.
+
+    ``faults(node, qgraph)``: a sentence for everything in an integer node, whose form and shapes
+    are right, that does not follow from the numbers of its tensors, or could overflow.
+    """
+
+    float_form: Form | None = None
+    int_form: Form | None = None
+    faults: Callable[[Node, QGraph], Iterable[str]] = lambda node, qgraph: ()
 
 
 Moved = Callable[[Node, Sequence[Array], int], Array]
@@ -201,6 +229,8 @@ class OpSpec:
     ``outside`` where none of them comes; None if it does more than that.
     ``cut(node, shape, inputs, outputs)``: its attributes for an output of ``shape``; the kept
     indices of the channels of the first input and of the output, None if they do not lie last.
+
+    ``schema``: what its nodes hold (``validate``).
     """
 
     name: str
@@ -239,6 +269,8 @@ class OpSpec:
 
     moved: Moved | None = None
     cut: Callable[[Node, Shape, Array | None, Array | None], Node] = _uncut
+
+    schema: Schema = Schema()
 
     @property
     def gives_indices(self) -> bool:

@@ -8,7 +8,8 @@ import numpy as np
 
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import add, broadcast, clip, operand
-from mcuq.ops.spec import Flow, IntForm, OpSpec, Scaling, TorchTensor
+from mcuq.ops.add import FLOAT_FORM
+from mcuq.ops.spec import Flow, IntForm, OpSpec, Scaling, Schema, TorchTensor
 from mcuq.qir import QTensor
 
 
@@ -45,4 +46,5 @@ OP = OpSpec(
     frac_limits=add.frac_limits,
     scaling=Scaling.CHANNELS,
     offsets=(1, -1),
+    schema=Schema(FLOAT_FORM),
 )

@@ -11,8 +11,10 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, Scaling, TorchTensor, Values
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor
+from mcuq.schema import several, whole
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -44,9 +46,11 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
 
 def keeps_batch(node: Node, shapes: Sequence[Shape]) -> bool:
     """Transpose leaves the batch in front and takes at most 4 dimensions."""
-    return node.ints("perm")[0] == 0 and len(shapes[0]) <= 4
+    perm, rank = node.ints("perm"), len(shapes[0])
+    return perm[0] == 0 and rank <= 4 and sorted(perm) == list(range(rank))
 
 
+_FORM = Form({"perm": several(whole(0, 3), 1, 4)})
 OP = OpSpec(
     "transpose",
     ("Transpose",),
@@ -61,4 +65,5 @@ OP = OpSpec(
     runs_s16=True,
     scaling=Scaling.TENSOR,
     moved=moved,
+    schema=Schema(_FORM, _FORM, forms.keeps_numbers),
 )

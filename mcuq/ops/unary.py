@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mcuq.ir import Node, Shape
-from mcuq.ops import lut
+from mcuq.ops import forms, lut
 from mcuq.ops.spec import Flow, OpSpec, RunFloat, Scaling, TorchTensor, always
+from mcuq.schema import Fields, choice, real
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -64,20 +65,27 @@ def silu(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return inputs[0] * inputs[0].sigmoid()
 
 
-def _op(name: str, onnx: str, run_float: RunFloat) -> OpSpec:
-    to_int = lut.from_function(run_float)
-    return OpSpec(name, (onnx,), infer, run_float, to_int, flow=Flow.POINTWISE)
+def _op(name: str, onnx: str, run_float: RunFloat, attrs: Fields | None = None) -> OpSpec:
+    to_int, holds = lut.from_function(run_float), forms.in_float(attrs)
+    return OpSpec(name, (onnx,), infer, run_float, to_int, flow=Flow.POINTWISE, schema=holds)
 
 
+_ALPHA: Fields = {"alpha": real()}
+_LINE: Fields = {**_ALPHA, "beta": real()}
+_APPROXIMATE: Fields = {"approximate": choice(("none", "tanh"))}
 OPS_UNARY = (
     replace(_op("sigmoid", "Sigmoid", sigmoid), bounds=lambda node: (0.0, 1.0)),
     replace(_op("tanh", "Tanh", tanh), bounds=lambda node: (-1.0, 1.0), keeps_sign=always),
-    replace(_op("hard_sigmoid", "HardSigmoid", hard_sigmoid), bounds=lambda node: (0.0, 1.0)),
+    replace(
+        _op("hard_sigmoid", "HardSigmoid", hard_sigmoid, _LINE), bounds=lambda node: (0.0, 1.0)
+    ),
     replace(_op("hard_swish", "HardSwish", hard_swish), keeps_sign=always),
     replace(
-        _op("leaky_relu", "LeakyRelu", leaky_relu), keeps_sign=always, scaling=Scaling.CHANNELS
+        _op("leaky_relu", "LeakyRelu", leaky_relu, _ALPHA),
+        keeps_sign=always,
+        scaling=Scaling.CHANNELS,
     ),
-    replace(_op("elu", "Elu", elu), keeps_sign=always),
-    replace(_op("gelu", "Gelu", gelu), keeps_sign=always, note="exact (erf) or tanh"),
+    replace(_op("elu", "Elu", elu, _ALPHA), keeps_sign=always),
+    replace(_op("gelu", "Gelu", gelu, _APPROXIMATE), keeps_sign=always, note="exact (erf) or tanh"),
     replace(_op("silu", "Swish", silu), keeps_sign=always, note="also Mul(x, Sigmoid(x))"),
 )

@@ -12,7 +12,8 @@ place of 128 where input and output are s16.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,12 +21,15 @@ import numpy as np
 from mcuq.errors import ModelError
 from mcuq.fixed import RANGES, FloatArray, IntArray, quantize, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
+from mcuq.ops import forms
 from mcuq.ops.clip import out_range
 from mcuq.ops.coded import has_few_values
-from mcuq.ops.spec import IntForm
-from mcuq.qir import QTensor, frac_of
+from mcuq.ops.spec import Form, IntForm, Limit, Schema
+from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.schema import Fields, several, whole
 
-FRAC_MIN, FRAC_MAX = -8, 24
+FRAC_MIN, FRAC_MAX = -40, 24
+"""Channels get no finer frac than 24, unless all weights of the layer are small."""
 SHIFT_MAX = 31
 # Of a channel without weights: its bias is exact enough, and large shifts keep fast kernels away.
 _SHIFT_OF_NONE = 8
@@ -50,16 +54,26 @@ class _Scales:
 def weight_fracs(w: FloatArray, axis: int) -> tuple[int, ...]:
     """Per channel the largest frac for which no weight exceeds 127 after rounding.
 
-    It lies in -8..24, and is 24 for a channel of zeros.
+    It lies in -40..``finest(w)``, which a channel of zeros has.
 
     >>> weight_fracs(np.array([[0.5, -1.0], [0.0, 0.0], [127.4, 0.0]]), 0)
     (6, 24, 0)
     """
     rows = np.moveaxis(w, axis, 0).reshape(w.shape[axis], -1).astype(np.float64)
     peaks = np.abs(rows).max(axis=1, initial=0.0)
-    fracs = np.arange(FRAC_MIN, FRAC_MAX + 1)
+    fracs = np.arange(FRAC_MIN, finest(w) + 1)
     fitting = peaks[:, None] * 2.0 ** fracs[None, :] < 127.5
     return tuple(int(v) for v in FRAC_MIN + np.maximum(fitting.sum(axis=1) - 1, 0))
+
+
+def finest(w: FloatArray) -> int:
+    """The finest frac that a channel of ``w`` may have: 24, or 8 more than the largest weight has.
+
+    >>> finest(np.array([1.0, 1e-9])), finest(np.array([1e-9])), finest(np.zeros(1))
+    (24, 44, 24)
+    """
+    peak = float(np.abs(w).max(initial=0.0))
+    return max(FRAC_MAX, math.floor(math.log2(127.49 / peak)) + 8) if peak > 0 else FRAC_MAX
 
 
 def quantize_weights(w: FloatArray, axis: int, frac: Sequence[int]) -> IntArray:
@@ -213,3 +227,63 @@ def _saturated(b: IntArray, reach: IntArray, span: int) -> IntArray:
     if np.any(cut & (room < reach + span)):
         raise OverflowError("its sums do not fit 32 bits")
     return np.clip(b, -room, room).astype(np.int32)
+
+
+_SHIFTS: Fields = {"shift": several(whole(0, SHIFT_MAX), 1), **forms.RANGE}
+
+
+def bias_of(axis: int) -> Limit:
+    """The limit that an operator's bias fits its weights, whose output channel is ``axis``."""
+
+    def has_bias(node: Node, shapes: Sequence[Shape]) -> bool:
+        """The bias has one value for each output channel."""
+        return len(shapes) == 3 and tuple(shapes[2]) == (shapes[1][axis],)
+
+    return has_bias
+
+
+def weighted_schema(real: Fields, integer: Fields, axis: int, rank: int) -> Schema:
+    """Of an operator with weights of ``rank`` axes, the output channel at ``axis``, and a bias."""
+
+    def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+        yield from forms.same_kind(node, qgraph, node.inputs[:1])
+        yield from forms.in_range(node, qgraph)
+        yield from _sums(node, qgraph, axis)
+
+    ranks = (2, 2, 1) if rank == 2 else (4, rank, 1)
+    return Schema(
+        Form({**real, **forms.CLIP}, constants=2, ranks=ranks),
+        Form({**integer, **_SHIFTS}, constants=2, ranks=ranks),
+        faults,
+    )
+
+
+def convolution_schema(extra: Fields, axis: int, rank: int) -> Schema:
+    """Of a convolution with the attributes ``extra``."""
+    common = {**forms.WINDOW, **extra}
+    pads: Fields = {"pad_value": whole(-32768, 32767)}
+    return weighted_schema({**common, "pad_value": forms.VALUES}, {**common, **pads}, axis, rank)
+
+
+def _sums(node: Node, qgraph: QGraph, axis: int) -> Iterator[str]:
+    """Kinds and lengths of weights and bias, shifts, and that no 32-bit sum can overflow."""
+    x, w, b = (qgraph.tensors[name] for name in node.inputs)
+    y = qgraph.tensors[node.output]
+    channels = y.shape[-1]
+    fracs = w.frac if isinstance(w.frac, tuple) else (w.frac,) * channels
+    if (w.kind, b.kind, b.shape) != ("s8", "s32", (channels,)):
+        yield f"its weights are {w.kind} and its bias {b.kind} of {b.shape}"
+    elif not isinstance(x.frac, int) or not isinstance(y.frac, int) or len(fracs) != channels:
+        yield "its fracs are not one for the data and one per channel for the weights"
+    elif node.ints("shift") != tuple(frac + x.frac - y.frac for frac in fracs):
+        yield "shift is not frac_w + frac_x - frac_y"
+    elif b.frac != tuple(frac + x.frac for frac in fracs):
+        yield "the bias has another frac than the products"
+    elif _reach(qgraph.data(w.name), qgraph.data(b.name), axis, -RANGES[x.kind][0]) > ACC_MAX:
+        yield "its sums do not fit 32 bits"
+
+
+def _reach(weights: Array, bias: Array, axis: int, peak: int) -> int:
+    """The largest magnitude of a sum for inputs up to ``peak``."""
+    rows = np.abs(np.moveaxis(weights.astype(np.int64), axis, 0).reshape(len(bias), -1))
+    return int((np.abs(bias.astype(np.int64)) + peak * rows.sum(axis=1)).max())

@@ -60,6 +60,8 @@ def describe(
             raise ModelError(where, reason, "Give one value, or one per channel")
     if min(stds) <= 0:
         raise ModelError(where, "std is not above 0", "Give the standard deviation in bytes")
+    if len(means) != len(stds):  # one of both holds for all channels
+        means, stds = (v if len(v) == channels else v * channels for v in (means, stds))
     scale = 1.0 / np.broadcast_to(stds, (channels,))
     graph = _fold(graph, port.tensor, scale, -np.broadcast_to(means, (channels,)) * scale)
     described = replace(

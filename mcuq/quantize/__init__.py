@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mcuq import validate
 from mcuq.data.feeds import check_calibration
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Array, Graph
@@ -118,7 +119,9 @@ def _as_given(graph: Graph, options: Options) -> State:
 
 def _finished(graph: Graph, state: State) -> Quantized:
     found = outcome(graph, state.graph, state.acts, state.weights)
-    return Quantized(assemble(state), state.warnings, state.notes, state.graph, found, state.mixed)
+    made = assemble(state)
+    validate.check(made)
+    return Quantized(made, state.warnings, state.notes, state.graph, found, state.mixed)
 
 
 def _share_of(report: Progress, index: int, count: int) -> Progress:

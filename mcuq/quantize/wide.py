@@ -22,7 +22,7 @@ from mcuq.quantize.structure import groups, never_negative
 HEADROOM = 1
 """Bits above the range that calibration has seen: 15 bits lose nothing that matters."""
 
-FRAC_MAX = 24
+FRAC_MIN, FRAC_MAX = -32, 56
 SILENT_FRAC = 14
 _ANY = "*"
 
@@ -84,7 +84,7 @@ def frac_for(peak: float) -> int:
     """
     if peak <= 0.0:
         return SILENT_FRAC
-    return max(-FRAC_MAX, min(FRAC_MAX, math.floor(math.log2(32767 / peak)) - HEADROOM))
+    return max(FRAC_MIN, min(FRAC_MAX, math.floor(math.log2(32767 / peak)) - HEADROOM))
 
 
 def node_kind(node: Node, acts: Mapping[str, QTensor]) -> str:

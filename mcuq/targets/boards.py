@@ -8,17 +8,37 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from mcuq import assets
+from mcuq import assets, schema
 from mcuq.errors import BoardError
 from mcuq.targets.cores import CORES, FAMILIES, Cpu
 
 DEFAULT_STACK = 2048
+# What a board file may ask of the compiler: the core, code generation, macros, the language and the
+# level. Nothing that runs or reads other files, or writes them.
+_FLAGS = (
+    r"-m[a-z][A-Za-z0-9_.+=-]*",
+    r"-f[a-z][a-z0-9-]*",
+    r"-f(align|abi|fp|inline|max|visibility|stack-limit)[a-z0-9-]*=[A-Za-z0-9_.-]+",
+    r"-D[A-Za-z_][A-Za-z0-9_]*(=[!-~]*)?",
+    r"-std=[a-z0-9:+]+",
+    r"-O([0-3sgz]|fast)?",
+)
+_NO_FLAGS = (
+    "auto-profile", "branch-prob", "callgraph-info", "compare-debug", "diagnostics",
+    "directives-only", "dump", "multi", "opt-info", "plugin", "preprocessed", "profile", "report",
+    "sanitize", "save-optimization", "self-test", "stack-usage", "syntax-only", "test-coverage",
+    "use-l",
+)  # fmt: skip
+_FLAG_REMEDY = "A board may have -m..., -f... (no plugins or files), -D..., -std=... and -O..."
+_LONGEST = 1 << 12
+_EMULATOR_OPTIONS = ("-M", "-machine", "-cpu", "-m", "-bios")
+
 _NEEDED = ("name", "title", "cpu", "clock_hz", "flags", "features", "toolchain", "memory")
 _KNOWN = (*_NEEDED, "stack", "multiply_cycles", "source", "emulate")
 
@@ -92,7 +112,8 @@ def machine(board: Board) -> Board:
     if board.emulate_command:
         return board
     if board.emulate_board is None:
-        raise BoardError(board.name, "it has no emulated machine", "Add [emulate] to its file")
+        remedy = "Name its file with --board, and see that there is an [emulate] in it"
+        raise BoardError(board.name, "it has no emulated machine", remedy)
     return load(board.emulate_board)
 
 
@@ -110,11 +131,41 @@ def startup_sources(board: Board) -> tuple[Path, ...]:
 
 def _read(path: Path) -> Board:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        table = schema.from_toml(path.read_bytes())
+    except ValueError as error:
         raise BoardError(str(path), f"cannot be read: {error}") from None
-    board = _Checker(str(path)).board(table)
+    board = _Checker(str(path), path.stem).board(table)
     _check_twin(board, str(path))
+    return board
+
+
+def to_table(board: Board) -> dict[str, object]:
+    """A board's facts as its file states them, for a bundle.
+
+    A command is not stored, for nobody should run one that came with a folder: a board that ships
+    is named as its own twin, and a user's own command is taken from his file alone.
+    """
+    keys = ("name", "title", "cpu", "clock_hz", "flags", "features", "toolchain", "stack")
+    facts: dict[str, object] = {key: getattr(board, key) for key in keys}
+    if board.source:
+        facts["source"] = board.source
+    regions = {"flash": board.flash, "ram": board.ram, "vectors": board.vectors}
+    facts["memory"] = {k: {"origin": r.origin, "length": r.length} for k, r in regions.items() if r}
+    twin = board.emulate_board
+    if board.emulate_command and board.name in names() and load(board.name) == board:
+        twin = board.name
+    return {**facts, "emulate": {"board": twin}} if twin else facts
+
+
+def from_table(facts: object, place: str) -> Board:
+    """The board that ``to_table`` stored, held to all that a board file is held to."""
+    if not isinstance(facts, dict):
+        raise BoardError(place, "is no table")
+    emulate = facts.get("emulate")
+    if isinstance(emulate, dict) and "command" in emulate:
+        raise BoardError(place, "names a program to run")
+    board = _Checker(place, None).board(facts)
+    _check_twin(board, place)
     return board
 
 
@@ -137,6 +188,7 @@ class _Checker:
     """Reads one board file's table; every fault is a BoardError that names the file."""
 
     where: str
+    stem: str | None
 
     def board(self, table: Mapping[str, Any]) -> Board:
         self.keys(table, "", _KNOWN, _NEEDED)
@@ -164,6 +216,7 @@ class _Checker:
             multiply_cycles=self.multiply_cycles(table),
         )
         self.core(board)
+        self.command(board)
         return board
 
     def fail(self, reason: str, remedy: str = "") -> BoardError:
@@ -188,7 +241,7 @@ class _Checker:
 
     def text(self, table: Mapping[str, Any], key: str) -> str:
         value = table[key]
-        if not isinstance(value, str) or not value.strip():
+        if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST:
             raise self.fail(f"'{key}' must be a text that is not empty")
         return value
 
@@ -203,7 +256,7 @@ class _Checker:
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.fail(f"'{key}' must be an integer")
         if not low <= value <= high:
-            raise self.fail(f"'{key}' is {value}, not in {low}..{high}")
+            raise self.fail(f"'{key}' is {schema.shown(value)}, not in {low}..{high}")
         return value
 
     def choice(self, table: Mapping[str, Any], key: str, known: Iterable[str]) -> str:
@@ -213,10 +266,10 @@ class _Checker:
         return value
 
     def name(self, table: Mapping[str, Any]) -> str:
-        name, stem = self.text(table, "name"), Path(self.where).stem
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        name, stem = self.text(table, "name"), self.stem
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,60}", name):
             raise self.fail(f"name '{name}' must be lower-case letters, digits and _")
-        if name != stem:
+        if stem is not None and name != stem:
             raise self.fail(f"name '{name}' is not the file's, '{stem}'")
         return name
 
@@ -255,10 +308,22 @@ class _Checker:
         self.keys(table, "emulate.", ("board", "command"), ())
         if len(table) > 1:
             raise self.fail("[emulate] has both a board and a command", "Keep one")
-        command = self.texts(table, "command") if "command" in table else ()
-        if "command" in table and not (command and command[0].startswith("qemu-system-")):
-            raise self.fail("emulate.command must start with a qemu-system- program")
-        return command
+        return self.texts(table, "command") if "command" in table else ()
+
+    def command(self, board: Board) -> None:
+        """Only the emulator of the core, with a machine of its own."""
+        if not board.emulate_command:
+            return
+        program, *rest = board.emulate_command
+        if program != FAMILIES[board.toolchain].emulator:
+            raise self.fail(f"emulate.command must start with {FAMILIES[board.toolchain].emulator}")
+        for option, value in zip_longest(rest[::2], rest[1::2], fillvalue=""):
+            if option not in _EMULATOR_OPTIONS or not re.fullmatch(r"[\w.-]+", value, re.ASCII):
+                reason = f"emulate.command holds '{option} {value}'"
+                known = ", ".join(_EMULATOR_OPTIONS)
+                raise self.fail(reason, f"It may have {known}, each with a plain name")
+        if not {"-M", "-machine"}.intersection(rest[::2]):
+            raise self.fail("emulate.command names no machine", "Add -M and its name")
 
     def core(self, board: Board) -> None:
         core = CORES[board.cpu]
@@ -271,14 +336,24 @@ class _Checker:
         for flag in board.flags:
             if not flag.startswith("-"):
                 raise self.fail(f"flag '{flag}' does not start with -")
+            if not _is_allowed(flag):
+                raise self.fail(f"flag '{flag}' is not one that a board may have", _FLAG_REMEDY)
         option = core.family.option
         if not any(re.fullmatch(rf"{option}{board.cpu}([+_].*)?", f) for f in board.flags):
             raise self.fail(f"flags do not hold {option}{board.cpu}")
 
 
+def _is_allowed(flag: str) -> bool:
+    """Whether a compiler's flag neither runs, reads nor writes anything beside the source."""
+    name = flag.removeprefix("-f").removeprefix("no-")
+    if flag.startswith("-f") and name.startswith(_NO_FLAGS):
+        return False
+    return any(re.fullmatch(allowed, flag) for allowed in _FLAGS)
+
+
 def _hint(word: str, known: Iterable[str], otherwise: str = "") -> str:
     known = sorted(known)
-    close = difflib.get_close_matches(word, known, 1)
+    close = difflib.get_close_matches(word[:60], known, 1)
     if close:
         return f"The closest is '{close[0]}'"
     return otherwise or "Known: " + ", ".join(known)

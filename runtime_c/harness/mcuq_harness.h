@@ -14,12 +14,14 @@ typedef struct {
     uint32_t bytes;
 } mcuq_buffer;
 
-/* Exit codes of a test image; 125 (MCUQ_EXIT_FAULT) comes from the startup code. */
+/* Exit codes of a test image; 125 (MCUQ_EXIT_FAULT) comes from the startup code. Those above 100
+ * are no emulator's own.
+ */
 enum {
     MCUQ_EXIT_PASS = 0,
-    MCUQ_EXIT_WRONG = 1, /* selftest: an output differs */
-    MCUQ_EXIT_FILE = 3,  /* a file could not be opened, or was not written or read in full */
-    MCUQ_EXIT_SHIFT = 4  /* >> of a negative number does not keep the sign on this compiler */
+    MCUQ_EXIT_WRONG = 1,  /* selftest: an output differs */
+    MCUQ_EXIT_FILE = 103, /* a file could not be opened, or was not written or read in full */
+    MCUQ_EXIT_SHIFT = 104 /* >> of a negative number does not keep the sign on this compiler */
 };
 
 /** 0, or MCUQ_EXIT_SHIFT where the one assumption that C leaves to the compiler does not hold. */

@@ -232,6 +232,24 @@ def test_missing_toolchain(tmp_path: Path, data: Path) -> None:
     assert "apt-get install gcc-arm-none-eabi" in done.stderr
 
 
+def test_a_shape_that_the_file_leaves_open(tmp_path: Path) -> None:
+    path = network(tmp_path / "net.onnx", shape=["N", 2, "H", "W"])
+    refused(mcuq("inspect", path, cwd=tmp_path), "axis 2", "--shape x=1,2,SIZE,SIZE")
+    done = mcuq("inspect", path, "--shape", "x=1,2,6,8", "--json", "facts.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    note = "input 'x' is 1,2,6,8, as --shape says"
+    assert done.stderr == f"note: {note}\n"
+    assert json.loads((tmp_path / "facts.json").read_text())["notes"] == [note]
+    refused(mcuq("inspect", path, "--shape", "x=1,,6", cwd=tmp_path), "Write NAME=SIZES")
+    np.save(tmp_path / "data.npy", np.random.default_rng(0).normal(size=(9, 2, 6, 8)))
+    done = mcuq("compile", path, "--calib", "data.npy", "-o", "out", cwd=tmp_path)
+    assert "note: input 'x' is 1,2,6,8, as the calibration data has it" in done.stderr
+    (tmp_path / "c.toml").write_text("[shapes]\nx = [1, 2, 7, 6]\n")
+    done = mcuq("compress", path, "--compress", "int4", "--config", "c.toml", "-o", "small.onnx",
+                cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 def test_inspect_lists_every_unsupported_node(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Asin", ["x"], ["a"], name="/first"),

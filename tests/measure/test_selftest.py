@@ -140,12 +140,8 @@ def test_a_board_that_is_too_small_is_refused_before_anything_is_built(tmp_path:
 
 def test_an_emulator_that_hangs_is_stopped_with_one_line(tmp_path: Path) -> None:
     """A board whose machine never starts: QEMU waits for a debugger."""
-    text = (boards.assets.boards() / "mps2_an386.toml").read_text()
-    path = tmp_path / "waiting.toml"
-    command = 'command = ["qemu-system-arm", "-M", "mps2-an386", "-S"]'
-    text = re.sub(r'^name = ".*"', 'name = "waiting"', text, flags=re.MULTILINE)
-    path.write_text(re.sub(r"^command = .*", command, text, flags=re.MULTILINE))
-    board = boards.load(path)
+    own = boards.load("mps2_an386")
+    board = replace(own, name="waiting", emulate_command=(*own.emulate_command, "-S"))
     made = residual("mps2_an386")
     known = selftest.known_answers(made)
     image = build.compile_image(made.files, made.entry, board, tmp_path, "selftest", vectors=known)
@@ -164,3 +160,35 @@ def test_known_answers_are_calibration_rows() -> None:
     rows = made.bundle.vectors["x"]
     given = [np.frombuffer(v.inputs[0], np.int8).reshape(rows.shape[1:]) for v in known]
     assert np.array_equal(np.stack(given), rows[: len(known)])
+
+
+@pytest.mark.parametrize("option", ["--version", "-h"])
+def test_an_emulator_that_runs_nothing_does_not_pass(option: str, tmp_path: Path) -> None:
+    """It ends with 0; only the image itself can repeat the word of this run."""
+    own = boards.load("mps2_an386")
+    board = replace(own, name="idle", emulate_command=(*own.emulate_command, option))
+    made = residual("mps2_an386")
+    known = selftest.known_answers(made)
+    image = build.compile_image(made.files, made.entry, board, tmp_path, "selftest", vectors=known)
+    with pytest.raises(ToolError, match=r"residual \(selftest\) on idle: ended without a verdict"):
+        qemu.run_selftest(image)
+    image = build.compile_image(made.files, made.entry, board, tmp_path, "run")
+    with pytest.raises(ToolError, match=r"residual \(run\) on idle: ended without a result"):
+        qemu.run_outputs(image, [bytes(made.entry.input_bytes)], made.entry)
+    image = build.compile_image(made.files, made.entry, board, tmp_path, "plain")
+    with pytest.raises(ToolError, match=r"residual \(plain\) on idle: ended without a result"):
+        qemu.run_watermark(image)
+
+
+def test_exit_code_3_of_an_emulator_is_no_fault_of_a_vector_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, board = residual("mps2_an386"), boards.load("mps2_an386")
+    image = build.compile_image(made.files, made.entry, board, tmp_path, "run")
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "qemu-system-arm").write_text("#!/bin/sh\necho no such thing >&2\nexit 3\n")
+    (folder / "qemu-system-arm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    with pytest.raises(ToolError, match="ended with exit code 3: no such thing"):
+        qemu.run_outputs(image, [bytes(made.entry.input_bytes)], made.entry)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -21,9 +20,7 @@ DILATIONS = ((1, 1), (2, 1), (1, 2))
 ROWS = 3
 
 
-def shapes(
-    dilations: Sequence[tuple[int, int]] = DILATIONS,
-) -> list[tuple[tuple[int, int], Window]]:
+def shapes() -> list[tuple[tuple[int, int], Window]]:
     """Every image size with every window that has a place in it."""
     found = []
     for size, kernel, strides, dilation, pads in itertools.product(

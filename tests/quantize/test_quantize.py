@@ -45,8 +45,8 @@ def test_integer_network_follows_the_float_one(ranges: str) -> None:
         (-2.0, 0.0, 0, 6),
         (0.0, 255.0, -128, 0),
         (0.0, 256.0, -128, -1),
-        (0.0, 1e-30, 0, 24),
-        (-1e30, 1e30, 0, -20),
+        (0.0, 1e-30, 0, 48),
+        (-1e30, 1e30, 0, -40),
     ],
 )
 def test_minmax_frac(low: float, high: float, zero: int, frac: int) -> None:

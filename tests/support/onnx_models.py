@@ -79,7 +79,9 @@ def feeds_for(graph: Graph, rows: int = 2) -> dict[str, Any]:
 
 def agrees(proto: Model, folder: Path, rows: int = 2, tolerance: float = 2e-5) -> Graph:
     """The graph after all passes; it and the imported one give what the evaluator gives."""
-    imported = importers.load(save(proto, folder))
+    read = importers.read(save(proto, folder))
+    assert importers.check(read) == ()
+    imported = read.graph
     assert list(ir.problems(imported)) == []
     passed = pipeline.run(imported)
     feeds = feeds_for(imported, rows)

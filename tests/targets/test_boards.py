@@ -189,7 +189,7 @@ def test_a_small_multiplier_is_said_in_the_file(tmp_path: Path) -> None:
         ('"mps2_an386"', '"mps2_an368"', "emulate.board 'mps2_an368' is unknown. The closest"),
         ('"mps2_an386"', '"nucleo_f446re"', "'nucleo_f446re' has no QEMU command of its own"),
         ('"mps2_an386"', '"mps2_an500"', "its core cortex-m4 is not that of emulate.board"),
-        ('board = "mps2_an386"', 'command = ["rm"]', "must start with a qemu-system- program"),
+        ('board = "mps2_an386"', 'command = ["rm"]', "must start with qemu-system-arm"),
         ("[emulate]", '[emulate]\ncommand = ["qemu-system-arm"]', "both a board and a command"),
         ('name = "mine"', 'name = "other"', "name 'other' is not the file's, 'mine'"),
         ('name = "mine"', 'name = "My Board"', "must be lower-case letters, digits and _"),

@@ -15,11 +15,11 @@ PACKAGE = ROOT / "mcuq"
 LAYERS: tuple[tuple[str, ...], ...] = tuple(
     tuple(line.split())
     for line in """
-    errors fixed progress version
+    errors fixed progress version schema
     ir journal files config assets
     qir
     ops targets data
-    reference passes kernels
+    reference passes kernels validate
     importers quantize program
     exporters emit
     compress firmware

@@ -238,14 +238,20 @@ def test_refused(tmp_path: Path) -> None:
     assert "no QuantizeLinear of this model" in refused([alone, end], constants, tmp_path)
     computing = node("Add", "d.q d.q", "y")
     assert "computes with integers" in refused([nodes[0], computing], constants, tmp_path)
-    ends, constants = pair("r", "d", 0.1, np.uint8(0))
-    text = refused([node("Relu", "x", "r"), ends[0]], constants, tmp_path, outputs="d.q")
-    assert "holds integers" in text
 
 
-@pytest.mark.parametrize("op", ["QLinearConv", "ConvInteger", "DynamicQuantizeLinear"])
-def test_other_formats_are_refused_with_what_to_export(op: str, tmp_path: Path) -> None:
-    assert "QDQ format" in refused([node(op, "x", "y")], {}, tmp_path)
+def test_an_output_of_integers_is_the_reals_they_mean(tmp_path: Path) -> None:
+    ends, constants = pair("r", "d", 0.25, np.uint8(3))
+    proto = model([node("Relu", "x", "r"), ends[0]], constants, outputs="d.q")
+    graph = importers.load(save(proto, tmp_path))
+    (note,) = graph.notes
+    assert "output 'd.q' holds integers q in the model; here it is the reals (q - 3) * 0.25" in note
+
+
+def test_integers_of_a_dynamic_scale_are_not_shown(tmp_path: Path) -> None:
+    assert "QDQ format" in refused([node("DynamicQuantizeLinear", "x", "y s z")], {}, tmp_path)
+    nodes = [node("DynamicQuantizeLinear", "x", "q s z"), node("Relu", "q", "y")]
+    assert "computes with the integers" in refused(nodes, {}, tmp_path)
 
 
 def test_limits_do_not_change_a_float_network_within_them(tmp_path: Path) -> None:

@@ -90,6 +90,21 @@ def test_import_agrees_with_onnx_and_leaves_no_layout_work(name: str, tmp_path: 
     assert importers.problems_of(path) == ()
 
 
+IMPORTED = {
+    "ad", "ic", "kws", "kws_ckpt", "sww", "vww", "ece_int8", "fall_f103", "gesture_esp",
+    "match_kws_fp16", "sayit_kws", "st_mbv2_05_128", "st_yamnet", "tiny_cnn_mpu6050", "tract_keras",
+}  # fmt: skip
+
+
+def test_what_imports_computes_what_its_file_says() -> None:
+    """Every value of every node of the models here and of the public ones, or a refusal."""
+    paths = [p for part in ("models", "public") for p in sorted((SHARED / part).glob("*.onnx"))]
+    read = [path for path in paths if not importers.problems_of(path)]
+    assert {path.stem for path in read} >= IMPORTED
+    found = {path.stem: importers.check(importers.read(path)) for path in read}
+    assert {name: advice for name, advice in found.items() if advice} == {}
+
+
 @dataclass(frozen=True)
 class Limits:
     """Of one inference on M4: instructions (a share of CMSIS-NN's), cycles, bytes."""

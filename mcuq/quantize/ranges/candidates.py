@@ -11,7 +11,8 @@ import math
 SILENT_FRAC = 7
 """The frac of a tensor that is zero everywhere: any would do."""
 
-FRAC_MIN, FRAC_MAX = -20, 24
+FRAC_MIN, FRAC_MAX = -40, 48
+"""Values of up to 1e14, and from 1e-14 on: only differences of fracs become shifts."""
 CLIPPED_BITS = 3
 """Candidates are up to so many bits finer than the whole range allows."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Tensor, unique_name
 from mcuq.ops import coded, layout_of, spec
-from mcuq.ops.weights import quantize_weights
+from mcuq.ops.weights import finest, quantize_weights
 from mcuq.qir import QTensor
 from mcuq.quantize import given, wide
 from mcuq.quantize.ranges.by_values import METHODS, best
@@ -195,17 +195,18 @@ def layer_fracs(weights: Array, axis: int, clipped_bits: int) -> tuple[int, ...]
     if table is None:
         return weight_fracs(weights, axis, clipped_bits)
     (frac,) = weight_fracs(table[0], 0, clipped_bits)
-    return tuple(max(FRAC_MIN, min(FRAC_MAX, frac - exponent)) for exponent in table[1])
+    most = finest(weights)
+    return tuple(max(FRAC_MIN, min(most, frac - exponent)) for exponent in table[1])
 
 
 def weight_fracs(weights: Array, axis: int, clipped_bits: int) -> tuple[int, ...]:
     """The frac of each channel with the least squared rounding and clipping error."""
     rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1).astype(np.float64)
-    fracs = []
+    fracs, most = [], finest(weights)
     for row in rows:
         peak = float(np.abs(row).max(initial=0.0))
-        first = minmax_frac(-peak, peak, 0)
-        options = range(first, min(first + clipped_bits, FRAC_MAX) + 1)
+        first = min(minmax_frac(-peak, peak, 0), most)
+        options = range(first, min(first + clipped_bits, most) + 1)
         errors = [(_weight_error(row, frac), frac) for frac in options]
         fracs.append(min(errors)[1])
     return tuple(fracs)

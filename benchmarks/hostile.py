@@ -1,0 +1,540 @@
+"""Mutated files of every kind, and what ``mcuq`` makes of them: always one clear line, or a result.
+
+    python -m benchmarks.hostile [--count 20000] [--seed 0] [KIND ...]
+
+A mutation is a function of its kind and seed alone, so that what is found can be repeated. The
+command runs in this process; a traceback, a warning, several lines for one fault or an exit code
+other than 0, 1 and 2 is a finding.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import io
+import json
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from mcuq.__main__ import main
+from mcuq.errors import LONGEST, MOST_LINES
+from mcuq.targets import boards
+
+Chance = np.random.Generator
+NASTY: tuple[Any, ...] = (
+    None, True, -1, 0, 1, 7, 128, 65536, 2**31, -(2**63), 2**63, 2**70, 0.5, 1e300, float("nan"),
+    float("inf"), "", "x", "n" * 300, "a\0b", "[/b]", "../x", "/x", "line\nline", "\u202e", [], {},
+    [0], [[]], ["x"], {"x": 1}, [1, 2, 3, 4],
+)  # fmt: skip
+TOKENS = (
+    "true", "-1", "0", "1e300", "nan", "inf", "-inf", "0x" + "f" * 40, "9" * 30, "9" * 5000, '""',
+    '"[/b]"', '"a\\u0000b"', '"' + "n" * 300 + '"', "[]", "[[1]]", "{}", "1979-05-27", '"../x"',
+    '["-fplugin=x"]', '["-wrapper"]', '["-mthumb", "-S"]', '["-O2"]', '"s8"', "1.5",
+    "2", "[" * 2000,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What went wrong with the mutation ``seed`` of ``kind``."""
+
+    kind: str
+    seed: int
+    what: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one command: its exit code, standard error, and the warnings that leaked."""
+
+    code: int
+    errors: str
+    warned: tuple[str, ...]
+
+
+def run(*argv: str) -> Outcome:
+    """The command line ``argv``, in this process."""
+    before, sys.argv = sys.argv, ["mcuq", *argv]
+    out, err = io.StringIO(), io.StringIO()
+    code = 0
+    try:
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            warnings.catch_warnings(record=True) as caught,
+        ):
+            warnings.simplefilter("always")
+            try:
+                main()
+            except SystemExit as stop:
+                code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    finally:
+        sys.argv = before
+    return Outcome(code, err.getvalue(), tuple(str(w.message) for w in caught))
+
+
+def fault(outcome: Outcome) -> str | None:
+    """What is wrong with an outcome, if anything."""
+    lines = outcome.errors.strip().splitlines()
+    if outcome.code not in (0, 1, 2):
+        return lines[-2][:160] if len(lines) > 1 else f"exit code {outcome.code}"
+    if outcome.warned:
+        return f"warning: {outcome.warned[0][:160]}"
+    if any(word in outcome.errors for word in ("Traceback", "Warning:")):
+        return "a traceback or a warning on standard error"
+    if len(lines) > MOST_LINES + 8 or any(len(line) > 4 * LONGEST for line in lines):
+        return "too many lines, or too long ones"
+    if outcome.code == 1 and not lines:
+        return "no reason given"
+    return None
+
+
+# How things are changed.
+
+
+def pick(chance: Chance, options: Any) -> Any:
+    return options[int(chance.integers(len(options)))]
+
+
+def bytes_changed(content: bytes, chance: Chance) -> bytes:
+    """Some bytes flipped, cut off, doubled or put in."""
+    data = bytearray(content)
+    for _ in range(int(chance.integers(1, 4))):
+        at = int(chance.integers(max(1, len(data))))
+        match int(chance.integers(5)):
+            case 0 if data:
+                data[at % len(data)] = int(chance.integers(256))
+            case 1:
+                del data[at:]
+            case 2:
+                del data[at : at + int(chance.integers(1, 9))]
+            case 3:
+                data[at:at] = data[at : at + int(chance.integers(1, 40))]
+            case _:
+                data[at:at] = bytes(chance.integers(0, 256, 4).astype(np.uint8))
+    return bytes(data)
+
+
+def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
+    """(container, key) of everything in a tree of JSON."""
+    waiting = [tree]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, (dict, list)):
+            for key in item if isinstance(item, dict) else range(len(item)):
+                yield item, key
+                waiting.append(item[key])
+
+
+def tree_changed(tree: Any, chance: Chance) -> Any:
+    """A value replaced, left out, doubled, or taken from another place."""
+    holder = [tree]
+    places = list(_places(holder))
+    item, key = pick(chance, places)
+    other, there = pick(chance, places)
+    match int(chance.integers(5)):
+        case 0 if item is not holder:
+            del item[key]
+        case 1 if isinstance(item, list) and item is not holder:
+            item.append(item[key])
+        case 2 if item is not holder and other is not holder:
+            item[key] = json.loads(json.dumps(other[there]))
+        case _:
+            item[key] = pick(chance, NASTY)
+    return holder[0]
+
+
+def json_changed(content: bytes, chance: Chance) -> bytes:
+    if chance.random() < 0.2:
+        return bytes_changed(content, chance)
+    return json.dumps(tree_changed(json.loads(content), chance)).encode()
+
+
+def toml_changed(content: bytes, chance: Chance) -> bytes:
+    """A value, a line or some bytes changed."""
+    lines = content.decode().splitlines()
+    at = int(chance.integers(len(lines)))
+    match int(chance.integers(6)):
+        case 0:
+            return bytes_changed(content, chance)
+        case 1:
+            del lines[at]
+        case 2:
+            lines.insert(at, pick(chance, lines))
+        case _:
+            key, equals, _ = lines[at].partition("=")
+            lines[at] = f"{key}={pick(chance, TOKENS)}" if equals else f"[{pick(chance, TOKENS)}]"
+    return "\n".join(lines).encode()
+
+
+def zip_changed(
+    content: bytes, chance: Chance, changes: dict[str, Callable[[bytes, Chance], bytes]]
+) -> bytes:
+    """One member changed by the function for its name's ending (else bytes), or the whole file."""
+    if chance.random() < 0.15:
+        return bytes_changed(content, chance)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    liked = [n for n in members if n.endswith(tuple(changes))]
+    name = pick(chance, liked if chance.random() < 0.8 else list(members))
+    change = next((c for ending, c in changes.items() if name.endswith(ending)), bytes_changed)
+    members[name] = change(members[name], chance)
+    if chance.random() < 0.05:
+        del members[name]
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for key, data in members.items():
+            archive.writestr(key, data)
+    return stream.getvalue()
+
+
+def _npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=True)
+    return stream.getvalue()
+
+
+def npy_changed(content: bytes, chance: Chance) -> bytes:
+    """An array of another type, shape or other values, or with changed bytes."""
+    array = np.load(io.BytesIO(content))
+    match int(chance.integers(6)):
+        case 0:
+            return bytes_changed(content, chance)
+        case 1:
+            kinds = ("f8", "i1", "u1", "i4", "c8", "U3", "O", "?", ">f4", "M8[s]", "f2", "V3")
+            kind = pick(chance, kinds)
+            return _npy(np.zeros(array.shape, kind) if kind == "V3" else array.astype(kind))
+        case 2:
+            return _npy(array.reshape(-1)[: int(chance.integers(array.size + 1))])
+        case 3:
+            return _npy(array[None] if chance.random() < 0.5 else array[..., None])
+        case 4:
+            values = np.array(array)
+            values.reshape(-1)[:1] = pick(chance, (0, 1, 100, -100))
+            return _npy(values)
+        case _:
+            values = array.astype(np.float64)
+            values.reshape(-1)[:1] = pick(chance, (np.nan, np.inf, 1e300, -1e38))
+            return _npy(values)
+
+
+def _facts_changed(content: bytes, chance: Chance) -> bytes:
+    """The JSON in an array of bytes, as a bundle has it."""
+    text = json_changed(np.load(io.BytesIO(content)).tobytes(), chance)
+    return _npy(np.frombuffer(text, np.uint8))
+
+
+def _messages(message: Any) -> Iterator[Any]:
+    """All messages of a protobuf, the outer ones first."""
+    yield message
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for part in value if hasattr(value, "append") or hasattr(value, "add") else [value]:
+                yield from _messages(part)
+
+
+def proto_changed(content: bytes, chance: Chance) -> bytes:
+    """A field of some message set, emptied, doubled or shortened, or bytes changed."""
+    if chance.random() < 0.25:
+        return bytes_changed(content, chance)
+    proto = onnx.load_model_from_string(content)
+    message = pick(chance, list(_messages(proto)))
+    fields = message.DESCRIPTOR.fields
+    field = pick(chance, list(fields))
+    with contextlib.suppress(ValueError, TypeError, AttributeError, IndexError, OverflowError):
+        _set_field(message, field, chance)
+    return bytes(proto.SerializeToString())
+
+
+def _set_field(message: Any, field: Any, chance: Chance) -> None:
+    value = getattr(message, field.name)
+    repeated = hasattr(value, "append") or hasattr(value, "add")
+    if chance.random() < 0.2:
+        message.ClearField(field.name)
+    elif repeated and chance.random() < 0.5 and len(value):
+        del value[int(chance.integers(len(value)))]
+    elif field.type == field.TYPE_MESSAGE:
+        if repeated:
+            value.add()
+        else:
+            value.SetInParent()
+    else:
+        new = _scalar(field, chance)
+        if repeated and len(value) and chance.random() < 0.7:
+            value[int(chance.integers(len(value)))] = new
+        elif repeated:
+            value.append(new)
+        else:
+            setattr(message, field.name, new)
+
+
+TEXTS = ("", "x", "n" * 5000, "a\0b", "../x", "Gather", "LSTM", "com.x", "\u202e")
+
+
+def _scalar(field: Any, chance: Chance) -> Any:
+    if field.type in (field.TYPE_STRING, field.TYPE_BYTES):
+        text = pick(chance, TEXTS)
+        return text.encode() if field.type == field.TYPE_BYTES else text
+    if field.type in (field.TYPE_FLOAT, field.TYPE_DOUBLE):
+        return pick(chance, (0.0, -1.0, 1e38, float("nan"), float("inf")))
+    return pick(chance, (-1, 0, 1, 2, 3, 5, 7, 8, 10, 16, 100, 65536, 2**31 - 1, -(2**31), 2**62))
+
+
+# What is changed, and the command that reads it.
+
+
+@dataclass(frozen=True)
+class Originals:
+    """A small model in all its forms, in ``folder``."""
+
+    folder: Path
+
+    def bytes(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+
+CONFIG = """
+[quantize]
+ranges = "minmax"
+effort = "fast"
+seed = 1
+bits = 8
+fracs = { "y" = 4 }
+
+[input.x]
+kind = "u8"
+mean = [0.5, 1.5]
+std = [58.4, 57.1]
+layout = "nhwc"
+
+[compress]
+sparse = 0.5
+cluster = "4bit"
+recover = 0
+trust = 0.3
+"""
+
+
+def prepare(folder: Path) -> Originals:
+    """Write the originals: an ONNX and a .pt2 model, data, a folder, a configuration, a board."""
+    import torch
+
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(2),
+        torch.nn.Conv2d(4, 4, 3, groups=4), torch.nn.Sigmoid(), torch.nn.Flatten(),
+        torch.nn.Linear(16, 3), torch.nn.Softmax(-1),
+    ).eval()  # fmt: skip
+    example = torch.zeros(1, 2, 8, 8)
+    (folder / "m.onnx").write_bytes(_model().SerializeToString())
+    torch.export.save(torch.export.export(module, (example,)), folder / "m.pt2")
+    chance = np.random.default_rng(0)
+    rows = chance.normal(0, 1, (12, 2, 8, 8)).astype(np.float32)
+    np.savez(folder / "d.npz", x=rows, y=chance.integers(0, 3, 12))
+    (folder / "c.toml").write_text(CONFIG)
+    shutil.copy(boards.assets.boards() / "riscv32_virt.toml", folder / "b.toml")
+    text = (folder / "b.toml").read_text().replace('name = "riscv32_virt"', 'name = "b"')
+    (folder / "b.toml").write_text(text)
+    made = run(
+        "compile", str(folder / "m.onnx"), "--calib", str(folder / "d.npz"), "--effort", "fast",
+        "--board", "nucleo_f446re", "-o", str(folder / "out"),
+    )  # fmt: skip
+    if made.code:
+        raise RuntimeError(made.errors)
+    return Originals(folder)
+
+
+def _model() -> onnx.ModelProto:
+    """A network with many operators."""
+    chance = np.random.default_rng(1)
+
+    def weights(name: str, *shape: int) -> onnx.TensorProto:
+        return onnx.numpy_helper.from_array(chance.normal(0, 0.3, shape).astype(np.float32), name)
+
+    node = onnx.helper.make_node
+    nodes = [
+        node("Conv", ["x", "w1", "b1"], ["c1"], "conv1", pads=[1, 1, 1, 1], strides=[1, 1]),
+        node("Relu", ["c1"], ["r1"], "relu1"),
+        node("MaxPool", ["r1"], ["p1"], "pool1", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Conv", ["p1", "w2"], ["c2"], "conv2", group=4, pads=[1, 1, 1, 1]),
+        node("Sigmoid", ["c2"], ["s2"], "gate"),
+        node("Mul", ["s2", "p1"], ["m2"], "mul"),
+        node("Add", ["m2", "p1"], ["a2"], "add"),
+        node("Pad", ["a2", "pads"], ["q2"], "pad"),
+        node("AveragePool", ["q2"], ["v2"], "average", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Concat", ["v2", "v2"], ["k2"], "concat", axis=1),
+        node("Transpose", ["k2"], ["t2"], "turn", perm=[0, 2, 3, 1]),
+        node("Reshape", ["t2", "shape"], ["f"], "flat"),
+        node("Gemm", ["f", "w3", "b3"], ["g"], "gemm", transB=1),
+        node("Softmax", ["g"], ["y"], "softmax", axis=-1),
+    ]
+    constants = [
+        weights("w1", 4, 2, 3, 3), weights("b1", 4), weights("w2", 4, 1, 3, 3),
+        weights("w3", 3, 72), weights("b3", 3),
+        onnx.numpy_helper.from_array(np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64), "pads"),
+        onnx.numpy_helper.from_array(np.array([1, -1], np.int64), "shape"),
+    ]  # fmt: skip
+    value = onnx.helper.make_tensor_value_info
+    kind = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        nodes, "net", [value("x", kind, ["N", 2, 8, 8])], [value("y", kind, ["N", 3])], constants
+    )
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+
+
+def _model_file(originals: Originals, chance: Chance, work: Path) -> list[str]:
+    (work / "m.onnx").write_bytes(proto_changed(originals.bytes("m.onnx"), chance))
+    return ["inspect", str(work / "m.onnx")]
+
+
+def _archive(originals: Originals, chance: Chance, work: Path) -> list[str]:
+    changes = {".json": json_changed, "weight_0": bytes_changed, "weight_2": bytes_changed}
+    (work / "m.pt2").write_bytes(zip_changed(originals.bytes("m.pt2"), chance, changes))
+    return ["inspect", str(work / "m.pt2")]
+
+
+def _bundle(originals: Originals, chance: Chance, work: Path) -> list[str]:
+    changes = {"facts.npy": _facts_changed, ".npy": npy_changed}
+    if chance.random() < 0.7:
+        changes = {"facts.npy": _facts_changed}
+    content = zip_changed(originals.bytes("out/mcuq_model.npz"), chance, changes)
+    folder = _copied(originals, work)
+    (folder / "mcuq_model.npz").write_bytes(content)
+    data = str(originals.folder / "d.npz")
+    choices = (
+        ["run", str(folder), "--input", data, "-o", str(work / "o.txt")],
+        ["run", str(folder), "--input", data, "-o", str(work / "o.txt")],
+        ["eval", str(folder), "--data", data],
+        ["explain", str(folder)],
+    )
+    return list(pick(chance, choices))
+
+
+def _report(originals: Originals, chance: Chance, work: Path) -> list[str]:
+    folder = _copied(originals, work)
+    text = (folder / "report.json").read_bytes()
+    deep = b"[" * 100000
+    content = deep if chance.random() < 0.02 else json_changed(text, chance)
+    (folder / "report.json").write_bytes(content)
+    if chance.random() < 0.1:
+        return ["explain", str(folder)]
+    data = str(originals.folder / "d.npz")
+    return ["run", str(folder), "--input", data, "-o", str(work / "o.txt")]
+
+
+def _folder(originals: Originals, chance: Chance, work: Path) -> list[str]:
+    """The list of files changed, or a file missing, empty, or a folder."""
+    folder = _copied(originals, work)
+    victim = folder / pick(chance, sorted(p.name for p in folder.iterdir() if p.is_file()))
+    match int(chance.integers(5)):
+        case 0:
+            victim.unlink()
+        case 1:
+            victim.write_bytes(b"")
+        case 2:
+            victim.unlink()
+            victim.mkdir()
+        case 3:
+            victim.write_bytes(bytes_changed(victim.read_bytes(), chance))
+        case _:
+            line = pick(chance, ("../x", "/etc/passwd", "a\0b", "n" * 300, "\udcff", ".", "", "x/"))
+            content = (folder / ".mcuq-files").read_bytes()
+            (folder / ".mcuq-files").write_bytes(
+                content + line.encode("utf-8", "surrogateescape") + b"\n"
+            )
+    data = str(originals.folder / "d.npz")
+    return ["run", str(folder), "--input", data, "-o", str(work / "o.txt")]
+
+
+def _config(originals: Originals, chance: Chance, work: Path) -> list[str]:
+    (work / "c.toml").write_bytes(toml_changed(originals.bytes("c.toml"), chance))
+    model, data = str(originals.folder / "m.onnx"), str(originals.folder / "bytes.npz")
+    rows = np.random.default_rng(0).integers(0, 256, (8, 2, 8, 8)).astype(np.uint8)
+    if not Path(data).exists():
+        np.savez(data, x=rows)
+    return ["compile", model, "--calib", data, "--config", str(work / "c.toml"),
+            "-o", str(work / "out")]  # fmt: skip
+
+
+def _board(originals: Originals, chance: Chance, work: Path) -> list[str]:
+    (work / "b.toml").write_bytes(toml_changed(originals.bytes("b.toml"), chance))
+    return ["boards", str(work / "b.toml")]
+
+
+def _data(originals: Originals, chance: Chance, work: Path) -> list[str]:
+    content = zip_changed(originals.bytes("d.npz"), chance, {".npy": npy_changed})
+    (work / "d.npz").write_bytes(content)
+    return ["eval", str(originals.folder / "out"), "--data", str(work / "d.npz")]
+
+
+def _copied(originals: Originals, work: Path) -> Path:
+    return Path(shutil.copytree(originals.folder / "out", work / "out"))
+
+
+KINDS: dict[str, tuple[Callable[[Originals, Chance, Path], list[str]], int]] = {
+    "model": (_model_file, 34),
+    "pt2": (_archive, 4),
+    "bundle": (_bundle, 26),
+    "report": (_report, 8),
+    "folder": (_folder, 6),
+    "config": (_config, 6),
+    "board": (_board, 10),
+    "data": (_data, 6),
+}
+"""How each kind is changed, and its share of all mutations in percent."""
+
+
+def attempt(originals: Originals, kind: str, seed: int) -> Finding | None:
+    """What is wrong with how mutation ``seed`` of ``kind`` ends, if anything."""
+    chance = np.random.default_rng([seed, *kind.encode()])
+    with tempfile.TemporaryDirectory(prefix="mcuq-hostile-") as name:
+        outcome = run(*KINDS[kind][0](originals, chance, Path(name)))
+    what = fault(outcome)
+    return Finding(kind, seed, what, outcome.errors) if what else None
+
+
+def counts(total: int, kinds: list[str]) -> dict[str, int]:
+    whole = sum(KINDS[kind][1] for kind in kinds)
+    return {kind: max(1, total * KINDS[kind][1] // whole) for kind in kinds}
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kinds", nargs="*", default=list(KINDS))
+    parser.add_argument("--count", type=int, default=20000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--verbose", action="store_true")
+    given = parser.parse_args()
+    found: Counter[tuple[str, str]] = Counter()
+    with tempfile.TemporaryDirectory(prefix="mcuq-hostile-") as name:
+        originals = prepare(Path(name))
+        for kind, count in counts(given.count, given.kinds).items():
+            start = time.monotonic()
+            for seed in range(given.seed, given.seed + count):
+                finding = functools.partial(attempt, originals, kind, seed)()
+                if finding and (given.verbose or not found[kind, finding.what]):
+                    print(f"{kind} {seed}: {finding.what}\n{finding.detail[-1500:]}", flush=True)
+                if finding:
+                    found[kind, finding.what] += 1
+            bad = sum(n for (k, _), n in found.items() if k == kind)
+            print(f"{kind}: {count} mutations, {bad} findings, {time.monotonic() - start:.0f} s",
+                  flush=True)  # fmt: skip
+    sys.exit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    _main()
