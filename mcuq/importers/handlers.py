@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from mcuq.importers import elementwise, images, linear, movement, quantized, reductions, views
+from mcuq.importers import (
+    elementwise,
+    images,
+    linear,
+    movement,
+    quantized,
+    recurrent,
+    reductions,
+    views,
+)
 from mcuq.importers.builder import Value
 from mcuq.importers.call import Call, Operand
 from mcuq.importers.elementwise import binary, clip_to, unary
@@ -52,6 +61,7 @@ HANDLERS: dict[str, Handler] = {
     "Min": elementwise.bound(low=False),
     "Softmax": reductions.softmax,
     "ArgMax": reductions.argmax,
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent.layer),
     "Concat": views.concat,
     **dict.fromkeys(MOVEMENTS, movement.moved),
     "Reshape": views.reshape,

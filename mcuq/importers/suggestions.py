@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 SEE_LIST = "Run 'mcuq ops' for the list of operators"
-_RECURRENT = "Use 1-D convolutions or a window of past frames as input"
 _RESIZE = "Upsample outside the network, or use strides on the way down only"
 _NORM = "Use BatchNormalization, which folds into convolutions at no cost"
 _QDQ = "Export it in the QDQ format (quant_format=QuantFormat.QDQ), or give the float model"
@@ -12,7 +11,6 @@ _FOREIGN = "Export the model with standard operators only"
 _CONTROL = "Export the model without control flow"
 
 SUGGESTIONS: dict[str, str] = {
-    "LSTM": _RECURRENT, "GRU": _RECURRENT, "RNN": _RECURRENT,
     "ConvTranspose": _RESIZE,
     "LayerNormalization": _NORM, "InstanceNormalization": _NORM, "GroupNormalization": _NORM,
     "RMSNormalization": _NORM, "LpNormalization": _NORM, "LRN": _NORM,

@@ -4,7 +4,7 @@ rows and curves of ``recurrent``, c having frac fc <= 12, and h frac fh, 15 unle
 +-1:
 
     c = sat16((f * c + ((i * g) >> (15 - fc)) + 2**14) >> 15)
-    h = (o * tanh(clamp(c << (12 - fc), z_min, z_max)) + half) >> (30 - fh)
+    h = (o * tanh(sat16(c << (12 - fc))) + half) >> (30 - fh)
     y = sat(((h + half) >> out_shift) + out_zero)
 
 |f * c + ...| <= 32767 * 32768 + 2**27 + 2**14 < 2**31.
@@ -37,7 +37,7 @@ def _cells(node: Node, inputs: Sequence[TorchTensor]) -> Iterator[tuple[TorchTen
         z = torch.nn.functional.linear(step, w, b) + torch.nn.functional.linear(h, r)
         i, o, f, g = shared.limited(node, z).chunk(_GATES, dim=-1)
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        h = o.sigmoid() * shared.limited(node, c).tanh()
+        h = o.sigmoid() * c.tanh()
         yield h, c
 
 
@@ -90,7 +90,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
         i, o, f = (shared.along_curve(sigmoid, v) for v in (zi, zo, zf))
         added = (i * shared.along_curve(tanh, zg)) >> (15 - frac)
         cell = np.clip((f * cell + added + 2**14) >> 15, -32768, 32767)
-        seen = shared.within(node, cell << (shared.GATE_FRAC - frac))
+        seen = np.clip(cell << (shared.GATE_FRAC - frac), -32768, 32767)
         state = (o * shared.along_curve(tanh, seen) + half(shift)) >> shift
         return state, cell if node.attrs["gives"] == "cell" else state
 

@@ -35,7 +35,7 @@ typedef struct {
 
 /** Rows: i, o, f, g, each [hidden].
  *      c = sat16((f * c + ((i * g) >> (15 - cell_frac)) + 2^14) >> 15)
- *      h = (o * tanh(clamp(c << (12 - cell_frac), z_min, z_max)) + half) >> (30 - state_frac)
+ *      h = (o * tanh(sat16(c << (12 - cell_frac))) + half) >> (30 - state_frac)
  *  scratch: 6 * hidden bytes. */
 void mcuq_lstm_s8(const mcuq_recurrent_params *p, const int8_t *in, int8_t *out, void *scratch);
 void mcuq_lstm_s16(const mcuq_recurrent_params *p, const int8_t *in, int8_t *out, void *scratch);

@@ -13,7 +13,7 @@ static int16_t unit(const mcuq_recurrent_params *p, const element *x, const int1
     const int32_t shift = 30 - p->state_frac;
     int32_t z;
     cell[j] = mcuq_sat16((f * cell[j] + added + (1 << 14)) >> 15);
-    z = mcuq_clamp(cell[j] * (1 << (12 - p->cell_frac)), p->z_min, p->z_max);
+    z = mcuq_sat16(cell[j] * (1 << (12 - p->cell_frac)));
     return (int16_t)((o * mcuq_curve(p->tanh, z) + mcuq_half(shift)) >> shift);
 }
 

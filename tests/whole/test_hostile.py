@@ -156,9 +156,7 @@ def test_a_board_of_the_users_own_leaves_its_command_at_home(tmp_path: Path) -> 
     own = replace(shipped, name="mine")
     again = boards.from_table(json.loads(json.dumps(boards.to_table(own))), "board")
     assert asdict(again) == asdict(replace(own, emulate_command=()))
-    with pytest.raises(
-        BoardError, match=r"no emulated machine.* Name its file with --board"
-    ):
+    with pytest.raises(BoardError, match=r"no emulated machine.* Name its file with --board"):
         boards.machine(again)
 
 
