@@ -13,6 +13,7 @@ from mcuq.kernels.dsp import (
     depthwise_planes,
     elementwise,
     pool2d,
+    recurrent,
     speed,
 )
 from mcuq.kernels.variant import Variant
@@ -29,4 +30,5 @@ VARIANTS: tuple[Variant, ...] = (
     *conv2d_int16.VARIANTS,
     *pool2d.VARIANTS,
     *speed.VARIANTS,
+    *recurrent.VARIANTS,
 )

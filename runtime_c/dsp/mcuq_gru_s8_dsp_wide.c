@@ -1,0 +1,9 @@
+/* gru: the state's weights in halfwords. */
+#define MCUQ_WIDE 1
+#include "mcuq_gru_dsp_body.h"
+
+void mcuq_gru_s8_dsp_wide(const mcuq_recurrent_dsp_params *p, const int8_t *in, int8_t *out,
+                          void *scratch)
+{
+    run(p, in, out, scratch);
+}
