@@ -31,10 +31,11 @@ from torch import nn
 
 from benchmarks.networks import NETWORKS, Network
 from mcuq.config import Config
-from mcuq.flows.compile import Compiled, compile_model, generate
+from mcuq.flows.compile import compile_model
 from mcuq.ir import Array
 from mcuq.measure.bench import Bench, bench
 from mcuq.model.bundle import Bundle
+from mcuq.model.compiled import Compiled, generate
 from mcuq.qir import QGraph
 from mcuq.targets import boards
 

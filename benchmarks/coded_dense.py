@@ -27,9 +27,9 @@ from benchmarks.networks import Network
 from mcuq import kernels
 from mcuq.emulate import count, cycles, qemu
 from mcuq.firmware import image as build
-from mcuq.flows.compile import generate
 from mcuq.model import vectors
 from mcuq.model.bundle import Bundle
+from mcuq.model.compiled import generate
 from mcuq.program import lower
 from mcuq.targets import boards
 

@@ -29,11 +29,11 @@ from mcuq.compress.recover import Settings, recover
 from mcuq.compress.request import Request, Tuning, parse
 from mcuq.compress.structured import prune_channels
 from mcuq.errors import FitError
-from mcuq.flows.compile import generate
 from mcuq.ir import Graph
 from mcuq.measure.bench import bench
 from mcuq.measure.evaluate import evaluate
 from mcuq.model.bundle import Bundle
+from mcuq.model.compiled import generate
 from mcuq.quantize import Options, quantize_report
 from mcuq.reference import feeds_to_int
 from mcuq.targets import boards

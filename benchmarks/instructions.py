@@ -18,8 +18,9 @@ from typing import Any
 
 from benchmarks.networks import NETWORKS
 from mcuq.config import Config
-from mcuq.flows.compile import compile_model, generate
+from mcuq.flows.compile import compile_model
 from mcuq.measure.bench import Bench, bench
+from mcuq.model.compiled import generate
 from mcuq.targets import boards
 
 HERE = Path(__file__).parent

@@ -23,12 +23,12 @@ import torch
 from torch.nn import functional
 
 from benchmarks import trained
-from mcuq.flows.compile import generate
 from mcuq.importers import from_torch, load
 from mcuq.ir import Graph, to_memory
 from mcuq.measure.bench import bench
 from mcuq.measure.evaluate import evaluate
 from mcuq.model.bundle import Bundle
+from mcuq.model.compiled import generate
 from mcuq.passes import pipeline
 from mcuq.program.lower import lower
 from mcuq.qir import QGraph

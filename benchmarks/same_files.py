@@ -28,7 +28,8 @@ import torch
 from benchmarks.networks import NETWORKS
 from mcuq.config import Config
 from mcuq.errors import McuqError
-from mcuq.flows.compile import Compiled, compile_model, generate
+from mcuq.flows.compile import compile_model
+from mcuq.model.compiled import Compiled, generate
 from mcuq.program.choose import PREFERENCES
 from mcuq.targets import boards
 from mcuq.targets.cores import CHECKED

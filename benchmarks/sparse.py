@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from benchmarks.networks import NETWORKS
 from mcuq.config import Config
-from mcuq.flows.compile import compile_model, generate
+from mcuq.flows.compile import compile_model
 from mcuq.measure.bench import Bench, StepCost, bench
 from mcuq.model.bundle import Bundle
+from mcuq.model.compiled import generate
 from mcuq.targets import boards
 
 CORES = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from mcuq.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from mcuq.api import Model, compile, compress_model, fit_model, inspect, load

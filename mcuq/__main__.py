@@ -15,9 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from mcuq import assets
 from mcuq.errors import McuqError
-from mcuq.files import TEMPORARY
+from mcuq.files import TEMPORARY, assets
 
 _OUR_BUG = 70
 # What went wrong with a file or folder, and what to do about it.

@@ -18,7 +18,8 @@ import numpy as np
 from mcuq.compress.request import Request
 from mcuq.config import Config
 from mcuq.data import feeds as data
-from mcuq.flows.compile import Calibration, Compiled, compile_model, load_compiled
+from mcuq.data.feeds import Calibration
+from mcuq.flows.compile import compile_model
 from mcuq.flows.compress import compress_model
 from mcuq.flows.fit import fit_model
 from mcuq.ir import Array, Shape
@@ -27,6 +28,7 @@ from mcuq.measure import check as verify
 from mcuq.measure import evaluate, explain, selftest
 from mcuq.measure import inspect as preflight
 from mcuq.measure import run as emulate
+from mcuq.model.compiled import Compiled, load_compiled
 from mcuq.progress import Progress, silent
 from mcuq.reference import port_to_real
 from mcuq.targets import boards

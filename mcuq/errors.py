@@ -86,3 +86,14 @@ def raise_all(errors: Sequence[McuqError]) -> None:
         raise errors[0]
     if errors:
         raise ManyErrors(errors)
+
+
+def size_text(count: int) -> str:
+    """Bytes for people.
+
+    >>> size_text(180), size_text(16384), size_text(2_200_000)
+    ('180 B', '16.0 KiB', '2.1 MiB')
+    """
+    if count < 1024:
+        return f"{count} B"
+    return f"{count / 1024:.1f} KiB" if count < 1024 * 1024 else f"{count / 1024**2:.1f} MiB"

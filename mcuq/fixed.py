@@ -6,6 +6,8 @@ Rounding is half up, toward +infinity, and is the same in numpy, host C and on e
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -35,6 +37,15 @@ def half(shift: int) -> int:
     (3, -2)
     """
     return 1 << (shift - 1) if shift > 0 else 0
+
+
+def floor_log2(value: float) -> int:
+    """The exponent of the largest power of two up to ``value`` > 0, without a logarithm's rounding.
+
+    >>> floor_log2(1.0), floor_log2(0.75), floor_log2(255.0)
+    (0, -1, 7)
+    """
+    return math.frexp(value)[1] - 1
 
 
 def round_half_up(real: FloatArray) -> IntArray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -145,13 +146,34 @@ class Graph:
 
     def producer(self, name: str) -> Node | None:
         """The node that writes ``name``, or None for an input or a constant."""
-        return next((n for n in self.nodes if name in n.outputs), None)
+        return self._producers.get(name)
 
     def consumers(self, name: str) -> tuple[Node, ...]:
-        return tuple(n for n in self.nodes if name in n.inputs)
+        return tuple(self._consumers.get(name, ()))
 
     def is_output(self, name: str) -> bool:
-        return any(p.tensor == name for p in self.outputs)
+        return name in self._output_tensors
+
+    @cached_property
+    def _producers(self) -> Mapping[str, Node]:
+        return {name: node for node in reversed(self.nodes) for name in node.outputs}
+
+    @cached_property
+    def _consumers(self) -> Mapping[str, Sequence[Node]]:
+        return consumers_of(self.nodes)
+
+    @cached_property
+    def _output_tensors(self) -> frozenset[str]:
+        return frozenset(p.tensor for p in self.outputs)
+
+
+def consumers_of(nodes: Sequence[Node]) -> dict[str, list[Node]]:
+    """The nodes that read each tensor, in order."""
+    found: dict[str, list[Node]] = {}
+    for node in nodes:
+        for name in dict.fromkeys(node.inputs):
+            found.setdefault(name, []).append(node)
+    return found
 
 
 def to_memory(port: Port, shape: Shape, values: Array) -> Array:

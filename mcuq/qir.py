@@ -6,13 +6,14 @@ is stated in its module under ``ops/``, whose ``run_int`` is the specification.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from mcuq.fixed import DTYPES, RANGES
-from mcuq.ir import Array, Node, Port, Shape
+from mcuq.ir import Array, Node, Port, Shape, consumers_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,4 +80,8 @@ class QGraph:
         return self.tensors[name].data is not None
 
     def consumers(self, name: str) -> tuple[Node, ...]:
-        return tuple(n for n in self.nodes if name in n.inputs)
+        return tuple(self._consumers.get(name, ()))
+
+    @cached_property
+    def _consumers(self) -> Mapping[str, Sequence[Node]]:
+        return consumers_of(self.nodes)

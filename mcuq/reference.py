@@ -15,7 +15,7 @@ from mcuq.errors import DataError
 from mcuq.fixed import DTYPES, RANGES, round_half_up, saturate
 from mcuq.ir import Array, Graph, Node, Port
 from mcuq.ops import float_of, spec
-from mcuq.ops.spec import TorchTensor
+from mcuq.ops.spec import RunFloat, TorchTensor
 from mcuq.qir import QGraph
 
 CHUNK_ELEMENTS = 1 << 20
@@ -27,14 +27,48 @@ Value = TypeVar("Value")
 def run_float(
     graph: Graph, feeds: Mapping[str, Array], wanted: Collection[str] | None = None
 ) -> dict[str, Array]:
-    """Every activation (or only the ``wanted`` ones) by tensor name, float32."""
+    """Every activation (or only the ``wanted`` ones) by tensor name, float32.
+
+    Fast; the last bits depend on the processor. Where decisions hang on them: ``run_exact``.
+    """
+    return _run_torch(graph, feeds, wanted, float_of)
+
+
+def run_exact(
+    graph: Graph, feeds: Mapping[str, Array], wanted: Collection[str] | None = None
+) -> dict[str, Array]:
+    """As ``run_float``, with the same bits on every processor and number of threads.
+
+    Sums are exact (``ops/exact.py``), and every value is rounded to float32. Of sigmoid and its
+    like float64 may differ in the last of 53 bits, which 24 hide but for ties.
+    """
+    return _run_torch(graph, feeds, wanted, exact_of)
+
+
+def exact_of(node: Node) -> RunFloat:
+    """What computes ``node`` in float64, rounded to what float32 holds; also takes float32."""
+    run = float_of(node)
+
+    def exact(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
+        result = run(node, [value.double() for value in inputs])
+        return result.float() if result.is_floating_point() else result
+
+    return exact
+
+
+def _run_torch(
+    graph: Graph,
+    feeds: Mapping[str, Array],
+    wanted: Collection[str] | None,
+    form: Callable[[Node], RunFloat],
+) -> dict[str, Array]:
     import torch
 
     constants = float_constants(graph)
 
     def step(node: Node, values: Mapping[str, Any]) -> Any:
         inputs = [constants[n] if n in constants else values[n] for n in node.inputs]
-        return float_of(node)(node, inputs)
+        return form(node)(node, inputs)
 
     def rows(part: Mapping[str, Array]) -> dict[str, Array]:
         start = {n: torch.from_numpy(np.array(v, np.float32)) for n, v in part.items()}

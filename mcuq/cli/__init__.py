@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
-from mcuq import __version__
+from mcuq.capacity import MAX_ELEMENTS, allowing
 from mcuq.cli.compress import compress
 from mcuq.cli.explain import explain
 from mcuq.cli.look import boards, doctor, inspect, ops
 from mcuq.cli.make import build, compile_
 from mcuq.cli.measure import bench, check, evaluate, run
+from mcuq.version import __version__
 
 # The character \b keeps click from filling the lines that follow.
 _HELP = """PyTorch and ONNX networks to bit-exact int8 C for microcontrollers.
@@ -26,8 +27,17 @@ mcuq check out --all                             compare every tensor on every c
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="mcuq")
-def cli() -> None:
+@click.option(
+    "--max-elements",
+    type=click.IntRange(1),
+    metavar="N",
+    help=f"How many elements all tensors of a network may have. Default: {MAX_ELEMENTS}.",
+)
+@click.pass_context
+def cli(context: click.Context, max_elements: int | None) -> None:
     """Everything that ``mcuq`` does is one of its commands."""
+    if max_elements is not None:
+        context.with_resource(allowing(max_elements))
 
 
 for command in (

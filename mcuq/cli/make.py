@@ -13,7 +13,7 @@ from mcuq.errors import McuqError
 
 if TYPE_CHECKING:
     from mcuq.config import Config
-    from mcuq.flows.compile import Compiled
+    from mcuq.model.compiled import Compiled
 
 
 @click.command("compile")
@@ -145,8 +145,8 @@ def build(folder: str, board: str, out: str | None) -> None:
     attached, printed over semihosting.
     """
     from mcuq.cli.show import progress, say
-    from mcuq.flows.compile import load_compiled
     from mcuq.measure.selftest import build_selftest
+    from mcuq.model.compiled import load_compiled
     from mcuq.targets.boards import load
 
     target = load(board)

@@ -23,11 +23,14 @@ def check(
 
     The boards are emulated, and every step of every vector counts. Without --board or --all:
     the board that the model was compiled for, else all cores. Exits 1 if anything differs.
+
+    The C files of FOLDER are compiled and run on this computer and in emulators: check only a
+    folder whose C you would run.
     """
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, write_json
-    from mcuq.flows.compile import load_compiled
     from mcuq.measure import check as verify
+    from mcuq.model.compiled import load_compiled
     from mcuq.targets.boards import load
     from mcuq.targets.cores import CHECKED
 
@@ -136,8 +139,8 @@ def bench(folder: str, board: str | None, why: bool, json_path: str | None) -> N
     """Executed instructions of one inference, in total and per step."""
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, write_json
-    from mcuq.flows.compile import load_compiled
     from mcuq.measure import bench as benchmark
+    from mcuq.model.compiled import load_compiled
 
     check_paths([board], {"--json": json_path}, folder)
     compiled = load_compiled(folder)
@@ -226,8 +229,8 @@ def run(folder: str, board: str | None, source: str, out: str, raw: bool) -> Non
     """
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, say
-    from mcuq.flows.compile import load_compiled
     from mcuq.measure.run import run_file
+    from mcuq.model.compiled import load_compiled
 
     check_paths([source, board], {"-o": out}, folder, (".npy", ".npz"))
     compiled = load_compiled(folder)

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Tensor
-from mcuq.ops import float_of, has_weights
-from mcuq.quantize.rounding.compensate import damped, drift
+from mcuq.ops import has_weights
+from mcuq.quantize.factors import Factored
+from mcuq.quantize.rounding.compensate import aimed, damped
 from mcuq.quantize.rounding.layers import Moments, depth_of, moments
-from mcuq.reference import feeds_to_float, walk
+from mcuq.reference import exact_of, feeds_to_float, walk
 
 DAMPING = 0.2
 """Added to the covariance of a layer's inputs, as a share of its mean diagonal."""
@@ -56,7 +57,7 @@ def compensated(graph: Graph, calibration: Mapping[str, Array], change: Change) 
             before, after = (value.numpy() for value in values[node.inputs[0]])
             made = change(node, moments(node, graph, before, node, after))
             tensors.update((n, Tensor(n, a.shape, _float32(a))) for n, a in made.items())
-        run = float_of(node)
+        run = exact_of(node)
         known = (graph.tensors, tensors)
         return tuple(run(node, list(inputs(node, values, known[i], i))) for i in (0, 1))
 
@@ -66,16 +67,19 @@ def compensated(graph: Graph, calibration: Mapping[str, Array], change: Change) 
     return replace(graph, tensors=tensors)
 
 
-def target_of(real: Array, known: Moments) -> tuple[Array, Array]:
-    """The weights (groups, outputs, depth) to aim at for the inputs that arrive; their Hessian."""
+def target_of(real: Array, known: Moments) -> tuple[Array, Factored] | None:
+    """The weights (groups, outputs, depth) to aim at for the inputs that arrive; their Hessian.
+
+    None where that has no factors.
+    """
     hessian = damped(known, DAMPING)
-    return real + real @ drift(known.cross, hessian), hessian
+    return None if hessian is None else (aimed(real, known, hessian), hessian)
 
 
 def bias_of(bias: Array, real: Array, made: Array, known: Moments) -> Array:
     """The bias that keeps the means of the outputs, of weights that were ``real``."""
-    means = np.einsum("gok,gk->go", real, known.mean_exact)
-    means -= np.einsum("gok,gk->go", made, known.mean_rounded)
+    means = (real * known.mean_exact[:, None]).sum(axis=2)
+    means -= (made * known.mean_rounded[:, None]).sum(axis=2)
     moved: Array = bias + means.reshape(-1)
     return moved
 

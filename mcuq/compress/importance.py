@@ -20,6 +20,7 @@ from mcuq.compress.groups import PINNED, Structure, reads_all_channels
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import float_of, layout_of
+from mcuq.ops.exact import shortened
 from mcuq.ops.spec import TorchTensor
 from mcuq.quantize.structure import are_logits, logits_of
 from mcuq.reference import chunk_rows, feeds_to_float, float_constants, walk
@@ -95,9 +96,9 @@ def _taylor(graph: Graph, found: Structure, calibration: Mapping[str, Array], se
             if isinstance(change, int) or not change.requires_grad:
                 return total
             (slope,) = torch.autograd.grad(change, gates, retain_graph=draw + 1 < DRAWS)
-            total += slope.double().square().sum(0).numpy() / (DRAWS * len(chosen))
+            total += slope.square().sum(0).numpy() / (DRAWS * len(chosen))
     total[PINNED] = 0.0
-    return np.nan_to_num(total, nan=np.inf, posinf=np.inf)
+    return shortened(np.nan_to_num(total, nan=np.inf, posinf=np.inf))
 
 
 def _gated(
@@ -107,8 +108,8 @@ def _gated(
     import torch
 
     rows = len(next(iter(part.values())))
-    gates = torch.ones(rows, _count(found), requires_grad=True)
-    constants = float_constants(graph)
+    gates = torch.ones(rows, _count(found), dtype=torch.float64, requires_grad=True)
+    constants = {n: c.double() for n, c in float_constants(graph).items()}
 
     def step(node: Node, values: Mapping[str, TorchTensor]) -> TorchTensor:
         inputs = [constants[n] if n in constants else values[n] for n in node.inputs]
@@ -120,7 +121,7 @@ def _gated(
         return float_of(node)(node, inputs)
 
     start = {
-        port.tensor: torch.from_numpy(np.array(part[port.name], np.float32))
+        port.tensor: torch.from_numpy(np.array(part[port.name], np.float64))
         for port in graph.inputs
     }
     names = {logits_of(graph, port.tensor) for port in graph.outputs}
@@ -143,5 +144,5 @@ def _direction(
             drawn = torch.multinomial(share, 1, generator=generator)
             picked = torch.zeros_like(share).scatter_(1, drawn, 1.0)
             return (picked - share).reshape(output.shape)
-        noise = torch.randn(output.shape, generator=generator)
+        noise = torch.randn(output.shape, generator=generator, dtype=torch.float64)
         return noise / output.std(unbiased=False).clamp(min=1e-12)

@@ -14,7 +14,7 @@ from mcuq.compress.request import CLUSTER4_OR_EVEN
 from mcuq.compress.tables import Rows, Table, constraint_of, error_of, nearest, weights_of
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import layout_of
-from mcuq.quantize.rounding.compensate import settled
+from mcuq.quantize.factors import Factored, settled
 from mcuq.quantize.rounding.layers import Moments, from_rows, to_rows
 
 EVEN = 1.25
@@ -50,20 +50,17 @@ def compressed_layer(graph: Graph, node: Node, wanted: Wanted, known: Moments | 
     free = np.ones(real.shape, bool)
     if wanted.mask is not None:
         free = to_rows(node, graph, wanted.mask)
-    if known is None:
-        found = real * free
-    else:
-        target, hessian = target_of(real, known)
-        found = target
-        if wanted.mask is not None:
-            found = settled(target, hessian, lambda k, column: column * free[:, :, k])
+    aim = None if known is None else target_of(real, known)
+    found = real * free if aim is None else aim[0]
+    if aim is not None and wanted.mask is not None:
+        found = settled(*aim, lambda k, column: column * free[:, :, k])
     weights = from_rows(node, graph, found)
     constraint = Constraint("mask", wanted.mask)
     if wanted.codes:
         rows = Rows.of(weights, axis, wanted.power, wanted.mask)
         table = table_of(rows, wanted.codes, wanted.seed)
-        if known is not None:
-            found = _settled_in(table, found, hessian, free)
+        if aim is not None:
+            found = _settled_in(table, found, aim[1], free)
             weights = from_rows(node, graph, found)
             rows = Rows.of(weights, axis, wanted.power, wanted.mask)
             codes = nearest(rows.scaled(table.exponents), table.levels)
@@ -90,7 +87,7 @@ def table_of(rows: Rows, codes: str, seed: int) -> Table:
     return table
 
 
-def _settled_in(table: Table, target: Array, hessian: Array, free: Array) -> Array:
+def _settled_in(table: Table, target: Array, hessian: Factored, free: Array) -> Array:
     """(groups, outputs, depth) weights with values of ``table``, each one's error made up for."""
     scale = (2.0 ** table.exponents.astype(np.float64)).reshape(target.shape[:2])
 

@@ -9,7 +9,7 @@ import numpy as np
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import layout_of
 from mcuq.quantize.structure import weighted
-from mcuq.reference import feeds_to_float, run_float
+from mcuq.reference import feeds_to_float, run_exact
 
 ROWS = 256
 """At most so many rows, evenly spaced, are looked at."""
@@ -27,7 +27,7 @@ def input_power(graph: Graph, calibration: Mapping[str, Array] | None) -> dict[s
     count = len(next(iter(feeds.values())))
     chosen = np.unique(np.linspace(0, count - 1, min(count, ROWS)).round().astype(int))
     part = {name: values[chosen] for name, values in feeds.items()}
-    seen = run_float(graph, part, {node.inputs[0] for node in nodes})
+    seen = run_exact(graph, part, {node.inputs[0] for node in nodes})
     return {node.name: _of_weights(graph, node, seen[node.inputs[0]]) for node in nodes}
 
 

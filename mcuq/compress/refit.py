@@ -16,7 +16,8 @@ import numpy as np
 
 from mcuq.compress.groups import Structure
 from mcuq.ir import Array, Graph, Node, Tensor
-from mcuq.ops import float_of
+from mcuq.ops.exact import product
+from mcuq.quantize.factors import factored, solved
 from mcuq.quantize.rounding.layers import (
     MAX_DEPTH,
     before_clip,
@@ -26,7 +27,7 @@ from mcuq.quantize.rounding.layers import (
     own_layers,
     to_rows,
 )
-from mcuq.reference import feeds_to_float, run_float, walk
+from mcuq.reference import exact_of, feeds_to_float, run_exact, walk
 
 ROWS = 256
 RIDGE = 1e-3
@@ -47,7 +48,7 @@ def refitted(
     feeds = feeds_to_float(whole, _spaced(calibration))
     before = {node.name: node for node in whole.nodes}
     layers = {n.name for n in own_layers(small) if depth_of(n, small) <= MAX_DEPTH}
-    exact = run_float(whole, feeds, {before[name].inputs[0] for name in layers})
+    exact = run_exact(whole, feeds, {before[name].inputs[0] for name in layers})
     tensors = dict(small.tensors)
 
     def step(node: Node, values: Mapping[str, Any]) -> Any:
@@ -61,7 +62,7 @@ def refitted(
             torch.from_numpy(np.array(constants[n], np.float32)) if n in constants else values[n]
             for n in node.inputs
         ]
-        return float_of(node)(node, inputs)
+        return exact_of(node)(node, inputs)
 
     start = {p.tensor: torch.from_numpy(feeds[p.name]) for p in small.inputs}
     with torch.no_grad():
@@ -89,19 +90,19 @@ def _fitted(graph: Graph, node: Node, x: Any, wanted: Array) -> dict[str, Array]
     gap = torch.from_numpy(wanted - before_clip(node, x.numpy(), weights, bias))
     rows = to_rows(node, graph, weights.astype(np.float64))
     groups, outputs, depth = rows.shape
-    square = torch.zeros(groups, depth + 1, depth + 1, dtype=torch.float64)
-    cross = torch.zeros(groups, depth + 1, outputs, dtype=torch.float64)
+    square = np.zeros((groups, depth + 1, depth + 1))
+    cross = np.zeros((groups, outputs, depth + 1))
     size = max(1, _MAX_COLUMNS // max(1, gap[0].numel() // outputs * depth))
     for first in range(0, len(x), size):
-        a = columns(node, graph, x[first : first + size])
-        a = torch.nn.functional.pad(a, (0, 1), value=1.0)  # the bias reads a constant 1
-        y = gap[first : first + size].reshape(a.shape[1], groups, outputs).transpose(0, 1)
-        square += (a.mT @ a).double()
-        cross += (a.mT @ y).double()
-    power = square.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-12)
-    square += RIDGE * power[:, None, None] * torch.eye(depth + 1, dtype=torch.float64)
-    change = torch.linalg.solve(square, cross).mT.numpy()
-    if not np.isfinite(change).all():
+        a = columns(node, graph, x[first : first + size]).double()
+        a = torch.nn.functional.pad(a, (0, 1), value=1.0).numpy()  # the bias reads a constant 1
+        y = gap[first : first + size].reshape(a.shape[1], groups, outputs).permute(1, 2, 0)
+        square += product(a.transpose(0, 2, 1), a)
+        cross += product(y.double().numpy(), a)
+    power = np.maximum(np.einsum("gkk->gk", square).mean(axis=1), 1e-12)
+    known = factored(square + RIDGE * power[:, None, None] * np.eye(depth + 1))
+    if known is None:
         return {}
+    change = solved(cross, known)
     fitted = from_rows(node, graph, rows + change[:, :, :depth]).astype(np.float32)
     return {w: fitted, b: (bias + change[:, :, depth].reshape(-1)).astype(np.float32)}

@@ -14,6 +14,7 @@ from mcuq import exporters
 from mcuq.compress.pipeline import Compressed, compress_graph, effective
 from mcuq.compress.request import CLUSTER4_OR_EVEN, Methods, Request, from_table, parse
 from mcuq.compress.sparsity import Pattern, mask_of
+from mcuq.compress.threads import use_common_instructions
 from mcuq.errors import McuqError
 from mcuq.ir import Array, Graph, Shape
 from mcuq.kernels.variant import Cpu
@@ -49,6 +50,8 @@ def requested(
         if not 0 <= epochs <= MOST_EPOCHS:
             raise McuqError("--recover", f"{epochs} epochs", f"Give 0 to {MOST_EPOCHS}")
         request = replace(request, tuning=replace(request.tuning, epochs=epochs))
+    if request.tuning.epochs:
+        use_common_instructions()
     return request
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 import jinja2
 
-from mcuq import __version__, assets
 from mcuq.emit import stamp
 from mcuq.emit.facts import ModelFacts
+from mcuq.files import assets
+from mcuq.version import __version__
 
 Artifact = Mapping[str, str]
 

@@ -63,15 +63,4 @@ def frac_text(frac: int | tuple[int, ...], zero: int) -> str:
     return f"{text} zero {zero}" if zero else text
 
 
-def size_text(count: int) -> str:
-    """Bytes for people.
-
-    >>> size_text(180), size_text(16384), size_text(2_200_000)
-    ('180 B', '16.0 KiB', '2.1 MiB')
-    """
-    if count < 1024:
-        return f"{count} B"
-    return f"{count / 1024:.1f} KiB" if count < 1024 * 1024 else f"{count / 1024**2:.1f} MiB"
-
-
 CTYPES = {"s8": "int8_t", "u8": "uint8_t", "s16": "int16_t", "s32": "int32_t"}

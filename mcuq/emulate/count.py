@@ -16,13 +16,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcuq import assets
 from mcuq.emulate.qemu import SECONDS, result, run_bench
 from mcuq.errors import ToolError
-from mcuq.files import temporary, write_file
+from mcuq.files import assets, temporary, write_file
+from mcuq.files.journal import sha256
 from mcuq.firmware import elf, toolchain
 from mcuq.firmware.image import Image
-from mcuq.journal import sha256
 
 _HARNESS = ("mcuq_bench", "mcuq_bench_begin", "mcuq_bench_end", "mcuq_trace")
 _BUILD_SECONDS = 120.0

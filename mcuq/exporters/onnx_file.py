@@ -7,12 +7,12 @@ from math import prod
 import onnx
 from onnx import helper
 
-from mcuq import __version__
 from mcuq.errors import ModelError
 from mcuq.exporters.operators import write
 from mcuq.exporters.values import Value, Values, info
 from mcuq.importers import layout
 from mcuq.ir import Array, Graph, Port
+from mcuq.version import __version__
 
 
 def to_bytes(graph: Graph) -> bytes:

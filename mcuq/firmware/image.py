@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mcuq import assets
 from mcuq.emit.entry import Entry
 from mcuq.errors import FitError, ToolError
+from mcuq.files import assets
 from mcuq.firmware import elf, harness, toolchain
 from mcuq.firmware.harness import Vector
 from mcuq.targets import boards

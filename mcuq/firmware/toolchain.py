@@ -59,6 +59,9 @@ _PACKAGES = {need.program: need.packages for need in NEEDS}
 _RUNNING: set[subprocess.Popen[str]] = set()
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+ANSWER_SECONDS = 20.0
+"""A compiler or an emulator says its version within this time."""
+
 _ERROR = re.compile(r"\berror\b(?!: ld returned)|undefined reference|overflowed", re.IGNORECASE)
 
 
@@ -131,17 +134,22 @@ def call(
 def _started(
     command: Sequence[str], cwd: Path | None, env: Mapping[str, str]
 ) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        command,
-        cwd=cwd,
-        env={**os.environ, "LC_ALL": "C", **env},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    """The program, in a session of its own, with pipes to read what it prints."""
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**os.environ, "LC_ALL": "C", **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:  # no program for this computer, or NUL in an argument
+        reason = f"cannot be started ({getattr(error, 'strerror', None) or error})"
+        raise ToolError(Path(command[0]).name, reason, "See 'mcuq doctor'") from error
     _RUNNING.add(process)
     return process
 
@@ -209,7 +217,7 @@ def version(program: str) -> str:
 
     Vendors put a package name in brackets before it; gcc and QEMU end theirs with it.
     """
-    first = call([program, "--version"], timeout=20).partition("\n")[0]
+    first = call([program, "--version"], timeout=ANSWER_SECONDS).partition("\n")[0]
     numbers = re.findall(r"(?<![\w:.])\d+\.\d+(?:\.\d+)?", re.sub(r"\([^)]*\)", "", first))
     return numbers[0] if numbers else first
 
@@ -218,7 +226,10 @@ def _has_c_library(compiler: str) -> bool:
     """Whether the cross compiler finds <string.h>; some distributions package it separately."""
     specs = FAMILIES[compiler.removesuffix("-gcc")].specs
     try:
-        call([compiler, *specs, "-E", "-include", "string.h", "-x", "c", "/dev/null"], timeout=20)
+        call(
+            [compiler, *specs, "-E", "-include", "string.h", "-x", "c", "/dev/null"],
+            timeout=ANSWER_SECONDS,
+        )
     except ToolError:
         return False
     return True
@@ -229,6 +240,14 @@ def library_headers(name: str) -> Path:
     options = ("-M", "-include", "string.h", "-x", "c", "/dev/null")
     read = call([f"{name}-gcc", *FAMILIES[name].specs, *options], timeout=20).split()
     return next(Path(path).resolve().parent for path in read if path.endswith("/string.h"))
+
+
+def _answer(program: str) -> str:
+    """The version of a program, or that it gives none: what is broken is shown, too."""
+    try:
+        return version(program)
+    except ToolError:
+        return "does not answer"
 
 
 def survey() -> list[Tool]:
@@ -243,7 +262,7 @@ def _row(need: Need) -> Tool:
     return Tool(
         need.program,
         path,
-        version(need.program) if path else None,
+        _answer(need.program) if path else None,
         need.purpose,
         install_command(need.program),
     )

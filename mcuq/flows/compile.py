@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,37 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mcuq import importers, quantize, schema
+from mcuq import importers, quantize
 from mcuq.compress import weigh
 from mcuq.compress.request import Request
 from mcuq.config import Config, quantize_options
 from mcuq.data import feeds as data
-from mcuq.emit import emit
-from mcuq.emit.entry import Buffer, Entry, StepInfo
-from mcuq.emit.facts import model_facts
+from mcuq.data.feeds import Calibration
 from mcuq.emit.naming import check_id, model_id
-from mcuq.errors import DataError, McuqError
-from mcuq.files import write_folder, written_files
 from mcuq.fixed import DTYPES, RANGES
 from mcuq.importers.sizes import Sizes
+from mcuq.importers.source import import_model, sizes_of
 from mcuq.ir import Array, Graph, Shape
-from mcuq.kernels.variant import Cpu
 from mcuq.measure import judge
-from mcuq.model import bundle
 from mcuq.model.bundle import Bundle
-from mcuq.model.report import Json, given_advice, model_report, quantization_facts, to_json
+from mcuq.model.compiled import Compiled, Target, generate, target_of
+from mcuq.model.report import given_advice, quantization_facts
 from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
-from mcuq.program import fit
-from mcuq.program.choose import PREFERENCES
-from mcuq.program.lower import Program, lower
-from mcuq.program.plan import Plan, plan
+from mcuq.program.lower import Program
 from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph
+from mcuq.quantize.calibration import calibration_feeds
 from mcuq.reference import feeds_to_int
-from mcuq.targets import boards
 from mcuq.targets.boards import Board
-from mcuq.targets.cores import GENERIC
 
 if TYPE_CHECKING:
     import torch
@@ -50,30 +41,6 @@ if TYPE_CHECKING:
 VECTORS = 32
 WIDE_ENOUGH_DB = 40.0
 """With 8 bits no network gets near this; 16 bits that are below are compared with 8."""
-
-Calibration = str | Path | Array | Mapping[str, Array]
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """A compiled model in memory. ``advice``: what the user should know, one sentence each."""
-
-    bundle: Bundle
-    program: Program
-    plan: Plan
-    report: Json
-    files: Mapping[str, str]
-    advice: tuple[str, ...] = ()
-
-    @property
-    def entry(self) -> Entry:
-        """What a test harness needs to know of the generated C."""
-        return entry_of(self.program, self.plan, self.bundle.id)
-
-    def write(self, folder: str | Path) -> Path:
-        """Write everything into ``folder``: all of it, or nothing."""
-        texts = {name: text.encode() for name, text in self.files.items()}
-        return write_folder(Path(folder), {**texts, bundle.FILE: bundle.dump(self.bundle)})
 
 
 def compile_model(
@@ -107,7 +74,7 @@ def compile_model(
 
     Raises ``McuqError`` for whatever is wrong with the model, the data or the board.
     """
-    target, settings = _target(board, prefer), config or Config()
+    target, settings = target_of(board, prefer), config or Config()
     request = weigh.requested(compress, settings.compress, recover)
     progress("reading the model", 0.0)
     sizes = sizes_of(shapes, settings, calibration)
@@ -121,27 +88,6 @@ def compile_model(
     made, advice = _quantized(source, squeezed, feeds, target, settings, progress)
     progress("generating C", 0.95)
     return replace(generate(made, target.board), advice=(*compared, *advice))
-
-
-@dataclass(frozen=True)
-class _Target:
-    """What C is made for: the core of ``board`` or, without one, any; ``prefer`` picks kernels."""
-
-    board: Board | None
-    prefer: str
-
-    @property
-    def core(self) -> Cpu:
-        return boards.cpu(self.board) if self.board else GENERIC
-
-    def lower(self, qgraph: QGraph) -> Program:
-        return lower(qgraph, self.core, self.prefer)
-
-
-def _target(board: str | Path | Board | None, prefer: str) -> _Target:
-    if prefer not in PREFERENCES:
-        raise McuqError("prefer", f"'{prefer}' is not one of {', '.join(PREFERENCES)}")
-    return _Target(None if board is None else boards.load(board), prefer)
 
 
 @dataclass(frozen=True)
@@ -177,7 +123,7 @@ def _quantized(
     source: _Source,
     squeezed: weigh.Squeezed | None,
     feeds: Mapping[str, Array],
-    target: _Target,
+    target: Target,
     settings: Config,
     progress: Progress,
 ) -> tuple[Bundle, tuple[str, ...]]:
@@ -235,66 +181,6 @@ def _worse_than_narrow(
     return (text,)
 
 
-def generate(made: Bundle, board: Board | None) -> Compiled:
-    """The files of a quantized network, for ``board`` (fit checked) or for any core."""
-    program = _Target(board, made.prefer).lower(made.qgraph)
-    placed = plan(program)
-    report = model_report(program, placed, made.id, made.digest, made.quantization)
-    if board:
-        report["boards"] = {board.name: fit.check(program, placed, board)}
-    facts = model_facts(program, placed, made.id, made.source, made.digest)
-    return Compiled(made, program, placed, report, emit(facts, to_json(report)))
-
-
-def load_compiled(folder: str | Path) -> Compiled:
-    """What ``Compiled.write`` wrote, from its bundle; the files are read back, not made anew.
-
-    DataError if another version of mcuq wrote them, which would plan or choose kernels otherwise.
-    """
-    path = Path(folder)
-    made = bundle.load(path)
-    program = _Target(made.board, made.prefer).lower(made.qgraph)
-    placed = plan(program)
-    report = model_report(program, placed, made.id, made.digest, made.quantization)
-    files = _read_texts(path)
-    if _identity(files.get("report.json", "{}")) != _identity(to_json(report)):
-        reason = "was compiled by another version of mcuq, or its report.json was changed"
-        raise DataError(str(path), reason, "Compile the model again")
-    return Compiled(made, program, placed, report, files)
-
-
-def _read_texts(folder: Path) -> dict[str, str]:
-    """The text files that mcuq wrote; what the user put beside them is no part of the model."""
-    names = [name for name in written_files(folder) if name != bundle.FILE]
-    for name in names:
-        if not (folder / name).is_file():
-            raise DataError(str(folder), f"lacks its file '{name}'", "Compile the model again")
-    try:
-        return {name: (folder / name).read_text(encoding="utf-8") for name in names}
-    except UnicodeDecodeError as error:
-        raise DataError(str(folder), f"holds no text ({error})", "Compile it again") from error
-
-
-def _identity(report: str) -> tuple[object, ...]:
-    """What the C in a folder depends on, from the text of its report."""
-    try:
-        facts = schema.table(schema.anything)(schema.from_json(report), "report")
-        found = schema.Record(facts, "report")
-        return (
-            found.read("mcuq", schema.text()),
-            found.read("arena", schema.whole(0)),
-            found.read("steps", schema.several(_kernel)),
-        )
-    except ValueError:
-        return ()
-
-
-def _kernel(value: object, place: str) -> tuple[str, str]:
-    """The name of a step of the report, and its kernel."""
-    step = schema.Record(schema.table(schema.anything)(value, place), place)
-    return step.read("name", schema.text()), step.read("kernel", schema.text())
-
-
 def prepare(graph: Graph, config: Config) -> Graph:
     """The graph with its inputs described as the configuration says, and all passes run."""
     for name, described in config.inputs.items():
@@ -302,54 +188,6 @@ def prepare(graph: Graph, config: Config) -> Graph:
             graph, name, described.kind, described.mean, described.std, described.layout
         )
     return pipeline.run(graph)
-
-
-def entry_of(program: Program, placed: Plan, identity: str) -> Entry:
-    """The buffers and steps of the generated function, in its order."""
-    tensors = program.qgraph.tensors
-    facts = model_facts(program, placed, identity, "", "")
-    return Entry(
-        identity,
-        facts.arena,
-        tuple(Buffer(p.c_name, p.bytes) for p in facts.inputs),
-        tuple(Buffer(p.c_name, p.bytes) for p in facts.outputs),
-        tuple(StepInfo(s.node.name, tensors[s.node.output].bytes) for s in program.steps),
-    )
-
-
-def sizes_of(
-    shapes: Mapping[str, Shape] | None, settings: Config, calibration: Calibration | None
-) -> Sizes:
-    """What is known of sizes that a model leaves open: given ones first, then those of the data."""
-    given = {n: tuple(shape) for n, shape in {**settings.shapes, **(shapes or {})}.items()}
-    if calibration is None:
-        return Sizes(given)
-    return Sizes(given, lambda: data.shapes_of(calibration))
-
-
-def import_model(
-    model: str | Path | torch.nn.Module, example: Any, sizes: Sizes | None = None
-) -> tuple[Imported, str, str]:
-    """What was imported, the SHA-256 of what it was made from, and the name of its source."""
-    if isinstance(model, (str, Path)):
-        imported = importers.read(model, sizes)
-        content = hashlib.sha256()
-        for file in importers.files_of(model):
-            content.update(file.read_bytes())
-        return imported, content.hexdigest(), str(model)
-    if example is None and not hasattr(model, "graph_module"):  # of an exported program
-        raise DataError("compile", "no example input", "Pass example_input with the module")
-    imported = importers.read_torch(model, example)
-    return imported, _digest(imported.graph), type(model).__name__
-
-
-def _digest(graph: Graph) -> str:
-    """The SHA-256 of a graph's nodes and constants: the same for the same network."""
-    state = hashlib.sha256(repr([(n.op, n.inputs, n.outputs) for n in graph.nodes]).encode())
-    for _, tensor in sorted(graph.tensors.items()):
-        if tensor.data is not None:
-            state.update(np.ascontiguousarray(tensor.data).tobytes())
-    return state.hexdigest()
 
 
 def _vectors(qgraph: QGraph, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -363,17 +201,3 @@ def _vectors(qgraph: QGraph, feeds: Mapping[str, Array]) -> dict[str, Array]:
         shape = (VECTORS, *qgraph.tensors[port.tensor].shape[1:])
         found[port.name] = chance.integers(low, high + 1, shape).astype(DTYPES[port.kind])
     return found
-
-
-def calibration_feeds(given: Calibration | None, graph: Graph) -> dict[str, Array]:
-    if given is None and not quantize.needs_calibration(graph):
-        return {}
-    if given is None:
-        raise DataError(
-            graph.name,
-            "no calibration data, without which the ranges of activations are unknown",
-            "Pass --calib DATA.npz with 100 or more typical inputs",
-        )
-    if isinstance(given, (str, Path)):
-        return data.load(given, graph)
-    return data.from_arrays(given, graph)

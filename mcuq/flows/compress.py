@@ -11,11 +11,13 @@ from mcuq.compress.pipeline import compress_graph
 from mcuq.compress.request import Request
 from mcuq.compress.weigh import Small, plain_program, requested, squeeze
 from mcuq.config import Config
+from mcuq.data.feeds import Calibration
 from mcuq.errors import McuqError
-from mcuq.flows.compile import Calibration, calibration_feeds, import_model, sizes_of
+from mcuq.importers.source import import_model, sizes_of
 from mcuq.ir import Array, Shape
 from mcuq.passes import pipeline
 from mcuq.progress import Progress, silent
+from mcuq.quantize.calibration import calibration_feeds
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
 from mcuq.targets.cores import GENERIC

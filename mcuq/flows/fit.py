@@ -21,10 +21,10 @@ from mcuq.compress.request import Methods, Request, Tuning
 from mcuq.compress.sparsity import Pattern
 from mcuq.compress.weigh import Small
 from mcuq.config import Config
-from mcuq.emit.c_text import size_text
-from mcuq.errors import McuqError
-from mcuq.flows.compile import Calibration, calibration_feeds, import_model, sizes_of
+from mcuq.data.feeds import Calibration
+from mcuq.errors import McuqError, size_text
 from mcuq.flows.compress import PREFER
+from mcuq.importers.source import import_model, sizes_of
 from mcuq.ir import Array, Graph, Shape
 from mcuq.measure.evaluate import evaluate
 from mcuq.ops import layout_of
@@ -33,6 +33,7 @@ from mcuq.program import fit
 from mcuq.program.plan import plan
 from mcuq.progress import Progress, silent
 from mcuq.quantize import Options, quantize
+from mcuq.quantize.calibration import calibration_feeds
 from mcuq.quantize.equalize.weight_noise import mixes
 from mcuq.quantize.structure import weighted
 from mcuq.targets import boards

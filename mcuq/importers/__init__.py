@@ -1,7 +1,7 @@
 """From files and modules to a float Graph: ONNX is the one front door.
 
-``load`` reads ``.onnx`` and ``.pt2`` files, ``from_torch`` takes a module. Both raise every fault
-of a model at once.
+``load`` reads ``.onnx``, ``.tflite`` and ``.pt2`` files, ``from_torch`` takes a module. Both raise
+every fault of a model at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["check", "files_of", "from_torch", "load", "problems_of", "read", "re
 
 
 def load(path: Path | str, sizes: Sizes | None = None) -> Graph:
-    """The float graph of the model in a ``.onnx`` or ``.pt2`` file. No code of the file is run.
+    """The float graph of a ``.onnx``, ``.tflite`` or ``.pt2`` file. No code of the file is run.
 
     ``sizes``: what the sizes are that the file leaves open.
     """
@@ -42,12 +42,16 @@ def read(path: Path | str, sizes: Sizes | None = None) -> Imported:
         except UnicodeDecodeError as error:  # protobuf decodes a name when it is read
             reason = "holds a name that is no text"
             raise ModelError(source.name, reason, "Export the model again") from error
+    if suffix == ".tflite":
+        from mcuq.importers import onnx_file, onnx_graph, tflite
+
+        return onnx_graph.to_graph(onnx_file.check(tflite.to_onnx(source), source.name, None))
     if suffix == ".pt2":
         from mcuq.importers import torch_program
 
         return torch_program.load(source)
     remedy = "Export it to ONNX with torch.onnx.export, or save it with torch.export.save as .pt2"
-    raise ModelError(source.name, "is neither a .onnx nor a .pt2 file", remedy)
+    raise ModelError(source.name, "is no .onnx, .tflite or .pt2 file", remedy)
 
 
 def files_of(path: Path | str) -> tuple[Path, ...]:

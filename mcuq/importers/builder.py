@@ -13,13 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from mcuq.capacity import excess, remedy
 from mcuq.importers import layout
 from mcuq.importers.layout import Map
 from mcuq.ir import Array, Hint, Node, Shape, Tensor, unique_name
-from mcuq.ops import spec
-
-MAX_ELEMENTS = 1 << 26
-"""More than this in one tensor is no network for a microcontroller."""
+from mcuq.ops import spec, windows
 
 
 class Refused(Exception):
@@ -53,9 +51,9 @@ class Pair:
 
 def check_size(shape: Sequence[int]) -> None:
     """Refuse shapes that no microcontroller could hold, before anything is allocated."""
-    if prod(int(size) for size in shape) > MAX_ELEMENTS:
-        listed = "x".join(str(size) for size in shape)
-        raise Refused(f"a tensor of {listed} elements is too large", "Use a smaller network")
+    reason = excess(shape)
+    if reason:
+        raise Refused(reason, remedy())
 
 
 class Builder:
@@ -76,7 +74,15 @@ class Builder:
         self.pairs: dict[str, Pair] = {}
         self.grids: dict[str, Hint] = {}
         self._names: set[str] = set()
+        self._elements = 0
         self._made: dict[tuple[Any, ...], str] = {}
+
+    def claim(self, shape: Sequence[int]) -> None:
+        """Count a tensor that is about to be made; refused if all together become too large."""
+        reason = excess(shape, self._elements)
+        if reason:
+            raise Refused(reason, remedy())
+        self._elements += prod(int(size) for size in shape)
 
     def input(self, name: str, shape: Shape) -> Value:
         """A new input; the first consumer fixes how it lies in memory."""
@@ -92,6 +98,7 @@ class Builder:
             values = np.ascontiguousarray(data, np.float32)
         if not bool(np.isfinite(values).all()):
             raise Refused(f"constant '{name}' holds NaN or infinity", "Repair the weights")
+        self.claim(values.shape)
         tensor = unique_name(self.tensors, name)
         self.tensors[tensor] = Tensor(tensor, values.shape, values)
         return tensor
@@ -110,7 +117,8 @@ class Builder:
             if not limit(node, shapes):
                 raise Refused(f"{limit.__doc__}".strip().rstrip("."), "Run 'mcuq ops' for limits")
         shape = spec(op).infer(node, shapes)
-        check_size(shape)
+        for taken in windows.taken(node, shapes, shape):
+            check_size(taken)
         self.nodes.append(node)
         self.makers[node.output] = op
         return self._new_tensor(node.output, shape)
@@ -177,7 +185,7 @@ class Builder:
         return self._made[key]
 
     def _new_tensor(self, name: str, shape: Shape) -> str:
-        check_size(shape)
+        self.claim(shape)
         unique = unique_name(self.tensors, name)
         self.tensors[unique] = Tensor(unique, shape)
         return unique

@@ -128,6 +128,8 @@ def _check_result(op: str, inputs: Sequence[Array]) -> None:
         check_size([max(1, inputs[0].size), max(1, int(inputs[1].reshape(-1)[0]))])
     elif op == "MatMul":
         check_size([prod(inputs[0].shape[:-1]), prod(inputs[1].shape[-1:])])
+    elif op == "Concat":
+        check_size([sum(i.size for i in inputs)])
     elif op in ("Gather", "GatherElements", "GatherND"):
         check_size([max(1, inputs[0].size), max(1, inputs[1].size)])
     elif op == "NonZero":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -12,8 +13,8 @@ from typing import Any
 import numpy as np
 import onnx
 
+from mcuq.capacity import excess, remedy
 from mcuq.errors import McuqError, ModelError, raise_all
-from mcuq.importers.builder import MAX_ELEMENTS
 from mcuq.ir import Array, Shape
 
 MAX_BYTES = 1 << 31
@@ -134,6 +135,7 @@ def check(proto: Any, thing: str, folder: Path | None) -> OnnxModel:
     opset, faults = _opset(proto, thing)
     faults += _sparse_parts(proto, thing)
     faults += list(_duplicates(graph, thing))
+    _check_total(graph, thing)
     constants: dict[str, Array] = {}
     for tensor in graph.initializer:
         try:
@@ -155,6 +157,14 @@ def check(proto: Any, thing: str, folder: Path | None) -> OnnxModel:
     functions = {(f.domain, f.name): f for f in proto.functions}
     nodes = tuple(graph.node)
     return OnnxModel(thing, tuple(inputs), outputs, nodes, constants, opset, functions, folder)
+
+
+def _check_total(graph: Any, thing: str) -> None:
+    """Refuse too many constants; several may name the same bytes of a file."""
+    sizes = (prod(max(0, int(d)) for d in tensor.dims) for tensor in graph.initializer)
+    total = sum(size for size in sizes if not excess((size,)))
+    if excess((total,)):
+        raise ModelError(thing, f"{total} elements in initializers are too large", remedy())
 
 
 def _opset(proto: Any, thing: str) -> tuple[int, list[McuqError]]:
@@ -184,7 +194,7 @@ def _duplicates(graph: Any, thing: str) -> Iterator[McuqError]:
             yield ModelError(thing, reason, "Every value needs its own name")
         seen.add(name)
     outputs = [info.name for info in graph.output]
-    for name in sorted({n for n in outputs if outputs.count(n) > 1}):
+    for name in sorted({n for n, count in Counter(outputs).items() if count > 1}):
         yield ModelError(thing, f"output '{name}' is listed twice", "List it once")
 
 
@@ -221,8 +231,8 @@ def to_array(tensor: Any, thing: str, folder: Path | None) -> Array:
     """The data of a TensorProto: sizes are checked before anything is allocated or read."""
     where = f"{thing}: initializer '{tensor.name}'"
     shape = tuple(int(d) for d in tensor.dims)
-    if min(shape, default=1) < 0 or prod(shape) > MAX_ELEMENTS:
-        raise ModelError(where, f"has the impossible shape {shape}", "Use a smaller network")
+    if min(shape, default=1) < 0 or excess(shape):
+        raise ModelError(where, f"has the impossible shape {shape}", remedy())
     try:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
     except (KeyError, TypeError, ValueError) as error:

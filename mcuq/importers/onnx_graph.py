@@ -54,7 +54,11 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
     known: dict[str, Operand] = dict(flat.constants)
     faults: list[tuple[Step, McuqError]] = []
     for given in model.inputs:
-        value = builder.input(given.name, shapes[given.name])
+        try:
+            value = builder.input(given.name, shapes[given.name])
+        except Refused as error:
+            thing = f"{model.name}: input '{given.name}'"
+            raise ModelError(thing, error.reason, error.remedy) from error
         known[given.name] = value
         _settle_early(builder, value, wished_layout(given.name, steps))
     for step in steps:
@@ -161,7 +165,10 @@ def _import(
     try:
         if constant:
             arrays = [i if isinstance(i, np.ndarray) else None for i in inputs]
-            results: list[Operand] = [*fold(step.proto, arrays, step.opset)]
+            folded = fold(step.proto, arrays, step.opset)
+            for array in folded:
+                builder.claim(array.shape)
+            results: list[Operand] = [*folded]
         else:
             call = Call(
                 builder, step.op, step.name, step.attrs, tuple(inputs), step.inputs,

@@ -90,7 +90,10 @@ def _members(archive: zipfile.ZipFile, name: str) -> dict[str, bytes]:
         total += info.file_size
         if total > MAX_BYTES:
             raise ModelError(name, "unpacks to more than 512 MB", "Use a smaller network")
-        files[inner] = archive.read(info)
+        with archive.open(info) as stream:  # read() of all would unpack whatever is there first
+            files[inner] = stream.read(info.file_size + 1)
+        if len(files[inner]) > info.file_size:
+            raise zipfile.BadZipFile(f"'{inner}' is larger than stated")
     if "models/model.json" not in files:
         reason = "is not an archive of torch.export.save, or one of an old version"
         raise ModelError(name, reason, "Save the program again with a current torch")

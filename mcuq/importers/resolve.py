@@ -41,6 +41,8 @@ from mcuq.ir import Array, Hint, Shape
 
 MAX_NODES = 10_000
 """More than this, written out, is no network for a microcontroller."""
+MAX_DEPTH = 64
+"""Subgraphs and functions inside each other."""
 MAX_FOLDED = 1 << 27
 """Elements of all computed constants together."""
 FAULTS = (ValueError, IndexError, TypeError, ArithmeticError, KeyError, AttributeError)
@@ -71,13 +73,31 @@ class Flat:
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """What names mean inside a graph or function: ``names`` maps its own to the network's."""
+    """What names mean inside a graph or function: ``names`` maps its own to the network's.
+
+    ``depth``: how many graphs and functions it lies in.
+    """
 
     opset: int
     prefix: str = ""
     outer: Scope | None = None
     names: dict[str, str] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    depth: int = 0
+
+    def inside(self, prefix: str) -> Scope:
+        """The scope of a subgraph, which sees what is outside."""
+        return Scope(self.opset, prefix, self, {}, self.attributes, self._deeper())
+
+    def called(self, prefix: str, opset: int, attributes: Mapping[str, Any]) -> Scope:
+        """The scope of a function, which sees nothing but its inputs."""
+        return Scope(opset or self.opset, prefix, None, {}, attributes, self._deeper())
+
+    def _deeper(self) -> int:
+        if self.depth == MAX_DEPTH:
+            reason = f"lies in more than {MAX_DEPTH} graphs and functions, or in itself"
+            raise Refused(reason, _CONTROL)
+        return self.depth + 1
 
     def name(self, local: str) -> str:
         """The network's name of what the graph calls ``local``."""
@@ -295,9 +315,7 @@ class _Resolver:
         opset = next((o.version for o in function.opset_import if o.domain in _STANDARD), 0)
         given = {a.name: a for a in function.attribute_proto}
         given.update((a.name, a) for a in bound.attribute)
-        inner = Scope(int(opset) or scope.opset, f"{label(bound)}/", Scope(scope.opset), {}, given)
-        if scope.prefix.count("/") > 64:
-            raise Refused(f"function {function.name} calls itself", _CONTROL)
+        inner = scope.called(f"{label(bound)}/", int(opset), given)
         made = {*function.input, *(name for part in function.node for name in part.output)}
         read = set(function.output).union(*(reads(part) for part in function.node))
         if read - made:
@@ -336,7 +354,7 @@ class _Resolver:
             raise Refused("the condition of If is computed at run time", _CONTROL)
         name = "then_branch" if bool(condition.reshape(())) else "else_branch"
         branch = _subgraph(node, name)
-        inner = Scope(scope.opset, f"{label(bound)}/", scope, {}, scope.attributes)
+        inner = scope.inside(f"{label(bound)}/")
         self._alias(bound, self._graph(branch, inner))
 
     def _loop(self, bound: Any, node: Any, scope: Scope) -> None:
@@ -347,7 +365,7 @@ class _Resolver:
         turn = 0
         while going and turn < limit:
             self._count()
-            inner = Scope(scope.opset, f"{label(bound)}/{turn}/", scope, {}, scope.attributes)
+            inner = scope.inside(f"{label(bound)}/{turn}/")
             self.constant(self.define(body.input[0].name, inner), np.array(turn, np.int64))
             self.constant(self.define(body.input[1].name, inner), np.array(True))
             for info, name in zip(body.input[2:], carried, strict=True):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import prod
 
+from mcuq.capacity import excess, remedy
 from mcuq.errors import McuqError, ModelError, raise_all
-from mcuq.importers.builder import MAX_ELEMENTS
 from mcuq.importers.onnx_file import Input, OnnxModel
 from mcuq.ir import Shape
 
@@ -117,8 +116,8 @@ def _one(
         pairs = zip(given.dims, wanted, strict=True)
         symbols.update((dim, size) for dim, size in pairs if isinstance(dim, str) and dim)
     shape = wanted if wanted is not None else _from_file(given, symbols, where)
-    if prod(shape) > MAX_ELEMENTS:
-        raise ModelError(where, f"shape {shape} is too large", "Use a smaller network")
+    if excess(shape):
+        raise ModelError(where, excess(shape), remedy())
     only_batch = wanted is not None and (1, *given.dims[1:]) == wanted
     if wanted is None or wanted == given.dims or only_batch:
         return shape, ""

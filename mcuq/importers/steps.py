@@ -91,7 +91,8 @@ def _attribute_types(op: str, opset: int) -> Mapping[str, int]:
         known = onnx.defs.get_schema(op, min(opset, onnx.defs.onnx_opset_version()), "").attributes
     except onnx.defs.SchemaError:
         return {}
-    return {name: int(attribute.type.value) for name, attribute in known.items()}
+    types: dict[str, Any] = {name: attribute.type for name, attribute in known.items()}
+    return {name: int(kind) for name, kind in types.items()}
 
 
 def _text(value: bytes) -> str:

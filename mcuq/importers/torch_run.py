@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mcuq.capacity import excess
 from mcuq.errors import ModelError
-from mcuq.importers.builder import MAX_ELEMENTS
 from mcuq.importers.imported import Source, Values
 from mcuq.importers.onnx_file import OnnxModel
 from mcuq.importers.onnx_run import NotRunError
@@ -142,7 +141,7 @@ def _checked(program: Any) -> set[torch.fx.Node]:
         if node.op != "call_function":
             continue
         value = node.meta.get("val")
-        if isinstance(value, torch.Tensor) and prod(int(s) for s in value.shape) > MAX_ELEMENTS:
+        if isinstance(value, torch.Tensor) and excess([int(s) for s in value.shape]):
             raise NotRunError(f"'{node.name}' is too large")
         schema = getattr(node.target, "_schema", None)
         if schema is not None and any(str(a.type) == "str" for a in schema.arguments[:1]):

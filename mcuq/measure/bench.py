@@ -8,8 +8,8 @@ from typing import Any
 from mcuq.emulate import count, cycles
 from mcuq.files import temporary
 from mcuq.firmware import image as build
-from mcuq.flows.compile import Compiled
 from mcuq.model import vectors
+from mcuq.model.compiled import Compiled
 from mcuq.program.choose import Choice
 from mcuq.progress import Progress, silent
 from mcuq.targets.boards import Board

@@ -15,9 +15,9 @@ from mcuq.files import temporary
 from mcuq.firmware import image as build
 from mcuq.firmware.image import Image
 from mcuq.fixed import DTYPES
-from mcuq.flows.compile import Compiled
 from mcuq.ir import Array
 from mcuq.model import vectors
+from mcuq.model.compiled import Compiled
 from mcuq.progress import Progress, silent
 from mcuq.reference import run_int
 from mcuq.targets.boards import Board

@@ -17,13 +17,13 @@ from mcuq.fixed import RANGES
 from mcuq.ir import Array, Graph, Node
 from mcuq.measure.evaluate import Evaluation, evaluate
 from mcuq.ops import spec
+from mcuq.ops.spec import Values
 from mcuq.qir import QGraph, frac_of
 from mcuq.quantize.structure import logits_of
 
 POOR_DB = 15.0
-BOUNDED = ("sigmoid", "hard_sigmoid", "tanh")
 BOUNDED_ERROR = 0.02
-"""Outputs of these functions are close enough if they err by less, however small they are."""
+"""Outputs of functions within -1..1 that err by less are close enough, however small they are."""
 
 OUTLIERS = 0.01
 """Of hundreds of columns one in a hundred may be poor: those of the least signal are."""
@@ -116,13 +116,13 @@ def _columns(graph: Graph, result: Evaluation) -> Iterator[str]:
         if output.found is None or output.exact is None:
             continue
         maker = _behind_views(graph, logits_of(graph, port.tensor))
-        bounded = maker is not None and maker.op in BOUNDED
+        bounded = maker is not None and max(map(abs, spec(maker.op).bounds(maker))) <= 1.0
         yield from _column_warnings(port.name, output.exact, output.found, bounded)
 
 
 def _behind_views(graph: Graph, name: str) -> Node | None:
     node = graph.producer(name)
-    while node is not None and node.op in ("reshape", "transpose"):
+    while node is not None and spec(node.op).values >= Values.SAME:
         node = graph.producer(node.inputs[0])
     return node
 

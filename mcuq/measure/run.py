@@ -14,9 +14,9 @@ from mcuq.errors import DataError
 from mcuq.files import is_stream, temporary, write_file
 from mcuq.firmware import image as build
 from mcuq.fixed import DTYPES
-from mcuq.flows.compile import Compiled
 from mcuq.ir import Array, from_memory
 from mcuq.model import vectors
+from mcuq.model.compiled import Compiled
 from mcuq.progress import Progress, silent
 from mcuq.reference import feeds_to_int, port_to_real
 from mcuq.targets.boards import Board

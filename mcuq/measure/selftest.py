@@ -13,8 +13,8 @@ from mcuq.errors import ToolError
 from mcuq.files import add_files, owner_of, put_files, temporary
 from mcuq.firmware import image as build
 from mcuq.firmware.harness import Vector
-from mcuq.flows.compile import Compiled
 from mcuq.ir import Array
+from mcuq.model.compiled import Compiled
 from mcuq.program import fit
 from mcuq.progress import Progress, silent
 from mcuq.reference import run_int

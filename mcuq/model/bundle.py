@@ -20,13 +20,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mcuq import validate
 from mcuq.emit import naming
 from mcuq.errors import DataError, McuqError
 from mcuq.files import MARK
+from mcuq.files.journal import repair
 from mcuq.fixed import DTYPES, RANGES
 from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor
-from mcuq.journal import repair
+from mcuq.ops import validate
 from mcuq.program.choose import PREFERENCES
 from mcuq.qir import QGraph, QTensor
 from mcuq.schema import (
@@ -64,7 +64,7 @@ _PORT_KEYS = ("name", "tensor", "shape", "order", "kind", "scale", "offset")
 _NODE_KEYS = ("op", "name", "inputs", "outputs", "attrs")
 _TENSOR_KEYS = ("name", "shape", "data")
 _QTENSOR_KEYS = (*_TENSOR_KEYS, "kind", "frac", "zero")
-_QUANTIZATION_KEYS = ("quantization", "quantized_model", "compression")
+_QUANTIZATION_KEYS = ("quantization", "quantized_model", "judged", "compression")
 _STEP_KEYS = ("effort", "calibration_rows", "steps", "mixed_precision")
 
 _Named = TypeVar("_Named", Tensor, QTensor)

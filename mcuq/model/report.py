@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mcuq import __version__
 from mcuq.emit.order import sentence
 from mcuq.ir import Port
 from mcuq.program.lower import Program, Step
@@ -16,6 +15,7 @@ from mcuq.program.plan import Plan
 from mcuq.qir import QGraph, QTensor
 from mcuq.quantize import Given, Quantized
 from mcuq.schema import finite
+from mcuq.version import __version__
 
 Json = dict[str, Any]
 # A list that json.dumps has spread over lines, one number each.

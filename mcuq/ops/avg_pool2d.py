@@ -19,7 +19,7 @@ import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import clip, forms, windows
+from mcuq.ops import clip, exact, forms, windows
 from mcuq.ops.spec import (
     NO_CLIP,
     Flow,
@@ -54,11 +54,13 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
 
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """The mean of each window."""
+    """The mean of each window; in float64 its bits are the same everywhere."""
     import torch
 
-    win = window(node)
-    image = windows.pad_float(windows.to_nchw(inputs[0]), win, (0.0,))
+    x, win = inputs[0], window(node)
+    if x.dtype == torch.float64:
+        x = exact.on_channel_grid(x, min(32, exact.MANTISSA - win.area().bit_length()))
+    image = windows.pad_float(windows.to_nchw(x), win, (0.0,))
     y = windows.to_nhwc(torch.nn.functional.avg_pool2d(image, win.kernel, win.strides))
     if any(win.pads) and not node.attrs["include_pad"]:
         inside = windows.counts(win, inputs[0].shape[1], inputs[0].shape[2])

@@ -1,6 +1,6 @@
 """conv2d: y[o] = clip(b[o] + sum over taps and channels of w[o] * x). In integers:
 
-    y = clamp((b[o] + sum w[o] * x) >> shift[o], out_min, out_max)
+    y = clip.clamp((b[o] + sum w[o] * x) >> shift[o], out_min, out_max)
 
 where b holds the rounding constant and all zeros (``weights.py``), and taps outside the image read
 ``pad_value``. Weights are (out_c, kh, kw, in_c / groups).
@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import clip, windows
+from mcuq.ops import clip, exact, windows
 from mcuq.ops.accumulate import exact_type, requantize, rows_per_chunk
 from mcuq.ops.layout import Layout
 from mcuq.ops.spec import IntForm, OpSpec, Padding, TorchTensor
@@ -41,12 +41,26 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
 
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """The convolution in float."""
+    """The convolution in float; in float64 its bits are the same everywhere (``exact.py``)."""
+    import torch
+
     x, weights, bias = inputs
+    if x.dtype == torch.float64:
+        return clip.clamp(sums(node, x, weights, snap=True) + bias, node.attrs["clip"])
     win = window(node, tuple(weights.shape))
     image = windows.pad_float(windows.to_nchw(x), win, node.attrs["pad_value"])
     y = windows.convolved(image, weights.permute(0, 3, 1, 2), bias, win, node.int("groups"))
     return clip.clamp(windows.to_nhwc(y), node.attrs["clip"])
+
+
+def sums(node: Node, x: TorchTensor, weights: TorchTensor, snap: bool) -> TorchTensor:
+    """The sums of products, in any float; ``snap``: the factors on grids that make them exact."""
+    win, groups = window(node, tuple(weights.shape)), node.int("groups")
+    image = windows.padded_float(x, win, node.attrs["pad_value"])
+    if snap:
+        behind = exact.behind_groups(groups, weights.shape[0])
+        image, weights = exact.factors(image, weights, 0, behind)
+    return exact.conv2d(image, weights, win, groups)
 
 
 def to_int(
@@ -115,6 +129,7 @@ OP = OpSpec(
     run_int,
     limits=(representable, has_a_place, grouped, bias_of(0)),
     macs=macs,
+    sums=sums,
     note="1-D and 2-D, any groups; BatchNormalization, Relu, Clip and Pad fold into it",
     weights=LAYOUT,
     per_channel=(2,),

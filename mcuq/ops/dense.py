@@ -1,6 +1,6 @@
 """dense: y = clip(w x + b), weights (out, in). In integers:
 
-    y = clamp((b[o] + sum w[o] * x) >> shift[o], out_min, out_max)
+    y = clip.clamp((b[o] + sum w[o] * x) >> shift[o], out_min, out_max)
 
 Input and output are both s8 or both s16.
 
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import clip
+from mcuq.ops import clip, exact
 from mcuq.ops.accumulate import exact_type, requantize
 from mcuq.ops.layout import Layout
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
@@ -30,11 +30,20 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
 
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """``clip(x w^T + b)``."""
+    """``clip(x w^T + b)``; in float64 its bits are the same everywhere (``exact.py``)."""
     import torch
 
     x, weights, bias = inputs
+    if x.dtype == torch.float64:
+        return clip.clamp(sums(node, x, weights, snap=True) + bias, node.attrs["clip"])
     return clip.clamp(torch.nn.functional.linear(x, weights, bias), node.attrs["clip"])
+
+
+def sums(node: Node, x: TorchTensor, weights: TorchTensor, snap: bool) -> TorchTensor:
+    """The sums of products, in any float; ``snap``: the factors on grids that make them exact."""
+    if snap:
+        x, weights = exact.factors(x, weights, 0, lambda reach: reach)
+    return x @ weights.T
 
 
 def to_int(
@@ -71,6 +80,7 @@ OP = OpSpec(
     run_int,
     limits=(vectors, bias_of(0)),
     macs=macs,
+    sums=sums,
     note="constant weights",
     weights=LAYOUT,
     per_channel=(2,),

@@ -2,7 +2,7 @@
 
 In integers as conv2d:
 
-    y = clamp((b[o] + sum w[.., o] * x[o // multiplier]) >> shift[o], out_min, out_max)
+    y = clip.clamp((b[o] + sum w[.., o] * x[o // multiplier]) >> shift[o], out_min, out_max)
 
 Weights are (kh, kw, out_c), multiplier = out_c / in_c.
 
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import clip, windows
+from mcuq.ops import clip, exact, windows
 from mcuq.ops.accumulate import requantize, rows_per_chunk
 from mcuq.ops.layout import Layout
 from mcuq.ops.spec import IntForm, OpSpec, Padding, TorchTensor
@@ -39,13 +39,28 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
 
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """The convolution in float."""
+    """The convolution in float; in float64 its bits are the same everywhere (``exact.py``)."""
+    import torch
+
     x, weights, bias = inputs
+    if x.dtype == torch.float64:
+        return clip.clamp(sums(node, x, weights, snap=True) + bias, node.attrs["clip"])
     win = window(node, tuple(weights.shape))
     image = windows.pad_float(windows.to_nchw(x), win, node.attrs["pad_value"])
     kernel = weights.permute(2, 0, 1)[:, None]
     y = windows.convolved(image, kernel, bias, win, image.shape[1])
     return clip.clamp(windows.to_nhwc(y), node.attrs["clip"])
+
+
+def sums(node: Node, x: TorchTensor, weights: TorchTensor, snap: bool) -> TorchTensor:
+    """The sums of products, in any float; ``snap``: the factors on grids that make them exact."""
+    win, multiplier = window(node, tuple(weights.shape)), weights.shape[2] // x.shape[3]
+    image = windows.padded_float(x, win, node.attrs["pad_value"])
+    if snap:
+        image, weights = exact.factors(
+            image, weights, 2, lambda reach: np.repeat(reach, multiplier)
+        )
+    return exact.depthwise_conv2d(image, weights, win)
 
 
 def to_int(
@@ -104,6 +119,7 @@ OP = OpSpec(
     run_int,
     limits=(representable, has_a_place, multiplies, bias_of(2)),
     macs=macs,
+    sums=sums,
     note="Conv with one group per input channel, any multiplier",
     weights=LAYOUT,
     per_channel=(2,),

@@ -27,6 +27,7 @@ else:
 
 Infer = Callable[[Node, Sequence[Shape]], Shape]
 RunFloat = Callable[[Node, Sequence[TorchTensor]], TorchTensor]
+Sums = Callable[[Node, TorchTensor, TorchTensor, bool], TorchTensor]
 RunInt = Callable[[Node, QGraph, Sequence[Array]], Array]
 Inside = Callable[[Node, Sequence[TorchTensor]], Mapping[str, float]]
 Limit = Callable[[Node, Sequence[Shape]], bool]
@@ -195,6 +196,7 @@ class OpSpec:
 
     Constants:
     ``weights``: of a layer, a product with a bias in 32 bits; where its channels and taps lie.
+    ``sums(node, x, weights, snap)``: of such a layer, what is added up before the bias.
     ``per_channel``: the inputs that hold one trained constant for each output channel.
 
     Values:
@@ -244,6 +246,7 @@ class OpSpec:
     note: str = ""
 
     weights: Layout | None = None
+    sums: Sums | None = None
     per_channel: tuple[int, ...] = ()
 
     values: Values = Values.NEW

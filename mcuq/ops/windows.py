@@ -50,12 +50,22 @@ class Window:
         """The number of taps."""
         return self.kernel[0] * self.kernel[1]
 
-    def inside(self, axis: int, size: int) -> Array:
-        """(places, kernel) of bool: the taps that fall inside the image, along one axis."""
-        places = self.out_size(size, size)[axis]
-        first = np.arange(places)[:, None] * self.strides[axis] - self.pads[axis]
-        at = first + np.arange(self.kernel[axis])[None, :] * self.dilations[axis]
-        found: Array = (at >= 0) & (at < size)
+    def inside(self, axis: int, size: int) -> tuple[Array, Array]:
+        """(places,) each: the first tap that falls inside the image, and the first one after it."""
+        places, step = self.out_size(size, size)[axis], self.dilations[axis]
+        start = np.arange(places) * self.strides[axis] - self.pads[axis]
+        first, end = -(start // step), -((start - size) // step)
+        kernel = self.kernel[axis]
+        return first.clip(0, kernel), end.clip(0, kernel)
+
+    def counts(self, axis: int, size: int) -> Array:
+        """(places,) how many taps fall inside the image, along one axis.
+
+        >>> Window((3, 1), (2, 1), (1, 1), (1, 0, 1, 0)).counts(0, 4).tolist()
+        [2, 3]
+        """
+        first, end = self.inside(axis, size)
+        found: Array = np.maximum(end - first, 0)
         return found
 
 
@@ -75,7 +85,7 @@ def single_taps(win: Window) -> bool:
 
 def counts(win: Window, height: int, width: int) -> Array:
     """(out_h, out_w): how many taps of each place fall inside the image."""
-    rows, columns = (win.inside(axis, size).sum(1) for axis, size in enumerate((height, width)))
+    rows, columns = (win.counts(axis, size) for axis, size in enumerate((height, width)))
     return np.outer(rows, columns)
 
 
@@ -139,6 +149,11 @@ def convolved(
     return torch.nn.functional.conv2d(image, kernel, bias, strides, 0, win.dilations, groups)
 
 
+def padded_float(x: TorchTensor, win: Window, values: Sequence[float]) -> TorchTensor:
+    """NHWC ``x`` padded with ``values``, one for all or one per channel."""
+    return to_nhwc(pad_float(to_nchw(x), win, values))
+
+
 def to_nchw(x: TorchTensor) -> TorchTensor:
     """NHWC -> NCHW."""
     return x.permute(0, 3, 1, 2)
@@ -156,7 +171,23 @@ def fits(win: Window, shape: Shape) -> bool:
 
 def covers(win: Window, shape: Shape) -> bool:
     """Whether each place of the window holds at least one element of the image."""
-    return all(bool(win.inside(axis, shape[axis + 1]).any(1).all()) for axis in (0, 1))
+    return all(bool(win.counts(axis, shape[axis + 1]).all()) for axis in (0, 1))
+
+
+def taken(node: Node, shapes: Sequence[Shape], output: Shape) -> list[Shape]:
+    """What ``node`` takes for one image beside its output: the padded one, all taps of all places.
+
+    Empty for nodes without a window.
+    """
+    if "strides" not in node.attrs or len(shapes[0]) != 4:
+        return []
+    kernel = node.attrs.get("kernel")
+    if kernel is None:
+        kernel = shapes[1][:2] if node.op == "depthwise_conv2d" else shapes[1][1:3]
+    win = window(node, kernel)
+    (_, height, width, channels), (top, left, bottom, right) = shapes[0], win.pads
+    padded_image = (height + top + bottom, width + left + right, channels)
+    return [padded_image, (output[1], output[2], win.area(), channels)]
 
 
 def representable(win: Window, shape: Shape) -> bool:

@@ -16,10 +16,12 @@ _QUANTIZED = rf".+{re.escape(SUFFIX)}(_\d+)?"
 def restore_names(graph: Graph) -> Graph:
     """``graph`` with ``x.quantized`` called ``x`` where its clip fused and left that name free."""
     free: dict[str, str] = {}
+    taken = set(graph.tensors)
     for name in graph.tensors:
         own = name.partition(SUFFIX)[0]
-        if re.fullmatch(_QUANTIZED, name) and own not in {*graph.tensors, *free.values()}:
+        if re.fullmatch(_QUANTIZED, name) and own not in taken:
             free[name] = own
+            taken.add(own)
     if not free:
         return graph
 

@@ -45,10 +45,7 @@ def swap(
     added: Mapping[str, Tensor] | None = None,
 ) -> Graph:
     """``graph`` with the nodes ``new`` where the first of ``old`` was, and without ``old``."""
-    place = min(index for index, node in enumerate(graph.nodes) if node in old)
-    nodes = [n for n in graph.nodes[:place] if n not in old]
-    nodes += [*new, *(n for n in graph.nodes[place:] if n not in old)]
-    return rebuild(graph, nodes, {**graph.tensors, **(added or {})})
+    return _swapped(graph, old, new, added, min)
 
 
 def swap_last(
@@ -58,9 +55,20 @@ def swap_last(
     added: Mapping[str, Tensor] | None = None,
 ) -> Graph:
     """As ``swap``, the new nodes standing where the last of ``old`` was."""
-    place = max(index for index, node in enumerate(graph.nodes) if node in old)
-    nodes = [n for n in graph.nodes[:place] if n not in old]
-    nodes += [*new, *(n for n in graph.nodes[place:] if n not in old)]
+    return _swapped(graph, old, new, added, max)
+
+
+def _swapped(
+    graph: Graph,
+    old: Sequence[Node],
+    new: Sequence[Node],
+    added: Mapping[str, Tensor] | None,
+    pick: Callable[[Sequence[int]], int],
+) -> Graph:
+    gone = set(map(id, old))
+    place = pick([index for index, node in enumerate(graph.nodes) if id(node) in gone])
+    nodes = [n for n in graph.nodes[:place] if id(n) not in gone]
+    nodes += [*new, *(n for n in graph.nodes[place:] if id(n) not in gone)]
     return rebuild(graph, nodes, {**graph.tensors, **(added or {})})
 
 

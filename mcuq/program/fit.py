@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mcuq.emit.c_text import size_text
-from mcuq.errors import FitError, raise_all
+from mcuq.errors import FitError, raise_all, size_text
 from mcuq.kernels.sizes import kernel_flash, kernel_stack
 from mcuq.kernels.variant import Call
 from mcuq.program.lower import Program

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from mcuq import validate
 from mcuq.data.feeds import check_calibration
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Array, Graph
+from mcuq.ops import validate
 from mcuq.qir import QGraph
 from mcuq.quantize import choice, mixed, wide
 from mcuq.quantize.assemble import assemble

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import float_of
+from mcuq.ops import exact, float_of, layout_of, spec
+from mcuq.ops.clip import clamp
 from mcuq.qir import QTensor, frac_of
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import logits_of
-from mcuq.reference import run_float
+from mcuq.reference import run_exact
 
 
 def fake_quantize_array(values: Array, act: QTensor) -> Array:
@@ -75,24 +76,25 @@ class Simulation:
         self._torch = torch
         self._graph = state.graph
         self._acts = dict(state.acts)
-        self._constants = {n: torch.from_numpy(c) for n, c in constants_of(state).items()}
-        self._feeds = {
-            p.tensor: torch.from_numpy(np.array(feeds[p.name], np.float32))
-            for p in state.graph.inputs
-        }
+        self._constants = {n: self._real(c) for n, c in constants_of(state).items()}
+        self._feeds = {p.tensor: self._real(feeds[p.name]) for p in state.graph.inputs}
         self._values: dict[str, Any] = {}
 
     def value(self, name: str) -> Array:
         """The activation ``name`` over all rows, float32."""
         self._fill((name,), self._values, {})
-        return np.asarray(self._values[name].numpy())
+        return _float32(self._values[name])
 
     def try_(self, names: Collection[str], acts: Mapping[str, QTensor]) -> dict[str, Array]:
         """The activations ``names`` if ``acts`` were replaced."""
         fresh = self._after(acts)
         kept = {n: v for n, v in self._values.items() if n not in fresh}
         self._fill(names, kept, acts)
-        return {n: kept[n].numpy() for n in names}
+        return {n: _float32(kept[n]) for n in names}
+
+    def _real(self, values: Array) -> Any:
+        """In float64, in which sums of products have the same bits on every processor."""
+        return self._torch.from_numpy(np.array(values, np.float64))
 
     def commit(
         self,
@@ -102,7 +104,7 @@ class Simulation:
         """Replace ``acts`` and float ``constants`` for good."""
         acts, constants = acts or {}, constants or {}
         self._acts.update(acts)
-        self._constants.update((n, self._torch.from_numpy(c)) for n, c in constants.items())
+        self._constants.update((n, self._real(c)) for n, c in constants.items())
         for name in self._after((*acts, *constants)):
             self._values.pop(name, None)
 
@@ -136,9 +138,27 @@ class Simulation:
                 values[node.output] = self._result(node, values, acts)
 
     def _result(self, node: Node, values: Mapping[str, Any], acts: Mapping[str, QTensor]) -> Any:
+        """What ``node`` makes of integers times a power of two: such sums are exact."""
         inputs = [self._constants[n] if n in self._constants else values[n] for n in node.inputs]
-        result = float_of(node)(rounded_pad(node, acts), inputs)
+        node = rounded_pad(node, acts)
+        add_up = spec(node.op).sums
+        if add_up is None:
+            result = float_of(node)(node, inputs)
+        else:
+            x, weights, bias = inputs
+            act, axis = acts[node.inputs[0]], layout_of(node).outputs
+            reach = max(abs(bound - act.zero) for bound in act.range)
+            small = exact.steps_of(weights.numpy(), axis) * reach < 2**24
+            fits = self._torch.float32 if small else self._torch.float64
+            sums = add_up(node, x.to(fits), weights.to(fits), False)
+            result = clamp(sums.double() + bias, node.attrs["clip"])
         return fake_quantize(result, acts[node.output])
+
+
+def _float32(values: Any) -> Array:
+    """What a simulated activation holds: at most 16 bits, so nothing is lost."""
+    found: Array = values.numpy()
+    return found.astype(np.float32) if found.dtype == np.float64 else found
 
 
 def constants_of(state: State) -> dict[str, Array]:
@@ -157,7 +177,7 @@ def output_names(graph: Graph) -> tuple[str, ...]:
 
 def float_outputs(state: State, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """The exact logits over ``feeds``."""
-    return run_float(state.graph, feeds, output_names(state.graph))
+    return run_exact(state.graph, feeds, output_names(state.graph))
 
 
 def relative_error(exact: Mapping[str, Array], found: Mapping[str, Array]) -> float:

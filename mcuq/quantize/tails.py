@@ -46,7 +46,8 @@ class Tail:
         tail = known * (below**2 + 2 * below * mean + share * square)
         body = np.zeros(below.shape)
         if below.any():
-            body = sum((np.maximum(row - bound, 0.0) ** 2 for row in rest), body)
+            beyond = rest[rest.max(axis=1, initial=-np.inf) > bound.min()]  # they fall
+            body = sum((np.maximum(row - bound, 0.0) ** 2 for row in beyond), body)
         found: Array = (tail + body) / self.count
         return found
 

@@ -7,11 +7,11 @@ loss on the way in. Operators that only run on s8 read a narrow copy of a wide t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
 from mcuq.errors import McuqError
+from mcuq.fixed import floor_log2
 from mcuq.ir import Graph, Node, Tensor, unique_name
 from mcuq.ops import OPS, spec
 from mcuq.qir import QTensor
@@ -84,7 +84,7 @@ def frac_for(peak: float) -> int:
     """
     if peak <= 0.0:
         return SILENT_FRAC
-    return max(FRAC_MIN, min(FRAC_MAX, math.floor(math.log2(32767 / peak)) - HEADROOM))
+    return max(FRAC_MIN, min(FRAC_MAX, floor_log2(32767 / peak) - HEADROOM))
 
 
 def node_kind(node: Node, acts: Mapping[str, QTensor]) -> str:

@@ -14,8 +14,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from mcuq import assets, schema
+from mcuq import schema
 from mcuq.errors import BoardError
+from mcuq.files import assets
 from mcuq.targets.cores import CORES, FAMILIES, Cpu
 
 DEFAULT_STACK = 2048
@@ -145,8 +146,9 @@ def to_table(board: Board) -> dict[str, object]:
     A command is not stored, for nobody should run one that came with a folder: a board that ships
     is named as its own twin, and a user's own command is taken from his file alone.
     """
-    keys = ("name", "title", "cpu", "clock_hz", "flags", "features", "toolchain", "stack")
+    keys = ("name", "title", "cpu", "clock_hz", "toolchain", "stack")
     facts: dict[str, object] = {key: getattr(board, key) for key in keys}
+    facts.update(flags=list(board.flags), features=list(board.features))
     if board.source:
         facts["source"] = board.source
     regions = {"flash": board.flash, "ram": board.ram, "vectors": board.vectors}

@@ -126,8 +126,13 @@ def test_unsupported_operator(tmp_path: Path, data: Path) -> None:
 
 
 def test_dynamic_spatial_shape(tmp_path: Path, data: Path) -> None:
+    """The data has the size; data of another rank has not."""
     path = network(tmp_path / "net.onnx", shape=[1, 2, "height", 6])
-    refused(compile_it(tmp_path, path, data), "x")
+    done = compile_it(tmp_path, path, data)
+    assert done.returncode == 0, done.stderr
+    assert "note: input 'x' is 1,2,6,6, as the calibration data has it" in done.stderr
+    np.save(tmp_path / "flat.npy", np.zeros((16, 72)))
+    refused(compile_it(tmp_path, path, tmp_path / "flat.npy"), "'height'", "--shape x=1,2,SIZE,6")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

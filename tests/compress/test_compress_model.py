@@ -17,9 +17,9 @@ import mcuq
 from mcuq.cli import cli
 from mcuq.compress.request import Request, parse
 from mcuq.compress.weigh import paying, plain_program, requested
-from mcuq.flows.compile import load_compiled
 from mcuq.importers import load
 from mcuq.ir import Graph
+from mcuq.model.compiled import load_compiled
 from mcuq.targets import boards
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits.onnx"

@@ -87,7 +87,7 @@ def test_table() -> None:
         ({"importance": "size"}, "importance = 'size'. Use taylor"),
         ({"recover": 1.5}, "recover = 1.5 is not of type int"),
         ({"recover": True}, "recover = True is not of type int"),
-        ({"steps": 0}, "steps = 0 is too small"),
+        ({"steps": 0}, "steps = 0 is not in 1..1000"),
         ({"flip": 1}, "flip = 1 is not of type bool"),
     ],
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcuq.data.feeds import check_calibration, from_arrays, load, load_labelled
+from mcuq.data.feeds import check_calibration, from_arrays, load, load_labelled, shapes_of
 from mcuq.errors import DataError
 from mcuq.ir import Graph, Hint, Port, Tensor
 
@@ -196,3 +196,16 @@ def test_calibration_unlike_what_a_quantized_model_was_made_for(factor: float, l
 def test_nan_in_memory_is_refused() -> None:
     with pytest.raises(DataError, match="NaN or infinity"):
         check_calibration({"a": np.full((9, 4), np.nan, np.float32)}, network((1, 4)))
+
+
+def test_shapes_are_read_from_headers(tmp_path: Path) -> None:
+    arrays = {"a": np.zeros((3, 4)), "y": np.zeros(3, np.int64)}
+    np.savez_compressed(tmp_path / "d.npz", **arrays)
+    np.save(tmp_path / "d.npy", np.zeros((5, 2, 2), np.float32))
+    (tmp_path / "bad.npz").write_bytes(b"PK no archive")
+    assert shapes_of(tmp_path / "d.npz") == {"a": (3, 4), "y": (3,)}
+    assert shapes_of(f"{tmp_path / 'd.npz'}:a") == {"x": (3, 4)}
+    assert shapes_of(tmp_path / "d.npy") == {"x": (5, 2, 2)}
+    assert shapes_of(tmp_path / "bad.npz") == {}
+    assert shapes_of(tmp_path / "none.npz") == {}
+    assert shapes_of(arrays) == {"a": (3, 4), "y": (3,)}

@@ -18,8 +18,9 @@ from mcuq.emulate.count import Profile
 from mcuq.emulate.cycles import cycles, estimate
 from mcuq.firmware import image as build
 from mcuq.firmware.listing import parse
-from mcuq.flows.compile import Compiled, compile_model
+from mcuq.flows.compile import compile_model
 from mcuq.measure import bench
+from mcuq.model.compiled import Compiled
 from mcuq.program.lower import lower
 from mcuq.targets import boards
 from mcuq.targets.cores import CORES, Cpu, CycleRules

@@ -127,3 +127,19 @@ def test_survey_lists_missing_tools_with_their_remedy(
 def test_survey_finds_what_the_tests_of_this_project_need() -> None:
     missing = [row.install for row in toolchain.survey() if row.path is None]
     assert missing == []
+
+
+def test_a_tool_that_hangs_or_is_no_program_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (("qemu-system-arm", "#!/bin/sh\nsleep 100\n"), ("gcc", "\x7fELF")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(toolchain, "ANSWER_SECONDS", 0.5)
+    with pytest.raises(ToolError, match=r"gcc: cannot be started \(Exec format error\)"):
+        toolchain.call(["gcc", "--version"], 5)
+    with pytest.raises(ToolError, match="cannot be started"):
+        toolchain.call(["env", "a\0b"], 5)
+    (row,) = (tool for tool in toolchain.survey() if tool.name == "qemu-system-arm")
+    assert row.version == "does not answer"

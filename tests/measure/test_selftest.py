@@ -17,12 +17,12 @@ from small_networks import images, residual_network
 from mcuq.emulate import qemu
 from mcuq.errors import FitError, ToolError
 from mcuq.files import MARK, written_files
+from mcuq.files.journal import JOURNAL
 from mcuq.firmware import elf, toolchain
 from mcuq.firmware import image as build
-from mcuq.flows.compile import Compiled, generate
-from mcuq.journal import JOURNAL
 from mcuq.measure import selftest
 from mcuq.model.bundle import Bundle
+from mcuq.model.compiled import Compiled, generate
 from mcuq.quantize import Options, quantize
 from mcuq.reference import feeds_to_int
 from mcuq.targets import boards

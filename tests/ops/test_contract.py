@@ -16,11 +16,11 @@ from op_cases import CASES, Case, float_graph, integer_form, network
 from mcuq.emulate import qemu
 from mcuq.firmware import image as build
 from mcuq.fixed import RANGES, dequantize
-from mcuq.flows.compile import Compiled
 from mcuq.ir import Array
 from mcuq.kernels import VARIANTS
 from mcuq.measure import check
 from mcuq.model import vectors
+from mcuq.model.compiled import Compiled
 from mcuq.ops import OPS, spec
 from mcuq.reference import run_float, run_int
 from mcuq.targets import boards

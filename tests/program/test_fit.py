@@ -18,8 +18,9 @@ from mcuq.config import Config
 from mcuq.emulate import stack
 from mcuq.errors import FitError, McuqError
 from mcuq.firmware import image as build
-from mcuq.flows.compile import Compiled, compile_model, generate
+from mcuq.flows.compile import compile_model
 from mcuq.kernels import sizes
+from mcuq.model.compiled import Compiled, generate
 from mcuq.program import fit
 from mcuq.targets import boards, cores
 from mcuq.targets.boards import Region

@@ -14,10 +14,11 @@ import random_networks
 from small_networks import Net, images, residual_network
 
 from mcuq.config import Config
-from mcuq.flows.compile import Compiled, compile_model, generate
+from mcuq.flows.compile import compile_model
 from mcuq.ir import Graph
 from mcuq.model import vectors
 from mcuq.model.bundle import Bundle
+from mcuq.model.compiled import Compiled, generate
 from mcuq.program.plan import Placed
 from mcuq.quantize import Options, quantize
 from mcuq.reference import feeds_to_int, run_int

@@ -13,6 +13,7 @@ from mcuq.quantize.choice import choose
 from mcuq.quantize.equalize import equalize
 from mcuq.quantize.equalize.components import components
 from mcuq.quantize.equalize.refine import refine_equalization
+from mcuq.quantize.factors import factored
 from mcuq.quantize.guard import fit_rows, held_rows, output_error
 from mcuq.quantize.ranges import scales
 from mcuq.quantize.ranges.inputs import affine_inputs
@@ -206,7 +207,9 @@ def test_compensated_rounding_beats_nearest_on_correlated_inputs() -> None:
     hessian = (x.T @ x / 500 + 1e-6 * np.eye(12))[None]
     target = random.normal(size=(1, 5, 12))
     fracs = np.full((1, 5), 3)
-    integers = compensated(target, np.ones_like(target, bool), hessian, fracs)
+    known = factored(hessian)
+    assert known is not None
+    integers = compensated(target, np.ones_like(target, bool), known, fracs)
     nearest = np.floor(target * 8 + 0.5)
     error, simple = (float((((i / 8 - target)[0] @ x.T) ** 2).mean()) for i in (integers, nearest))
     assert error < simple / 4

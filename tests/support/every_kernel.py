@@ -11,11 +11,11 @@ from op_cases import CASES, network
 from mcuq.emit import emit
 from mcuq.emit.facts import model_facts
 from mcuq.fixed import DTYPES, RANGES
-from mcuq.flows.compile import Compiled
 from mcuq.ir import Array, Graph, Node
 from mcuq.kernels import VARIANTS, variants
 from mcuq.kernels.variant import Cpu, Variant
 from mcuq.model.bundle import Bundle
+from mcuq.model.compiled import Compiled
 from mcuq.program.lower import Program, Step
 from mcuq.program.plan import plan
 from mcuq.qir import QTensor

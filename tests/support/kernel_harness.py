@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mcuq import assets
+from mcuq.files import assets
 from mcuq.ir import Array, Node
 from mcuq.kernels.variant import Call, Variant
 from mcuq.ops import spec
@@ -116,7 +116,7 @@ TARGETS = {
         Target("host-clang", ("clang", *_SANITIZE)),
         *(_on(f"m{core}", f"cortex-m{core}") for core in (0, 3, 4, 7, 33, 55)),
         _v6m("v6m", "arm-none-eabi-gcc"),
-        _v6m("v6m-clang", *_CLANG),
+        _v6m("v6m-clang", *_CLANG, "-mno-unaligned-access"),
         *(_on(f"m{core}-clang", f"cortex-m{core}", clang=True) for core in (4, 55)),
         # Unaligned words are trapped.
         _on("m4-aligned", "cortex-m4", *_ALIGNED),
@@ -198,7 +198,8 @@ def _linker(target: Target, folder: Path) -> list[str]:
     (folder / "link.ld").write_text(_linker_script(target.board))
     flags = [f for f in target.compiler if f.startswith(("-m", "-O", "-f"))]
     script = str(folder / "link.ld")
-    return ["arm-none-eabi-gcc", *flags, "-nostartfiles", "-Wl,--no-warnings", "-T", script]
+    flags += ["-nostartfiles", "-Wl,--no-warn-rwx-segments", "-T", script]
+    return ["arm-none-eabi-gcc", *flags]
 
 
 def launch(target: Target, image: Path) -> list[str]:
@@ -538,7 +539,7 @@ void reset(void)
     main();
     semihost(0x18, (void *)0x20026);
 }
-void fault_at(const uint32_t *frame)
+__attribute__((used)) void fault_at(const uint32_t *frame)
 {
     char line[16];
     *decimal(line, frame[6], '\n') = 0;

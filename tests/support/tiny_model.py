@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mcuq import assets
 from mcuq.emit.entry import Buffer, Entry, StepInfo
+from mcuq.files import assets
 
 LENGTH = 8
 ENTRY = Entry(

@@ -7,8 +7,8 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from mcuq import assets
 from mcuq.errors import BoardError
+from mcuq.files import assets
 from mcuq.targets import boards
 from mcuq.targets.boards import Board, Region
 

@@ -15,11 +15,11 @@ PACKAGE = ROOT / "mcuq"
 LAYERS: tuple[tuple[str, ...], ...] = tuple(
     tuple(line.split())
     for line in """
-    errors fixed progress version schema
-    ir journal files config assets
+    errors fixed progress version schema capacity
+    ir files config
     qir
     ops targets data
-    reference passes kernels validate
+    reference passes kernels
     importers quantize program
     exporters emit
     compress firmware

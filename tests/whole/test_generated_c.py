@@ -19,13 +19,14 @@ import pytest
 import random_networks
 from every_kernel import EVERY_FEATURE, Every
 
-from mcuq import assets
 from mcuq.config import Config
 from mcuq.emulate import qemu
+from mcuq.files import assets
 from mcuq.firmware import image, toolchain
-from mcuq.flows.compile import Compiled, compile_model, generate
+from mcuq.flows.compile import compile_model
 from mcuq.measure import check, selftest
 from mcuq.model import vectors
+from mcuq.model.compiled import Compiled, generate
 from mcuq.reference import run_int
 from mcuq.targets import boards
 from mcuq.targets.boards import Board

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,10 +17,11 @@ from onnx_models import model, node, random, save
 
 from benchmarks import hostile
 from benchmarks.hostile import Originals
-from mcuq import importers, validate
+from mcuq import importers
 from mcuq.errors import LONGEST, BoardError, DataError, ManyErrors, McuqError
-from mcuq.flows.compile import load_compiled
 from mcuq.model import bundle
+from mcuq.model.compiled import load_compiled
+from mcuq.ops import validate
 from mcuq.quantize import Options, quantize
 from mcuq.targets import boards
 
@@ -112,7 +114,7 @@ BUNDLES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no toolchain": (lambda f: f["board"].pop("toolchain"), "key 'toolchain' is missing"),
     "program": (_set("board", "emulate", {"command": ["sh"]}), "board: names a program to run"),
     "vectors": (_set("vectors", {}), "its vectors are not those of its inputs"),
-    "order": (_set("graph", "inputs", 0, 3, 0), "has an order that is none"),
+    "order": (_set("graph", "inputs", 0, 3, 1), "has an order that is none"),
 }
 
 
@@ -156,7 +158,7 @@ def test_a_board_of_the_users_own_leaves_its_command_at_home(tmp_path: Path) -> 
     own = replace(shipped, name="mine")
     again = boards.from_table(json.loads(json.dumps(boards.to_table(own))), "board")
     assert asdict(again) == asdict(replace(own, emulate_command=()))
-    with pytest.raises(BoardError, match=r"no emulated machine.* Name its file with --board"):
+    with pytest.raises(BoardError, match=r"it has no emulated machine\. Name its file with"):
         boards.machine(again)
 
 
@@ -225,19 +227,20 @@ def test_a_missing_list_is_not_called_another_version(originals: Originals, tmp_
     ],
 )  # fmt: skip
 def test_flags_are_an_allow_list(flag: str) -> None:
-    table = {**boards.to_table(boards.load("nucleo_f446re"))}
-    table["flags"] = [*boards.load("nucleo_f446re").flags, flag]
-    with pytest.raises(BoardError, match=r"is not one that a board may have|does not start with -"):
-        boards.from_table(table, "board")
+    with pytest.raises(BoardError, match=r"is not one that a board may have|not start with -"):
+        boards.from_table(_with_flag(flag), "board")
+
+
+def _with_flag(flag: str) -> dict[str, object]:
+    board = boards.load("nucleo_f446re")
+    return {**boards.to_table(board), "flags": [*board.flags, flag]}
 
 
 @pytest.mark.parametrize(
     "flag", ["-mno-unaligned-access", "-ffixed-r9", "-DX=1", "-std=c11", "-Os", "-falign-loops=4"]
 )
 def test_harmless_flags_are_taken(flag: str) -> None:
-    table = {**boards.to_table(boards.load("nucleo_f446re"))}
-    table["flags"] = [*boards.load("nucleo_f446re").flags, flag]
-    assert boards.from_table(table, "board").flags[-1] == flag
+    assert boards.from_table(_with_flag(flag), "board").flags[-1] == flag
 
 
 @pytest.mark.parametrize(
@@ -283,7 +286,6 @@ def test_a_title_is_no_markup(originals: Originals, tmp_path: Path) -> None:
         (("run", "out", "--input", "model.pt", "--board", "microbit", "-o", "x.npy"),
          "model.pt: holds no numeric array"),
         (("compile", "m.onnx", "--calib", "model.pt", "-o", "x"), "holds no numeric array"),
-        (("inspect", "n" * 300 + ".onnx"), "no such file"),
         (("compile", "m.onnx", "--config", "n" * 300, "-o", "x"), "File name too long"),
     ],
 )  # fmt: skip
@@ -364,10 +366,13 @@ def test_every_payload_of_a_pt2_fills_its_shape(
     length: int, originals: Originals, tmp_path: Path
 ) -> None:
     """torch takes zeros for what is missing."""
-    change = {"weight_0": lambda content, chance: content[:length]}
-    chance = np.random.default_rng(3)
-    content = hostile.zip_changed((originals.folder / "m.pt2").read_bytes(), chance, change)
-    (tmp_path / "m.pt2").write_bytes(content)
+    with zipfile.ZipFile(originals.folder / "m.pt2") as source:
+        members = {name: source.read(name) for name in source.namelist()}
+    (key,) = (name for name in members if name.endswith("/weight_0"))
+    members[key] = members[key][:length]
+    with zipfile.ZipFile(tmp_path / "m.pt2", "w") as target:
+        for name, content in members.items():
+            target.writestr(name, content)
     reason = rf"'data/weights/weight_0' holds {length} bytes where its tensor has 288"
     with pytest.raises(McuqError, match=reason):
         importers.load(tmp_path / "m.pt2")
@@ -382,7 +387,8 @@ def test_an_exported_program_compiles(originals: Originals) -> None:
     rows = np.random.default_rng(0).normal(0, 1, (8, 2, 8, 8)).astype(np.float32)
     fast = mcuq.Config(quantize={"effort": "fast"})
     plain = mcuq.compile(program, None, rows, config=fast, name="net")
-    module = mcuq.compile(program.module(), rows[:1] * torch.ones(1), rows, config=fast, name="net")
+    example = torch.from_numpy(rows[:1])
+    module = mcuq.compile(program.module(), example, rows, config=fast, name="net")
     assert plain.report["macs"] == module.report["macs"] > 0
 
 
@@ -407,11 +413,12 @@ def test_what_follows_from_an_unsupported_node_is_not_reported(tmp_path: Path) -
 def _lstm(steps: int) -> onnx.ModelProto:
     """An LSTM of 3 units over ``steps`` rows of 2, written out as Keras exports it."""
     constants = {
-        "w": random(2, 12), "u": random(3, 12), "b": random(12), "h0": np.zeros((1, 3), np.float32),
+        "w": random(2, 12), "u": random(3, 12), "b": random(12),
+        "zero": np.zeros((1, 3), np.float32),
     }  # fmt: skip
     constants["parts"] = np.array([3, 3, 3, 3])
     nodes = []
-    h = c = "h0"
+    h = c = "zero"
     for t in range(steps):
         constants[f"t{t}"] = np.array(t)
         nodes += [

@@ -15,9 +15,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from mcuq.config import Config
-from mcuq.flows.compile import Compiled, compile_model, load_compiled
+from mcuq.flows.compile import compile_model
 from mcuq.measure import check
 from mcuq.model import bundle
+from mcuq.model.compiled import Compiled, load_compiled
 
 pytestmark = pytest.mark.slow
 

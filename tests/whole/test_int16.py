@@ -10,11 +10,11 @@ from small_networks import NO_CLIP, Net, images, residual_network
 
 from mcuq.config import parse, quantize_options
 from mcuq.errors import McuqError
-from mcuq.flows.compile import Compiled, generate
 from mcuq.ir import Graph
 from mcuq.measure import check
 from mcuq.measure.evaluate import evaluate
 from mcuq.model.bundle import Bundle
+from mcuq.model.compiled import Compiled, generate
 from mcuq.ops import requant
 from mcuq.qir import QGraph, QTensor
 from mcuq.quantize import Options, quantize, quantize_report
@@ -161,7 +161,7 @@ def narrow_only(graph: QGraph) -> bool:
 
 
 def test_the_same_bits_in_the_written_folder(tmp_path: Path) -> None:
-    from mcuq.flows.compile import load_compiled
+    from mcuq.model.compiled import load_compiled
 
     made = compiled(residual_network(), WIDE)
     made.write(tmp_path / "out")

@@ -15,7 +15,7 @@ import pytest
 
 from mcuq.errors import McuqError
 from mcuq.files import MANIFEST, MARK, write_folder
-from mcuq.journal import JOURNAL, is_inside, repair
+from mcuq.files.journal import JOURNAL, is_inside, repair
 
 ROOT = Path(__file__).parents[2]
 BEFORE = {MARK: b"1", "same.h": b"same", "a.c": b"old", "kernels/k.c": b"k", "gone/g.c": b"g"}

@@ -19,9 +19,9 @@ from mcuq.cli import cli
 from mcuq.config import Config
 from mcuq.errors import DataError
 from mcuq.flows import compile
-from mcuq.flows.compile import Compiled
 from mcuq.measure.evaluate import auc
 from mcuq.measure.judge import line
+from mcuq.model.compiled import Compiled
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits.onnx"
 ROWS = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)

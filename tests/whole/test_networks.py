@@ -12,9 +12,10 @@ from benchmarks import instructions
 from benchmarks.networks import NETWORKS
 from mcuq.config import Config
 from mcuq.errors import FitError
-from mcuq.flows.compile import Compiled, compile_model, generate
+from mcuq.flows.compile import compile_model
 from mcuq.measure import check
 from mcuq.measure.bench import bench
+from mcuq.model.compiled import Compiled, generate
 from mcuq.targets import boards
 from mcuq.targets.cores import CHECKED
 

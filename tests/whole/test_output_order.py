@@ -12,10 +12,11 @@ import pytest
 from mcuq import importers
 from mcuq.config import Config
 from mcuq.emit import order
-from mcuq.flows.compile import Compiled, compile_model
+from mcuq.flows.compile import compile_model
 from mcuq.importers import layout
 from mcuq.ir import Array, Port
 from mcuq.measure import check
+from mcuq.model.compiled import Compiled
 from mcuq.qir import QTensor
 
 node = onnx_models.node

@@ -18,10 +18,11 @@ from mcuq.config import Config
 from mcuq.emulate import qemu, stack
 from mcuq.firmware import image as build
 from mcuq.firmware.image import Image
-from mcuq.flows.compile import Compiled, compile_model, generate
+from mcuq.flows.compile import compile_model
 from mcuq.importers.handlers import HANDLERS
 from mcuq.measure import check
 from mcuq.model import vectors
+from mcuq.model.compiled import Compiled, generate
 from mcuq.reference import run_int
 from mcuq.targets import boards
 from mcuq.targets.cores import CHECKED

@@ -12,7 +12,7 @@ import pytest
 from kernel_harness import INCLUDES, source
 from test_generated_c import digits
 
-from mcuq import assets
+from mcuq.files import assets
 
 SOURCES = sorted(assets.kernel_files().values())
 ARM = ("arm-none-eabi-gcc", "-mthumb", "-mcpu=cortex-m4", "-std=c99", "-O2", *INCLUDES)

@@ -11,13 +11,15 @@ import onnx
 import pytest
 from onnx_models import agrees, ops
 from places import SHARED
+from test_same_everywhere import PROCESSORS, start
 
 from mcuq import importers
 from mcuq.config import Config
 from mcuq.data import feeds as data
-from mcuq.flows.compile import Compiled, compile_model, generate
+from mcuq.flows.compile import compile_model
 from mcuq.measure import bench, check, evaluate
 from mcuq.measure.bench import Bench
+from mcuq.model.compiled import Compiled, generate
 from mcuq.targets import boards
 from mcuq.targets.cores import CHECKED
 
@@ -171,3 +173,13 @@ def test_sixteen_bits_are_exact(name: str) -> None:
         target = boards.load(core)
         verdicts = check.check(generate(made.bundle, target), [target], 4)
         assert [v.mismatches for v in verdicts] == [0, 0]
+
+
+def test_kws_has_the_same_bytes_on_every_processor(tmp_path: Path) -> None:
+    """It had not: ``normal`` wrote other weights with MKL_CBWR=COMPATIBLE."""
+    model = tmp_path / "kws.onnx"
+    model.write_bytes((SHARED / "models" / "kws_ckpt.onnx").read_bytes())
+    np.save(tmp_path / "kws.npy", keywords(True)[0])
+    running = [start(model, ("normal",), processor) for processor in PROCESSORS[:2]]
+    printed = [process.communicate()[0] for process in running]
+    assert printed[0] == printed[1] != ""

@@ -15,16 +15,18 @@ import onnx_models
 import pytest
 import random_networks
 
-from mcuq import __version__, assets
 from mcuq.config import Config
 from mcuq.emit.c_text import fill
 from mcuq.emulate import qemu
+from mcuq.files import assets
 from mcuq.firmware import elf
 from mcuq.firmware import image as build
 from mcuq.firmware.harness import Vector
-from mcuq.flows.compile import Compiled, compile_model, generate
+from mcuq.flows.compile import compile_model
 from mcuq.measure import selftest
+from mcuq.model.compiled import Compiled, generate
 from mcuq.targets import boards
+from mcuq.version import __version__
 
 SEEDS = {"first": 4, "second": 13}
 CORES = ("mps2_an385_m0", "mps2_an386", "mps3_an547", "riscv32_virt")

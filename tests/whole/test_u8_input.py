@@ -16,8 +16,9 @@ from torch import nn
 from mcuq.config import Config, InputConfig
 from mcuq.data import feeds
 from mcuq.errors import McuqError
-from mcuq.flows.compile import Compiled, compile_model
+from mcuq.flows.compile import compile_model
 from mcuq.measure import check, evaluate
+from mcuq.model.compiled import Compiled
 from mcuq.targets import boards
 
 MEAN, STD = (120.0, 110.0, 100.0), (60.0, 55.0, 50.0)

@@ -16,7 +16,7 @@ def _cost(node: Node, qgraph: QGraph, a_group: float, a_row: float, an_output: f
     """Per pixel, per group of four channels, per row and tap of a group, and per output."""
     win = pool2d.pool_window(node)
     _, in_h, in_w, channels = qgraph.tensor(node.inputs[0]).shape
-    inside_h, inside_w = win.inside(0, in_h).sum(1), win.inside(1, in_w).sum(1)
+    inside_h, inside_w = win.counts(0, in_h), win.counts(1, in_w)
     pixels, taps = len(inside_h) * len(inside_w), int(inside_h.sum() * inside_w.sum())
     rows = int(inside_h.sum()) * len(inside_w)
     if (len(inside_w), win.area()) == (1, in_h * in_w):

@@ -15,7 +15,7 @@ def _taps(node: Node, qgraph: QGraph) -> tuple[int, int]:
     """Pixels of the output; taps inside the input, of all windows together."""
     win = pool2d.pool_window(node)
     sizes = qgraph.tensors[node.inputs[0]].shape[1:3]
-    rows, columns = (int(win.inside(axis, size).sum()) for axis, size in enumerate(sizes))
+    rows, columns = (int(win.counts(axis, size).sum()) for axis, size in enumerate(sizes))
     out = qgraph.tensors[node.output].shape
     return out[1] * out[2], rows * columns
 

@@ -39,7 +39,7 @@ def cost(node: Node, qgraph: QGraph, rates: Rates) -> float:
     win = pool_window(node)
     _, in_h, in_w, channels = qgraph.tensor(node.inputs[0]).shape
     _, out_h, out_w, _ = qgraph.tensor(node.output).shape
-    rows, columns = (int(win.inside(a, size).sum()) for a, size in enumerate((in_h, in_w)))
+    rows, columns = (int(win.counts(a, size).sum()) for a, size in enumerate((in_h, in_w)))
     work = channels + channels % 4
     counts = (out_h * out_w, out_h * out_w * channels, rows * columns * work)
     return sum(rate * count for rate, count in zip(rates, counts, strict=True))
@@ -64,7 +64,7 @@ def gap(node: Node, qgraph: QGraph, index: int) -> int | None:
 
 def _first(win: Window, axis: int, size: int) -> Array:
     """The first row (axis 0) or column inside the image of each place of the window."""
-    tap = win.inside(axis, size).argmax(axis=1)
+    tap = win.inside(axis, size)[0]
     place = np.arange(len(tap))
     found: Array = place * win.strides[axis] - win.pads[axis] + tap * win.dilations[axis]
     return found

@@ -20,6 +20,7 @@ import numpy as np
 
 from mcuq.ir import Array, Graph
 from mcuq.ops import spec
+from mcuq.ops.exact import shortened
 from mcuq.quantize import wide
 from mcuq.quantize.equalize.balance import Activations, balance
 from mcuq.quantize.equalize.components import Component, bound_of, components
@@ -132,9 +133,9 @@ def _fill(
         facts.append((shifted, state.sensitivity.get(name, np.ones(len(factor))) / factor**2))
     errors = []
     for index in range(_FILLS):
-        factor = 2.0 ** (index / _FILLS)
-        noise = sum(_least_noise(seen, weight, factor, below) for seen, weight in facts)
-        errors.append((noise, factor))
+        fill = float(shortened(np.array(2.0 ** (index / _FILLS))))
+        noise = sum(_least_noise(seen, weight, fill, below) for seen, weight in facts)
+        errors.append((noise, fill))
     return float(min(errors)[1])
 
 

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mcuq.ir import Array
+from mcuq.ops.exact import shortened
 from mcuq.quantize.equalize.components import Component, bound_of
 from mcuq.quantize.equalize.rescale import Change, rescaled
 from mcuq.quantize.equalize.weight_noise import OwnWeights, Reader, mixes, own_weights, reader
@@ -30,7 +31,7 @@ from mcuq.quantize.structure import weighted
 SWEEPS = 2
 """Every set of tensors has its turn so many times: neighbours share weights."""
 
-FACTORS = 2.0 ** (np.arange(-8, 9) / 8)
+FACTORS = shortened(2.0 ** (np.arange(-8, 9) / 8))
 """What a channel's factor is multiplied with, at most, in one sweep."""
 
 
@@ -92,7 +93,7 @@ class _Noise:
             powers = layer.variance * factors**2
             rest = powers.sum() - powers[channel]
             power = rest + layer.variance[channel] * trials**2
-            total = total + (step_of(peaks) ** 2 @ layer.weight) * power / 12
+            total = total + (step_of(peaks) ** 2 * layer.weight).sum(axis=1) * power / 12
         return total
 
     def _of_own(self, channel: int, trials: Array) -> Array:
@@ -106,5 +107,6 @@ class _Noise:
 
 def step_of(peak: Array) -> Array:
     """The power of two that weights up to ``peak`` are multiples of."""
-    steps: Array = np.exp2(np.ceil(np.log2(np.maximum(peak, 1e-30) / 127.49)))
+    share, above = np.frexp(np.maximum(peak, 1e-30) / 127.49)
+    steps: Array = np.ldexp(1.0, above - (share == 0.5))
     return steps

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+from mcuq.fixed import floor_log2
+
 SILENT_FRAC = 7
 """The frac of a tensor that is zero everywhere: any would do."""
 
@@ -46,7 +48,7 @@ def finest(low: float, high: float, never: bool) -> int:
     span = high if never else high - low
     if span <= 0.0:
         return SILENT_FRAC
-    frac = max(FRAC_MIN, min(FRAC_MAX, math.floor(math.log2(255.98 / span))))
+    frac = max(FRAC_MIN, min(FRAC_MAX, floor_log2(255.98 / span)))
     return frac if _fits(low, high, frac, never) else max(FRAC_MIN, frac - 1)
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.errors import ModelError
+from mcuq.fixed import floor_log2
 from mcuq.ir import Array, Graph, Node, Tensor, unique_name
 from mcuq.ops import coded, layout_of, spec
 from mcuq.ops.weights import finest, quantize_weights
@@ -35,7 +36,7 @@ from mcuq.quantize.structure import (
     weighted,
 )
 from mcuq.quantize.tails import Collector, expected_noise
-from mcuq.reference import chunk_rows, run_float
+from mcuq.reference import chunk_rows, run_exact
 
 SAMPLES = 300_000
 """About so many values of a tensor are looked at by the methods that go by values."""
@@ -45,7 +46,7 @@ def observe(state: State) -> State:
     """Find the range of every activation over the calibration rows, and of values inside nodes."""
     collector, inner = Collector(), Inner(state.graph)
     for part in row_parts(state):
-        values = run_float(state.graph, part)
+        values = run_exact(state.graph, part)
         bad = [name for name, reals in values.items() if not bool(np.isfinite(reals).all())]
         if bad:
             reason = f"tensor '{bad[0]}' becomes infinite or NaN on the calibration data"
@@ -167,12 +168,12 @@ def minmax_frac(low: float, high: float, zero: int) -> int:
     """
     bounds = []
     if high > 0:
-        bounds.append(math.log2((127.49 - zero) / high))
+        bounds.append((127.49 - zero) / high)
     if low < 0 and zero == 0:
-        bounds.append(math.log2(128.49 / -low))
+        bounds.append(128.49 / -low)
     if not bounds:
         return SILENT_FRAC
-    return max(FRAC_MIN, min(FRAC_MAX, math.floor(min(bounds))))
+    return max(FRAC_MIN, min(FRAC_MAX, floor_log2(min(bounds))))
 
 
 def choose_weights(state: State) -> State:
@@ -232,7 +233,7 @@ def _by_values(
     samples: dict[str, list[Array]] = {name: [] for group in wanted for name in group}
     parts = row_parts(state) if wanted else []
     for part in parts:
-        for name, values in run_float(state.graph, part, samples).items():
+        for name, values in run_exact(state.graph, part, samples).items():
             step = max(1, values.size * len(parts) // SAMPLES)
             samples[name].append(values.reshape(-1)[::step].copy())
     for group, (method, options) in wanted.items():

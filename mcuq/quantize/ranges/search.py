@@ -22,6 +22,9 @@ from mcuq.quantize.state import State
 from mcuq.quantize.structure import groups
 
 ROUNDS = 2
+MOST_SETS = 100
+"""So many sets of tensors are tried: each runs what follows it anew."""
+
 GAIN = 0.995
 """A change must bring the error below this share: smaller gains are noise."""
 
@@ -33,7 +36,7 @@ def search_scales(state: State) -> State:
     names = output_names(state.graph)
     simulation = Simulation(state, feeds)
     best = relative_error(exact, {n: simulation.value(n) for n in names})
-    movable = [g for g in groups(state.graph) if _movable(state, g)]
+    movable = _loudest(state, [g for g in groups(state.graph) if _movable(state, g)])
     acts = dict(state.acts)
     for turn in range(ROUNDS):
         changed = False
@@ -49,6 +52,19 @@ def search_scales(state: State) -> State:
         if not changed:
             break
     return state.with_acts(acts)
+
+
+def _loudest(state: State, movable: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """At most ``MOST_SETS``, in order: those whose rounding does most to the output."""
+    if len(movable) <= MOST_SETS:
+        return movable
+
+    def noise(group: tuple[str, ...]) -> float:
+        known = (float(state.sensitivity[n].sum()) for n in group if n in state.sensitivity)
+        return sum(known) * 4.0 ** -frac_of(state.acts[group[0]])
+
+    kept = set(sorted(movable, key=noise, reverse=True)[:MOST_SETS])
+    return [group for group in movable if group in kept]
 
 
 def _movable(state: State, group: tuple[str, ...]) -> bool:

@@ -15,8 +15,9 @@ import numpy as np
 
 from mcuq.ir import Array, Graph
 from mcuq.ops import float_of, spec
+from mcuq.ops.exact import shortened
 from mcuq.quantize.simulate import output_names
-from mcuq.reference import chunk_rows, float_constants, run_float
+from mcuq.reference import chunk_rows, float_constants, run_exact
 
 ROWS = 48
 """At most so many rows, evenly spaced."""
@@ -36,7 +37,7 @@ def sensitivities(graph: Graph, feeds: Mapping[str, Array], seed: int = 0) -> di
     count = len(next(iter(feeds.values())))
     rows = np.unique(np.linspace(0, count - 1, min(count, ROWS)).round().astype(int))
     names = output_names(graph)
-    exact = run_float(graph, {n: v[rows] for n, v in feeds.items()}, names)
+    exact = run_exact(graph, {n: v[rows] for n, v in feeds.items()}, names)
     powers = {n: max(float(np.square(v, dtype=np.float64).sum()), 1e-30) for n, v in exact.items()}
     signs = torch.Generator().manual_seed(seed)
     total: dict[str, Array] = {}
@@ -44,7 +45,7 @@ def sensitivities(graph: Graph, feeds: Mapping[str, Array], seed: int = 0) -> di
         trace = _Trace(graph, {n: v[part] for n, v in feeds.items()}, names)
         for name, found in trace.squares(powers, signs).items():
             total[name] = total.get(name, 0.0) + found
-    return total
+    return {name: shortened(found) for name, found in total.items()}
 
 
 class _Trace:
@@ -54,7 +55,7 @@ class _Trace:
         import torch
 
         self._torch = torch
-        constants = float_constants(graph)
+        constants = {n: c.double() for n, c in float_constants(graph).items()}
         self._leaves: dict[str, Any] = {}
         values: dict[str, Any] = {}
 
@@ -63,7 +64,7 @@ class _Trace:
             values[name] = value + self._leaves[name]
 
         for port in graph.inputs:
-            keep(port.tensor, torch.from_numpy(np.array(feeds[port.name], np.float32)))
+            keep(port.tensor, torch.from_numpy(np.array(feeds[port.name], np.float64)))
         for node in graph.nodes:
             if spec(node.op).gives_indices:
                 continue  # which has no gradient
@@ -84,7 +85,7 @@ class _Trace:
                 )  # fmt: skip
                 for leaf, gradient in zip(self._leaves, found, strict=True):
                     if gradient is not None:
-                        flat = gradient.reshape(-1, gradient.shape[-1]).double()
+                        flat = gradient.reshape(-1, gradient.shape[-1])
                         squares = np.asarray(flat.square().sum(0).numpy()) * share
                         total[leaf] = total.get(leaf, 0.0) + squares
         return total

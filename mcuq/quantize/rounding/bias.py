@@ -14,14 +14,14 @@ from mcuq.quantize.guard import fit_rows
 from mcuq.quantize.rounding.layers import before_clip, channel_means, own_layers
 from mcuq.quantize.simulate import Simulation, dequantized, rounded_pad
 from mcuq.quantize.state import State
-from mcuq.reference import run_float
+from mcuq.reference import run_exact
 
 
 def correct_biases(state: State) -> State:
     """Every bias moved so that the mean before the clip is that of the exact network."""
     feeds = fit_rows(state)
     layers = own_layers(state.graph)
-    exact = run_float(state.graph, feeds, {node.inputs[0] for node in layers})
+    exact = run_exact(state.graph, feeds, {node.inputs[0] for node in layers})
     simulation = Simulation(state, feeds)
     found = {}
     for index, node in enumerate(layers):

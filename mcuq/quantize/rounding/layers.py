@@ -9,9 +9,19 @@ from typing import Any
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import float_of, layout_of
+from mcuq.ops import layout_of, windows
+from mcuq.ops.exact import (
+    MANTISSA,
+    MOST_TERMS,
+    channel_peaks,
+    power_above,
+    snapped,
+    units,
+    windows_of,
+)
 from mcuq.quantize.given import kept_weights
 from mcuq.quantize.structure import weighted
+from mcuq.reference import exact_of
 
 MAX_DEPTH = 2048
 """Layers with more weights per output keep the simple rounding: the cost grows as the cube."""
@@ -49,49 +59,78 @@ def moments(node: Node, graph: Graph, exact: Array, padded: Node, rounded: Array
 
     ``padded``: ``node`` with the padding of the rounded network.
     """
-    import torch
-
-    total: list[Any] = []
-    count = 0
     rows = max(1, _MAX_COLUMNS // max(1, _unfolded_size(node, graph)))
+    rows = min(rows, max(1, MOST_TERMS // _positions(node, graph)))
+    images = [_image(node, graph, exact), _image(padded, graph, rounded)]
+    bits = (MANTISSA - 1 - (rows * _positions(node, graph)).bit_length()) // 2
+    unit = units(power_above(np.max([channel_peaks(i) for i in images], axis=0)), bits)
+    sums = _Sums()
     for first in range(0, len(exact), rows):
-        a = columns(node, graph, torch.from_numpy(exact[first : first + rows]))
-        q = columns(padded, graph, torch.from_numpy(rounded[first : first + rows]))
-        d = a - q
-        sums = [a.sum(1), q.sum(1), q.transpose(1, 2) @ q, d.transpose(1, 2) @ q]
-        total = (
-            [s.double() for s in sums]
-            if not total
-            else [t + s for t, s in zip(total, sums, strict=True)]
+        a, q = (
+            _unfolded(node, graph, snapped(i[first : first + rows].double(), unit)) for i in images
         )
-        count += a.shape[1]
-    mean_a, mean_q, square, cross = (np.asarray(t.numpy()) / count for t in total)
-    mean_d = mean_a - mean_q
-    return Moments(
-        mean_a,
-        mean_q,
-        square - mean_q[:, :, None] * mean_q[:, None, :],
-        cross - mean_d[:, :, None] * mean_q[:, None, :],
-    )
+        sums.add(a, q)
+    return sums.moments()
+
+
+class _Sums:
+    """Sums over unfolded inputs, seen from the first ones: those of constant inputs are 0.
+
+    The inputs lie on a grid on which the sums of a part are exact.
+    """
+
+    def __init__(self) -> None:
+        self._start: Any = None
+        self._total: list[Any] = []
+        self._count = 0
+
+    def add(self, a: Any, q: Any) -> None:
+        """More rows of exact and rounded inputs, (groups, N, depth)."""
+        if self._start is None:
+            self._start = q[:, :1].clone()
+        d, q = a - q, q - self._start
+        found = [d.sum(1), q.sum(1), q.mT @ q, d.mT @ q]
+        if self._total:
+            found = [t + s for t, s in zip(self._total, found, strict=True)]
+        self._total = found
+        self._count += a.shape[1]
+
+    def moments(self) -> Moments:
+        d, q, square, cross = (np.asarray(t.numpy()) / self._count for t in self._total)
+        covariance = square - q[:, :, None] * q[:, None, :]
+        variance = np.einsum("gkk->gk", covariance)
+        np.maximum(variance, 0.0, out=variance)
+        mean_q = q + self._start[:, 0].numpy()
+        return Moments(mean_q + d, mean_q, covariance, cross - d[:, :, None] * q[:, None, :])
 
 
 def columns(node: Node, graph: Graph, x: Any) -> Any:
     """(N, ...) torch -> (groups, N * positions, depth): what each output is a dot product with."""
+    return _unfolded(node, graph, _image(node, graph, x))
+
+
+def _image(node: Node, graph: Graph, x: Any) -> Any:
+    """What the windows of ``node`` move over: ``x`` (torch or numpy), padded if need be."""
     import torch
 
+    x, layout = torch.as_tensor(x), layout_of(node)
+    if not layout.taps:
+        return x
+    win = windows.window(node, layout.kernel(graph.shape(node.inputs[1])))
+    return windows.padded_float(x, win, node.attrs["pad_value"])
+
+
+def _unfolded(node: Node, graph: Graph, image: Any) -> Any:
+    """The columns of a padded image."""
     layout = layout_of(node)
     if not layout.taps:
-        return x.reshape(1, len(x), -1)
+        return image.reshape(1, len(image), -1)
     kernel, groups = layout.kernel(graph.shape(node.inputs[1])), _groups(node, graph)
-    top, left, bottom, right = node.ints("pads")
-    channels = x.shape[-1]
-    values = x.new_tensor([float(v) for v in node.attrs["pad_value"]]).expand(channels)
-    padded = torch.nn.functional.pad(x - values, (0, 0, left, right, top, bottom)) + values
-    unfolded = torch.nn.functional.unfold(
-        padded.permute(0, 3, 1, 2), kernel, node.ints("dilations"), 0, node.ints("strides")
+    spans = windows_of(image, windows.window(node, kernel))
+    split = spans.reshape(*spans.shape[:3], groups, -1, *spans.shape[4:]).permute(
+        3, 0, 1, 2, 4, 5, 6
     )
-    split = unfolded.reshape(len(x), groups, -1, unfolded.shape[-1])
-    return split.permute(1, 0, 3, 2).reshape(groups, -1, split.shape[2])
+    return split.reshape(groups, split.shape[1:4].numel(), -1)
 
 
 def _groups(node: Node, graph: Graph) -> int:
@@ -113,9 +152,12 @@ def depth_of(node: Node, graph: Graph) -> int:
     return layout_of(node).depth(graph.shape(node.inputs[1]))
 
 
+def _positions(node: Node, graph: Graph) -> int:
+    return prod(graph.shape(node.output)[1:-1])
+
+
 def _unfolded_size(node: Node, graph: Graph) -> int:
-    positions = prod(graph.shape(node.output)[1:-1])
-    return positions * _groups(node, graph) * depth_of(node, graph)
+    return _positions(node, graph) * _groups(node, graph) * depth_of(node, graph)
 
 
 def before_clip(node: Node, x: Array, weights: Array, bias: Array) -> Array:
@@ -125,7 +167,7 @@ def before_clip(node: Node, x: Array, weights: Array, bias: Array) -> Array:
     bare = node.with_attrs(clip=(-np.inf, np.inf))
     with torch.no_grad():
         inputs = [torch.from_numpy(np.array(a, np.float32)) for a in (x, weights, bias)]
-        y: Array = float_of(bare)(bare, inputs).numpy()
+        y: Array = exact_of(bare)(bare, inputs).numpy()
     return y
 
 

@@ -14,13 +14,13 @@ from itertools import islice
 import numpy as np
 
 from mcuq import ir, schema
+from mcuq.capacity import excess
 from mcuq.fixed import DTYPES, RANGES
 from mcuq.ir import Array, Graph, Node, Port, Tensor
 from mcuq.ops import OPS, spec
 from mcuq.ops.spec import Form, Schema
 from mcuq.qir import QGraph, QTensor
 
-MAX_ELEMENTS = 1 << 26
 FRAC_LIMIT = 160
 """No frac is beyond it: 2**-160 is far below what float32 holds."""
 
@@ -66,7 +66,7 @@ def _structure(graph: Network) -> Iterator[str]:
     """Names, order and sizes; what follows may rely on them."""
     yield from ir.problems(graph)
     for tensor in graph.tensors.values():
-        if not tensor.shape or min(tensor.shape) < 1 or math.prod(tensor.shape) > MAX_ELEMENTS:
+        if not tensor.shape or min(tensor.shape) < 1 or excess(tensor.shape):
             yield f"tensor '{tensor.name}' has the impossible shape {tensor.shape}"
     for names, what in (
         ([node.name for node in graph.nodes], "nodes"),

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from mcuq import journal
 from mcuq.errors import DataError, McuqError, ToolError
-from mcuq.journal import Change, digest_of, in_the_way, is_inside, sha256
+from mcuq.files import journal
+from mcuq.files.journal import Change, digest_of, in_the_way, is_inside, sha256
 
 MARK = "mcuq_model.npz"
 # What mcuq wrote, a SHA-256 and a path a line, as sha256sum writes and reads it.

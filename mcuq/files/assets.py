@@ -10,7 +10,7 @@ from pathlib import Path
 
 KERNEL_ROOMS = ("include", "common", "plain", "block", "dsp", "mve")
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def folder(name: str) -> Path:

@@ -1,0 +1,31 @@
+"""The data that a network is quantized with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mcuq.data import feeds as data
+from mcuq.data.feeds import Calibration
+from mcuq.errors import DataError
+from mcuq.ir import Array, Graph
+
+if TYPE_CHECKING:
+    pass
+
+from mcuq.quantize import needs_calibration
+
+
+def calibration_feeds(given: Calibration | None, graph: Graph) -> dict[str, Array]:
+    """The rows that the ranges are taken from; empty where the model gives all of its numbers."""
+    if given is None and not needs_calibration(graph):
+        return {}
+    if given is None:
+        raise DataError(
+            graph.name,
+            "no calibration data, without which the ranges of activations are unknown",
+            "Pass --calib DATA.npz with 100 or more typical inputs",
+        )
+    if isinstance(given, (str, Path)):
+        return data.load(given, graph)
+    return data.from_arrays(given, graph)

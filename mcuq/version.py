@@ -1,0 +1,3 @@
+"""The version of mcuq, which generated files name."""
+
+__version__ = "0.1.0"
