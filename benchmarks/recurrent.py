@@ -52,8 +52,8 @@ def network(op: str, inputs: int, units: int, steps: int) -> QGraph:
     data |= {n: np.zeros(units, np.float32) for n in ("h", "c") if n == "h" or op == "lstm"}
     tensors = {n: Tensor(n, d.shape, d) for n, d in data.items()}
     tensors |= {"x": Tensor("x", (1, 1, steps, inputs)), "y": Tensor("y", (1, units))}
-    attrs = {"gives": "last", "reverse": False, "after": True, "activation": "tanh"}
-    node = Node(op, op, ("x", *data), ("y",), attrs)
+    more = {"lstm": {}, "gru": {"after": True}, "rnn": {"activation": "tanh"}}[op]
+    node = Node(op, op, ("x", *data), ("y",), {"gives": "last", "reverse": False, **more})
     ports = (Port("x", "x", (1, steps, inputs)),), (Port("y", "y", (1, units)),)
     graph = pipeline.run(Graph(op, *ports, (node,), tensors))
     rows = chance.normal(size=(32, 1, steps, inputs)).astype(np.float32)

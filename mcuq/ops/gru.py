@@ -26,6 +26,7 @@ from mcuq.ops import recurrent as shared
 from mcuq.ops.recurrent import Rows
 from mcuq.ops.spec import NO_CLIP, IntForm, OpSpec, TorchTensor
 from mcuq.qir import QGraph, QTensor
+from mcuq.schema import Fields, flag, whole
 
 _GATES = 3
 
@@ -89,6 +90,9 @@ def _rows(node: Node, graph: Graph, x: QTensor) -> Rows:
         np.concatenate([gates.bias, xn.bias, hn.bias]),
         np.concatenate([gates.left, xn.left]),
         np.concatenate([gates.right, xn.right, hn.right]),
+        np.concatenate([gates.input_fracs, xn.input_fracs]),
+        np.concatenate([gates.state_fracs, hn.state_fracs]),
+        np.concatenate([gates.fracs, xn.fracs, hn.fracs]),
     )
 
 
@@ -160,6 +164,16 @@ def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> tuple[tuple[
     return ((node.output, shared.state_frac(node)),)
 
 
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """Fracs and sums; the output is a state."""
+    state, after = node.int("state_frac"), bool(node.attrs["after"])
+    split = 2 * qgraph.tensors[node.inputs[2]].shape[1] if after else None
+    yield from shared.sum_faults(node, qgraph, state, shared.GATE_FRAC, split)
+    yield from shared.output_faults(node, qgraph, state)
+
+
+_CONSTANTS = ("start", "sigmoid", "tanh")
+_CANDIDATE: Fields = {"after": flag, "candidate_frac": whole(0, shared.GATE_FRAC)}
 OP = OpSpec(
     "gru",
     ("GRU",),
@@ -174,4 +188,5 @@ OP = OpSpec(
     runs_s16=True,
     frac_limits=frac_limits,
     inside=inside,
+    schema=shared.schema({"after": flag}, _CANDIDATE, _CONSTANTS, faults),
 )

@@ -23,6 +23,7 @@ from mcuq.ir import Array, Graph, Node
 from mcuq.ops import recurrent as shared
 from mcuq.ops.spec import NO_CLIP, IntForm, OpSpec, TorchTensor
 from mcuq.qir import QGraph, QTensor
+from mcuq.schema import Fields, whole
 
 _GATES = 4
 
@@ -108,6 +109,16 @@ def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> tuple[tuple[
     return ((node.output, inner_frac(node)),)
 
 
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """Fracs and sums; the output is a state or a cell."""
+    state, cell = node.int("state_frac"), node.int("cell_frac")
+    yield from shared.sum_faults(node, qgraph, state, shared.GATE_FRAC)
+    inner = cell if node.attrs["gives"] == "cell" else state
+    yield from shared.output_faults(node, qgraph, inner)
+
+
+_CONSTANTS = ("start", "cell", "sigmoid", "tanh")
+_CELL: Fields = {"cell_frac": whole(0, shared.GATE_FRAC)}
 OP = OpSpec(
     "lstm",
     ("LSTM",),
@@ -122,4 +133,5 @@ OP = OpSpec(
     runs_s16=True,
     frac_limits=frac_limits,
     inside=inside,
+    schema=shared.schema({}, _CELL, _CONSTANTS, faults),
 )

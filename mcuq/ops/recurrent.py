@@ -19,19 +19,22 @@ Sigmoid and tanh are lines between 513 points 1/32 apart, z having frac 12 and v
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
 
 import numpy as np
 
+from mcuq import schema as schemas
 from mcuq.errors import ModelError
 from mcuq.fixed import RANGES, FloatArray, IntArray, half, quantize, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import TorchTensor
+from mcuq.ops import forms
+from mcuq.ops.spec import Form, Schema, TorchTensor
 from mcuq.ops.weights import ACC_MAX, quantize_weights, weight_fracs
-from mcuq.qir import QTensor, frac_of
+from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.schema import Fields, choice, flag, optional, several, whole
 
 GATE_FRAC = 12
 """Of z: beyond +-8 both curves are flat to 16 bits."""
@@ -53,13 +56,19 @@ _POINTS = 513
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The integers of some rows: ``input`` (R, I), ``state`` (R, H), ``bias`` and the shifts."""
+    """The integers of some rows: ``input`` (R, I), ``state`` (R, H), ``bias`` and the shifts.
+
+    ``input_fracs``, ``state_fracs``, ``fracs``: of the weights, and of the bias and the sums.
+    """
 
     input: IntArray
     state: IntArray
     bias: IntArray
     left: IntArray
     right: IntArray
+    input_fracs: IntArray
+    state_fracs: IntArray
+    fracs: IntArray
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,7 @@ def rows_of(w: FloatArray, r: FloatArray, bias: FloatArray, n: Numbers) -> Rows:
         reach += 32768 * np.abs(ri.astype(np.int64)).sum(axis=1)
         large = np.abs(b) + reach > ACC_MAX
         if not large.any():
-            return Rows(wi, ri, b.astype(np.int32), left, right)
+            return Rows(wi, ri, b.astype(np.int32), left, right, finest, fracs, total)
         fracs = fracs - large
 
 
@@ -115,9 +124,15 @@ def checked(graph: Graph, node: Node, make: Callable[[], Rows]) -> Rows:
 
 def row_constants(name: str, rows: Rows) -> tuple[QTensor, ...]:
     """The weights of the input, those of the state, and the biases, as constants."""
-    made = (("weight", "s8", rows.input), ("recurrence", "s8", rows.state),
-            ("bias", "s32", rows.bias))  # fmt: skip
-    return tuple(QTensor(f"{name}.{part}", v.shape, kind, 0, 0, v) for part, kind, v in made)
+    made = (
+        ("weight", "s8", rows.input_fracs, rows.input),
+        ("recurrence", "s8", rows.state_fracs, rows.state),
+        ("bias", "s32", rows.fracs, rows.bias),
+    )
+    return tuple(
+        QTensor(f"{name}.{part}", data.shape, kind, tuple(int(f) for f in fracs), 0, data)
+        for part, kind, fracs, data in made
+    )
 
 
 def state_constant(name: str, data: FloatArray, frac: int) -> QTensor:
@@ -308,7 +323,7 @@ def within(node: Node, z: IntArray) -> IntArray:
 
 
 def int_node(
-    node: Node, constants: Sequence[QTensor], rows: Rows, output: Output, **attrs: int
+    node: Node, constants: Sequence[QTensor], rows: Rows, output: Output, **attrs: int | str
 ) -> Node:
     """The integer node that reads x and ``constants``."""
     low, high = gate_range(node)
@@ -327,3 +342,115 @@ def int_node(
             **attrs,
         },
     )
+
+
+def schema(attrs: Fields, integers: Fields, constants: tuple[str, ...], faults: Faults) -> Schema:
+    """Of an operator whose nodes have ``attrs`` and ``integers`` beside those that all have.
+
+    ``constants``: what it reads behind the rows, of which the last are curves.
+    """
+
+    def all_faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+        yield from forms.same_kind(node, qgraph, node.inputs[:1])
+        yield from _constant_faults(node, qgraph, constants)
+        yield from faults(node, qgraph)
+
+    count = len([name for name in constants if name not in _CURVES])
+    real: Fields = {
+        **_COMMON,
+        **attrs,
+        "limit": optional(schemas.real(0.0)),
+        "peak": optional(schemas.real(0.0)),
+        "state_frac": optional(whole(0, STATE_FRAC)),
+    }
+    return Schema(
+        Form(real, constants=3 + count),
+        Form({**_COMMON, **_NUMBERS, **integers}, constants=3 + len(constants)),
+        all_faults,
+    )
+
+
+def _constant_faults(node: Node, qgraph: QGraph, names: tuple[str, ...]) -> Iterator[str]:
+    """Kinds and lengths of the constants, and that the curves are those of their names."""
+    hidden = qgraph.tensors[node.inputs[2]].shape[1]
+    kinds = [qgraph.tensors[name].kind for name in node.inputs[1:4]]
+    if kinds != ["s8", "s8", "s32"]:
+        yield f"its weights are {kinds[0]} and {kinds[1]}, its bias {kinds[2]}"
+    for name, constant in zip(names, node.inputs[4:], strict=True):
+        tensor, size = qgraph.tensors[constant], _POINTS if name in _CURVES else hidden
+        if (tensor.kind, tensor.shape) != ("s16", (size,)):
+            yield f"its {name} is {tensor.kind} of {tensor.shape}"
+        elif name in _CURVES and not _is_curve(qgraph.data(constant), curve_of(node, name)):
+            yield f"its table is not that of {curve_of(node, name)}"
+
+
+def _is_curve(data: Array, curve: str) -> bool:
+    """Whether these are the curve's points, but for a last bit that differs between machines."""
+    return bool(np.abs(data.astype(np.int64) - points(curve)).max() <= 1)
+
+
+def curve_of(node: Node, name: str) -> str:
+    """The curve that a constant holds: "activation" is the node's, tanh standing for none."""
+    if name != "activation":
+        return name
+    return "tanh" if node.attrs["activation"] == "relu" else str(node.attrs["activation"])
+
+
+def sum_faults(
+    node: Node, qgraph: QGraph, state: int, gate: int, split: int | None = None
+) -> Iterator[str]:
+    """Shifts follow from the fracs, and no 32-bit sum can overflow.
+
+    ``state``, ``gate``: fracs of the state and of z; from row ``split`` on, rows of the input, of a
+    z with the frac of ``candidate_frac``, are followed by as many of the state alone.
+    """
+    x, w, r, b = (qgraph.tensors[name] for name in node.inputs[:4])
+    rows = w.shape[0]
+    both = rows if split is None else split
+    left, right = np.array(node.ints("left")), np.array(node.ints("right"))
+    total = 2 * rows - both
+    if b.shape != (total,) or len(left) != rows or len(right) != total:
+        yield "its biases and shifts are not one for each row"
+        return
+    gates = np.full(total, gate)
+    gates[both:] = node.attrs.get("candidate_frac", gate)
+    if (np.array(b.frac) - right != gates).any():
+        yield "right is not what leads to the gates' frac"
+    elif (np.array(b.frac)[:rows] - np.array(w.frac) - frac_of(x) != left).any():
+        yield "left is not what the input lacks to its sums"
+    elif (np.array(b.frac)[np.r_[:both, rows:total]] - np.array(r.frac) != state).any():
+        yield "its sums have another frac than the state's products"
+    elif _largest(node, qgraph, both) > ACC_MAX:
+        yield "its sums do not fit 32 bits"
+
+
+def _largest(node: Node, qgraph: QGraph, both: int) -> int:
+    """The largest magnitude that a sum can have."""
+    w, r, b = (np.abs(qgraph.data(name).astype(np.int64)) for name in node.inputs[1:4])
+    peak, rows = -RANGES[qgraph.tensors[node.inputs[0]].kind][0], len(w)
+    sums = b.copy()
+    sums[:rows] += peak * w.sum(axis=1) << np.array(node.ints("left"), np.int64)
+    sums[np.r_[:both, rows : len(b)]] += 32768 * r.sum(axis=1)
+    return int(sums.max())
+
+
+def output_faults(node: Node, qgraph: QGraph, inner: int) -> Iterator[str]:
+    """The output follows from values inside with the frac ``inner``; z has a range."""
+    y = qgraph.tensors[node.output]
+    yield from forms.follows(node, {"out_shift": inner - frac_of(y), "out_zero": y.zero})
+    if node.int("z_min") > node.int("z_max"):
+        yield "z_min is above z_max"
+
+
+Faults = Callable[[Node, QGraph], Iterable[str]]
+_CURVES = ("sigmoid", "tanh", "activation")
+_COMMON: Fields = {"gives": choice(GIVES), "reverse": flag}
+_NUMBERS: Fields = {
+    "left": several(whole(0, _LEFT_MAX), 1),
+    "right": several(whole(0, 31), 1),
+    "z_min": whole(-32768, 32767),
+    "z_max": whole(-32768, 32767),
+    "out_shift": whole(0, _OUT_SHIFT_MAX),
+    "out_zero": whole(-128, 127),
+    "state_frac": whole(0, STATE_FRAC),
+}

@@ -17,6 +17,7 @@ from mcuq.ir import Array, Graph, Node
 from mcuq.ops import recurrent as shared
 from mcuq.ops.spec import NO_CLIP, Bounds, IntForm, OpSpec, TorchTensor
 from mcuq.qir import QGraph, QTensor
+from mcuq.schema import Fields, choice
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu")
 
@@ -55,7 +56,7 @@ def state_frac(node: Node) -> int:
 def to_int(
     node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
 ) -> IntForm:
-    """The integer node, its four constants and its table, if it has one."""
+    """The integer node, its four constants and a table, which relu does not use."""
     x, output, state = acts[node.inputs[0]], acts[node.output], state_frac(node)
     w, r, b, start = (graph.data(name) for name in node.inputs[1:])
     curve = str(node.attrs["activation"])
@@ -65,10 +66,10 @@ def to_int(
     constants = (
         *shared.row_constants(node.output, rows),
         shared.state_constant(f"{node.output}.start", start, state),
-        *(() if curve == "relu" else shared.curve_constants(node.output, curve)),
+        *shared.curve_constants(node.output, shared.curve_of(node, "activation")),
     )
     form = shared.output_form(graph, node, state, output)
-    made = shared.int_node(node, constants, rows, form, state_frac=state)
+    made = shared.int_node(node, constants, rows, form, state_frac=state, activation=curve)
     if curve == "relu":
         most = shared.gate_range(node, state)[1]
         made = made.with_attrs(z_min=0, z_max=most)
@@ -76,14 +77,14 @@ def to_int(
 
 
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
-    """(x, w, r, b, h, the curve's table if there is one) -> the kind of x."""
-    x, w, r, b, start = inputs[:5]
+    """(x, w, r, b, h, the curve's table) -> the kind of x."""
+    x, w, r, b, start, curve = inputs
     down = 15 - node.int("state_frac")
 
     def step(sums: IntArray, state: IntArray) -> tuple[IntArray, IntArray]:
         state = shared.gates(node, sums + shared.products(state, r), b)
-        if len(inputs) > 5:
-            state = (shared.along_curve(inputs[5], state) + half(down)) >> down
+        if node.attrs["activation"] != "relu":
+            state = (shared.along_curve(curve, state) + half(down)) >> down
         return state, state
 
     kind = qgraph.tensor(node.output).kind
@@ -100,6 +101,16 @@ def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> tuple[tuple[
     return ((node.output, state_frac(node)),)
 
 
+def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
+    """Fracs and sums; the output is a state."""
+    state, linear = node.int("state_frac"), node.attrs["activation"] == "relu"
+    yield from shared.sum_faults(node, qgraph, state, state if linear else shared.GATE_FRAC)
+    yield from shared.output_faults(node, qgraph, state)
+
+
+_ACTIVATION: Fields = {"activation": choice(ACTIVATIONS)}
+_CONSTANTS = ("start", "activation")
+_SCHEMA = shared.schema(_ACTIVATION, _ACTIVATION, _CONSTANTS, faults)
 OP = OpSpec(
     "rnn",
     ("RNN",),
@@ -114,4 +125,5 @@ OP = OpSpec(
     runs_s16=True,
     frac_limits=frac_limits,
     inside=inside,
+    schema=_SCHEMA,
 )

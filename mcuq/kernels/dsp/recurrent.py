@@ -19,7 +19,10 @@ _LARGEST_SUM = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """Rows that are made one after another, int64: (R, I), (R, H) and (R,); no columns: left out."""
+    """Rows that are made one after another, int64: (R, I), (R, H) and (R,).
+
+    Without columns a part is left out.
+    """
 
     input: Array
     state: Array

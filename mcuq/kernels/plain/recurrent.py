@@ -35,8 +35,8 @@ def constants(node: Node, qgraph: QGraph) -> dict[str, ConstArray]:
         ConstArray("right", "int8_t", np.array(node.ints("right"), np.int8)),
         ConstArray("start", "int16_t", start, "the state at the start"),
     ]
-    for name in node.inputs[4 + starts :]:
-        made.append(curve(name, qgraph.data(name)))
+    if node.attrs.get("activation") != "relu":
+        made += [curve(name, qgraph.data(name)) for name in node.inputs[4 + starts :]]
     return {array.suffix: array for array in made}
 
 
