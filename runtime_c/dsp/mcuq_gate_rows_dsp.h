@@ -16,7 +16,31 @@ typedef struct {
     const int16_t *h;
     int16_t *z;
     int32_t groups, x_turns, h_turns;
+    int32_t state_base; /* of no use here */
 } rows_job;
+
+#define MCUQ_UNSIGNED_STATE 0
+
+/** The inputs, spread; returns what all their sums start with. */
+static inline int32_t read_input(uint32_t *to, const int8_t *x, int32_t count)
+{
+    return (int32_t)(0u - ((uint32_t)mcuq_dense_spread_all(to, x, count) << 15));
+}
+
+static inline void read_state(rows_job *job, const int16_t *h, uint16_t *copy, int32_t count)
+{
+    (void)copy, (void)count;
+    job->h = h;
+}
+
+/** mcuq_curve, its two points loaded at once; middle: point 256. */
+static inline int32_t curve(const int16_t *middle, int32_t z)
+{
+    const uint32_t shares = (uint32_t)(z & 127) * 65535u + 128u; /* 128 - rest, and rest above */
+    uint32_t points;
+    memcpy(&points, middle + (z >> 7), 4);
+    return mcuq_dsp_smlad(points, shares, 64) >> 7;
+}
 
 #if MCUQ_DSP_ASM
 #if MCUQ_WIDE
@@ -51,38 +75,51 @@ typedef struct {
 
 /* `groups` times four rows at z; returns the words behind theirs. 44 instructions for four rows,
  * beside the turns and 3 for each four of these.
- * r0 x or h, r1 words, r2-r5 sums. Frame: x, base, h, z, groups, x end and entry, h end and entry. */
+ * r0 x or h, r1 words, r2-r5 sums. Frame: x, base, h, z, groups, x end and entry, h end and entry.
+ */
 MCUQ_NAKED static const uint32_t *run_rows(MCUQ_NAKED_ARGUMENT const uint32_t *words,
                                            MCUQ_NAKED_ARGUMENT const rows_job *job)
 {
     __asm volatile(
         "push {r4-r11, lr}\n sub sp, #36\n ldmia r1, {r2-r8}\n stmia sp, {r2-r6}\n mov r1, r0\n"
         " add r9, r2, r7, lsl #4\n str r9, [sp, #20]\n add r9, r4, r8, lsl #4\n"
-        " str r9, [sp, #28]\n" MCUQ_ENTRY("r7", "108", "3", "24")
-            MCUQ_ENTRY("r8", MCUQ_STATE_BYTES, "5", "32")
-        "1:\n ldmia r1!, {r2-r5}\n ldrd r0, r6, [sp]\n"
-        " add r2, r6\n add r3, r6\n add r4, r6\n add r5, r6\n ldr pc, [sp, #24]\n"
-        ".balign 4\n"
-        "2:\n" MCUQ_DENSE_4_TURNS "3:\n" MCUQ_CODE_BYTES("2", "3", "4 * 108")
-        " ldr r6, [sp, #20]\n cmp r0, r6\n bne.w 2b\n"
-        " ldmia r1!, {r6, r8-r11}\n"
-        " asrs r2, r2, #8\n lsls r2, r6\n add r2, r8\n lsrs r6, r6, #8\n"
-        " asrs r3, r3, #8\n lsls r3, r6\n add r3, r9\n lsrs r6, r6, #8\n"
-        " asrs r4, r4, #8\n lsls r4, r6\n add r4, r10\n lsrs r6, r6, #8\n"
-        " asrs r5, r5, #8\n lsls r5, r6\n add r5, r11\n"
-        " ldr r0, [sp, #8]\n ldr pc, [sp, #32]\n"
-        ".balign 4\n"
-        "4:\n" MCUQ_STATE_TURN MCUQ_STATE_TURN MCUQ_STATE_TURN MCUQ_STATE_TURN
-        "5:\n" MCUQ_CODE_BYTES("4", "5", "4 * " MCUQ_STATE_BYTES)
-        " ldr r6, [sp, #28]\n cmp r0, r6\n bne.w 4b\n"
-        " ldr r6, [r1], #4\n"
-        " asrs r2, r6\n lsrs r6, r6, #8\n asrs r3, r6\n lsrs r6, r6, #8\n"
-        " asrs r4, r6\n lsrs r6, r6, #8\n asrs r5, r6\n"
-        " ssat r2, #16, r2\n ssat r3, #16, r3\n ssat r4, #16, r4\n ssat r5, #16, r5\n"
-        " pkhbt r2, r2, r3, lsl #16\n pkhbt r4, r4, r5, lsl #16\n"
-        " ldrd r6, r7, [sp, #12]\n stmia r6!, {r2, r4}\n subs r7, #1\n strd r6, r7, [sp, #12]\n"
-        " bne.w 1b\n"
-        " mov r0, r1\n add sp, #36\n pop {r4-r11, pc}\n");
+        " str r9, [sp, #28]\n" MCUQ_ENTRY("r7", "108", "3", "24") MCUQ_ENTRY(
+            "r8", MCUQ_STATE_BYTES, "5",
+            "32") "1:\n ldmia r1!, {r2-r5}\n ldrd r0, r6, [sp]\n"
+                  " add r2, r6\n add r3, r6\n add r4, r6\n add r5, r6\n ldr pc, [sp, #24]\n"
+                  ".balign 4\n"
+                  "2:\n" MCUQ_DENSE_4_TURNS "3:\n" MCUQ_CODE_BYTES(
+                      "2", "3",
+                      "4 * 108") " ldr r6, [sp, #20]\n cmp r0, r6\n bne.w 2b\n"
+                                 " ldmia r1!, {r6, r8-r11}\n"
+                                 " asrs r2, r2, #8\n lsls r2, r6\n add r2, r8\n lsrs r6, r6, #8\n"
+                                 " asrs r3, r3, #8\n lsls r3, r6\n add r3, r9\n lsrs r6, r6, #8\n"
+                                 " asrs r4, r4, #8\n lsls r4, r6\n add r4, r10\n lsrs r6, r6, #8\n"
+                                 " asrs r5, r5, #8\n lsls r5, r6\n add r5, r11\n"
+                                 " ldr r0, [sp, #8]\n ldr pc, [sp, #32]\n"
+                                 ".balign 4\n"
+                                 "4:\n" MCUQ_STATE_TURN MCUQ_STATE_TURN MCUQ_STATE_TURN
+                                     MCUQ_STATE_TURN
+                                 "5:\n" MCUQ_CODE_BYTES(
+                                     "4", "5",
+                                     "4 * " MCUQ_STATE_BYTES) " ldr r6, [sp, #28]\n cmp r0, r6\n "
+                                                              "bne.w 4b\n"
+                                                              " ldr r6, [r1], #4\n"
+                                                              " asrs r2, r6\n lsrs r6, r6, #8\n "
+                                                              "asrs r3, r6\n lsrs r6, r6, #8\n"
+                                                              " asrs r4, r6\n lsrs r6, r6, #8\n "
+                                                              "asrs r5, r6\n"
+                                                              " ssat r2, #16, r2\n ssat r3, #16, "
+                                                              "r3\n ssat r4, #16, r4\n ssat r5, "
+                                                              "#16, r5\n"
+                                                              " pkhbt r2, r2, r3, lsl #16\n pkhbt "
+                                                              "r4, r4, r5, lsl #16\n"
+                                                              " ldrd r6, r7, [sp, #12]\n stmia "
+                                                              "r6!, {r2, r4}\n subs r7, #1\n strd "
+                                                              "r6, r7, [sp, #12]\n"
+                                                              " bne.w 1b\n"
+                                                              " mov r0, r1\n add sp, #36\n pop "
+                                                              "{r4-r11, pc}\n");
 }
 #else
 /* acc + the products of a turn of eight units with the weights of one row of four. */
@@ -127,8 +164,8 @@ static const uint32_t *run_rows(const uint32_t *words, const rows_job *job)
             for (int32_t i = 0; i < job->h_turns; i++) {
                 acc = state_turn(acc, middle + 5 + of_state * i + row, job->h + 8 * i);
             }
-            *z++ = (int16_t)mcuq_clamp((int32_t)acc >> ((end[0] >> (8 * row)) & 255u), -32768,
-                                       32767);
+            *z++ =
+                (int16_t)mcuq_clamp((int32_t)acc >> ((end[0] >> (8 * row)) & 255u), -32768, 32767);
         }
         words = end + 1;
     }

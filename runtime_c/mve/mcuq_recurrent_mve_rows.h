@@ -96,6 +96,8 @@ static inline void clamp_rows(const mcuq_recurrent_mve_params *p, int16_t *z, in
         MCUQ_STATE_ROW("q2", "r4", "r6") MCUQ_STATE_ROW("q3", "r8", "r10")                         \
             MCUQ_STATE_ROW("q4", "r12", "lr")
 
+#define MCUQ_STATE_STEPS_4 MCUQ_STATE_STEP MCUQ_STATE_STEP MCUQ_STATE_STEP MCUQ_STATE_STEP
+
 /** Eight sums after eight, from zeros at job->init. As MCUQ_MVE_DOT_LOOP. */
 #define MCUQ_SUMS(steps)                                                                           \
     __asm volatile(MCUQ_MVE_LOAD_JOB "vmov s29, r7\n mov r7, r0\n vmov s28, r1\n"                  \
@@ -126,8 +128,10 @@ static inline void state_sums(const buffers *b, const int8_t *weights, int32_t r
     const mcuq_mve_job job = {
         b->of_state + 2 * rows, b->planes, b->planes + 32 * steps, zeros, weights, b->of_state};
     register const mcuq_mve_job *at __asm("r0") = &job;
-    if (steps % 4 == 0) {
-        MCUQ_SUMS(MCUQ_STATE_STEP MCUQ_STATE_STEP MCUQ_STATE_STEP MCUQ_STATE_STEP);
+    if (steps % 8 == 0) {
+        MCUQ_SUMS(MCUQ_STATE_STEPS_4 MCUQ_STATE_STEPS_4);
+    } else if (steps % 4 == 0) {
+        MCUQ_SUMS(MCUQ_STATE_STEPS_4);
     } else {
         MCUQ_SUMS(MCUQ_STATE_STEP);
     }

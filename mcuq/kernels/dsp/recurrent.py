@@ -2,63 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from mcuq.ir import Array, Node
 from mcuq.kernels.plain import recurrent as plain
-from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
+from mcuq.kernels.plain.recurrent_rows import Section, call, in_bytes, sections, wrapped
+from mcuq.kernels.variant import Call, Cpu, Variant
 from mcuq.qir import QGraph
 
-_PARAMS = "mcuq_recurrent_dsp_params"
 _NEEDS = frozenset({"dsp"})
 _LARGEST_SUM = 1 << 16
 """Of a row's weights for the input: 128 times as much must fit 32 bits 256-fold."""
-
-
-@dataclass(frozen=True, eq=False)
-class Section:
-    """Rows that are made one after another, int64: (R, I), (R, H) and (R,).
-
-    Without columns a part is left out.
-    """
-
-    input: Array
-    state: Array
-    bias: Array
-    left: Array
-    right: Array
-
-    def filled(self, rows: int, inputs: int, units: int) -> Section:
-        """With rows and columns of zeros up to multiples of these."""
-        more = -len(self.bias) % rows
-        wide = [
-            np.pad(m, ((0, more), (0, -m.shape[1] % multiple)))
-            for m, multiple in ((self.input, inputs), (self.state, units))
-        ]
-        ends = [np.pad(v, (0, more)) for v in (self.bias, self.left, self.right)]
-        return Section(wide[0], wide[1], ends[0], ends[1], ends[2])
-
-
-def sections(node: Node, qgraph: QGraph) -> list[Section]:
-    """The rows of a node in the order in which kernels make them (mcuq_recurrent_dsp.h)."""
-    w, r, bias = (qgraph.data(name).astype(np.int64) for name in node.inputs[1:4])
-    left, right = (np.array(node.ints(key), np.int64) for key in ("left", "right"))
-    if node.op != "gru":
-        return [Section(w, r, bias, left, right)]
-    end, hidden = len(w), r.shape[1]
-    gates, none = slice(0, 2 * hidden), np.zeros((hidden, 0), np.int64)
-    first = Section(w[gates], r[gates], bias[gates], left[gates], right[gates])
-    last = slice(2 * hidden, end)
-    if not node.attrs["after"]:
-        return [first, Section(w[last], r[last], bias[last], left[last], right[last])]
-    zero = np.zeros(hidden, np.int64)
-    return [
-        first,
-        Section(w[last], none, bias[last], left[last], right[last]),
-        Section(none, r[last], bias[end:], zero, right[end:]),
-    ]
 
 
 def _pack(section: Section, wide: bool) -> Array:
@@ -66,25 +20,15 @@ def _pack(section: Section, wide: bool) -> Array:
     whole = section.filled(4, 8, 8)
     even, odd = whole.input[:, 0::2] + 128, whole.input[:, 1::2]
     parts = (
-        _wrapped(-127 * even.sum(1)),
+        wrapped(-127 * even.sum(1)),
         _fours((256 * odd + even).astype("<i2")),
-        _bytes(whole.left),
-        _wrapped(whole.bias),
+        in_bytes(whole.left),
+        wrapped(whole.bias),
         _state_words(whole.state, wide),
-        _bytes(whole.right),
+        in_bytes(whole.right),
     )
     groups = len(whole.bias) // 4
     return np.concatenate([part.reshape(groups, -1) for part in parts], axis=1).ravel()
-
-
-def _wrapped(values: Array) -> Array:
-    """As words."""
-    return (values & 0xFFFFFFFF).astype(np.uint32)
-
-
-def _bytes(values: Array) -> Array:
-    """(R,) -> four in a word."""
-    return np.ascontiguousarray(values.astype(np.uint8)).view("<u4")
 
 
 def _fours(values: Array) -> Array:
@@ -100,26 +44,9 @@ def _state_words(weights: Array, wide: bool) -> Array:
     return _fours(quads.reshape(len(weights), -1).astype(np.int8))
 
 
-def _scratch(node: Node, qgraph: QGraph) -> int:
-    _, in_len, hidden = plain.sizes(node, qgraph)
-    rows = sum(len(section.filled(4, 8, 8).bias) for section in sections(node, qgraph))
-    return 2 * (-in_len % 8 + in_len) + 6 * (-hidden % 8 + hidden) + 2 * rows
-
-
 def _lower(symbol: str, wide: bool, node: Node, qgraph: QGraph) -> tuple[Call, ...]:
-    packed = np.concatenate([_pack(section, wide) for section in sections(node, qgraph)])
-    made = plain.constants(node, qgraph)
-    arrays = {"rows": ConstArray("rows", "uint32_t", packed)}
-    arrays |= {name: made[name] for name in made if name not in ("bias", "left", "right")}
-    unused = ("weights", "recurrence", "bias", "left", "right")
-    fields = (
-        Field("rows", "rows"),
-        *(field for field in plain.pointers(node, made) if field.name not in unused),
-        *plain.numbers(node, qgraph),
-    )
-    x, y = node.inputs[0], node.output
-    scratch = _scratch(node, qgraph)
-    return (Call(symbol, _PARAMS, fields, (x,), y, tuple(arrays.values()), scratch),)
+    packed = [_pack(section, wide) for section in sections(node, qgraph)]
+    return call(symbol, node, qgraph, np.concatenate(packed))
 
 
 def _fits(node: Node, qgraph: QGraph) -> bool:

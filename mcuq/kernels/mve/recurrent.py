@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from mcuq.ir import Array, Node
-from mcuq.kernels.dsp.recurrent import Section, sections
 from mcuq.kernels.mve.blocks import NEEDS, round_up
 from mcuq.kernels.plain import recurrent as plain
+from mcuq.kernels.plain.recurrent_rows import Section, sections
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 

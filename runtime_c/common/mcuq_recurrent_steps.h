@@ -1,18 +1,19 @@
-/* mcuq_recurrent_dsp_steps.h: the walk along a sequence that the kernels for DSP cores share.
+/* mcuq_recurrent_steps.h: the walk along a sequence that kernels share which make rows by four.
  *
- * The including file defines MCUQ_WIDE (mcuq_gate_rows_dsp.h).
+ * The including file brings in, before this: rows_job, run_rows, read_input, read_state and curve;
+ * MCUQ_UNSIGNED_STATE: whether read_state makes a copy.
  */
-#ifndef MCUQ_RECURRENT_DSP_STEPS_H
-#define MCUQ_RECURRENT_DSP_STEPS_H
+#ifndef MCUQ_RECURRENT_STEPS_H
+#define MCUQ_RECURRENT_STEPS_H
 
-#include "mcuq_gate_rows_dsp.h"
 #include "mcuq_gates.h"
-#include "mcuq_recurrent_dsp.h"
+#include "mcuq_recurrent_rows.h"
 
 /** The buffers of a sequence, all in scratch. `more`: the cell, or the state that was reset. */
 typedef struct {
     uint32_t *x;
     int16_t *h, *next, *more, *z;
+    uint16_t *unsigned_state;
 } buffers;
 
 static inline int32_t eights(int32_t count)
@@ -21,7 +22,7 @@ static inline int32_t eights(int32_t count)
 }
 
 /** Clears both states and sets the first one. */
-static inline buffers prepare(const mcuq_recurrent_dsp_params *p, void *scratch)
+static inline buffers prepare(const mcuq_recurrent_rows_params *p, void *scratch)
 {
     const int32_t units = 8 * eights(p->hidden);
     buffers b;
@@ -29,7 +30,8 @@ static inline buffers prepare(const mcuq_recurrent_dsp_params *p, void *scratch)
     b.h = (int16_t *)(void *)(b.x + 4 * eights(p->in_len));
     b.next = b.h + units;
     b.more = b.next + units;
-    b.z = b.more + units;
+    b.unsigned_state = (uint16_t *)(b.more + units);
+    b.z = (int16_t *)(b.unsigned_state + (MCUQ_UNSIGNED_STATE ? units : 0));
     for (int32_t j = 0; j < units; j++) {
         b.h[j] = (j < p->hidden) ? p->start[j] : 0;
         b.next[j] = 0;
@@ -38,18 +40,20 @@ static inline buffers prepare(const mcuq_recurrent_dsp_params *p, void *scratch)
     return b;
 }
 
-/** The vector of step t, spread at b->x; returns what all its sums start with. */
-static inline int32_t read_step(const mcuq_recurrent_dsp_params *p, const buffers *b,
-                                const int8_t *in, int32_t t)
+/** What the rows of step t read: its inputs, and the state. */
+static inline rows_job read_step(const mcuq_recurrent_rows_params *p, const buffers *b,
+                                 const int8_t *in, int32_t t)
 {
     const int8_t *const x = in + (p->in_first + t * p->in_step);
-    const int32_t even_sum = mcuq_dense_spread_all(b->x, x, p->in_len);
-    return (int32_t)(0u - ((uint32_t)even_sum << 15));
+    rows_job job = {b->x, 0, b->h, b->z, 0, eights(p->in_len), eights(p->hidden), 0};
+    job.base = read_input(b->x, x, p->in_len);
+    read_state(&job, b->h, b->unsigned_state, p->hidden);
+    return job;
 }
 
 /** `count` rows at z, of the inputs if x_turns is not 0 and of the state h if h_turns is not; z
  *  goes on to a multiple of 4. */
-static inline const uint32_t *make_rows(const mcuq_recurrent_dsp_params *p, const uint32_t *words,
+static inline const uint32_t *make_rows(const mcuq_recurrent_rows_params *p, const uint32_t *words,
                                         const rows_job *job, int32_t count)
 {
     rows_job now = *job;
@@ -63,18 +67,9 @@ static inline const uint32_t *make_rows(const mcuq_recurrent_dsp_params *p, cons
     return words;
 }
 
-/** mcuq_curve, its two points loaded at once. */
-static inline int32_t curve(const int16_t *middle, int32_t z)
-{
-    const uint32_t shares = (uint32_t)(z & 127) * 65535u + 128u; /* 128 - rest, and rest above */
-    uint32_t points;
-    memcpy(&points, middle + (z >> 7), 4);
-    return mcuq_dsp_smlad(points, shares, 64) >> 7;
-}
-
 /** Writes the values of step t, if they are given. */
-static inline void write_step(const mcuq_recurrent_dsp_params *p, const int16_t *values, int8_t *out,
-                              int32_t t)
+static inline void write_step(const mcuq_recurrent_rows_params *p, const int16_t *values,
+                              int8_t *out, int32_t t)
 {
     const int32_t shift = p->out_shift, bias = p->out_bias, count = p->hidden;
     int8_t *const to = out + (p->out_first + t * p->out_step);

@@ -1,8 +1,9 @@
-/* mcuq_gru_dsp_body.h: gru on DSP cores; the including file defines MCUQ_WIDE. */
-#include "mcuq_recurrent_dsp_steps.h"
+/* mcuq_gru_rows.h: the body of gru by rows; the including file brings in what
+ * mcuq_recurrent_steps.h asks for. */
+#include "mcuq_recurrent_steps.h"
 
 /** The pre-activations of n at xn, the reset gate acting on finished products hn. */
-static void join_after(const mcuq_recurrent_dsp_params *p, const int16_t *reset, int16_t *xn,
+static void join_after(const mcuq_recurrent_rows_params *p, const int16_t *reset, int16_t *xn,
                        const int16_t *hn)
 {
     const int32_t shift = p->candidate_shift, half = mcuq_half(shift);
@@ -14,7 +15,7 @@ static void join_after(const mcuq_recurrent_dsp_params *p, const int16_t *reset,
 }
 
 /** b->more: the state as the reset gate lets it through. */
-static void reset_state(const mcuq_recurrent_dsp_params *p, const buffers *b, const int16_t *reset)
+static void reset_state(const mcuq_recurrent_rows_params *p, const buffers *b, const int16_t *reset)
 {
     const int16_t *const sigmoid = p->sigmoid + 256;
     for (int32_t j = 0; j < p->hidden; j++) {
@@ -23,7 +24,7 @@ static void reset_state(const mcuq_recurrent_dsp_params *p, const buffers *b, co
 }
 
 /** The next h from z and from the pre-activations of n. */
-static void update(const mcuq_recurrent_dsp_params *p, const buffers *b, const int16_t *candidate)
+static void update(const mcuq_recurrent_rows_params *p, const buffers *b, const int16_t *candidate)
 {
     const int32_t down = 15 - p->state_frac, half = mcuq_half(down);
     const int16_t *const sigmoid = p->sigmoid + 256, *const tanh = p->tanh + 256;
@@ -35,18 +36,20 @@ static void update(const mcuq_recurrent_dsp_params *p, const buffers *b, const i
 }
 
 /** The pre-activations of n at z + `first`. */
-static void candidates(const mcuq_recurrent_dsp_params *p, const buffers *b, const uint32_t *words,
+static void candidates(const mcuq_recurrent_rows_params *p, const buffers *b, const uint32_t *words,
                        rows_job job, int32_t first)
 {
     const int16_t *const reset = b->z + p->hidden;
     const int32_t units = 4 * ((p->hidden + 3) >> 2);
     job.z = b->z + first;
     if (p->variant) {
-        const int32_t turns = job.h_turns;
+        const int32_t turns = job.h_turns, base = job.state_base;
         job.h_turns = 0;
+        job.state_base = 0;
         job.groups = units >> 2;
         words = run_rows(words, &job);
         job.h_turns = turns;
+        job.state_base = base;
         job.x_turns = 0;
         job.base = 0;
         job.z += units;
@@ -54,19 +57,18 @@ static void candidates(const mcuq_recurrent_dsp_params *p, const buffers *b, con
         join_after(p, reset, b->z + first, b->z + first + units);
     } else {
         reset_state(p, b, reset);
-        job.h = b->more;
+        read_state(&job, b->more, b->unsigned_state, p->hidden);
         (void)make_rows(p, words, &job, p->hidden);
     }
 }
 
-static inline void run(const mcuq_recurrent_dsp_params *p, const int8_t *in, int8_t *out,
+static inline void run(const mcuq_recurrent_rows_params *p, const int8_t *in, int8_t *out,
                        void *scratch)
 {
     const int32_t first = 4 * ((2 * p->hidden + 3) >> 2);
     buffers b = prepare(p, scratch);
     for (int32_t t = 0; t < p->steps; t++) {
-        const rows_job job = {
-            b.x, read_step(p, &b, in, t), b.h, b.z, 0, eights(p->in_len), eights(p->hidden)};
+        const rows_job job = read_step(p, &b, in, t);
         const uint32_t *const words = make_rows(p, p->rows, &job, 2 * p->hidden);
         candidates(p, &b, words, job, first);
         update(p, &b, b.z + first);

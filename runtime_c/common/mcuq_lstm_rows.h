@@ -1,8 +1,9 @@
-/* mcuq_lstm_dsp_body.h: lstm on DSP cores; the including file defines MCUQ_WIDE. */
-#include "mcuq_recurrent_dsp_steps.h"
+/* mcuq_lstm_rows.h: the body of lstm by rows; the including file brings in what
+ * mcuq_recurrent_steps.h asks for. */
+#include "mcuq_recurrent_steps.h"
 
 /** The gates of one step: the next h and the cells from z. */
-static void update(const mcuq_recurrent_dsp_params *p, const buffers *b)
+static void update(const mcuq_recurrent_rows_params *p, const buffers *b)
 {
     const int32_t hidden = p->hidden, down = 15 - p->cell_frac, up = 12 - p->cell_frac;
     const int32_t shift = 30 - p->state_frac, half = mcuq_half(shift);
@@ -18,7 +19,7 @@ static void update(const mcuq_recurrent_dsp_params *p, const buffers *b)
     }
 }
 
-static inline void run(const mcuq_recurrent_dsp_params *p, const int8_t *in, int8_t *out,
+static inline void run(const mcuq_recurrent_rows_params *p, const int8_t *in, int8_t *out,
                        void *scratch)
 {
     buffers b = prepare(p, scratch);
@@ -26,8 +27,7 @@ static inline void run(const mcuq_recurrent_dsp_params *p, const int8_t *in, int
         b.more[j] = p->start[p->hidden + j];
     }
     for (int32_t t = 0; t < p->steps; t++) {
-        const rows_job job = {
-            b.x, read_step(p, &b, in, t), b.h, b.z, 0, eights(p->in_len), eights(p->hidden)};
+        const rows_job job = read_step(p, &b, in, t);
         (void)make_rows(p, p->rows, &job, 4 * p->hidden);
         update(p, &b);
         write_step(p, p->variant ? b.more : b.next, out, t);

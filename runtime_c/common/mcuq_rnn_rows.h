@@ -1,14 +1,14 @@
-/* mcuq_rnn_dsp_body.h: rnn on DSP cores; the including file defines MCUQ_WIDE. */
-#include "mcuq_recurrent_dsp_steps.h"
+/* mcuq_rnn_rows.h: the body of rnn by rows; the including file brings in what
+ * mcuq_recurrent_steps.h asks for. */
+#include "mcuq_recurrent_steps.h"
 
-static inline void run(const mcuq_recurrent_dsp_params *p, const int8_t *in, int8_t *out,
+static inline void run(const mcuq_recurrent_rows_params *p, const int8_t *in, int8_t *out,
                        void *scratch)
 {
     const int32_t down = 15 - p->state_frac, half = mcuq_half(down);
     buffers b = prepare(p, scratch);
     for (int32_t t = 0; t < p->steps; t++) {
-        const rows_job job = {
-            b.x, read_step(p, &b, in, t), b.h, b.z, 0, eights(p->in_len), eights(p->hidden)};
+        const rows_job job = read_step(p, &b, in, t);
         (void)make_rows(p, p->rows, &job, p->hidden);
         for (int32_t j = 0; j < p->hidden; j++) {
             b.next[j] = (int16_t)(p->tanh ? (curve(p->tanh + 256, b.z[j]) + half) >> down : b.z[j]);
