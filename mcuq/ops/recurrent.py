@@ -26,7 +26,6 @@ from math import prod
 
 import numpy as np
 
-from mcuq import schema as schemas
 from mcuq.errors import ModelError
 from mcuq.fixed import RANGES, FloatArray, IntArray, half, quantize, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
@@ -34,7 +33,7 @@ from mcuq.ops import forms
 from mcuq.ops.spec import Form, Schema, TorchTensor
 from mcuq.ops.weights import ACC_MAX, quantize_weights, weight_fracs
 from mcuq.qir import QGraph, QTensor, frac_of
-from mcuq.schema import Fields, choice, flag, optional, several, whole
+from mcuq.schema import Fields, choice, flag, optional, real, several, whole
 
 GATE_FRAC = 12
 """Of z: beyond +-8 both curves are flat to 16 bits."""
@@ -155,8 +154,8 @@ def points(curve: str) -> IntArray:
     ([11, 16384, 32757], [-32767, 0, 32767])
     """
     at = (np.arange(_POINTS) - _POINTS // 2) / 2.0 ** (GATE_FRAC - _STEP_BITS)
-    real, low = (np.tanh(at), -32767) if curve == "tanh" else (1 / (1 + np.exp(-at)), 1)
-    return np.clip(round_half_up(real * 2.0**15), low, 32767).astype(np.int16)
+    value, low = (np.tanh(at), -32767) if curve == "tanh" else (1 / (1 + np.exp(-at)), 1)
+    return np.clip(round_half_up(value * 2.0**15), low, 32767).astype(np.int16)
 
 
 def along_curve(table: Array, z: IntArray) -> IntArray:
@@ -356,15 +355,15 @@ def schema(attrs: Fields, integers: Fields, constants: tuple[str, ...], faults: 
         yield from faults(node, qgraph)
 
     count = len([name for name in constants if name not in _CURVES])
-    real: Fields = {
+    in_float: Fields = {
         **_COMMON,
         **attrs,
-        "limit": optional(schemas.real(0.0)),
-        "peak": optional(schemas.real(0.0)),
+        "limit": optional(real(0.0)),
+        "peak": optional(real(0.0)),
         "state_frac": optional(whole(0, STATE_FRAC)),
     }
     return Schema(
-        Form(real, constants=3 + count),
+        Form(in_float, constants=3 + count),
         Form({**_COMMON, **_NUMBERS, **integers}, constants=3 + len(constants)),
         all_faults,
     )

@@ -10,7 +10,7 @@ static void join_after(const mcuq_recurrent_rows_params *p, const int16_t *reset
     const int16_t *const sigmoid = p->sigmoid + 256;
     for (int32_t j = 0; j < p->hidden; j++) {
         const int32_t sum = xn[j] * 32768 + (curve(sigmoid, reset[j]) * hn[j] + half);
-        xn[j] = (int16_t)mcuq_clamp(sum >> shift, p->z_min, p->z_max);
+        xn[j] = mcuq_sat16(sum >> shift);
     }
 }
 
@@ -55,6 +55,7 @@ static void candidates(const mcuq_recurrent_rows_params *p, const buffers *b, co
         job.z += units;
         (void)run_rows(words, &job);
         join_after(p, reset, b->z + first, b->z + first + units);
+        limit_rows(p, b->z + first, p->hidden);
     } else {
         reset_state(p, b, reset);
         read_state(&job, b->more, b->unsigned_state, p->hidden);

@@ -51,6 +51,16 @@ static inline rows_job read_step(const mcuq_recurrent_rows_params *p, const buff
     return job;
 }
 
+/** `count` pre-activations limited, if the layer limits them. */
+static inline void limit_rows(const mcuq_recurrent_rows_params *p, int16_t *z, int32_t count)
+{
+    if (p->z_min != -32768 || p->z_max != 32767) {
+        for (int32_t i = 0; i < count; i++) {
+            z[i] = (int16_t)mcuq_clamp(z[i], p->z_min, p->z_max);
+        }
+    }
+}
+
 /** `count` rows at z, of the inputs if x_turns is not 0 and of the state h if h_turns is not; z
  *  goes on to a multiple of 4. */
 static inline const uint32_t *make_rows(const mcuq_recurrent_rows_params *p, const uint32_t *words,
@@ -59,11 +69,7 @@ static inline const uint32_t *make_rows(const mcuq_recurrent_rows_params *p, con
     rows_job now = *job;
     now.groups = (count + 3) >> 2;
     words = run_rows(words, &now);
-    if (p->z_min != -32768 || p->z_max != 32767) {
-        for (int32_t i = 0; i < count; i++) {
-            job->z[i] = (int16_t)mcuq_clamp(job->z[i], p->z_min, p->z_max);
-        }
-    }
+    limit_rows(p, job->z, count);
     return words;
 }
 
