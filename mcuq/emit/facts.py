@@ -175,7 +175,8 @@ class _Writer:
     def array(self, step: Step, array: ConstArray, part: int) -> str:
         """The symbol of a constant, which is recorded for the weights header."""
         part_text = f"_{part}" if part else ""
-        symbol = f"{self.id}_{self.steps[step.node.name]}{part_text}_{array.suffix}"
+        owner = "" if array.shared else f"_{self.steps[step.node.name]}{part_text}"
+        symbol = f"{self.id}{owner}_{array.suffix}"
         self.arrays[symbol] = ArrayFacts(
             symbol,
             array.ctype,
@@ -252,7 +253,7 @@ def model_facts(
         arena=max(plan.size, 1),
         arena_align=8 if "mve" in program.cpu.features else 4,
         arena_lower_bound=plan.lower_bound,
-        flash_weights=sum(step.flash for step in program.steps),
+        flash_weights=program.flash,
         macs=program.macs,
         wide=any(v.kind == "s16" and v.data is None for v in program.qgraph.tensors.values()),
     )

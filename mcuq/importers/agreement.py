@@ -223,7 +223,7 @@ def _first(imported: Imported, own: Values, rows: slice, part: Values) -> _Diffe
             value = imported.values.get(name)
             if value is None:
                 continue
-            wanted = _comparable(imported, step, value, values, own[value.tensor][rows])
+            wanted = _comparable(imported, step, name, values, own[value.tensor][rows])
             if wanted is None:
                 continue
             found = _as_user(own[value.tensor][rows], value)
@@ -235,10 +235,10 @@ def _first(imported: Imported, own: Values, rows: slice, part: Values) -> _Diffe
 
 
 def _comparable(
-    imported: Imported, step: Step, value: Value, values: Values, own: Array
+    imported: Imported, step: Step, name: str, values: Values, own: Array
 ) -> Array | None:
     """What the value should be; None for what follows from an index, which may be a tie."""
-    graph, name = imported.graph, step.outputs[0]
+    graph, value = imported.graph, imported.values[name]
     maker = graph.producer(value.tensor)
     if maker is None or maker.op != "argmax":
         hint = graph.hints.get(value.tensor)

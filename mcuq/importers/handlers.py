@@ -13,6 +13,7 @@ from mcuq.importers import (
     norms,
     products,
     quantized,
+    recurrent,
     reductions,
     views,
 )
@@ -72,6 +73,7 @@ HANDLERS: dict[str, Handler] = {
     "Min": elementwise.bound(low=False),
     "Softmax": reductions.softmax,
     "ArgMax": reductions.argmax,
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent.layer),
     "Concat": views.concat,
     **dict.fromkeys(MOVEMENTS, movement.moved),
     "Reshape": views.reshape,

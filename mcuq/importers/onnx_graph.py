@@ -187,7 +187,7 @@ def _import(
             _check_integers(call, builder)
             found = quantized.integers(call, HANDLERS[step.op])
             results = found if isinstance(found, list) else [found]
-            for name, result in zip(step.outputs, results, strict=False):
+            for name, result in zip((o for o in step.outputs if o), results, strict=False):
                 _check(result, kinds.get(name))
     except Refused as error:
         return node_error(model.name, step.name, error.reason, error.remedy)

@@ -25,6 +25,7 @@ _SPANS = {
     "int16": (-32768, 32767), "uint16": (0, 65535),
 }  # fmt: skip
 _TYPES = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 21: "uint4", 22: "int4"}
+_RECURRENT = ("LSTM", "GRU", "RNN")
 Float = type[np.float32] | type[np.float64]
 
 
@@ -70,6 +71,8 @@ def _computed(
         return {step.outputs[0]: (read[step.inputs[0]] - zero) * scale}
     if step.op == "Clip":  # limits of integers are reals here, as those integers are
         read = {name: array.astype(kind) for name, array in read.items()}
+    if step.op in _RECURRENT and step.attrs.get("clip"):  # which the evaluator leaves out
+        raise NotRunError(f"node '{step.name}': {step.op} with clip")
     joined = step.op == "Softmax" and step.opset < 13
     found = [_joined_softmax(step, read)] if joined else _evaluated(step, read)
     return {n: _real(a, kind) for n, a in zip(step.outputs, found, strict=False) if n}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 SEE_LIST = "Run 'mcuq ops' for the list of operators"
-_RECURRENT = "Use 1-D convolutions or a window of past frames as input"
 _NORM = "Use BatchNormalization, which folds into convolutions at no cost"
 _QDQ = "Export it in the QDQ format (quant_format=QuantFormat.QDQ), or give the float model"
 _LOGS = "Leave it out: the order of the classes is the same without it, or use Softmax"
@@ -11,7 +10,6 @@ _FOREIGN = "Export the model with standard operators only"
 _CONTROL = "Export the model without control flow"
 
 SUGGESTIONS: dict[str, str] = {
-    "LSTM": _RECURRENT, "GRU": _RECURRENT, "RNN": _RECURRENT,
     "LRN": _NORM,
     "QLinearConv": _QDQ, "QLinearMatMul": _QDQ, "ConvInteger": _QDQ, "MatMulInteger": _QDQ,
     "DynamicQuantizeLinear": _QDQ, "QLinearAdd": _QDQ, "QLinearMul": _QDQ, "QGemm": _QDQ,

@@ -19,13 +19,17 @@ S16 = frozenset({"s16"})
 
 @dataclass(frozen=True, eq=False)
 class ConstArray:
-    """A packed constant in flash: ``<model>_<step>_<suffix>`` of C type ``ctype``."""
+    """A packed constant in flash: ``<model>_<step>_<suffix>`` of C type ``ctype``.
+
+    ``shared``: the same for every step that has it: ``<model>_<suffix>``, there once.
+    """
 
     suffix: str
     ctype: str
     data: Array
     comment: str = ""
     align: int = 0
+    shared: bool = False
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def model_report(
         "prefer": program.prefer,
         "macs": program.macs,
         "params": _parameters(graph),
-        "flash_weights": sum(step.flash for step in program.steps),
+        "flash_weights": program.flash,
         "arena": plan.size,
         "arena_lower_bound": plan.lower_bound,
         "io": sum(graph.tensors[p.tensor].bytes for p in (*graph.inputs, *graph.outputs)),

@@ -29,6 +29,7 @@ Infer = Callable[[Node, Sequence[Shape]], Shape]
 RunFloat = Callable[[Node, Sequence[TorchTensor]], TorchTensor]
 Sums = Callable[[Node, TorchTensor, TorchTensor, bool], TorchTensor]
 RunInt = Callable[[Node, QGraph, Sequence[Array]], Array]
+Inside = Callable[[Node, Sequence[TorchTensor]], Mapping[str, float]]
 Limit = Callable[[Node, Sequence[Shape]], bool]
 
 
@@ -224,6 +225,8 @@ class OpSpec:
     ``runs_s16``: it has a form whose activations are s16.
     ``frac_limits(node, fracs, kind)``: the finest frac of each activation, given those of the
     others, for which 32 bits suffice; a layer's follow from its weights.
+    ``inside(node, inputs)``: attributes that say how large values become that only live inside of
+    it, over the rows of ``inputs``; calibration sets them, None if there are none.
 
     Changes of scale and offset:
     ``scaling``: see there.
@@ -269,6 +272,7 @@ class OpSpec:
     output: Format | None = None
     runs_s16: bool = False
     frac_limits: Callable[[Node, Mapping[str, int], str], Iterable[tuple[str, int]]] = _any_fracs
+    inside: Inside | None = None
 
     scaling: Scaling = Scaling.NONE
     rescaled: Callable[[Node, Array], Node] = _same_attrs

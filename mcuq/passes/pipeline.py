@@ -13,6 +13,7 @@ from mcuq.passes.fuse_clips import fuse_clips
 from mcuq.passes.join_affine import join_affine
 from mcuq.passes.join_norms import join_norms
 from mcuq.passes.join_sums import join_sums
+from mcuq.passes.keep_last_states import keep_last_states
 from mcuq.passes.lower_batch_norm import lower_batch_norm
 from mcuq.passes.melt_moves import melt_moves
 from mcuq.passes.merge_pads import merge_pads
@@ -41,6 +42,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("lower_batch_norm", lower_batch_norm),
     ("fuse_clips", fuse_clips),
     ("merge_pads", merge_pads),
+    ("keep_last_states", keep_last_states),
     ("drop_remaining_identities", drop_identities),
     ("restore_names", restore_names),
 )

@@ -66,6 +66,20 @@ class Program:
         return sum(step.macs for step in self.steps)
 
     @property
+    def flash(self) -> int:
+        """Bytes of packed constants, those that steps share counted once."""
+        arrays = (a for step in self.steps for call in step.calls for a in call.arrays)
+        shared = {a.suffix: a.data.nbytes for a in arrays if a.shared}
+        own = (
+            a.data.nbytes
+            for step in self.steps
+            for call in step.calls
+            for a in call.arrays
+            if not a.shared
+        )
+        return sum(own) + sum(shared.values())
+
+    @property
     def cycles(self) -> float:
         """The estimated cycles of one inference."""
         return sum(step.choices[0].cycles for step in self.steps)

@@ -562,9 +562,66 @@ REQUANTS = tuple(
     )
 )
 
+
+def _recurrent(op: str, about: str, size: tuple[int, int, int], x_zero: int = 0, kind: str = "s8",
+               start: float = 0.0, **attrs: Any) -> Case:  # fmt: skip
+    """Steps, inputs and units; weights of +-``reach`` / 128, a start of +-``start``.
+
+    ``bound``: what the curves (4 / 32768 each) and z (1 / 8192) are wrong by grows along the steps.
+    """
+    steps, inputs, hidden = size
+    gates, reach = {"lstm": 4, "gru": 3, "rnn": 1}[op], attrs.pop("reach", 40)
+    operands: list[Act | Array] = [Act((1, 1, steps, inputs), 4, x_zero)]
+    if kind == "s16":
+        operands = [Act((1, 1, steps, inputs), 12, 0, kind)]
+    for depth in (inputs, hidden):
+        operands.append(_integers(about, -reach, reach, gates * hidden, depth) / 128)
+    biases = (2 if op == "gru" else 1) * gates * hidden
+    operands.append(_integers(about, -100, 100, biases) / 256)
+    for _ in range(2 if op == "lstm" else 1):
+        operands.append(_integers(about, -8, 8, hidden) / 8 * start)
+    frac = attrs.pop("frac", 7) + (7 if kind == "s16" else 0)
+    bound = 20.0 if kind == "s16" else 0.75
+    found = {"gives": "all", "reverse": False, **attrs}
+    return Case(op, about, tuple(operands), found, frac, attrs.pop("zero", 0), bound, kind)
+
+
+RECURRENT = tuple(
+    _recurrent(op, f"{about}, {kind}", size, 0 if kind == "s16" else zero, kind, **attrs)
+    for kind in ("s8", "s16")
+    for op, about, size, zero, attrs in (
+        ("lstm", "one of all", (1, 1, 1), 0, {}),
+        ("lstm", "9 steps, 5 to 7", (9, 5, 7), -128, {}),
+        ("lstm", "12 steps, 16 to 24, a start", (12, 16, 24), 5, {"start": 1.0}),
+        ("lstm", "backwards", (5, 8, 4), 0, {"reverse": True, "start": 0.5}),
+        ("lstm", "the last", (6, 3, 8), 0, {"gives": "last"}),
+        ("lstm", "the last cell", (7, 4, 5), 0, {"gives": "cell", "frac": 5, "reach": 20}),
+        ("lstm", "limited, coarse cells", (4, 6, 6), 0, {"limit": 1.5}),
+        ("gru", "one of all", (1, 1, 1), 0, {"after": True}),
+        ("gru", "after, 9 steps, 5 to 7", (9, 5, 7), -128, {"after": True}),
+        (
+            "gru",
+            "after, 12 steps, 16 to 24",
+            (12, 16, 24),
+            5,
+            {"after": True, "start": 1.0, "reach": 20},
+        ),
+        ("gru", "after, backwards", (5, 8, 4), 0, {"after": True, "reverse": True}),
+        ("gru", "before, 9 steps, 5 to 7", (9, 5, 7), 0, {"after": False, "start": 0.5}),
+        ("gru", "before, the last", (6, 16, 8), 0, {"after": False, "gives": "last"}),
+        ("gru", "after, limited", (4, 6, 6), 0, {"after": True, "limit": 1.5}),
+        ("rnn", "one of all", (1, 1, 1), 0, {"activation": "tanh"}),
+        ("rnn", "tanh, 9 steps, 5 to 7", (9, 5, 7), -128, {"activation": "tanh", "start": 1.0}),
+        ("rnn", "tanh, 16 to 24", (8, 16, 24), 0, {"activation": "tanh", "gives": "last"}),
+        ("rnn", "sigmoid, backwards", (5, 8, 4), 0, {"activation": "sigmoid", "reverse": True}),
+        ("rnn", "relu", (4, 6, 5), 0, {"activation": "relu", "frac": 4, "reach": 8, "peak": 6.0}),
+        ("rnn", "tanh, limited", (4, 6, 6), 0, {"activation": "tanh", "limit": 0.75}),
+    )
+)
+
 CASES: tuple[Case, ...] = (
     *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *REDUCTIONS, *MOVES, *OTHERS,
-    *RESIZED, *PRODUCTS, *NORMS, *WIDE, *REQUANTS,
+    *RESIZED, *PRODUCTS, *NORMS, *WIDE, *REQUANTS, *RECURRENT,
 )  # fmt: skip
 
 

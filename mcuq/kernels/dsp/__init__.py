@@ -14,6 +14,7 @@ from mcuq.kernels.dsp import (
     elementwise,
     matmul,
     pool2d,
+    recurrent,
     speed,
 )
 from mcuq.kernels.variant import Variant
@@ -31,4 +32,5 @@ VARIANTS: tuple[Variant, ...] = (
     *conv2d_int16.VARIANTS,
     *pool2d.VARIANTS,
     *speed.VARIANTS,
+    *recurrent.VARIANTS,
 )

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from mcuq.kernels.mve import conv2d, conv2d_columns, dense, depthwise_conv2d, elementwise, pool2d
+from mcuq.kernels.mve import (
+    conv2d,
+    conv2d_columns,
+    dense,
+    depthwise_conv2d,
+    elementwise,
+    pool2d,
+    recurrent,
+)
 from mcuq.kernels.variant import Variant
 
 VARIANTS: tuple[Variant, ...] = (
@@ -12,4 +20,5 @@ VARIANTS: tuple[Variant, ...] = (
     *dense.VARIANTS,
     *pool2d.VARIANTS,
     *elementwise.VARIANTS,
+    *recurrent.VARIANTS,
 )

@@ -24,6 +24,7 @@ from mcuq.quantize.ranges.candidates import (
     candidates,
     middle,
 )
+from mcuq.quantize.ranges.inside import Inner
 from mcuq.quantize.ranges.limits import limit_fracs
 from mcuq.quantize.ranges.sensitivity import sensitivities
 from mcuq.quantize.state import State
@@ -42,8 +43,8 @@ SAMPLES = 300_000
 
 
 def observe(state: State) -> State:
-    """Find the range of every activation over the calibration rows."""
-    collector = Collector()
+    """Find the range of every activation over the calibration rows, and of values inside nodes."""
+    collector, inner = Collector(), Inner(state.graph)
     for part in row_parts(state):
         values = run_exact(state.graph, part)
         bad = [name for name, reals in values.items() if not bool(np.isfinite(reals).all())]
@@ -52,6 +53,7 @@ def observe(state: State) -> State:
             remedy = "Check the weights and the data's preparation"
             raise ModelError(state.graph.name, reason, remedy)
         collector.add(values)
+        inner.add(values)
     seen = collector.seen()
     found = {name: each.bounds for name, each in seen.items()}
     silent = {n for n in activations(state.graph) if found[n] == (0.0, 0.0)}
@@ -59,7 +61,8 @@ def observe(state: State) -> State:
     new = tuple(text for text in warnings if text not in state.warnings)
     weight = sensitivities(state.graph, state.feeds, state.options.seed)
     warned = state.warnings + new
-    return state.with_(ranges=found, seen=seen, sensitivity=weight, warnings=warned)
+    graph = inner.noted()
+    return state.with_(graph=graph, ranges=found, seen=seen, sensitivity=weight, warnings=warned)
 
 
 def _first_silent(graph: Graph, silent: Collection[str]) -> Iterator[str]:

@@ -1,0 +1,68 @@
+"""Lets a recurrent layer give its last state alone, where nothing reads the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+from mcuq.ir import Graph, Node, Tensor, unique_name
+from mcuq.ops import spec
+from mcuq.passes.rewrite import named, swap_last, until_stable
+
+
+def keep_last_states(graph: Graph) -> Graph:
+    """``graph`` whose recurrent layers write what is read: the last state, if a copy takes it.
+
+    A layer whose states are also read elsewhere, or are an output, stays.
+    """
+    return until_stable(_step, graph)
+
+
+def _step(graph: Graph) -> Graph | None:
+    for copy in graph.nodes:
+        if copy.op != "copy":
+            continue
+        path = _path(graph, copy)
+        if path and _takes_the_last(graph, path[-1], copy):
+            return _shortened(graph, path, copy)
+    return None
+
+
+def _shortened(graph: Graph, path: list[Node], copy: Node) -> Graph:
+    """``graph`` with a layer that gives its last state, and a view where that has another shape."""
+    layer, shape = path[-1], graph.shape(copy.output)
+    flat = (1, graph.shape(layer.inputs[2])[1])
+    if shape == flat:
+        new = [replace(layer.with_attrs(gives="last"), outputs=copy.outputs)]
+        return swap_last(graph, [*path, copy], new)
+    name = unique_name(graph.tensors, f"{copy.output}.last")
+    last = replace(layer.with_attrs(gives="last"), outputs=(name,))
+    view = Node("reshape", copy.name, (name,), copy.outputs, {"shape": shape})
+    return swap_last(graph, [*path, copy], [last, view], named([Tensor(name, flat)]))
+
+
+def _path(graph: Graph, copy: Node) -> list[Node]:
+    """From the copy up to the layer that it takes from, which it alone reads; empty if none."""
+    found: list[Node] = []
+    name = copy.inputs[0]
+    while True:
+        node = graph.producer(name)
+        alone = len(graph.consumers(name)) == 1 and not graph.is_output(name)
+        if node is None or not alone:
+            return []
+        found.append(node)
+        if spec(node.op).inside is not None:
+            return found if node.attrs["gives"] == "all" else []
+        if node.op != "reshape":
+            return []
+        name = node.inputs[0]
+
+
+def _takes_the_last(graph: Graph, layer: Node, copy: Node) -> bool:
+    hidden = graph.shape(layer.inputs[2])[1]
+    end = prod(graph.shape(layer.output)) - hidden
+    place = 0 if layer.attrs["reverse"] else end
+    picked = (copy.ints("places"), copy.ints("sizes"), copy.ints("strides"))
+    return picked == ((place,), (hidden,), (1,)) or (
+        hidden == 1 and copy.ints("places") == (place,) and prod(copy.ints("sizes")) == 1
+    )

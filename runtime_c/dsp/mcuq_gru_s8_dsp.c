@@ -1,0 +1,11 @@
+/* gru: the state's weights in bytes. */
+#define MCUQ_WIDE 0
+#include "mcuq_gate_rows_dsp.h"
+#include "mcuq_recurrent_dsp.h"
+#include "mcuq_gru_rows.h"
+
+void mcuq_gru_s8_dsp(const mcuq_recurrent_rows_params *p, const int8_t *in, int8_t *out,
+                     void *scratch)
+{
+    run(p, in, out, scratch);
+}

@@ -1,0 +1,9 @@
+#include "mcuq_recurrent.h"
+
+typedef int8_t element;
+#include "mcuq_rnn_plain.h"
+
+void mcuq_rnn_s8(const mcuq_recurrent_params *p, const int8_t *in, int8_t *out, void *scratch)
+{
+    run(p, in, out, scratch);
+}
