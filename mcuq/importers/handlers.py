@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from mcuq.importers import elementwise, images, linear, movement, quantized, reductions, views
+from mcuq.importers import (
+    elementwise,
+    functions,
+    images,
+    linear,
+    movement,
+    quantized,
+    reductions,
+    views,
+)
 from mcuq.importers.builder import Value
 from mcuq.importers.call import Call, Operand
 from mcuq.importers.elementwise import binary, clip_to, unary
@@ -15,6 +24,11 @@ Handler = Callable[[Call], Value | Array | list[Operand]]
 MOVEMENTS = """
     Transpose Slice Split Gather GatherElements GatherND Expand Tile DepthToSpace SpaceToDepth
     ReverseSequence
+""".split()
+
+FUNCTIONS = """
+    Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Floor Log Mish Round Sign Sin Sinh
+    Softplus Softsign Sqrt Tan
 """.split()
 
 HANDLERS: dict[str, Handler] = {
@@ -38,18 +52,27 @@ HANDLERS: dict[str, Handler] = {
     "HardSigmoid": unary("hard_sigmoid", elementwise.hard_sigmoid),
     "HardSwish": unary("hard_swish"),
     "LeakyRelu": unary("leaky_relu", elementwise.leaky),
-    "PRelu": elementwise.prelu,
+    "PRelu": functions.prelu,
+    **{op: unary(op.lower()) for op in FUNCTIONS},
     "Elu": unary("elu", elementwise.elu),
+    "Selu": unary("selu", functions.selu),
+    "Celu": unary("celu", functions.celu),
+    "ThresholdedRelu": unary("thresholded_relu", functions.thresholded_relu),
+    "Shrink": unary("shrink", functions.shrink),
+    "Exp": unary("exp", lambda call: {"rate": 1.0}),
+    "Reciprocal": unary("reciprocal", lambda call: {"numerator": 1.0}),
+    "Pow": functions.power,
     "Gelu": unary("gelu", elementwise.gelu),
-    "Swish": elementwise.swish,
+    "Swish": unary("silu", elementwise.swish),
     "Add": binary("add"),
     "Sub": binary("sub"),
     "Mul": binary("mul"),
-    "Div": elementwise.divide,
+    "Div": functions.divide,
     "Neg": elementwise.negative,
-    "Sum": binary("add"),
-    "Max": elementwise.bound(low=True),
-    "Min": elementwise.bound(low=False),
+    "Sum": elementwise.total,
+    "Mean": elementwise.mean,
+    "Max": elementwise.extremum(largest=True),
+    "Min": elementwise.extremum(largest=False),
     "Softmax": reductions.softmax,
     "ArgMax": reductions.argmax,
     "Concat": views.concat,

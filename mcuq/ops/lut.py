@@ -11,7 +11,7 @@ import numpy as np
 
 from mcuq.fixed import FloatArray, dequantize, quantize
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.spec import IntForm, OpSpec, RunFloat, ToInt
+from mcuq.ops.spec import NO_CLIP, Bounds, IntForm, OpSpec, RunFloat, ToInt
 from mcuq.qir import QGraph, QTensor, frac_of
 
 
@@ -27,8 +27,13 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     return found
 
 
-def from_function(run_float: RunFloat) -> ToInt:
-    """The ``to_int`` of a one-input operator: its float twin, in float64, at all 256 inputs."""
+def from_function(
+    run_float: RunFloat, domain: Callable[[Node], Bounds] = lambda node: NO_CLIP
+) -> ToInt:
+    """The ``to_int`` of a one-input operator: its float twin, in float64, at all 256 inputs.
+
+    Inputs outside the function's ``domain`` give what its nearest end gives.
+    """
 
     def to_int(
         node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
@@ -36,7 +41,8 @@ def from_function(run_float: RunFloat) -> ToInt:
         def function(real: FloatArray) -> FloatArray:
             import torch
 
-            result: FloatArray = run_float(node, [torch.from_numpy(real)]).numpy()
+            inside = np.clip(real, *domain(node))
+            result: FloatArray = run_float(node, [torch.from_numpy(inside)]).numpy()
             return result
 
         return tabulate(node.name, acts[node.inputs[0]], acts[node.output], function)

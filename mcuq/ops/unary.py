@@ -1,6 +1,7 @@
 """Functions of one value: sigmoid, tanh, hard_sigmoid, hard_swish, leaky_relu, elu, gelu, silu.
 
-In integers each is a 256-entry table (``lut``), computed offline from the functions here.
+In integers each is a 256-entry table (``lut``), computed offline from the functions here. The
+mathematical ones are in ``functions``.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ def gelu(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
 
 
 def silu(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """``x * sigmoid(x)``."""
-    return inputs[0] * inputs[0].sigmoid()
+    """``x * sigmoid(alpha * x)``, with ``alpha`` 1 unless it is given."""
+    alpha = float(node.attrs.get("alpha", 1.0))
+    return inputs[0] * (inputs[0] * alpha).sigmoid()
 
 
 def _op(name: str, onnx: str, run_float: RunFloat) -> OpSpec:

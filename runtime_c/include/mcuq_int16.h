@@ -50,6 +50,12 @@ typedef struct {
 } mcuq_add_broadcast_s16_params;
 
 typedef struct {
+    mcuq_spread spread;
+    uint8_t larger; /* 1: the larger one, 0: the smaller one */
+    int16_t out_min, out_max;
+} mcuq_extremum_s16_params;
+
+typedef struct {
     uint16_t in_h, in_w, channels;
     uint16_t out_h, out_w;
     uint16_t pad_top, pad_left;
@@ -89,6 +95,7 @@ void mcuq_add_s16(const mcuq_add_s16_params *p, const void *a, const void *b, vo
 /** As mcuq_add_broadcast_s8; an operand smaller than out must not overlap it. */
 void mcuq_add_broadcast_s16(const mcuq_add_broadcast_s16_params *p, const void *a, const void *b,
                             void *out);
+void mcuq_extremum_s16(const mcuq_extremum_s16_params *p, const void *a, const void *b, void *out);
 
 /** As mcuq_avg_pool2d_s8, overlaps too. */
 void mcuq_avg_pool2d_s16(const mcuq_avg_pool2d_s16_params *p, const void *in, void *out);

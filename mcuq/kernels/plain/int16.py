@@ -12,6 +12,7 @@ from mcuq.kernels.plain import (
     conv2d,
     dense,
     depthwise_conv2d,
+    extremum,
     max_pool2d,
     transpose,
 )
@@ -66,6 +67,7 @@ VARIANTS = (
     _twin(avg_pool2d.VARIANTS[0], "mcuq_avg_pool2d_s16_params"),
     _twin(add.VARIANTS[0], "mcuq_add_s16_params"),
     _twin(add.VARIANTS[1], "mcuq_add_broadcast_s16_params"),
+    *(_twin(variant, "mcuq_extremum_s16_params") for variant in extremum.VARIANTS),
     _twin(transpose.VARIANTS[0]),
     # Twice as long as its input: the last byte is written where the last one was read.
     _requant("s8", "s16", lambda node, qgraph, index: output_size(node, qgraph)),

@@ -1,0 +1,167 @@
+"""Functions of one value, extrema, quotients, reductions: as onnx's evaluator computes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx_models import agrees, model, node, ops, random, save
+
+from mcuq import importers
+from mcuq.errors import McuqError
+
+IMAGE, ROW = ("N", 4, 6, 5), ("N", 7)
+ONE = np.float32(1.5)
+
+
+def number(value: float) -> Any:
+    return np.array(value, np.float32)
+
+
+PLAIN = """
+    Abs Atan Asinh Ceil Cos Cosh Erf Exp Floor Mish Round Sign Sin Sinh Softplus Softsign Tan
+""".split()
+
+
+@pytest.mark.parametrize("op", PLAIN)
+def test_a_function_of_one_value(op: str, tmp_path: Path) -> None:
+    graph = agrees(model([node(op, "x", "y")], opset=22), tmp_path)
+    assert ops(graph) == [op.lower()]
+
+
+@pytest.mark.parametrize("op", "Log Sqrt Reciprocal Asin Acos Acosh Atanh".split())
+def test_a_function_with_a_domain(op: str, tmp_path: Path) -> None:
+    """On 0.1 to 0.9, and on 1.1 to 1.9 for acosh."""
+    start = number(1.1 if op == "Acosh" else 0.1)
+    inside = [node("Sigmoid", "x", "s"), node("Mul", "s f", "m"), node("Add", "m o", "h")]
+    proto = model([*inside, node(op, "h", "y")], {"f": number(0.8), "o": start})
+    assert ops(agrees(proto, tmp_path))[-1] == op.lower()
+
+
+ATTRIBUTES: dict[str, tuple[str, dict[str, float]]] = {
+    "selu": ("Selu", {}),
+    "selu with numbers": ("Selu", {"alpha": 2.0, "gamma": 3.0}),
+    "celu": ("Celu", {"alpha": 2.0}),
+    "thresholded": ("ThresholdedRelu", {"alpha": 0.5}),
+    "thresholded at 1": ("ThresholdedRelu", {}),
+    "shrink": ("Shrink", {"lambd": 0.7, "bias": 0.2}),
+    "shrink hard": ("Shrink", {}),
+}
+
+
+@pytest.mark.parametrize("name", ATTRIBUTES)
+def test_a_function_with_attributes(name: str, tmp_path: Path) -> None:
+    op, attrs = ATTRIBUTES[name]
+    assert len(ops(agrees(model([node(op, "x", "y", **attrs)]), tmp_path))) == 1
+
+
+def test_swish_with_alpha(tmp_path: Path) -> None:
+    """onnx's evaluator has it from opset 24 on."""
+    proto = model([node("Swish", "x", "y", alpha=1.7)], opset=24)
+    proto.ir_version = 10
+    assert ops(agrees(proto, tmp_path)) == ["silu"]
+
+
+SCALARS: dict[str, tuple[str, float, str, list[str]]] = {
+    "a constant less a value": ("Sub", 2.0, "c x", ["sub"]),
+    "a constant by a value": ("Div", 2.0, "c e", ["exp", "reciprocal"]),
+    "a value by a constant": ("Div", 2.0, "x c", ["mul"]),
+    "square": ("Pow", 2.0, "x c", ["power"]),
+    "cube": ("Pow", 3.0, "x c", ["power"]),
+    "root": ("Pow", 0.5, "e c", ["exp", "power"]),
+    "inverse": ("Pow", -1.0, "e c", ["exp", "power"]),
+    "to the 1": ("Pow", 1.0, "e c", ["exp"]),
+    "to the 0": ("Pow", 0.0, "x c", ["power"]),
+    "power of a constant": ("Pow", 3.0, "c x", ["exp"]),
+}
+
+
+@pytest.mark.parametrize("name", SCALARS)
+def test_a_value_and_a_number(name: str, tmp_path: Path) -> None:
+    op, constant, inputs, expected = SCALARS[name]
+    before = [node("Exp", "x", "e")] if "e" in inputs.split() else []
+    proto = model([*before, node(op, inputs, "y")], {"c": number(constant)})
+    assert ops(agrees(proto, tmp_path)) == expected
+
+
+TWO = {"x": IMAGE, "z": IMAGE}
+SEVERAL: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any], list[str]]] = {
+    "max of two": ([node("Max", "x z", "y")], {}, TWO, ["maximum"]),
+    "min of two": ([node("Min", "x z", "y")], {}, TWO, ["minimum"]),
+    "max of three": (
+        [node("Max", "x z w", "y")], {}, {**TWO, "w": IMAGE}, ["maximum", "maximum"],
+    ),
+    "max of two and a number": (
+        [node("Max", "x c z", "y")], {"c": number(0.25)}, TWO, ["maximum"],
+    ),
+    "max with a number per channel": (
+        [node("Max", "x c", "y")], {"c": random(4, 1, 1)}, {"x": IMAGE}, ["maximum"],
+    ),
+    "min with numbers per column": (
+        [node("Min", "c x", "y")], {"c": random(5)}, {"x": IMAGE}, ["minimum"],
+    ),
+    "max of a channel and an image": (
+        [node("GlobalAveragePool", "x", "g"), node("Max", "g x", "y")], {}, {"x": IMAGE},
+        ["avg_pool2d", "maximum"],
+    ),
+    "a relu after it is part of it": (
+        [node("Min", "x z", "m"), node("Relu", "m", "y")], {}, TWO, ["minimum"],
+    ),
+    "sum of three": ([node("Sum", "x z w", "y")], {}, {**TWO, "w": IMAGE}, ["add", "add"]),
+    "sum with a constant": ([node("Sum", "x c z", "y")], {"c": random(4, 1, 1)}, TWO,
+                            ["add", "add"]),
+    "mean of two": ([node("Mean", "x z", "y")], {}, TWO, ["add", "mul"]),
+    "mean of one": ([node("Exp", "x", "e"), node("Mean", "e", "y")], {}, {"x": IMAGE}, ["exp"]),
+    "quotient": (
+        [node("Exp", "z", "e"), node("Div", "x e", "y")], {}, TWO, ["exp", "reciprocal", "mul"],
+    ),
+    "quotient of a constant": (
+        [node("Exp", "x", "e"), node("Div", "c e", "y")], {"c": random(4, 1, 1)}, {"x": IMAGE},
+        ["exp", "reciprocal", "mul"],
+    ),
+    "quotient by the mean of the channel": (
+        [node("Exp", "x", "e"), node("GlobalAveragePool", "e", "g"), node("Div", "e g", "y")], {},
+        {"x": IMAGE}, ["exp", "avg_pool2d", "reciprocal", "mul"],
+    ),
+    "prelu per channel": (
+        [node("PRelu", "x s", "y")], {"s": random(4, 1, 1)}, {"x": IMAGE}, ["prelu"],
+    ),
+    "prelu of a row": ([node("PRelu", "x s", "y")], {"s": random(7)}, {"x": ROW}, ["prelu"]),
+    "prelu of a signal": (
+        [node("PRelu", "x s", "y")], {"s": random(4, 1)}, {"x": ("N", 4, 9)}, ["prelu"],
+    ),
+    "prelu with one slope": (
+        [node("PRelu", "x s", "y")], {"s": np.full((4, 1, 1), ONE)}, {"x": IMAGE}, ["leaky_relu"],
+    ),
+    "prelu per column": (
+        [node("PRelu", "x s", "y")], {"s": random(5)}, {"x": IMAGE}, ["reshape", "prelu"],
+    ),
+    "prelu per element": (
+        [node("PRelu", "x s", "y")], {"s": random(4, 6, 5)}, {"x": IMAGE},
+        ["reshape", "prelu"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_operands(name: str, tmp_path: Path) -> None:
+    nodes, constants, inputs, expected = SEVERAL[name]
+    graph = agrees(model(nodes, constants, inputs), tmp_path)
+    assert ops(graph) == expected
+
+
+REFUSED: dict[str, tuple[list[Any], dict[str, Any], str]] = {
+    "power of two values": ([node("Pow", "x x", "y")], {}, "Pow of two computed values"),
+    "several exponents": ([node("Pow", "x c", "y")], {"c": random(5)}, "several exponents"),
+    "power of a negative": ([node("Pow", "c x", "y")], {"c": number(-2)}, "Pow of -2"),
+    "0 by a value": ([node("Div", "c x", "y")], {"c": number(0)}, "it is 0"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(name: str, tmp_path: Path) -> None:
+    nodes, constants, reason = REFUSED[name]
+    with pytest.raises(McuqError, match=reason):
+        importers.load(save(model(nodes, constants), tmp_path))
