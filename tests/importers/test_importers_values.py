@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx_models import agrees, model, node, ops, random, save
+from onnx_models import agrees, feeds_for, model, node, ops, random, run_graph, save
 
 from mcuq import importers
 from mcuq.errors import McuqError
@@ -152,10 +152,164 @@ def test_several_operands(name: str, tmp_path: Path) -> None:
     assert ops(graph) == expected
 
 
+AXES: dict[str, tuple[list[int], dict[str, Any]]] = {
+    "channels": ([1], {}),
+    "rows and columns": ([2, 3], {"keepdims": 0}),
+    "columns": ([-1], {"keepdims": 0}),
+    "channels and columns": ([3, 1], {}),
+    "all but the batch": ([1, 2, 3], {"keepdims": 0}),
+}
+REDUCTIONS = """
+    ReduceSum ReduceMean ReduceMax ReduceMin ReduceL1 ReduceL2 ReduceLogSumExp ReduceSumSquare
+""".split()
+
+
+@pytest.mark.parametrize("name", AXES)
+@pytest.mark.parametrize("op", REDUCTIONS)
+def test_a_reduction(op: str, name: str, tmp_path: Path) -> None:
+    axes, attrs = AXES[name]
+    made = [node(op, "x a", "y", **attrs)]
+    agrees(model(made, {"a": np.array(axes, np.int64)}, opset=18), tmp_path)
+
+
+WINDOWS: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any], list[str]]] = {
+    "the logarithm of a sum": (
+        [node("Exp", "x", "e"), node("ReduceLogSum", "e a", "y")], {"a": np.array([1])}, {},
+        ["exp", "avg_pool2d", "mul", "log"],
+    ),
+    "a sum over an axis of 1": (
+        [node("Exp", "x", "e"), node("ReduceL2", "e a", "y")], {"a": np.array([1])},
+        {"x": ("N", 1, 5)}, ["exp", "power", "sqrt"],
+    ),
+    "a norm of windows": (
+        [node("LpPool", "x", "y", kernel_shape=[2, 3], strides=[2, 1], pads=[1, 0, 0, 1])], {}, {},
+        ["power", "avg_pool2d", "mul", "sqrt"],
+    ),
+    "a sum of windows": (
+        [node("LpPool", "x", "y", kernel_shape=[2, 2], p=1)], {}, {}, ["abs", "avg_pool2d", "mul"],
+    ),
+    "a cubic norm": (
+        [node("LpPool", "x", "y", p=3, kernel_shape=[6, 5])], {}, {},
+        ["abs", "power", "avg_pool2d", "mul", "power"],
+    ),
+    "a running sum": (
+        [node("CumSum", "x a", "y")], {"a": np.array(3)}, {}, ["conv2d"],
+    ),
+    "a running sum from the end, without itself": (
+        [node("CumSum", "x a", "y", exclusive=1, reverse=1)], {"a": np.array(1)}, {}, ["conv2d"],
+    ),
+    "the least index": ([node("ArgMin", "x", "y", axis=1)], {}, {}, ["mul", "argmax"]),
+    "the largest and its index": (
+        [node("TopK", "x k", "v y", axis=1)], {"k": np.array([1])}, {}, ["argmax"],
+    ),
+    "the smallest": (
+        [node("TopK", "x k", "y i", largest=0)], {"k": np.array([1])}, {"x": ROW},
+        ["mul", "max_pool2d", "mul"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_sums_and_indices(name: str, tmp_path: Path) -> None:
+    nodes, constants, inputs, expected = WINDOWS[name]
+    graph = agrees(model(nodes, constants, inputs, opset=18), tmp_path)
+    assert [op for op in ops(graph) if op != "reshape"] == expected
+
+
+def test_a_global_norm(tmp_path: Path) -> None:
+    """onnx's evaluator has none."""
+    graph = importers.load(save(model([node("GlobalLpPool", "x", "y", p=2)]), tmp_path))
+    feeds = feeds_for(graph)
+    expected = np.sqrt((feeds["x"] ** 2).sum((2, 3), keepdims=True))
+    np.testing.assert_allclose(run_graph(graph, feeds)["y"], expected, rtol=2e-5)
+
+
+BOTH = {"x": IMAGE, "z": IMAGE}
+MASK = random(6, 5) > 0
+LOGIC: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any]]] = {
+    "less": ([node("Less", "x c", "b"), node("Cast", "b", "y", to=1)], {"c": number(0.3)}, {}),
+    "a constant first": (
+        [node("GreaterOrEqual", "c x", "b"), node("Cast", "b", "y", to=1)], {"c": number(0.3)}, {},
+    ),
+    "a limit per channel": (
+        [node("Greater", "x c", "b"), node("Cast", "b", "y", to=1)], {"c": random(4, 1, 1)}, {},
+    ),
+    "two values": ([node("LessOrEqual", "x z", "b"), node("Cast", "b", "y", to=1)], {}, BOTH),
+    "equal": (
+        [node("Relu", "x", "r"), node("Equal", "r c", "b"), node("Cast", "b", "y", to=1)],
+        {"c": number(0)}, {},
+    ),
+    "not": (
+        [node("Less", "x c", "b"), node("Not", "b", "n"), node("Cast", "n", "y", to=1)],
+        {"c": number(0.3)}, {},
+    ),
+    **{
+        op: (
+            [node("Less", "x c", "b"), node("Greater", "z c", "d"), node(op, "b d", "e"),
+             node("Cast", "e", "y", to=1)], {"c": number(0.3)}, BOTH,
+        )
+        for op in ("And", "Or", "Xor")
+    },
+    "and of a constant": (
+        [node("Less", "x c", "b"), node("And", "m b", "e"), node("Cast", "e", "y", to=1)],
+        {"c": number(0.3), "m": MASK}, {},
+    ),
+    "a cast to a truth value and back": (
+        [node("Relu", "x", "r"), node("Cast", "r", "b", to=9), node("Cast", "b", "y", to=1)],
+        {}, {},
+    ),
+    "where of two values by a constant": ([node("Where", "m x z", "y")], {"m": MASK}, BOTH),
+    "where of a value and a number": (
+        [node("Where", "m x c", "y")], {"m": MASK, "c": number(-3)}, {},
+    ),
+    "where of constants per column": (
+        [node("Where", "m c x", "y")], {"m": MASK, "c": random(5)}, {},
+    ),
+    "where by a comparison": (
+        [node("Less", "x c", "b"), node("Where", "b x z", "y")], {"c": number(0.3)}, BOTH,
+    ),
+    "where of two numbers": (
+        [node("Less", "x c", "b"), node("Where", "b c d", "y")],
+        {"c": number(0.25), "d": number(-2)}, {},
+    ),
+    "a hand-made leaky relu": (
+        [node("Less", "x o", "b"), node("Mul", "x c", "s"), node("Where", "b s x", "y")],
+        {"o": number(0), "c": number(0.25)}, {},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOGIC)
+def test_comparisons(name: str, tmp_path: Path) -> None:
+    nodes, constants, inputs = LOGIC[name]
+    agrees(model(nodes, constants, inputs or {"x": IMAGE}), tmp_path)
+
+
+def test_truth_values_come_out_as_numbers(tmp_path: Path) -> None:
+    graph = importers.load(save(model([node("Less", "x c", "y")], {"c": number(0.3)}), tmp_path))
+    assert graph.notes[-1] == "output 'y' holds truth values in the model; here it is 1 and 0"
+
+
 REFUSED: dict[str, tuple[list[Any], dict[str, Any], str]] = {
     "power of two values": ([node("Pow", "x x", "y")], {}, "Pow of two computed values"),
     "several exponents": ([node("Pow", "x c", "y")], {"c": random(5)}, "several exponents"),
     "power of a negative": ([node("Pow", "c x", "y")], {"c": number(-2)}, "Pow of -2"),
+    "several largest": (
+        [node("TopK", "x k", "y i")],
+        {"k": np.array([2])},
+        "Take the largest only",
+    ),
+    "a long running sum": (
+        [node("Expand", "x s", "h"), node("Reshape", "h t", "r"), node("CumSum", "r a", "y")],
+        {"s": np.array([3, 4, 6, 5]), "t": np.array([1, 360]), "a": np.array(1)},
+        "Sum at most 256",
+    ),
+    "the norm 0": ([node("GlobalLpPool", "x", "y", p=0)], {}, "Let p be above 0"),
+    "where of an infinite number": (
+        [node("Where", "m x c", "y")],
+        {"m": MASK, "c": number(-np.inf)},
+        "NaN or infinity",
+    ),
     "0 by a value": ([node("Div", "c x", "y")], {"c": number(0)}, "it is 0"),
 }
 
@@ -164,4 +318,4 @@ REFUSED: dict[str, tuple[list[Any], dict[str, Any], str]] = {
 def test_what_is_refused(name: str, tmp_path: Path) -> None:
     nodes, constants, reason = REFUSED[name]
     with pytest.raises(McuqError, match=reason):
-        importers.load(save(model(nodes, constants), tmp_path))
+        importers.load(save(model(nodes, constants, {"x": (1, 4, 6, 5)}), tmp_path))
