@@ -96,6 +96,7 @@ HANDLERS: dict[str, Handler] = {
     "Xor": logic.exclusive,
     "Where": logic.where,
     "Softmax": reductions.softmax,
+    "LogSoftmax": reductions.softmax,
     "ArgMax": reductions.argmax,
     "ArgMin": reductions.argmin,
     "TopK": reductions.top,

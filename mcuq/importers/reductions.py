@@ -118,16 +118,16 @@ def _kernel(memory: tuple[int, int, int, int], outer: int) -> tuple[int, int]:
 
 
 def softmax(call: Call) -> Value:
-    """Softmax over one axis."""
-    value = call.value()
+    """Softmax and LogSoftmax over one axis."""
+    value, op = call.value(), {"Softmax": "softmax", "LogSoftmax": "log_softmax"}[call.op]
     axis = axis_of(call.integer("axis", -1), len(value.shape))
     width, builder = value.shape[axis], call.builder
     if prod(value.shape) == width and value.tensor not in builder.open:
         places = builder.places(value)  # any order will do for a single row
         flat = builder.shaped(value.tensor, (1, width))
-        return Value(value.shape, call.emit("softmax", (flat,)), places)
+        return Value(value.shape, call.emit(op, (flat,)), places)
     tensor, row, _ = rows(call, value, axis)
-    return from_rows(value.shape, axis, call.emit("softmax", (tensor,)), row)
+    return from_rows(value.shape, axis, call.emit(op, (tensor,)), row)
 
 
 def argmax(call: Call) -> Value:

@@ -7,7 +7,6 @@ _RECURRENT = "Use 1-D convolutions or a window of past frames as input"
 _RESIZE = "Upsample outside the network, or use strides on the way down only"
 _NORM = "Use BatchNormalization, which folds into convolutions at no cost"
 _QDQ = "Export it in the QDQ format (quant_format=QuantFormat.QDQ), or give the float model"
-_LOGS = "Leave it out: the order of the classes is the same without it, or use Softmax"
 _FOREIGN = "Export the model with standard operators only"
 _CONTROL = "Export the model without control flow"
 
@@ -20,7 +19,6 @@ SUGGESTIONS: dict[str, str] = {
     "DynamicQuantizeLinear": _QDQ, "QLinearAdd": _QDQ, "QLinearMul": _QDQ, "QGemm": _QDQ,
     "QLinearGlobalAveragePool": _QDQ, "QLinearConcat": _QDQ, "QLinearLeakyRelu": _QDQ,
     "QLinearSigmoid": _QDQ, "QLinearAveragePool": _QDQ, "QLinearSoftmax": _QDQ,
-    "LogSoftmax": _LOGS, "Log": _LOGS,
     "If": _CONTROL, "Loop": _CONTROL, "Scan": _CONTROL,
     "ReduceSum": "Use ReduceMean", "TopK": "Use ArgMax", "LpPool": "Use AveragePool",
     "Where": "Use Clip or Mul with a constant mask",

@@ -121,7 +121,9 @@ def test_missing_file(tmp_path: Path, data: Path) -> None:
 
 
 def test_unsupported_operator(tmp_path: Path, data: Path) -> None:
-    refused(compile_it(tmp_path, network(tmp_path / "net.onnx", "Hardmax"), data), "/last", "Hardmax")
+    refused(
+        compile_it(tmp_path, network(tmp_path / "net.onnx", "Hardmax"), data), "/last", "Hardmax"
+    )
     assert not (tmp_path / "out").exists()
 
 

@@ -216,6 +216,21 @@ def test_sums_and_indices(name: str, tmp_path: Path) -> None:
     assert [op for op in ops(graph) if op != "reshape"] == expected
 
 
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_log_softmax(axis: int, tmp_path: Path) -> None:
+    graph = agrees(model([node("LogSoftmax", "x", "y", axis=axis)]), tmp_path)
+    assert "log_softmax" in ops(graph)
+
+
+def test_log_softmax_of_an_old_opset_is_over_all_axes_behind(tmp_path: Path) -> None:
+    old = model([node("LogSoftmax", "x", "y", axis=1)], opset=11)
+    graph = importers.load(save(old, tmp_path))
+    feeds = feeds_for(graph)
+    flat = feeds["x"].reshape(2, -1).astype(np.float64)
+    expected = (flat - np.log(np.exp(flat).sum(1, keepdims=True))).reshape(feeds["x"].shape)
+    np.testing.assert_allclose(run_graph(graph, feeds)["y"], expected, rtol=2e-5)
+
+
 def test_a_global_norm(tmp_path: Path) -> None:
     """onnx's evaluator has none."""
     graph = importers.load(save(model([node("GlobalLpPool", "x", "y", p=2)]), tmp_path))

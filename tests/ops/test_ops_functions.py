@@ -118,3 +118,29 @@ def test_extrema_of_extremes(op: str, expected: list[int]) -> None:
     assert to_int is not None
     form = to_int(graph.nodes[0], graph, {"x": x, "y": y}, {})
     assert run(form, np.array([[-128, -128, -7, -100]], np.int8)) == expected
+
+
+@pytest.mark.parametrize(
+    ("frac", "out_frac", "values", "expected"),
+    [
+        (0, 4, [0, 0, 0, 0], [105] * 4),  # log(1 / 4) is -1.386: -22 steps
+        (0, 0, [0, -128, -100, 5], [122, -6, 22, 127]),  # 0.0067 more than the largest: 0
+        (3, 3, [0, -8, -16, -128], [124, 116, 108, -4]),  # log(1 + 1/e + 1/e^2) is 0.408: 3.3
+        (20, 16, [127, -128, 0, 0], [-128] * 4),
+    ],
+)
+def test_log_softmax(frac: int, out_frac: int, values: list[int], expected: list[int]) -> None:
+    graph = one_node("log_softmax", (1, 4))
+    assert integers(graph, frac, 0, out_frac, 127, values) == expected
+
+
+def test_log_softmax_is_as_near_as_rounding_lets_it() -> None:
+    """At a fine output, whatever the sum: half a step, and what 16 bits of a logarithm miss."""
+    graph, random = one_node("log_softmax", (1, 50)), np.random.default_rng(3)
+    for frac, out_frac in ((4, 6), (5, 5), (6, 6), (1, 1)):
+        values = random.integers(-128, 128, 50)
+        found = np.array(integers(graph, frac, 0, out_frac, 127, values.tolist()))
+        real = values * 2.0**-frac
+        logs = real - np.log(np.exp(real - real.max()).sum()) - real.max()
+        expected = np.clip(logs * 2.0**out_frac + 127, -128, 127)
+        assert np.abs(found - expected).max() <= 0.52
