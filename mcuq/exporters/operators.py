@@ -172,6 +172,22 @@ def _with_number(op: str, attribute: str, first: bool = False) -> Writer:
     return writer
 
 
+_SIGNS = {
+    "<": "Less", "<=": "LessOrEqual", "=": "Equal", ">=": "GreaterOrEqual", ">": "Greater",
+}  # fmt: skip
+
+
+def _compare(values: Values, node: Node) -> Value:
+    """A comparison, or for less or greater the opposite of Equal; as a number."""
+    value, holds = values.known[node.inputs[0]], str(node.attrs["holds"])
+    limit = values.constant(f"{node.name}.limit", np.array(node.float("limit")))
+    op = _SIGNS.get(holds, "Equal")
+    truth = values.emit(op, f"{node.name}.truth", [value.name, limit])
+    if holds not in _SIGNS:
+        truth = values.emit("Not", f"{node.name}.not", [truth])
+    return _same_order(value, values.emit_as("Cast", node.name, node.output, [truth], to=1))
+
+
 def _prelu(values: Values, node: Node) -> Value:
     source, slopes = values.usual(node.inputs[0]), np.array(node.attrs["slopes"])
     wide = slopes.reshape(-1, 1, 1) if len(source.shape) == 4 else slopes
@@ -298,6 +314,7 @@ _WRITERS: dict[str, Writer] = {
     "reciprocal": _with_number("Div", "numerator", True),
     "power": _with_number("Pow", "exponent"),
     **{name.lower(): _unary(name) for name in _PLAIN},
+    "compare": _compare,
     "selu": _unary("Selu", "alpha", "gamma"),
     "celu": _unary("Celu", "alpha"),
     "thresholded_relu": _unary("ThresholdedRelu", "alpha"),

@@ -20,6 +20,7 @@ from mcuq.ops import (
     functions,
     log_softmax,
     lut,
+    lut16,
     max_pool2d,
     mul,
     pad,
@@ -59,6 +60,7 @@ OPS: tuple[OpSpec, ...] = (
     transpose.OP,
     copy.OP,
     lut.OP,
+    lut16.OP,
     requant.OP,
     from_u8.OP,
 )

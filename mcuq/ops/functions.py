@@ -128,8 +128,13 @@ def _op(
     bounds: Bounds = NO_CLIP,
     signed: bool = False,
     note: str = "",
+    smooth: bool = False,
 ) -> OpSpec:
-    """``signed``: nothing negative is made of what is not; ``domain``: where it is defined."""
+    """``signed``: nothing negative is made of what is not; ``domain``: where it is defined.
+
+    ``smooth``: lines between places of a table come near it, so it has 16 bits. That is not so
+    where it jumps, ends steeply or grows to infinity.
+    """
     return OpSpec(
         name,
         (onnx,),
@@ -140,11 +145,12 @@ def _op(
         bounds=lambda node: bounds,
         keeps_sign=always if signed else never,
         note=note,
+        runs_s16=smooth,
     )
 
 
 OPS_FUNCTIONS = (
-    replace(_op("exp", "Exp", exp), bounds=lambda node: _POSITIVE, note="also c ** x"),
+    replace(_op("exp", "Exp", exp, smooth=True), bounds=lambda node: _POSITIVE, note="also c ** x"),
     _op("log", "Log", _plain(lambda x: x.log()), _POSITIVE),
     _op("sqrt", "Sqrt", _plain(lambda x: x.sqrt()), _POSITIVE, _POSITIVE),
     replace(_op("reciprocal", "Reciprocal", reciprocal), note="also c / x", refuses=_one_side),
@@ -157,30 +163,38 @@ OPS_FUNCTIONS = (
         refuses=_one_side_of_power,
     ),
     replace(
-        _op("abs", "Abs", _plain(lambda x: x.abs()), bounds=_POSITIVE), scaling=Scaling.CHANNELS
+        _op("abs", "Abs", _plain(lambda x: x.abs()), bounds=_POSITIVE, smooth=True),
+        scaling=Scaling.CHANNELS,
     ),
     _op("floor", "Floor", _plain(lambda x: x.floor()), signed=True, note=_JUMPS),
     _op("ceil", "Ceil", _plain(lambda x: x.ceil()), signed=True, note=_JUMPS),
     _op("round", "Round", _plain(lambda x: x.round()), signed=True, note=f"half to even; {_JUMPS}"),
     _op("sign", "Sign", _plain(lambda x: x.sign()), bounds=_UNIT, signed=True, note=_JUMPS),
     replace(_op("compare", "Greater", compare, bounds=(0.0, 1.0)), onnx=COMPARISONS, note=_JUMPS),
-    _op("erf", "Erf", _plain(lambda x: x.erf()), bounds=_UNIT, signed=True),
-    _op("sin", "Sin", _plain(lambda x: x.sin()), bounds=_UNIT),
-    _op("cos", "Cos", _plain(lambda x: x.cos()), bounds=_UNIT),
+    _op("erf", "Erf", _plain(lambda x: x.erf()), bounds=_UNIT, signed=True, smooth=True),
+    _op("sin", "Sin", _plain(lambda x: x.sin()), bounds=_UNIT, smooth=True),
+    _op("cos", "Cos", _plain(lambda x: x.cos()), bounds=_UNIT, smooth=True),
     _op("tan", "Tan", _plain(lambda x: x.tan())),
     _op("asin", "Asin", _plain(lambda x: x.asin()), _UNIT, signed=True),
     _op("acos", "Acos", _plain(lambda x: x.acos()), _UNIT, _POSITIVE),
-    _op("atan", "Atan", _plain(lambda x: x.atan()), signed=True),
-    _op("sinh", "Sinh", _plain(lambda x: x.sinh()), signed=True),
-    _op("cosh", "Cosh", _plain(lambda x: x.cosh()), bounds=(1.0, math.inf)),
-    _op("asinh", "Asinh", _plain(lambda x: x.asinh()), signed=True),
+    _op("atan", "Atan", _plain(lambda x: x.atan()), signed=True, smooth=True),
+    _op("sinh", "Sinh", _plain(lambda x: x.sinh()), signed=True, smooth=True),
+    _op("cosh", "Cosh", _plain(lambda x: x.cosh()), bounds=(1.0, math.inf), smooth=True),
+    _op("asinh", "Asinh", _plain(lambda x: x.asinh()), signed=True, smooth=True),
     _op("acosh", "Acosh", _plain(lambda x: x.acosh()), (1.0, math.inf), _POSITIVE),
     _op("atanh", "Atanh", _plain(lambda x: x.atanh()), _UNIT, signed=True),
-    _op("selu", "Selu", selu, signed=True),
-    _op("celu", "Celu", celu, signed=True),
-    _op("softplus", "Softplus", _plain(softplus), bounds=_POSITIVE),
-    _op("softsign", "Softsign", _plain(lambda x: x / (1 + x.abs())), bounds=_UNIT, signed=True),
-    _op("mish", "Mish", _plain(lambda x: x * softplus(x).tanh()), signed=True),
+    _op("selu", "Selu", selu, signed=True, smooth=True),
+    _op("celu", "Celu", celu, signed=True, smooth=True),
+    _op("softplus", "Softplus", _plain(softplus), bounds=_POSITIVE, smooth=True),
+    _op(
+        "softsign",
+        "Softsign",
+        _plain(lambda x: x / (1 + x.abs())),
+        bounds=_UNIT,
+        signed=True,
+        smooth=True,
+    ),
+    _op("mish", "Mish", _plain(lambda x: x * softplus(x).tanh()), signed=True, smooth=True),
     _op("thresholded_relu", "ThresholdedRelu", thresholded_relu, note=_JUMPS),
     _op("shrink", "Shrink", shrink, note=_JUMPS),
 )

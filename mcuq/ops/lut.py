@@ -11,6 +11,7 @@ import numpy as np
 
 from mcuq.fixed import FloatArray, dequantize, quantize
 from mcuq.ir import Array, Graph, Node, Shape
+from mcuq.ops import lut16
 from mcuq.ops.spec import NO_CLIP, Bounds, IntForm, OpSpec, RunFloat, ToInt
 from mcuq.qir import QGraph, QTensor, frac_of
 
@@ -32,7 +33,8 @@ def from_function(
 ) -> ToInt:
     """The ``to_int`` of a one-input operator: its float twin, in float64, at all 256 inputs.
 
-    Inputs outside the function's ``domain`` give what its nearest end gives.
+    In s16 a table of some of them (``lut16``). Inputs outside the function's ``domain`` give what
+    its nearest end gives.
     """
 
     def to_int(
@@ -45,7 +47,9 @@ def from_function(
             result: FloatArray = run_float(node, [torch.from_numpy(inside)]).numpy()
             return result
 
-        return tabulate(node.name, acts[node.inputs[0]], acts[node.output], function)
+        source, output = acts[node.inputs[0]], acts[node.output]
+        made = lut16.tabulate if source.kind == "s16" else tabulate
+        return made(node.name, source, output, function)
 
     return to_int
 

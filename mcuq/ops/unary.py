@@ -68,7 +68,7 @@ def silu(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
 
 def _op(name: str, onnx: str, run_float: RunFloat) -> OpSpec:
     to_int = lut.from_function(run_float)
-    return OpSpec(name, (onnx,), infer, run_float, to_int, flow=Flow.POINTWISE)
+    return OpSpec(name, (onnx,), infer, run_float, to_int, flow=Flow.POINTWISE, runs_s16=True)
 
 
 OPS_UNARY = (

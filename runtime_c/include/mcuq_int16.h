@@ -50,6 +50,11 @@ typedef struct {
 } mcuq_add_broadcast_s16_params;
 
 typedef struct {
+    const int16_t *table; /* [513], the results for -32768, -32640, ... 32768 */
+    int32_t count;
+} mcuq_lut_s16_params;
+
+typedef struct {
     mcuq_spread spread;
     uint8_t larger; /* 1: the larger one, 0: the smaller one */
     int16_t out_min, out_max;
@@ -95,6 +100,11 @@ void mcuq_add_s16(const mcuq_add_s16_params *p, const void *a, const void *b, vo
 /** As mcuq_add_broadcast_s8; an operand smaller than out must not overlap it. */
 void mcuq_add_broadcast_s16(const mcuq_add_broadcast_s16_params *p, const void *a, const void *b,
                             void *out);
+
+/** With u = in[i] + 32768 and k = u >> 7: out[i] = t[k] + (((t[k + 1] - t[k]) * (u & 127) + 64) >> 7);
+ *  in, out: [count], in place too. */
+void mcuq_lut_s16(const mcuq_lut_s16_params *p, const void *in, void *out);
+
 void mcuq_extremum_s16(const mcuq_extremum_s16_params *p, const void *a, const void *b, void *out);
 
 /** As mcuq_avg_pool2d_s8, overlaps too. */

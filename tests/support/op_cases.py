@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mcuq.fixed import DTYPES
 from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor
 from mcuq.ops import spec
 from mcuq.ops.spec import IntForm
@@ -532,6 +533,49 @@ def _widened(case: Case) -> Case:
     )
 
 
+SMOOTH = tuple(
+    # Between places 1 / 128 apart, a second derivative up to 8: 2**-17 * 8 * 2**12 is 0.25 LSB.
+    Case(op, f"s16, {size}", (Act((1, size), 14, 0, "s16"),), attrs, 12, 0, 1.3, "s16")
+    for size in (1, 300)
+    for op, attrs in (
+        ("sigmoid", {}),
+        ("tanh", {}),
+        ("hard_swish", {}),
+        ("leaky_relu", {"alpha": 0.1}),
+        ("elu", {"alpha": 1.5}),
+        ("gelu", {"approximate": "none"}),
+        ("silu", {}),
+        ("exp", {"rate": 1.0}),
+        ("abs", {}),
+        ("erf", {}),
+        ("sin", {}),
+        ("cos", {}),
+        ("atan", {}),
+        ("sinh", {}),
+        ("cosh", {}),
+        ("asinh", {}),
+        ("selu", {"alpha": 1.5, "gamma": 1.25}),
+        ("celu", {"alpha": 2.0}),
+        ("softplus", {}),
+        ("softsign", {}),
+        ("mish", {}),
+    )
+)
+STRAIGHT = (
+    # A bend between two places 1 / 128 apart is missed by 0.2 / 4 / 128 at most: 13 LSB at frac 15.
+    Case(
+        "hard_sigmoid", "s16", (Act((1, 400), 12, 0, "s16"),), {"alpha": 0.2, "beta": 0.5}, 14, 0,
+        27.0, "s16",
+    ),
+    Case(
+        "lut16", "any table", (Act((1, 300), 4, 0, "s16"), _integers("wide", -32768, 32767, 513)),
+        kind="s16",
+    ),
+    Case(
+        "lut16", "one value", (Act((1, 1), 4, 0, "s16"), _integers("one", -32768, 32767, 513)),
+        kind="s16",
+    ),
+)  # fmt: skip
 WIDE = tuple(
     _widened(case)
     for case in (*CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *EXTREMA, *MOVES)
@@ -560,7 +604,7 @@ REQUANTS = tuple(
 CASES: tuple[Case, ...] = (
     *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *FUNCTIONS, *DOMAINS,
     *EXTREMA, *PRELUS, *REDUCTIONS, *MOVES, *OTHERS,
-    *WIDE, *REQUANTS,
+    *WIDE, *SMOOTH, *STRAIGHT, *REQUANTS,
 )  # fmt: skip
 
 
@@ -590,7 +634,7 @@ def integer_form(case: Case) -> tuple[IntForm, dict[str, QTensor]]:
     if to_int is not None:
         return to_int(graph.nodes[0], graph, acts, {}), acts
     constants = tuple(
-        QTensor(n, v.shape, "s8", 0, 0, v.astype(np.int8))
+        QTensor(n, v.shape, case.kind, 0, 0, v.astype(DTYPES[case.kind]))
         for n, v in zip(case.names, case.operands, strict=True)
         if not isinstance(v, Act)
     )
