@@ -99,8 +99,7 @@ void mcuq_lut_s8(const mcuq_lut_params *p, const int8_t *in, int8_t *out);
 
 /** out = clamp(larger ? max(a, b) : min(a, b), out_min, out_max) for each element, a and b read as
  *  p->spread says; out: [rows][inner]. An operand smaller than out must not overlap it. */
-void mcuq_extremum_s8(const mcuq_extremum_params *p, const int8_t *a, const int8_t *b,
-                      int8_t *out);
+void mcuq_extremum_s8(const mcuq_extremum_params *p, const int8_t *a, const int8_t *b, int8_t *out);
 
 /** out = clamp((x * (x < 0 ? slopes[c] : one) + bias) >> shift, out_min, out_max) for each
  *  x = in[r][c] - zero_x; in, out: [rows][channels]. */

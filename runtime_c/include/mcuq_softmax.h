@@ -1,4 +1,7 @@
-/* mcuq_softmax.h: softmax, its logarithm and argmax over the last axis, int8. No alignment is asked for. */
+/* mcuq_softmax.h: softmax, its logarithm and argmax over the last axis, int8.
+ *
+ * No alignment is asked for.
+ */
 #ifndef MCUQ_SOFTMAX_H
 #define MCUQ_SOFTMAX_H
 

@@ -14,6 +14,7 @@ from mcuq.kernels.plain import (
     depthwise_conv2d,
     extremum,
     max_pool2d,
+    mul,
     transpose,
 )
 from mcuq.kernels.plain.elementwise import instructions, output_size
@@ -82,6 +83,8 @@ VARIANTS = (
     _twin(avg_pool2d.VARIANTS[0], "mcuq_avg_pool2d_s16_params"),
     _twin(add.VARIANTS[0], "mcuq_add_s16_params"),
     _twin(add.VARIANTS[1], "mcuq_add_broadcast_s16_params"),
+    _twin(mul.VARIANTS[0], "mcuq_mul_s16_params"),
+    _twin(mul.VARIANTS[1], "mcuq_mul_broadcast_s16_params"),
     *(_twin(variant, "mcuq_extremum_s16_params") for variant in extremum.VARIANTS),
     _twin(transpose.VARIANTS[0]),
     Variant("lut16", "mcuq_lut_s16", _lut, _lut_cost, gap=_in_place, kinds=S16),
