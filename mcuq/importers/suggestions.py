@@ -20,8 +20,7 @@ SUGGESTIONS: dict[str, str] = {
     "QLinearGlobalAveragePool": _QDQ, "QLinearConcat": _QDQ, "QLinearLeakyRelu": _QDQ,
     "QLinearSigmoid": _QDQ, "QLinearAveragePool": _QDQ, "QLinearSoftmax": _QDQ,
     "If": _CONTROL, "Loop": _CONTROL, "Scan": _CONTROL,
-    "ReduceSum": "Use ReduceMean", "TopK": "Use ArgMax", "LpPool": "Use AveragePool",
-    "Where": "Use Clip or Mul with a constant mask",
+    "Hardmax": "Use ArgMax", "ReduceProd": "Use Exp of the ReduceSum of Log",
     "Attention": "Use convolutions", "Einsum": "Use MatMul with constant weights",
 }  # fmt: skip
 

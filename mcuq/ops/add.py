@@ -137,7 +137,7 @@ def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tup
 
 OP = OpSpec(
     "add",
-    ("Add",),
+    ("Add", "Sum"),
     broadcast.infer,
     run_float,
     to_int,

@@ -46,7 +46,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
 
 OP = OpSpec(
     "argmax",
-    ("ArgMax",),
+    ("ArgMax", "ArgMin", "TopK"),
     infer,
     run_float,
     to_int,

@@ -147,7 +147,10 @@ def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tup
 
 OP = OpSpec(
     "avg_pool2d",
-    ("AveragePool", "GlobalAveragePool", "ReduceMean"),
+    (
+        *("AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "ReduceL1", "ReduceL2"),
+        *("ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare", "LpPool", "GlobalLpPool"),
+    ),
     infer,
     run_float,
     to_int,

@@ -64,7 +64,7 @@ def _run_int(larger: bool) -> RunInt:
 
 MAXIMUM = OpSpec(
     "maximum",
-    ("Max",),
+    ("Max", "Or"),
     broadcast.infer,
     maximum,
     to_int,

@@ -70,7 +70,7 @@ def covers(node: Node, shapes: Sequence[Shape]) -> bool:
 
 OP = OpSpec(
     "max_pool2d",
-    ("MaxPool", "GlobalMaxPool"),
+    ("MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin", "TopK"),
     infer,
     run_float,
     to_int,

@@ -120,7 +120,7 @@ def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tup
 
 OP = OpSpec(
     "mul",
-    ("Mul",),
+    ("Mul", "Div", "Mean", "And", "Where"),
     broadcast.infer,
     run_float,
     to_int,
