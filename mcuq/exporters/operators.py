@@ -145,10 +145,58 @@ def _unary(op: str, *attrs: str, opset: int = 0) -> Writer:
 
 
 def _silu(values: Values, node: Node) -> Value:
-    value = values.known[node.inputs[0]]
-    gate = values.emit("Sigmoid", f"{node.name}.sigmoid", [value.name])
+    value, alpha = values.known[node.inputs[0]], float(node.attrs.get("alpha", 1.0))
+    source = value.name
+    if alpha != 1.0:
+        factor = values.constant(f"{node.name}.alpha", np.array(alpha))
+        source = values.emit("Mul", f"{node.name}.scaled", [source, factor])
+    gate = values.emit("Sigmoid", f"{node.name}.sigmoid", [source])
     made = values.emit_as("Mul", node.name, node.output, [value.name, gate])
     return _same_order(value, made)
+
+
+def _exp(values: Values, node: Node) -> Value:
+    value, rate = values.known[node.inputs[0]], node.float("rate")
+    source = value.name
+    if rate != 1.0:
+        factor = values.constant(f"{node.name}.rate", np.array(rate))
+        source = values.emit("Mul", f"{node.name}.scaled", [source, factor])
+    return _same_order(value, values.emit_as("Exp", node.name, node.output, [source]))
+
+
+def _with_number(op: str, attribute: str, first: bool = False) -> Writer:
+    """``op`` of a value and the number that an attribute holds."""
+
+    def writer(values: Values, node: Node) -> Value:
+        value = values.known[node.inputs[0]]
+        number = values.constant(f"{node.name}.{attribute}", np.array(node.float(attribute)))
+        inputs = [number, value.name] if first else [value.name, number]
+        return _same_order(value, values.emit_as(op, node.name, node.output, inputs))
+
+    return writer
+
+
+_SIGNS = {
+    "<": "Less", "<=": "LessOrEqual", "=": "Equal", ">=": "GreaterOrEqual", ">": "Greater",
+}  # fmt: skip
+
+
+def _compare(values: Values, node: Node) -> Value:
+    """A comparison, or for less or greater the opposite of Equal; as a number."""
+    value, holds = values.known[node.inputs[0]], str(node.attrs["holds"])
+    limit = values.constant(f"{node.name}.limit", np.array(node.float("limit")))
+    op = _SIGNS.get(holds, "Equal")
+    truth = values.emit(op, f"{node.name}.truth", [value.name, limit])
+    if holds not in _SIGNS:
+        truth = values.emit("Not", f"{node.name}.not", [truth])
+    return _same_order(value, values.emit_as("Cast", node.name, node.output, [truth], to=1))
+
+
+def _prelu(values: Values, node: Node) -> Value:
+    source, slopes = values.usual(node.inputs[0]), np.array(node.attrs["slopes"])
+    wide = slopes.reshape(-1, 1, 1) if len(source.shape) == 4 else slopes
+    inputs = [source.name, values.constant(f"{node.name}.slopes", wide)]
+    return _same_order(source, values.emit_as("PRelu", node.name, node.output, inputs))
 
 
 def _binary(op: str) -> Writer:
@@ -210,6 +258,14 @@ def _argmax(values: Values, node: Node) -> Value:
     source = values.usual(node.inputs[0])
     axis = 1 if len(source.shape) == 4 else len(source.shape) - 1
     made = values.emit_as("ArgMax", node.name, node.output, [source.name], axis=axis, keepdims=1)
+    return _limited(values, node, made)
+
+
+def _log_softmax(values: Values, node: Node) -> Value:
+    """Along our last axis, which is axis 1 of an image in the file."""
+    source = values.usual(node.inputs[0])
+    axis = 1 if len(source.shape) == 4 else len(source.shape) - 1
+    made = values.emit_as("LogSoftmax", node.name, node.output, [source.name], axis=axis)
     return _limited(values, node, made)
 
 
@@ -333,6 +389,10 @@ def _lies(node: Node, shape: Shape, mode: str) -> bool:
 _NEAR = 1e-6
 """What places may differ by from those that another file states otherwise."""
 
+_PLAIN = """
+    Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Floor Log Round Sign Sin Sinh Softplus
+    Softsign Sqrt Tan
+""".split()
 _WRITERS: dict[str, Writer] = {
     "conv2d": _conv2d,
     "depthwise_conv2d": _depthwise,
@@ -346,12 +406,26 @@ _WRITERS: dict[str, Writer] = {
     "elu": _unary("Elu", "alpha"),
     "gelu": _unary("Gelu", "approximate", opset=20),
     "silu": _silu,
+    "exp": _exp,
+    "reciprocal": _with_number("Div", "numerator", True),
+    "power": _with_number("Pow", "exponent"),
+    **{name.lower(): _unary(name) for name in _PLAIN},
+    "compare": _compare,
+    "selu": _unary("Selu", "alpha", "gamma"),
+    "celu": _unary("Celu", "alpha"),
+    "thresholded_relu": _unary("ThresholdedRelu", "alpha"),
+    "shrink": _unary("Shrink", "bias", "lambd"),
+    "mish": _unary("Mish", opset=18),
+    "prelu": _prelu,
+    "maximum": _binary("Max"),
+    "minimum": _binary("Min"),
     "add": _binary("Add"),
     "sub": _binary("Sub"),
     "mul": _binary("Mul"),
     "max_pool2d": _max_pool,
     "avg_pool2d": _average_pool,
     "softmax": _softmax,
+    "log_softmax": _log_softmax,
     "argmax": _argmax,
     "concat": _concat,
     "pad": _pad,

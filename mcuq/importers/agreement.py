@@ -243,7 +243,7 @@ def _comparable(
     if maker is None or maker.op != "argmax":
         hint = graph.hints.get(value.tensor)
         return values[name] if hint is None else np.clip(values[name], *_span(hint))
-    if step.op != "ArgMax":
+    if step.op not in ("ArgMax", "ArgMin"):
         return None
     return _with_ties(step, values, _as_user(own, value).reshape(values[name].shape))
 
@@ -256,7 +256,8 @@ def _with_ties(step: Step, values: Values, found: Array) -> Array:
     index = found if keep else np.expand_dims(found, axis)
     inside = np.clip(index.astype(np.int64), 0, scores.shape[axis] - 1)
     chosen = np.take_along_axis(scores, inside, axis)
-    best = scores.max(axis=axis, keepdims=True)
+    extreme = scores.max if step.op == "ArgMax" else scores.min
+    best = extreme(axis=axis, keepdims=True)
     tied = ~_apart(chosen, best, FUSED) & (inside == index)
     return np.where(tied if keep else tied.squeeze(axis), found, wanted)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mcuq.importers.builder import Refused, Value
 from mcuq.importers.call import Call, Operand, axis_of, from_rows, rows
-from mcuq.importers.elementwise import NO_CLIP, ranked, two_values, with_constant
+from mcuq.importers.elementwise import NO_CLIP, combined, ranked, with_constant
 from mcuq.importers.products import matmul_labels, product, times_number
 from mcuq.ir import Array
 
@@ -47,7 +47,7 @@ def _plus(call: Call, made: Value) -> Value:
     """``made + beta * C``."""
     beta, added = call.real("beta", 1.0), call.operand(2)
     if isinstance(added, Value):
-        return two_values(call, "add", made, times_number(call, added, beta))
+        return combined(call, "add", made, times_number(call, added, beta))
     if added is None:
         return made
     return with_constant(call, "add", made, call.builder.constant, np.float64(beta) * added)

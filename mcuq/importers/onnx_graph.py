@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -29,10 +29,13 @@ from mcuq.importers.suggestions import remedy_for
 from mcuq.ir import Array, Graph, Port, Shape
 
 EXACT = frozenset(
-    "Cast Clip Concat Dropout Flatten Max MaxPool Min Relu ReduceMax Reshape Squeeze Unsqueeze "
-    "Identity Shape Size QuantizeLinear DequantizeLinear GlobalMaxPool ArgMax".split()
+    "Cast Clip Concat Dropout Flatten Max MaxPool Min Relu ReduceMax ReduceMin Reshape Squeeze "
+    "Unsqueeze Identity Shape Size QuantizeLinear DequantizeLinear GlobalMaxPool ArgMax ArgMin "
+    "TopK Less LessOrEqual Equal GreaterOrEqual Greater Not And Or Xor".split()
 ).union(MOVEMENTS)
 """What gives for integers what it gives for reals."""
+TRUTHS = frozenset("Not And Or Xor Where".split())
+"""What reads truth values, which are 1 and 0."""
 WIDE_ONLY = frozenset("Add Sub Mul Neg Sum MatMul Gemm".split())
 """What does so where the type is wide enough."""
 WIDE = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
@@ -71,6 +74,7 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
             faults.append((step, fault))
     raise_all([*flat.faults, *causes.joined(faults, steps, model.name)])
     ports, left_out = _outputs(model, builder, known)
+    left_out += _truths(ports, flat.kinds)
     names = [given.name for given in model.inputs]
     graph = Graph(
         Path(model.name).stem,
@@ -218,6 +222,8 @@ def _check_integers(call: Call, builder: Builder) -> None:
         and builder.makers.get(operand.tensor) != "argmax"
     ]
     kinds = [call.kinds[name] for name in names if not call.kinds[name].real]
+    if call.op in TRUTHS:
+        kinds = [kind for kind in kinds if kind.element != onnx.TensorProto.BOOL]
     wide = all(kind.element in WIDE for kind in kinds)
     if kinds and call.op not in EXACT and not (wide and call.op in WIDE_ONLY):
         raise Refused("it computes with integers", "Cast the data to float first")
@@ -269,6 +275,15 @@ def _outputs(
         faults.append(ModelError(model.name, reason, "Add an output that is computed"))
     raise_all(faults)
     return tuple(ports), notes
+
+
+def _truths(ports: Sequence[Port], kinds: Mapping[str, Kind]) -> list[str]:
+    """A line on each output that holds truth values in the model."""
+    return [
+        f"output '{port.name}' holds truth values in the model; here it is 1 and 0"
+        for port in ports
+        if port.name in kinds and kinds[port.name].element == onnx.TensorProto.BOOL
+    ]
 
 
 def _of_integers(builder: Builder, name: str) -> list[str]:

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from mcuq.importers import layout
+from mcuq.importers import layout, logic
 from mcuq.importers.builder import Refused, Value
 from mcuq.importers.call import Call, axis_of, in_order
 from mcuq.importers.elementwise import settled, with_constant
@@ -17,6 +17,8 @@ _INTEGERS = {
     2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 12: "uint32",
     13: "uint64",
 }  # fmt: skip
+_BOOL = 9
+_NUMBERS = (*_FLOATS, *_INTEGERS, _BOOL)
 
 
 def same(call: Call) -> Value:
@@ -34,13 +36,18 @@ def same(call: Call) -> Value:
 def cast(call: Call) -> Value:
     """Cast that changes no number: to a float, or of integers to a type that holds them all.
 
-    The indices of ArgMax may become any integer.
+    The indices of ArgMax may become any integer. A truth value is 1 or 0; of a number, whether it
+    is not 0.
     """
     value = call.value()
     if call.builder.is_index(value.tensor):
         return value
     target = call.integer("to", 1)
     source = call.kinds.get(call.names[0])
+    if source is not None and source.element == _BOOL and target in _NUMBERS:
+        return value
+    if target == _BOOL:
+        return value if source is not None and source.element == _BOOL else logic.truth(call)
     if target in _FLOATS or (source is not None and _holds(target, source.element)):
         return value
     raise Refused("Cast to a type that is not a float", "Let data stay float32")

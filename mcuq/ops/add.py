@@ -163,7 +163,7 @@ _INT_FORM = Form({**_NUMBERS, **forms.RANGE}, (2, 2), either=True, alike=True)
 FLOAT_FORM = Form(forms.CLIP, (2, 2), either=True, alike=True)
 OP = OpSpec(
     "add",
-    ("Add",),
+    ("Add", "Sum"),
     broadcast.infer,
     run_float,
     to_int,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mcuq.fixed import DTYPES
 from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor
 from mcuq.ops import spec
 from mcuq.ops.spec import IntForm
@@ -308,6 +309,75 @@ UNARY = tuple(
         ("silu", "", 4, -128, {}, 3, -128),
     )
 )
+_WAYS = (Act((1, 1), 3, -128), Act((1, 257), 4, -128), Act((1, 5, 3, 4), 5))
+FUNCTIONS = tuple(
+    Case(op, f"{about} of {x.shape}", (x,), attrs, out, zero)
+    for op, about, signed, attrs, out, zero in (
+        ("exp", "", True, {"rate": 1.0}, 4, -128),
+        ("exp", "halved", True, {"rate": -0.5}, 3, -100),
+        ("log", "", False, {}, 5, 0),
+        ("sqrt", "", False, {}, 5, -128),
+        ("reciprocal", "", False, {"numerator": 1.5}, 4, -128),
+        ("power", "square", True, {"exponent": 2.0}, 3, -128),
+        ("power", "cube", True, {"exponent": 3.0}, 2, 0),
+        ("power", "inverse root", False, {"exponent": -0.5}, 5, -128),
+        ("abs", "", True, {}, 4, -128),
+        ("floor", "", True, {}, 4, 0),
+        ("ceil", "", True, {}, 4, 0),
+        ("round", "", True, {}, 4, 0),
+        ("sign", "", True, {}, 6, 0),
+        ("compare", "less or equal", True, {"limit": 1.5, "holds": "<="}, 7, -128),
+        ("compare", "other than", True, {"limit": 0.25, "holds": "<>"}, 7, -128),
+        ("erf", "", True, {}, 7, 0),
+        ("sin", "", True, {}, 7, 0),
+        ("cos", "", True, {}, 7, 0),
+        ("tan", "", True, {}, 3, 0),
+        ("atan", "", True, {}, 6, 0),
+        ("sinh", "", True, {}, 2, 0),
+        ("cosh", "", True, {}, 2, -128),
+        ("asinh", "", True, {}, 5, 0),
+        ("selu", "", True, {"alpha": 1.5, "gamma": 1.25}, 4, 0),
+        ("celu", "", True, {"alpha": 2.0}, 4, 0),
+        ("softplus", "", True, {}, 4, -128),
+        ("softsign", "", True, {}, 7, 0),
+        ("mish", "", True, {}, 4, 0),
+        ("thresholded_relu", "", True, {"alpha": 0.5}, 4, 0),
+        ("shrink", "", True, {"bias": 0.25, "lambd": 0.5}, 4, 0),
+    )
+    for x in _WAYS
+    if signed or x.zero == -128
+)
+DOMAINS = tuple(
+    Case(op, f"{about}, {size}", (Act((1, size), frac, zero),), {}, out, 0)
+    for size in (9, 200)
+    for op, about, frac, zero, out in (
+        ("asin", "-1 to 127 / 128", 7, 0, 6),
+        ("acos", "-1 to 127 / 128", 7, 0, 5),
+        ("atanh", "-1 to 127 / 128", 7, 0, 5),
+        ("acosh", "0 to 8", 5, -128, 5),
+    )
+)
+EXTREMA = tuple(
+    Case(op, about, (a, b), {"clip": clip}, 4, zero, 0.0)
+    for op in ("maximum", "minimum")
+    for about, a, b, clip, zero in (
+        ("equal shapes", _IMAGE, _IMAGE, NO_CLIP, 0),
+        ("one element", Act((1, 1)), Act((1, 1)), NO_CLIP, 0),
+        ("never negative", Act((1, 9), 4, -128), Act((1, 9), 4, -128), NO_CLIP, -128),
+        ("per channel, clipped", _IMAGE, Act((1, 1, 1, 6)), (-1.5, 3.0), 0),
+        ("per position, first", Act((1, 5, 3, 1)), _IMAGE, (0.0, INF), 0),
+        ("constant per channel", _IMAGE, _constant(6), NO_CLIP, 0),
+    )
+)
+PRELUS = tuple(
+    Case("prelu", about, (x,), {"slopes": slopes}, frac, zero)
+    for about, x, slopes, frac, zero in (
+        ("an image", _IMAGE, (0.25, -1.5, 0.0, 1.0, 3.7, 0.1), 4, 0),
+        ("one value", Act((1, 1), 4), (0.3,), 5, -20),
+        ("a vector, coarser", Act((1, 4), 6, -10), (0.3, 0.01, -0.2, 70.0), 2, 3),
+        ("a vector, finer", Act((1, 2), 1, -10), (0.003, -0.01), 9, -128),
+    )
+)
 
 
 def _softmax_bound(values: int) -> float:
@@ -341,6 +411,18 @@ REDUCTIONS = (
             ((1, 300), 6, 0),
             ((1, 3, 2, 5), 4, -128),
             ((1, 4), -2, 0),
+        )
+    ),
+    *(
+        Case("log_softmax", f"{shape}, frac {x}", (Act(shape, x, zero),), attrs, y, out, 0.6)
+        for shape, x, zero, y, out, attrs in (
+            ((1, 1), 4, 0, 7, 0, {}),
+            ((1, 10), 3, 0, 2, 127, {}),
+            ((1, 300), 6, 0, 4, 120, {}),
+            ((1, 3, 2, 5), 4, -128, 3, 127, {}),
+            ((1, 4), -2, 0, -4, 100, {}),
+            ((1, 6), -9, 0, -10, 100, {}),
+            ((1, 7), 2, 5, 4, 127, {"scale": 0.3}),
         )
     ),
     *(
@@ -537,9 +619,52 @@ def _widened(case: Case) -> Case:
     )
 
 
+SMOOTH = tuple(
+    # Between places 1 / 128 apart, a second derivative up to 8: 2**-17 * 8 * 2**12 is 0.25 LSB.
+    Case(op, f"s16, {size}", (Act((1, size), 14, 0, "s16"),), attrs, 12, 0, 1.3, "s16")
+    for size in (1, 300)
+    for op, attrs in (
+        ("sigmoid", {}),
+        ("tanh", {}),
+        ("hard_swish", {}),
+        ("leaky_relu", {"alpha": 0.1}),
+        ("elu", {"alpha": 1.5}),
+        ("gelu", {"approximate": "none"}),
+        ("silu", {}),
+        ("exp", {"rate": 1.0}),
+        ("abs", {}),
+        ("erf", {}),
+        ("sin", {}),
+        ("cos", {}),
+        ("atan", {}),
+        ("sinh", {}),
+        ("cosh", {}),
+        ("asinh", {}),
+        ("selu", {"alpha": 1.5, "gamma": 1.25}),
+        ("celu", {"alpha": 2.0}),
+        ("softplus", {}),
+        ("softsign", {}),
+        ("mish", {}),
+    )
+)
+STRAIGHT = (
+    # A bend between two places 1 / 128 apart is missed by 0.2 / 4 / 128 at most: 13 LSB at frac 15.
+    Case(
+        "hard_sigmoid", "s16", (Act((1, 400), 12, 0, "s16"),), {"alpha": 0.2, "beta": 0.5}, 14, 0,
+        27.0, "s16",
+    ),
+    Case(
+        "lut16", "any table", (Act((1, 300), 4, 0, "s16"), _integers("wide", -32768, 32767, 513)),
+        kind="s16",
+    ),
+    Case(
+        "lut16", "one value", (Act((1, 1), 4, 0, "s16"), _integers("one", -32768, 32767, 513)),
+        kind="s16",
+    ),
+)  # fmt: skip
 WIDE = tuple(
     _widened(case)
-    for case in (*CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *MOVES)
+    for case in (*CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *EXTREMA, *MOVES)
     if spec(case.op).runs_s16 and case.about != "1025 to 4"  # its weights need be coarser
 )
 REQUANTS = tuple(
@@ -620,8 +745,9 @@ RECURRENT = tuple(
 )
 
 CASES: tuple[Case, ...] = (
-    *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *REDUCTIONS, *MOVES, *OTHERS,
-    *RESIZED, *PRODUCTS, *NORMS, *WIDE, *REQUANTS, *RECURRENT,
+    *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *FUNCTIONS, *DOMAINS,
+    *EXTREMA, *PRELUS, *REDUCTIONS, *MOVES, *OTHERS,
+    *RESIZED, *PRODUCTS, *NORMS, *WIDE, *SMOOTH, *STRAIGHT, *REQUANTS, *RECURRENT,
 )  # fmt: skip
 
 
@@ -651,7 +777,7 @@ def integer_form(case: Case) -> tuple[IntForm, dict[str, QTensor]]:
     if to_int is not None:
         return to_int(graph.nodes[0], graph, acts, {}), acts
     constants = tuple(
-        QTensor(n, v.shape, "s8", 0, 0, v.astype(np.int8))
+        QTensor(n, v.shape, case.kind, 0, 0, v.astype(DTYPES[case.kind]))
         for n, v in zip(case.names, case.operands, strict=True)
         if not isinstance(v, Act)
     )
