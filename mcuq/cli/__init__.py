@@ -21,9 +21,18 @@ mcuq compile model.onnx --calib data.npz -o out  quantize and write C
 mcuq check out --all                             compare every tensor on every core
 """
 
+_EPILOG = """Completion of commands, options and boards, in the shell's own file:
+
+\b
+bash  eval "$(_MCUQ_COMPLETE=bash_source mcuq)"
+zsh   eval "$(_MCUQ_COMPLETE=zsh_source mcuq)"
+fish  _MCUQ_COMPLETE=fish_source mcuq | source
+"""
+
 
 @click.group(
     help=_HELP,
+    epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="mcuq")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcuq.cli.complete import complete_board
 from mcuq.cli.compress import compressing, labels_of, shaped, shapes_of, show_layers
 from mcuq.errors import McuqError
 
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 @click.command("compile")
 @click.argument("model", type=click.Path())
 @click.option("--calib", help="Typical inputs: FILE.npz, FILE.npz:ARRAY or FILE.npy.")
-@click.option("--board", help="A board's name or .toml file: picks kernels, checks that it fits.")
+@click.option(
+    "--board",
+    help="A board's name or .toml file: picks kernels, checks that it fits.",
+    shell_complete=complete_board,
+)
 @click.option("--name", help="The prefix of all C symbols; default: the model's file name.")
 @click.option(
     "--prefer",
@@ -136,7 +141,9 @@ def _show(compiled: Compiled, out: str) -> None:
 
 @click.command()
 @click.argument("folder", type=click.Path())
-@click.option("--board", required=True, help="A board's name or .toml file.")
+@click.option(
+    "--board", required=True, help="A board's name or .toml file.", shell_complete=complete_board
+)
 @click.option("-o", "--out", type=click.Path(), help="Default: FOLDER/selftest/BOARD.")
 def build(folder: str, board: str, out: str | None) -> None:
     """Build a self-test image for a board: .elf, .hex, .bin and .map.
@@ -147,9 +154,9 @@ def build(folder: str, board: str, out: str | None) -> None:
     from mcuq.cli.show import progress, say
     from mcuq.flows.compile import load_compiled
     from mcuq.measure.selftest import build_selftest
-    from mcuq.targets.boards import load
+    from mcuq.targets.boards import load, with_memory
 
-    target = load(board)
+    target = with_memory(load(board))
     place = Path(out) if out else Path(folder) / "selftest" / target.name
     with progress(f"build {folder}") as report:
         made = build_selftest(load_compiled(folder), target, place, report)

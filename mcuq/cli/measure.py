@@ -8,10 +8,18 @@ from typing import Any
 
 import click
 
+from mcuq.cli.complete import complete_board
+
 
 @click.command()
 @click.argument("folder", type=click.Path())
-@click.option("--board", "names", multiple=True, help="A board's name or .toml file; repeatable.")
+@click.option(
+    "--board",
+    "names",
+    multiple=True,
+    help="A board's name or .toml file; repeatable.",
+    shell_complete=complete_board,
+)
 @click.option("--all", "every", is_flag=True, help="One emulated board for every kind of core.")
 @click.option("--vectors", "count", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -132,7 +140,11 @@ def _percent(share: float | None) -> str | None:
 
 @click.command()
 @click.argument("folder", type=click.Path())
-@click.option("--board", help="Default: the board that the model was compiled for.")
+@click.option(
+    "--board",
+    help="Default: the board that the model was compiled for.",
+    shell_complete=complete_board,
+)
 @click.option("--why", is_flag=True, help="Show the kernels that each step could have used.")
 @click.option("--json", "json_path", type=click.Path(), help="Write the counts as JSON.")
 def bench(folder: str, board: str | None, why: bool, json_path: str | None) -> None:
@@ -168,10 +180,12 @@ def _show_steps(result: Any) -> None:
         f"flash {result.flash:,} B, RAM {result.ram:,} B"
     )
     if result.cycles_estimate is not None:
+        time = ""
+        if result.milliseconds is not None:
+            time = f", {result.milliseconds:.2f} ms at {result.clock_hz / 1e6:g} MHz"
         say(
             f"estimated cycles (zero-wait memory, Arm's reference manuals): "
-            f"{result.cycles_estimate:,}, {result.milliseconds:.2f} ms at "
-            f"{result.clock_hz / 1e6:g} MHz"
+            f"{result.cycles_estimate:,}{time}"
         )
 
 
@@ -218,7 +232,11 @@ def _reason(step: Any, choice: Any) -> str:
 
 @click.command()
 @click.argument("folder", type=click.Path())
-@click.option("--board", help="Default: the board that the model was compiled for.")
+@click.option(
+    "--board",
+    help="Default: the board that the model was compiled for.",
+    shell_complete=complete_board,
+)
 @click.option("--input", "source", required=True, help="FILE.npy or FILE.npz, any rows.")
 @click.option("-o", "--out", required=True, type=click.Path(), help="FILE.npy or FILE.npz.")
 @click.option("--raw", is_flag=True, help="Write the integers instead of reals.")

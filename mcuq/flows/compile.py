@@ -240,7 +240,7 @@ def generate(made: Bundle, board: Board | None) -> Compiled:
     program = _Target(board, made.prefer).lower(made.qgraph)
     placed = plan(program)
     report = model_report(program, placed, made.id, made.digest, made.quantization)
-    if board:
+    if board and not board.is_core:
         report["boards"] = {board.name: fit.check(program, placed, board)}
     facts = model_facts(program, placed, made.id, made.source, made.digest)
     return Compiled(made, program, placed, report, emit(facts, to_json(report)))

@@ -34,11 +34,14 @@ class StepCost:
 
 @dataclass(frozen=True)
 class Bench:
-    """The cost of one inference on one board; bytes without the harness."""
+    """The cost of one inference on one board; bytes without the harness.
+
+    ``clock_hz`` is None for a core.
+    """
 
     board: str
     core: str
-    clock_hz: int
+    clock_hz: int | None
     macs: int
     instructions: int
     cycles_estimate: int | None
@@ -48,7 +51,7 @@ class Bench:
 
     @property
     def milliseconds(self) -> float | None:
-        if self.cycles_estimate is None:
+        if self.cycles_estimate is None or self.clock_hz is None:
             return None
         return 1000 * self.cycles_estimate / self.clock_hz
 
@@ -76,7 +79,7 @@ def bench(compiled: Compiled, board: Board, progress: Progress = silent) -> Benc
     return Bench(
         board.name,
         board.cpu,
-        board.clock_hz,
+        None if board.is_core else board.clock_hz,
         compiled.program.macs,
         counts.total,
         whole,
