@@ -9,7 +9,7 @@ from mcuq.capacity import MAX_ELEMENTS, allowing
 from mcuq.cli.compress import compress
 from mcuq.cli.explain import explain
 from mcuq.cli.look import boards, doctor, inspect, ops
-from mcuq.cli.make import build, compile_
+from mcuq.cli.make import build, compile_, retarget
 from mcuq.cli.measure import bench, check, evaluate, run
 
 # The character \b keeps click from filling the lines that follow.
@@ -50,7 +50,7 @@ def cli(context: click.Context, max_elements: int | None) -> None:
 
 
 for command in (
-    *(inspect, compress, compile_, check, bench, evaluate, explain, build, run),
+    *(inspect, compress, compile_, retarget, check, bench, evaluate, explain, build, run),
     *(boards, ops, doctor),
 ):
     cli.add_command(command)

@@ -132,11 +132,46 @@ def _show(compiled: Compiled, out: str) -> None:
         f"{out}: {facts['macs']:,} MACs, {facts['flash_weights']:,} B of weights, "
         f"{facts['arena']:,} B of arena (no plan needs less than {facts['arena_lower_bound']:,} B)"
     )
+    say(f"{out}: {facts['kernels']}")
     for board_name, needs in facts.get("boards", {}).items():
         say(
             f"fits {board_name}: about {needs['flash']:,} B flash, {needs['ram']:,} B arena, "
             f"{needs['stack']:,} B stack, {needs['io']:,} B input and output"
         )
+
+
+@click.command()
+@click.argument("folder", type=click.Path())
+@click.option(
+    "--board",
+    required=True,
+    help="A board's name or .toml file, or a core: picks kernels, checks that it fits.",
+    shell_complete=complete_board,
+)
+@click.option(
+    "--prefer",
+    type=click.Choice(["balanced", "speed", "size"]),
+    help="Which kernels. Default: as when it was compiled.",
+)
+@click.option("-o", "--out", type=click.Path(), help="The folder to write. Default: FOLDER.")
+def retarget(folder: str, board: str, prefer: str | None, out: str | None) -> None:
+    """Make the C in FOLDER anew for another board; nothing is quantized.
+
+    The numbers that the network gives stay the same, to the bit.
+    """
+    from mcuq.cli.paths import check_paths
+    from mcuq.cli.show import progress
+    from mcuq.files import check_replaceable
+    from mcuq.flows.retarget import retarget as make
+
+    check_paths([board], {}, folder)
+    place = out or folder
+    check_replaceable(Path(place))
+    with progress(f"retarget {folder}") as report:
+        report("generating C", 0.1)
+        compiled = make(folder, board, prefer)
+    compiled.write(place)
+    _show(compiled, place)
 
 
 @click.command()

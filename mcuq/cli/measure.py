@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mcuq.cli.complete import complete_board
+
+if TYPE_CHECKING:
+    from mcuq.flows.compile import Compiled
+    from mcuq.targets.boards import Board
 
 
 @click.command()
@@ -53,6 +57,7 @@ def check(
     with progress(f"check {folder}") as report:
         verdicts = verify.check(compiled, chosen, count, seed, report, clang=True)
     _show_verdicts(verdicts)
+    _show_kernels(compiled, chosen, verdicts)
     write_json(json_path, {"boards": {v.board: v.to_json() for v in verdicts}})
     raise SystemExit(0 if all(v.exact for v in verdicts) else 1)
 
@@ -79,6 +84,20 @@ def _show_verdicts(verdicts: Sequence[Any]) -> None:
             say(f"{verdict.board}: stack at most {proven}; one run touched {verdict.stack:,} B")
         if verdict.first:
             say(f"{verdict.board}: {verdict.first}")
+
+
+def _show_kernels(compiled: Compiled, chosen: Sequence[Board], verdicts: Sequence[Any]) -> None:
+    """Which core the kernels are for, and the boards whose own would be faster."""
+    from mcuq.cli.show import say
+    from mcuq.program.elsewhere import elsewhere, kernels_of
+    from mcuq.targets.boards import cpu
+
+    name = kernels_of(compiled.program)
+    say(f"kernels for {name}")
+    for board, verdict in zip(chosen, verdicts[1:], strict=True):
+        row = elsewhere(compiled.program, cpu(board))
+        if row:
+            say(f"{board.name}: {row.times(verdict.instructions)}, see 'mcuq retarget'")
 
 
 @click.command("eval")
@@ -179,6 +198,7 @@ def _show_steps(result: Any) -> None:
         f"{result.instructions / max(1, result.macs):.3f} per MAC; "
         f"flash {result.flash:,} B, RAM {result.ram:,} B"
     )
+    say(result.kernels)
     if result.cycles_estimate is not None:
         time = ""
         if result.milliseconds is not None:

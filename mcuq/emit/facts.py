@@ -16,8 +16,10 @@ from mcuq.emit.c_text import (
     shape_text,
 )
 from mcuq.emit.naming import comment, identifiers
+from mcuq.emit.target import target_warnings
 from mcuq.ir import Port
 from mcuq.kernels.variant import Call, ConstArray, Field
+from mcuq.program.elsewhere import Elsewhere, sentence
 from mcuq.program.lower import Program, Step
 from mcuq.program.plan import Placed, Plan
 from mcuq.qir import QTensor
@@ -112,6 +114,8 @@ class ModelFacts:
     flash_weights: int
     macs: int
     wide: bool
+    kernels_for: str
+    warnings: tuple[tuple[str, str], ...]
 
     @property
     def prefix(self) -> str:
@@ -234,7 +238,12 @@ class _Writer:
 
 
 def model_facts(
-    program: Program, plan: Plan, model_id: str, source: str, digest: str
+    program: Program,
+    plan: Plan,
+    model_id: str,
+    source: str,
+    digest: str,
+    richer: tuple[Elsewhere, ...] = (),
 ) -> ModelFacts:
     """The facts of one model. ``source`` is the model's file name, ``digest`` its SHA-256."""
     writer = _Writer(program, plan, model_id)
@@ -254,6 +263,8 @@ def model_facts(
         arena_lower_bound=plan.lower_bound,
         flash_weights=sum(step.flash for step in program.steps),
         macs=program.macs,
+        kernels_for=sentence(program, richer),
+        warnings=target_warnings(program, richer, model_id),
         wide=any(v.kind == "s16" and v.data is None for v in program.qgraph.tensors.values()),
     )
 

@@ -33,6 +33,7 @@ from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
 from mcuq.program import fit
 from mcuq.program.choose import PREFERENCES
+from mcuq.program.elsewhere import better, sentence
 from mcuq.program.lower import Program, lower
 from mcuq.program.plan import Plan, plan
 from mcuq.progress import Progress, silent
@@ -242,7 +243,10 @@ def generate(made: Bundle, board: Board | None) -> Compiled:
     report = model_report(program, placed, made.id, made.digest, made.quantization)
     if board and not board.is_core:
         report["boards"] = {board.name: fit.check(program, placed, board)}
-    facts = model_facts(program, placed, made.id, made.source, made.digest)
+    richer = better(program)
+    report["kernels"] = sentence(program, richer)
+    report["slower_than_own"] = {row.core: row.factor for row in richer}
+    facts = model_facts(program, placed, made.id, made.source, made.digest, richer)
     return Compiled(made, program, placed, report, emit(facts, to_json(report)))
 
 

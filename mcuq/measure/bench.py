@@ -11,7 +11,9 @@ from mcuq.firmware import image as build
 from mcuq.flows.compile import Compiled
 from mcuq.model import vectors
 from mcuq.program.choose import Choice
+from mcuq.program.elsewhere import elsewhere, kernels_of
 from mcuq.progress import Progress, silent
+from mcuq.targets import boards
 from mcuq.targets.boards import Board
 
 
@@ -36,7 +38,8 @@ class StepCost:
 class Bench:
     """The cost of one inference on one board; bytes without the harness.
 
-    ``clock_hz`` is None for a core.
+    ``clock_hz`` is None for a core. ``kernels``: which core they are for, and what the board's own
+    would take.
     """
 
     board: str
@@ -48,6 +51,7 @@ class Bench:
     flash: int
     ram: int
     steps: tuple[StepCost, ...]
+    kernels: str
 
     @property
     def milliseconds(self) -> float | None:
@@ -86,7 +90,16 @@ def bench(compiled: Compiled, board: Board, progress: Progress = silent) -> Benc
         plain.sizes.flash,
         plain.sizes.ram,
         steps,
+        _kernels(compiled, board, counts.total),
     )
+
+
+def _kernels(compiled: Compiled, board: Board, executed: int) -> str:
+    """Which core the kernels are for, and what the board's own would take."""
+    program = compiled.program
+    row = elsewhere(program, boards.cpu(board))
+    text = f"kernels for {kernels_of(program)}"
+    return f"{text}: {row.times(executed)}, see 'mcuq retarget'" if row else text
 
 
 def _cycles(profile: count.Profile, image: build.Image, board: Board) -> int | None:

@@ -136,6 +136,7 @@ def test_clang_finds_nothing_to_warn_of_for_any_core(name: str, tmp_path: Path) 
     found = c_programs.run(["arm-none-eabi-gcc", "-print-sysroot"], tmp_path).decode().strip()
     headers = ("-isystem", f"{found or '/usr'}/include/newlib")
     flags = (f"--target={target[board.toolchain]}", *board.flags, *headers, "-fsyntax-only")
+    flags += ("-munaligned-access",) if "dsp" in board.features else ()
     files = artifacts(board)["operators"]
     folder = c_programs.write(files, tmp_path)
     command = ["clang", *flags, *c_programs.STRICT, "-I."]
