@@ -17,7 +17,7 @@ from mcuq.config import Config, quantize_options
 from mcuq.data import feeds as data
 from mcuq.emit import emit
 from mcuq.emit.entry import Buffer, Entry, StepInfo
-from mcuq.emit.facts import model_facts
+from mcuq.emit.facts import golden_arrays, model_facts
 from mcuq.emit.naming import check_id, model_id
 from mcuq.errors import DataError, McuqError
 from mcuq.files import write_folder, written_files
@@ -38,7 +38,7 @@ from mcuq.program.lower import Program, lower
 from mcuq.program.plan import Plan, plan
 from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph
-from mcuq.reference import feeds_to_int
+from mcuq.reference import feeds_to_int, run_int
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
 from mcuq.targets.cores import GENERIC
@@ -247,7 +247,18 @@ def generate(made: Bundle, board: Board | None) -> Compiled:
     report["kernels"] = sentence(program, richer)
     report["slower_than_own"] = {row.core: row.factor for row in richer}
     facts = model_facts(program, placed, made.id, made.source, made.digest, richer)
-    return Compiled(made, program, placed, report, emit(facts, to_json(report)))
+    golden = golden_arrays(facts, *_known(program.qgraph, made.vectors))
+    return Compiled(made, program, placed, report, emit(facts, to_json(report), golden))
+
+
+def _known(
+    qgraph: QGraph, vectors: Mapping[str, Array]
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """The first vector and what comes out, in the order of the ports."""
+    rows = {name: values[:1] for name, values in vectors.items()}
+    found = run_int(qgraph, rows, {port.tensor for port in qgraph.outputs})
+    inputs = tuple(rows[port.name] for port in qgraph.inputs)
+    return inputs, tuple(found[port.tensor] for port in qgraph.outputs)
 
 
 def load_compiled(folder: str | Path) -> Compiled:
