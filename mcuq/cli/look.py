@@ -58,7 +58,7 @@ def inspect(model: str, shapes: tuple[str, ...], json_path: str | None) -> None:
     help="Write the facts as JSON; without a name, print them.",
 )
 def boards(name: str | None, new: str | None, origin: str | None, json_path: str | None) -> None:
-    """List the boards and cores, or show one (a name, or your own .toml file).
+    """List the boards and cores, or show one (a name or a .toml file).
 
     A core's name stands for any board with it: kernels are chosen for it, and nothing is said of
     memory.

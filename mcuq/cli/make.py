@@ -155,7 +155,7 @@ def _show(compiled: Compiled, out: str) -> None:
 )
 @click.option("-o", "--out", type=click.Path(), help="The folder to write. Default: FOLDER.")
 def retarget(folder: str, board: str, prefer: str | None, out: str | None) -> None:
-    """Make the C in FOLDER anew for another board; nothing is quantized.
+    """Make the C in FOLDER for another board, without quantizing.
 
     The numbers that the network gives stay the same, to the bit.
     """
