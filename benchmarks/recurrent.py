@@ -17,10 +17,10 @@ from unittest.mock import patch
 import numpy as np
 
 from mcuq import kernels
-from mcuq.flows.compile import generate
 from mcuq.ir import Graph, Node, Port, Tensor
 from mcuq.measure.bench import Bench, bench
 from mcuq.model.bundle import Bundle
+from mcuq.model.compiled import generate
 from mcuq.passes import pipeline
 from mcuq.program import lower
 from mcuq.qir import QGraph

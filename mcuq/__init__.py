@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from mcuq.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from mcuq.api import Model, compile, compress_model, fit_model, inspect, load
+    from mcuq.api import Model, compile, compress_model, fit_model, inspect, load, retarget
     from mcuq.config import Config
     from mcuq.errors import McuqError
 
 __all__ = [
     "Config", "McuqError", "Model", "compile", "compress_model", "fit_model", "inspect", "load",
+    "retarget",
 ]  # fmt: skip
 
 

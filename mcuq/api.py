@@ -22,6 +22,7 @@ from mcuq.data.feeds import Calibration
 from mcuq.flows.compile import compile_model
 from mcuq.flows.compress import compress_model
 from mcuq.flows.fit import fit_model
+from mcuq.flows.retarget import retarget as make_for
 from mcuq.ir import Array, Shape
 from mcuq.measure import bench as benchmark
 from mcuq.measure import check as verify
@@ -38,7 +39,7 @@ from mcuq.targets.cores import CHECKED
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Model", "compile", "compress_model", "fit_model", "inspect", "load"]
+__all__ = ["Model", "compile", "compress_model", "fit_model", "inspect", "load", "retarget"]
 
 AnyBoard = str | Path | Board
 Inputs = Array | Mapping[str, Array]
@@ -160,6 +161,11 @@ def compile(
 def load(folder: str | Path) -> Model:
     """A model that was compiled before and written to ``folder``."""
     return Model(load_compiled(folder))
+
+
+def retarget(folder: str | Path, board: AnyBoard, prefer: str | None = None) -> Model:
+    """The model in ``folder`` with the kernels of another board; nothing is quantized."""
+    return Model(make_for(folder, board, prefer))
 
 
 def inspect(model: str | Path, shapes: Mapping[str, Shape] | None = None) -> preflight.Facts:

@@ -20,13 +20,12 @@ structured = 0.5
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mcuq.errors import McuqError, raise_all
+from mcuq.errors import McuqError, closest, raise_all
 from mcuq.schema import FLOAT32, from_toml, shown
 
 
@@ -179,7 +178,7 @@ def _unknown(
     thing: str, where: str, table: Mapping[str, Any], known: Sequence[str]
 ) -> list[McuqError]:
     return [
-        McuqError(thing, f"unknown key {where}{key}", _meant(key, known))
+        McuqError(thing, f"unknown key {where}{key}", closest(key, known))
         for key in sorted(table)
         if key not in known
     ]
@@ -191,8 +190,3 @@ def _bad_choices(thing: str, where: str, table: Mapping[str, Any]) -> list[McuqE
         for key, allowed in _CHOICES.items()
         if key in table and table[key] not in allowed
     ]
-
-
-def _meant(key: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(key[:60], known, 1)
-    return f"Did you mean {close[0]}" if close else f"Known keys: {', '.join(known)}"

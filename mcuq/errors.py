@@ -6,7 +6,8 @@ escapes is our own bug and is shown with its traceback (exit code 70).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 class McuqError(Exception):
@@ -78,6 +79,23 @@ def one_line(text: str) -> str:
         half = (LONGEST - 5) // 2
         whole = f"{whole[:half]} ... {whole[-half:]}"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
+
+
+def closest(
+    word: str, known: Iterable[str], otherwise: str | None = None, near: float = 0.6
+) -> str:
+    """The remedy for a ``word`` that is not among the ``known`` ones: the one that was meant.
+
+    If none is as ``near``: ``otherwise``, by default all of them.
+
+    >>> closest("cortex-m44", ("cortex-m4", "microbit")), closest("x", ("b", "a"))
+    ("Did you mean 'cortex-m4'", 'Known: a, b')
+    """
+    names = sorted(set(known))
+    close = difflib.get_close_matches(word[:60], names, 1, near)
+    if close:
+        return f"Did you mean '{close[0]}'"
+    return f"Known: {', '.join(names)}" if otherwise is None else otherwise
 
 
 def raise_all(errors: Sequence[McuqError]) -> None:

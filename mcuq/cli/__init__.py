@@ -8,7 +8,7 @@ from mcuq.capacity import MAX_ELEMENTS, allowing
 from mcuq.cli.compress import compress
 from mcuq.cli.explain import explain
 from mcuq.cli.look import boards, doctor, inspect, ops
-from mcuq.cli.make import build, compile_
+from mcuq.cli.make import build, compile_, retarget
 from mcuq.cli.measure import bench, check, evaluate, run
 from mcuq.version import __version__
 
@@ -21,9 +21,18 @@ mcuq compile model.onnx --calib data.npz -o out  quantize and write C
 mcuq check out --all                             compare every tensor on every core
 """
 
+_EPILOG = """Completion of commands, options and boards, in the shell's own file:
+
+\b
+bash  eval "$(_MCUQ_COMPLETE=bash_source mcuq)"
+zsh   eval "$(_MCUQ_COMPLETE=zsh_source mcuq)"
+fish  _MCUQ_COMPLETE=fish_source mcuq | source
+"""
+
 
 @click.group(
     help=_HELP,
+    epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="mcuq")
@@ -41,7 +50,7 @@ def cli(context: click.Context, max_elements: int | None) -> None:
 
 
 for command in (
-    *(inspect, compress, compile_, check, bench, evaluate, explain, build, run),
+    *(inspect, compress, compile_, retarget, check, bench, evaluate, explain, build, run),
     *(boards, ops, doctor),
 ):
     cli.add_command(command)

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from mcuq.cli.complete import complete_board
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 _OPTIONS = (
     click.option(
@@ -63,7 +65,11 @@ def shapes_of(given: Sequence[str]) -> dict[str, tuple[int, ...]]:
 @shaped
 @compressing
 @click.option("--config", "config_path", type=click.Path(), help="With a [compress] table.")
-@click.option("--board", help="A board's name or .toml file: whose kernels are weighed.")
+@click.option(
+    "--board",
+    help="A board's name or .toml file: whose kernels are weighed.",
+    shell_complete=complete_board,
+)
 @click.option("--fit-flash", metavar="SIZE", help="Find settings for so much flash, as 256K.")
 @click.option("--fit-ram", metavar="SIZE", help="Find settings for so much RAM, as 64K.")
 @click.option("--max-drop", type=float, default=1.0, show_default=True, help="Points to lose.")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
+from mcuq.cli.complete import complete_board
 from mcuq.cli.compress import shaped, shapes_of
+
+if TYPE_CHECKING:
+    from mcuq.targets.boards import Board
 
 
 @click.command()
@@ -39,40 +44,127 @@ def inspect(model: str, shapes: tuple[str, ...], json_path: str | None) -> None:
 
 
 @click.command()
-@click.argument("name", required=False)
-def boards(name: str | None) -> None:
-    """List the boards, or show one (a name, or your own .toml file)."""
-    from mcuq.cli.show import table
-    from mcuq.targets import boards as known
+@click.argument("name", required=False, shell_complete=complete_board)
+@click.option("--new", metavar="NAME", help="Write NAME.toml, a board of your own.")
+@click.option(
+    "--from", "origin", help="The board that it begins as.", shell_complete=complete_board
+)
+@click.option(
+    "--json",
+    "json_path",
+    is_flag=False,
+    flag_value="-",
+    metavar="[FILE]",
+    help="Write the facts as JSON; without a name, print them.",
+)
+def boards(name: str | None, new: str | None, origin: str | None, json_path: str | None) -> None:
+    """List the boards and cores, or show one (a name or a .toml file).
 
-    if name:
-        board = known.load(name)
-        table(board.title, ("key", "value"), _board_rows(board))
+    A core's name stands for any board with it: kernels are chosen for it, and nothing is said of
+    memory.
+    """
+    from mcuq.cli.paths import check_paths
+    from mcuq.errors import McuqError
+    from mcuq.targets import boards as known
+    from mcuq.targets.cores import CORES
+
+    if (new is None) != (origin is None):
+        raise McuqError("boards", "--new and --from belong together", "Give both")
+    if new and origin:
+        _write_board(new, origin)
         return
+    check_paths([name], {"--json": None if json_path == "-" else json_path})
+    chosen = (known.load(name),) if name else (*known.all_boards(), *map(known.of_core, CORES))
+    if json_path:
+        _write_boards(json_path, chosen)
+    elif name:
+        _show_board(chosen[0])
+    else:
+        _show_boards(chosen)
+
+
+def _write_board(name: str, origin: str) -> None:
+    from mcuq.cli.show import say
+    from mcuq.errors import McuqError
+    from mcuq.files import write_file
+    from mcuq.targets import board_file
+    from mcuq.targets.boards import load
+
+    text = board_file.copied(load(origin), name)
+    path = Path(f"{name}.toml")
+    if path.exists():
+        raise McuqError(str(path), "is there already", "Name another board")
+    write_file(path, text.encode())
+    say(f"{path} written; use it with --board {path}")
+
+
+def _write_boards(path: str, chosen: Sequence[Board]) -> None:
+    from mcuq.cli.show import say, to_json, write_json
+
+    facts = {"boards": [_facts(b) for b in chosen if not b.is_core]}
+    facts["cores"] = [_facts(b) for b in chosen if b.is_core]
+    if path == "-":
+        say(to_json(facts).decode().rstrip("\n"))
+    else:
+        write_json(path, facts)
+
+
+def _facts(board: Board) -> dict[str, object]:
+    """What a board's file says; of a core what it has, without the memory it is emulated in."""
+    facts: dict[str, object] = {
+        "name": board.name,
+        "title": board.title,
+        "core": board.cpu,
+        "features": list(board.features),
+        "flags": list(board.flags),
+        "compiler": f"{board.toolchain}-gcc",
+        "emulated_on": board.name if board.emulate_command else board.emulate_board,
+    }
+    if board.is_core:
+        return facts
+    own = {"clock_hz": board.clock_hz, "flash": board.flash.length, "ram": board.ram.length}
+    return {**facts, **own, "stack": board.stack}
+
+
+def _show_boards(chosen: Sequence[Board]) -> None:
+    from mcuq.cli.show import table
+
     rows = [
         (b.name, b.title, b.cpu, b.flash.length // 1024, b.ram.length // 1024, _emulated(b))
-        for b in known.all_boards()
+        for b in chosen
+        if not b.is_core
     ]
     table("", ("board", "title", "core", "#flash KiB", "#RAM KiB", "emulated on"), rows)
+    cores = [(b.name, ", ".join(b.features), _emulated(b)) for b in chosen if b.is_core]
+    table("any board with a core", ("core", "features", "emulated on"), cores)
 
 
-def _emulated(board: Any) -> str:
+def _show_board(board: Board) -> None:
+    from mcuq.cli.show import table
+
+    table(board.title, ("key", "value"), _board_rows(board))
+
+
+def _emulated(board: Board) -> str:
     return board.emulate_board or ("itself" if board.emulate_command else "nothing")
 
 
-def _board_rows(board: Any) -> list[tuple[str, object]]:
-    return [
-        ("name", board.name),
-        ("core", board.cpu),
+def _board_rows(board: Board) -> list[tuple[str, object]]:
+    own = [
         ("clock", f"{board.clock_hz / 1e6:g} MHz"),
         ("flash", f"{board.flash.length // 1024} KiB at {board.flash.origin:#010x}"),
         ("RAM", f"{board.ram.length // 1024} KiB at {board.ram.origin:#010x}"),
         ("stack reserve", f"{board.stack} B"),
+    ]
+    return [
+        ("name", board.name),
+        ("core", board.cpu),
+        *([] if board.is_core else own),
         ("compiler", f"{board.toolchain}-gcc {' '.join(board.flags)}"),
         ("features", ", ".join(board.features) or "none"),
         *([("multiplier", f"{cycles} cycles")] if (cycles := board.multiply_cycles) > 1 else []),
         ("emulated on", _emulated(board)),
-        ("sizes from", board.source),
+        *([] if board.is_core else [("sizes from", board.source)]),
     ]
 
 

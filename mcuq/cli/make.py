@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mcuq.cli.complete import complete_board
 from mcuq.cli.compress import compressing, labels_of, shaped, shapes_of, show_layers
 from mcuq.errors import McuqError
 
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 @click.command("compile")
 @click.argument("model", type=click.Path())
 @click.option("--calib", help="Typical inputs: FILE.npz, FILE.npz:ARRAY or FILE.npy.")
-@click.option("--board", help="A board's name or .toml file: picks kernels, checks that it fits.")
+@click.option(
+    "--board",
+    help="A board's name or .toml file: picks kernels, checks that it fits.",
+    shell_complete=complete_board,
+)
 @click.option("--name", help="The prefix of all C symbols; default: the model's file name.")
 @click.option(
     "--prefer",
@@ -127,6 +132,7 @@ def _show(compiled: Compiled, out: str) -> None:
         f"{out}: {facts['macs']:,} MACs, {facts['flash_weights']:,} B of weights, "
         f"{facts['arena']:,} B of arena (no plan needs less than {facts['arena_lower_bound']:,} B)"
     )
+    say(f"{out}: {facts['kernels']}")
     for board_name, needs in facts.get("boards", {}).items():
         say(
             f"fits {board_name}: about {needs['flash']:,} B flash, {needs['ram']:,} B arena, "
@@ -136,7 +142,43 @@ def _show(compiled: Compiled, out: str) -> None:
 
 @click.command()
 @click.argument("folder", type=click.Path())
-@click.option("--board", required=True, help="A board's name or .toml file.")
+@click.option(
+    "--board",
+    required=True,
+    help="A board's name or .toml file, or a core: picks kernels, checks that it fits.",
+    shell_complete=complete_board,
+)
+@click.option(
+    "--prefer",
+    type=click.Choice(["balanced", "speed", "size"]),
+    help="Which kernels. Default: as when it was compiled.",
+)
+@click.option("-o", "--out", type=click.Path(), help="The folder to write. Default: FOLDER.")
+def retarget(folder: str, board: str, prefer: str | None, out: str | None) -> None:
+    """Make the C in FOLDER for another board, without quantizing.
+
+    The numbers that the network gives stay the same, to the bit.
+    """
+    from mcuq.cli.paths import check_paths
+    from mcuq.cli.show import progress
+    from mcuq.files import check_replaceable
+    from mcuq.flows.retarget import retarget as make
+
+    check_paths([board], {}, folder)
+    place = out or folder
+    check_replaceable(Path(place))
+    with progress(f"retarget {folder}") as report:
+        report("generating C", 0.1)
+        compiled = make(folder, board, prefer)
+    compiled.write(place)
+    _show(compiled, place)
+
+
+@click.command()
+@click.argument("folder", type=click.Path())
+@click.option(
+    "--board", required=True, help="A board's name or .toml file.", shell_complete=complete_board
+)
 @click.option("-o", "--out", type=click.Path(), help="Default: FOLDER/selftest/BOARD.")
 def build(folder: str, board: str, out: str | None) -> None:
     """Build a self-test image for a board: .elf, .hex, .bin and .map.
@@ -147,9 +189,9 @@ def build(folder: str, board: str, out: str | None) -> None:
     from mcuq.cli.show import progress, say
     from mcuq.measure.selftest import build_selftest
     from mcuq.model.compiled import load_compiled
-    from mcuq.targets.boards import load
+    from mcuq.targets.boards import load, with_memory
 
-    target = load(board)
+    target = with_memory(load(board))
     place = Path(out) if out else Path(folder) / "selftest" / target.name
     with progress(f"build {folder}") as report:
         made = build_selftest(load_compiled(folder), target, place, report)

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from mcuq.cli.complete import complete_board
+
+if TYPE_CHECKING:
+    from mcuq.model.compiled import Compiled
+    from mcuq.targets.boards import Board
 
 
 @click.command()
 @click.argument("folder", type=click.Path())
-@click.option("--board", "names", multiple=True, help="A board's name or .toml file; repeatable.")
+@click.option(
+    "--board",
+    "names",
+    multiple=True,
+    help="A board's name or .toml file; repeatable.",
+    shell_complete=complete_board,
+)
 @click.option("--all", "every", is_flag=True, help="One emulated board for every kind of core.")
 @click.option("--vectors", "count", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -45,6 +57,7 @@ def check(
     with progress(f"check {folder}") as report:
         verdicts = verify.check(compiled, chosen, count, seed, report, clang=True)
     _show_verdicts(verdicts)
+    _show_kernels(compiled, chosen, verdicts)
     write_json(json_path, {"boards": {v.board: v.to_json() for v in verdicts}})
     raise SystemExit(0 if all(v.exact for v in verdicts) else 1)
 
@@ -71,6 +84,20 @@ def _show_verdicts(verdicts: Sequence[Any]) -> None:
             say(f"{verdict.board}: stack at most {proven}; one run touched {verdict.stack:,} B")
         if verdict.first:
             say(f"{verdict.board}: {verdict.first}")
+
+
+def _show_kernels(compiled: Compiled, chosen: Sequence[Board], verdicts: Sequence[Any]) -> None:
+    """Which core the kernels are for, and the boards whose own would be faster."""
+    from mcuq.cli.show import say
+    from mcuq.program.elsewhere import elsewhere, kernels_of
+    from mcuq.targets.boards import cpu
+
+    name = kernels_of(compiled.program)
+    say(f"kernels for {name}")
+    for board, verdict in zip(chosen, verdicts[1:], strict=True):
+        row = elsewhere(compiled.program, cpu(board))
+        if row:
+            say(f"{board.name}: {row.times(verdict.instructions)}, see 'mcuq retarget'")
 
 
 @click.command("eval")
@@ -132,7 +159,11 @@ def _percent(share: float | None) -> str | None:
 
 @click.command()
 @click.argument("folder", type=click.Path())
-@click.option("--board", help="Default: the board that the model was compiled for.")
+@click.option(
+    "--board",
+    help="Default: the board that the model was compiled for.",
+    shell_complete=complete_board,
+)
 @click.option("--why", is_flag=True, help="Show the kernels that each step could have used.")
 @click.option("--json", "json_path", type=click.Path(), help="Write the counts as JSON.")
 def bench(folder: str, board: str | None, why: bool, json_path: str | None) -> None:
@@ -167,11 +198,14 @@ def _show_steps(result: Any) -> None:
         f"{result.instructions / max(1, result.macs):.3f} per MAC; "
         f"flash {result.flash:,} B, RAM {result.ram:,} B"
     )
+    say(result.kernels)
     if result.cycles_estimate is not None:
+        time = ""
+        if result.milliseconds is not None:
+            time = f", {result.milliseconds:.2f} ms at {result.clock_hz / 1e6:g} MHz"
         say(
             f"estimated cycles (zero-wait memory, Arm's reference manuals): "
-            f"{result.cycles_estimate:,}, {result.milliseconds:.2f} ms at "
-            f"{result.clock_hz / 1e6:g} MHz"
+            f"{result.cycles_estimate:,}{time}"
         )
 
 
@@ -218,7 +252,11 @@ def _reason(step: Any, choice: Any) -> str:
 
 @click.command()
 @click.argument("folder", type=click.Path())
-@click.option("--board", help="Default: the board that the model was compiled for.")
+@click.option(
+    "--board",
+    help="Default: the board that the model was compiled for.",
+    shell_complete=complete_board,
+)
 @click.option("--input", "source", required=True, help="FILE.npy or FILE.npz, any rows.")
 @click.option("-o", "--out", required=True, type=click.Path(), help="FILE.npy or FILE.npz.")
 @click.option("--raw", is_flag=True, help="Write the integers instead of reals.")

@@ -11,9 +11,8 @@ recover = 20                 # epochs of tuning, and more settings of it (``SETT
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -22,7 +21,7 @@ from mcuq.compress.importance import MEASURES
 from mcuq.compress.schedule import POWERS
 from mcuq.compress.sparsity import Pattern
 from mcuq.compress.structured import layers_matching
-from mcuq.errors import McuqError, raise_all
+from mcuq.errors import McuqError, closest, raise_all
 from mcuq.ir import Graph
 from mcuq.schema import shown
 
@@ -147,7 +146,7 @@ def from_table(table: Mapping[str, Any], thing: str = "[compress]") -> Request:
     """The request that a ``[compress]`` table of the configuration makes; all faults at once."""
     faults: list[McuqError] = []
     for key in sorted(set(table) - set(KEYS)):
-        faults.append(McuqError(thing, f"unknown key {key}", _meant(key, KEYS)))
+        faults.append(McuqError(thing, f"unknown key {key}", closest(key, KEYS)))
     default = _attempt(faults, lambda: parse(",".join(_words(table)) or "none", thing))
     layers = []
     patterns = table.get("layers", {})
@@ -173,7 +172,7 @@ def _method(word: str, thing: str) -> dict[str, Any]:
     if re.fullmatch(r"[0-9]{1,3}:[0-9]{1,3}", word):
         return {"zeros": _n_of_m(int(name), int(value), thing)}
     if name not in METHODS or name == "N:M":
-        raise McuqError(thing, f"unknown method '{name}'", _meant(name, METHODS))
+        raise McuqError(thing, f"unknown method '{name}'", closest(name, METHODS))
     if name == "structured":
         return {"structured": _share(word, value, thing)}
     if name in WEIGHT_METHODS:
@@ -251,8 +250,3 @@ def _attempt(faults: list[McuqError], make: Any) -> Methods | None:
         faults.append(error)
         return None
     return found
-
-
-def _meant(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word[:60], known, 1)
-    return f"Did you mean {close[0]}" if close else f"Known: {', '.join(known)}"

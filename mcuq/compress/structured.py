@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -12,7 +11,7 @@ from mcuq.compress.importance import importance as importance_of
 from mcuq.compress.refit import refitted
 from mcuq.compress.removal import cost_of, remove, sizes_without
 from mcuq.compress.threads import torch_threads
-from mcuq.errors import McuqError
+from mcuq.errors import McuqError, closest
 from mcuq.ir import Array, Graph
 from mcuq.quantize.structure import weighted
 
@@ -180,8 +179,7 @@ def layers_matching(graph: Graph, only: str | Sequence[str] | None) -> frozenset
     for pattern in [only] if isinstance(only, str) else only:
         matching = {name for name in names if fnmatchcase(name, pattern)}
         if not matching:
-            near = difflib.get_close_matches(pattern, names, 1, 0.0)
-            remedy = f"Did you mean '{near[0]}'" if near else ""
+            remedy = closest(pattern, names, "", near=0.0)
             raise McuqError(graph.name, f"no layer matches '{pattern}'", remedy)
         chosen |= matching
     return frozenset(chosen)

@@ -6,7 +6,6 @@ array. Arrays are returned in internal memory order. Nothing is ever unpickled.
 
 from __future__ import annotations
 
-import difflib
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from mcuq import capacity
-from mcuq.errors import DataError
+from mcuq.errors import DataError, closest
 from mcuq.ir import Array, Graph, Port, Shape, from_memory, to_memory
 from mcuq.qir import QGraph
 
@@ -323,8 +322,8 @@ def _unreadable(path: Path, error: Exception) -> DataError:
 
 
 def _no_such_array(path: Path, name: str, arrays: Mapping[str, Array]) -> DataError:
-    close = difflib.get_close_matches(name, arrays, 1)
-    hint = f"Did you mean '{close[0]}'? " if close else ""
+    meant = closest(name, arrays, "")
+    hint = f"{meant}? " if meant else ""
     return DataError(str(path), f"no array '{name}'", f"{hint}It holds {_listed(arrays)}")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import jinja2
 
 from mcuq.emit import stamp
-from mcuq.emit.facts import ModelFacts
+from mcuq.emit.facts import ArrayFacts, ModelFacts
 from mcuq.files import assets
 from mcuq.version import __version__
 
@@ -18,7 +18,7 @@ _KERNELS = "kernels/"
 _ALWAYS = ("mcuq_align.h", "mcuq_target.h", "mcuq_trace.h")
 
 
-def emit(facts: ModelFacts, report: str) -> dict[str, str]:
+def emit(facts: ModelFacts, report: str, golden: tuple[ArrayFacts, ...] = ()) -> dict[str, str]:
     """The files by path: model, weights, kernels it uses, build files, README, licence, report."""
     called = _called(facts)
     texts = _kernel_texts({step.kernel for step in facts.steps} | called)
@@ -27,7 +27,8 @@ def emit(facts: ModelFacts, report: str) -> dict[str, str]:
         "m": facts,
         "version": __version__,
         "licence": stamp.LICENCE,
-        "kernels": sorted(name for name in kernels if name.endswith(".c")),
+        "golden": golden,
+        "sources": _sources(facts, kernels, golden),
         **_joined(called, stamp.digests(texts)),
     }
     files = {
@@ -39,9 +40,19 @@ def emit(facts: ModelFacts, report: str) -> dict[str, str]:
         "Makefile": "Makefile.j2",
         "README.md": "README.md.j2",
     }
+    if golden:
+        files[f"{facts.id}_selftest.c"] = "model_selftest.c.j2"
     rendered = {path: render(template, context) for path, template in files.items()}
     licence = assets.licence().read_text(encoding="utf-8")
     return {**rendered, **kernels, "LICENSE": licence, "report.json": report}
+
+
+def _sources(
+    facts: ModelFacts, kernels: Mapping[str, str], golden: tuple[ArrayFacts, ...]
+) -> list[str]:
+    """The C files that a build compiles."""
+    own = [f"{facts.id}.c", *([f"{facts.id}_selftest.c"] if golden else [])]
+    return own + sorted(name for name in kernels if name.endswith(".c"))
 
 
 def render(template: str, context: Mapping[str, object]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mcuq.emit import order
@@ -16,8 +16,10 @@ from mcuq.emit.c_text import (
     shape_text,
 )
 from mcuq.emit.naming import comment, identifiers
-from mcuq.ir import Port
+from mcuq.emit.target import target_warnings
+from mcuq.ir import Array, Port
 from mcuq.kernels.variant import Call, ConstArray, Field
+from mcuq.program.elsewhere import Elsewhere, sentence
 from mcuq.program.lower import Program, Step
 from mcuq.program.plan import Placed, Plan
 from mcuq.qir import QTensor
@@ -45,6 +47,8 @@ class PortFacts:
     values: tuple[tuple[float, float], ...]
     range: tuple[int, int]
     declaration: str
+    shape: tuple[int, ...]
+    numbers: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,8 @@ class ModelFacts:
     flash_weights: int
     macs: int
     wide: bool
+    kernels_for: str
+    warnings: tuple[tuple[str, str], ...]
 
     @property
     def prefix(self) -> str:
@@ -122,6 +128,18 @@ class ModelFacts:
         """The C parameters of the run function."""
         arena = f"int8_t arena[{self.prefix}_ARENA_LEN]"
         return (arena, *(p.declaration for p in (*self.inputs, *self.outputs)))
+
+    @property
+    def selftest_parameters(self) -> tuple[str, ...]:
+        """The C parameters of the self-test, which brings the inputs."""
+        arena = f"int8_t arena[{self.prefix}_ARENA_LEN]"
+        return (arena, *(p.declaration for p in self.outputs))
+
+    @property
+    def selftest_arguments(self) -> tuple[str, ...]:
+        """What the self-test calls the run function with."""
+        known = (f"known_{p.c_name}" for p in self.inputs)
+        return ("arena", *known, *(p.c_name for p in self.outputs))
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -235,7 +253,12 @@ class _Writer:
 
 
 def model_facts(
-    program: Program, plan: Plan, model_id: str, source: str, digest: str
+    program: Program,
+    plan: Plan,
+    model_id: str,
+    source: str,
+    digest: str,
+    richer: tuple[Elsewhere, ...] = (),
 ) -> ModelFacts:
     """The facts of one model. ``source`` is the model's file name, ``digest`` its SHA-256."""
     writer = _Writer(program, plan, model_id)
@@ -255,7 +278,20 @@ def model_facts(
         arena_lower_bound=plan.lower_bound,
         flash_weights=program.flash,
         macs=program.macs,
+        kernels_for=sentence(program, richer),
+        warnings=target_warnings(program, richer, model_id),
         wide=any(v.kind == "s16" and v.data is None for v in program.qgraph.tensors.values()),
+    )
+
+
+def golden_arrays(
+    facts: ModelFacts, inputs: Sequence[Array], outputs: Sequence[Array]
+) -> tuple[ArrayFacts, ...]:
+    """One vector, and what the network makes of it, as arrays of the self-test."""
+    ports = (*facts.inputs, *facts.outputs)
+    return tuple(
+        ArrayFacts(f"known_{p.c_name}", p.ctype, p.length, "", 4, array_body(data))
+        for p, data in zip(ports, (*inputs, *outputs), strict=True)
     )
 
 
@@ -317,8 +353,30 @@ def _port(port: Port, c_name: str, side: str, model_id: str, tensor: QTensor) ->
         offset=single[1] if single else None,
         values=values,
         range=tensor.range,
+        shape=tensor.shape,
+        numbers=_numbers_of(values),
         declaration=f"{'const ' if side == 'in' else ''}{ctype} {c_name}[{macro}_LEN]",
     )
+
+
+def _numbers_of(values: tuple[tuple[float, float], ...]) -> tuple[tuple[str, str], ...]:
+    """The macros that say what an integer means, real = (q - zero) * scale; per channel, lists."""
+    if not values:
+        return ()
+    scales, zeros = [f"{scale:.9e}f" for scale, _ in values], [_zero(zero) for _, zero in values]
+    if len(values) == 1:
+        return ("SCALE", scales[0]), ("ZERO", zeros[0])
+    return ("SCALES", f"{{{', '.join(scales)}}}"), ("ZEROS", f"{{{', '.join(zeros)}}}")
+
+
+def _zero(value: float) -> str:
+    """An integer constant of C if it is whole, else one of type float; in brackets if negative.
+
+    >>> _zero(-128.0), _zero(127.5)
+    ('(-128)', '1.275000000e+02f')
+    """
+    text = str(int(value)) if float(value).is_integer() else f"{value:.9e}f"
+    return f"({text})" if text.startswith("-") else text
 
 
 def _places(port: Port) -> tuple[str, ...]:

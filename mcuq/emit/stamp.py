@@ -2,7 +2,8 @@
 
 A kernel's symbol ends with a digest of its C and of every header that this reads: equal kernels of
 two models are one, different ones stand side by side. Every header defines its own digest, and
-whoever includes it compares: a header of another version ends the compilation.
+whoever includes it compares: a header of another version ends the compilation. Before every
+function stands MCUQ_FAST_CODE, by which a program says where it lies.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from pathlib import PurePath
 LICENCE = "SPDX-License-Identifier: Apache-2.0"
 
 _INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
+# The beginning of a function's definition.
+_FUNCTION = re.compile(
+    r"^(?=(?:MCUQ_NAKED )?(?:static|void) [^;={}]*\([^;={}]*\)\s*\{)", re.MULTILINE
+)
 _INCLUDES = re.compile(r'(?:^#include "[^"]+".*\n)+', re.MULTILINE)
 
 
@@ -62,6 +67,7 @@ def checks(names: tuple[str, ...], known: Mapping[str, str]) -> tuple[str, ...]:
 def _stamped(name: str, text: str, known: Mapping[str, str]) -> str:
     licence = f"/* {LICENCE} */\n"
     body = _INCLUDES.sub(lambda block: _checked(block[0], known), text)
+    body = _FUNCTION.sub("MCUQ_FAST_CODE\n", body)
     if name.endswith(".c"):
         return f"{licence}{renamed(PurePath(name).stem, known)}\n\n{body}"
     return f"{licence}{body}\n#define {_macro(name)} 0x{known[name]}\n"

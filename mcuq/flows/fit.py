@@ -131,6 +131,8 @@ def fit_model(
     if not 0 <= max_drop <= 100:  # nor NaN
         raise McuqError("--max-drop", f"{max_drop:g} points", "Give 0 to 100")
     target = boards.load(board)
+    if not (flash and ram):
+        target = boards.with_memory(target)
     limits = Limits(flash or target.flash.length, ram or target.ram.length, max_drop)
     request = weigh.requested(None if table else Request(), table or {}, recover)
     progress("reading the model", 0.0)

@@ -11,7 +11,9 @@ from mcuq.firmware import image as build
 from mcuq.model import vectors
 from mcuq.model.compiled import Compiled
 from mcuq.program.choose import Choice
+from mcuq.program.elsewhere import elsewhere, kernels_of
 from mcuq.progress import Progress, silent
+from mcuq.targets import boards
 from mcuq.targets.boards import Board
 
 
@@ -34,21 +36,26 @@ class StepCost:
 
 @dataclass(frozen=True)
 class Bench:
-    """The cost of one inference on one board; bytes without the harness."""
+    """The cost of one inference on one board; bytes without the harness.
+
+    ``clock_hz`` is None for a core. ``kernels``: which core they are for, and what the board's own
+    would take.
+    """
 
     board: str
     core: str
-    clock_hz: int
+    clock_hz: int | None
     macs: int
     instructions: int
     cycles_estimate: int | None
     flash: int
     ram: int
     steps: tuple[StepCost, ...]
+    kernels: str
 
     @property
     def milliseconds(self) -> float | None:
-        if self.cycles_estimate is None:
+        if self.cycles_estimate is None or self.clock_hz is None:
             return None
         return 1000 * self.cycles_estimate / self.clock_hz
 
@@ -76,14 +83,23 @@ def bench(compiled: Compiled, board: Board, progress: Progress = silent) -> Benc
     return Bench(
         board.name,
         board.cpu,
-        board.clock_hz,
+        None if board.is_core else board.clock_hz,
         compiled.program.macs,
         counts.total,
         whole,
         plain.sizes.flash,
         plain.sizes.ram,
         steps,
+        _kernels(compiled, board, counts.total),
     )
+
+
+def _kernels(compiled: Compiled, board: Board, executed: int) -> str:
+    """Which core the kernels are for, and what the board's own would take."""
+    program = compiled.program
+    row = elsewhere(program, boards.cpu(board))
+    text = f"kernels for {kernels_of(program)}"
+    return f"{text}: {row.times(executed)}, see 'mcuq retarget'" if row else text
 
 
 def _cycles(profile: count.Profile, image: build.Image, board: Board) -> int | None:

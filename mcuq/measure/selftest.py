@@ -18,6 +18,7 @@ from mcuq.model.compiled import Compiled
 from mcuq.program import fit
 from mcuq.progress import Progress, silent
 from mcuq.reference import run_int
+from mcuq.targets import boards
 from mcuq.targets.boards import Board
 
 VECTORS = 4
@@ -34,7 +35,7 @@ def build_selftest(
     The image is first linked for the emulated twin and run there: one that fails is not written.
     Raises FitError if the model does not fit the board.
     """
-    fit.check(compiled.program, compiled.plan, board)
+    fit.check(compiled.program, compiled.plan, boards.with_memory(board))
     known = known_answers(compiled)
     with temporary() as work:
         for own, share in ((False, 0.1), (True, 0.6)):

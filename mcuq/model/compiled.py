@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING
 from mcuq import schema
 from mcuq.emit import emit
 from mcuq.emit.entry import Buffer, Entry, StepInfo
-from mcuq.emit.facts import model_facts
+from mcuq.emit.facts import golden_arrays, model_facts
 from mcuq.errors import DataError, McuqError
 from mcuq.files import write_folder, written_files
+from mcuq.ir import Array
 from mcuq.kernels.variant import Cpu
 from mcuq.model import bundle
 from mcuq.model.bundle import Bundle
 from mcuq.model.report import Json, model_report, to_json
 from mcuq.program import fit
 from mcuq.program.choose import PREFERENCES
+from mcuq.program.elsewhere import better, sentence
 from mcuq.program.lower import Program, lower
 from mcuq.program.plan import Plan, plan
 from mcuq.qir import QGraph
+from mcuq.reference import run_int
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
 from mcuq.targets.cores import GENERIC
@@ -79,10 +82,24 @@ def generate(made: Bundle, board: Board | None) -> Compiled:
     program = Target(board, made.prefer).lower(made.qgraph)
     placed = plan(program)
     report = model_report(program, placed, made.id, made.digest, made.quantization)
-    if board:
+    if board and not board.is_core:
         report["boards"] = {board.name: fit.check(program, placed, board)}
-    facts = model_facts(program, placed, made.id, made.source, made.digest)
-    return Compiled(made, program, placed, report, emit(facts, to_json(report)))
+    richer = better(program)
+    report["kernels"] = sentence(program, richer)
+    report["slower_than_own"] = {row.core: row.factor for row in richer}
+    facts = model_facts(program, placed, made.id, made.source, made.digest, richer)
+    golden = golden_arrays(facts, *_known(program.qgraph, made.vectors))
+    return Compiled(made, program, placed, report, emit(facts, to_json(report), golden))
+
+
+def _known(
+    qgraph: QGraph, vectors: Mapping[str, Array]
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """The first vector and what comes out, in the order of the ports."""
+    rows = {name: values[:1] for name, values in vectors.items()}
+    found = run_int(qgraph, rows, {port.tensor for port in qgraph.outputs})
+    inputs = tuple(rows[port.name] for port in qgraph.inputs)
+    return inputs, tuple(found[port.tensor] for port in qgraph.outputs)
 
 
 def load_compiled(folder: str | Path) -> Compiled:

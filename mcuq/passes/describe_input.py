@@ -9,14 +9,13 @@ the firmware passes C x H x W instead, and a transpose is added.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
 import numpy as np
 
-from mcuq.errors import ModelError
+from mcuq.errors import ModelError, closest
 from mcuq.ir import Array, Graph, Node, Port, Tensor, rebuild, unique_name
 from mcuq.ops import has_weights, is_view, layout_of
 from mcuq.passes.fold_batch_norm import meaning, weights_after
@@ -74,8 +73,7 @@ def describe(
 def _port(graph: Graph, name: str) -> Port:
     names = [port.name for port in graph.inputs]
     if name not in names:
-        close = difflib.get_close_matches(name, names, 1)
-        remedy = f"Did you mean '{close[0]}'" if close else f"Inputs: {', '.join(names)}"
+        remedy = closest(name, names, f"Inputs: {', '.join(names)}")
         raise ModelError(graph.name, f"has no input '{name}'", remedy)
     return graph.inputs[names.index(name)]
 

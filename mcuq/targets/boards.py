@@ -6,16 +6,15 @@ the image is linked for the board's own sizes to prove that it fits, and run on 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from mcuq import schema
-from mcuq.errors import BoardError
+from mcuq.errors import BoardError, closest
 from mcuq.files import assets
 from mcuq.targets.cores import CORES, FAMILIES, Cpu
 
@@ -61,7 +60,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Board:
-    """A board as its file states it.
+    """A board as its file states it, or a core by its name: any board with that core.
 
     ``stack``: bytes that the linker script reserves at the top of RAM. ``vectors``: where the
     vector table must lie if not at the start of flash. ``emulate_board`` or ``emulate_command``
@@ -85,6 +84,11 @@ class Board:
     vectors: Region | None = None
     multiply_cycles: int = 1
 
+    @property
+    def is_core(self) -> bool:
+        """Whether it is only a core: what memory there is is not known, nor the clock."""
+        return self.name in CORES
+
 
 def names() -> tuple[str, ...]:
     """The names of the boards that come with mcuq, sorted."""
@@ -97,15 +101,50 @@ def all_boards() -> tuple[Board, ...]:
 
 
 def load(given: str | Path | Board) -> Board:
-    """The board of this name, or of the user's own ``.toml`` file; a ``Board`` is itself."""
+    """The board of this name, or of the user's own ``.toml`` file; a ``Board`` is itself.
+
+    The name of a core stands for any board with it.
+    """
     if isinstance(given, Board):
         return given
     text = str(given)
     if text.endswith(".toml"):
         return _read(Path(text))
+    if text in CORES:
+        return of_core(text)
     if text not in names():
-        raise BoardError(text, "no such board", _hint(text, names(), "Run 'mcuq boards'"))
+        remedy = closest(text, (*names(), *CORES), "Run 'mcuq boards'")
+        raise BoardError(text, "no such board", remedy)
     return _read(assets.boards() / f"{text}.toml")
+
+
+def of_core(name: str) -> Board:
+    """A board of which nothing is known but its core, with all that the core may have.
+
+    It is emulated on the core's own board, in whose memory it runs.
+    """
+    core = CORES[name]
+    twin = load(core.board)
+    option = core.family.option
+    flags = (f"{option}{name}" if f.startswith(option) else f for f in twin.flags)
+    return replace(
+        twin,
+        name=name,
+        title=f"any board with {name}",
+        cpu=name,
+        flags=tuple(flags),
+        features=core.options,
+        source="",
+        emulate_board=twin.name if twin.emulate_command else twin.emulate_board,
+        emulate_command=(),
+    )
+
+
+def with_memory(board: Board) -> Board:
+    """``board`` itself; BoardError if it is only a core."""
+    if board.is_core:
+        raise BoardError(board.name, "is a core, whose memory is not known", "Name a board")
+    return board
 
 
 def machine(board: Board) -> Board:
@@ -131,12 +170,17 @@ def startup_sources(board: Board) -> tuple[Path, ...]:
 
 
 def _read(path: Path) -> Board:
+    return parse(path.read_bytes(), str(path), path.stem)
+
+
+def parse(content: bytes, where: str, stem: str) -> Board:
+    """The board that a file called ``<stem>.toml`` holds; faults are said of ``where``."""
     try:
-        table = schema.from_toml(path.read_bytes())
+        table = schema.from_toml(content)
     except ValueError as error:
-        raise BoardError(str(path), f"cannot be read: {error}") from None
-    board = _Checker(str(path), path.stem).board(table)
-    _check_twin(board, str(path))
+        raise BoardError(where, f"cannot be read: {error}") from None
+    board = _Checker(where, stem).board(table)
+    _check_twin(board, where)
     return board
 
 
@@ -144,8 +188,11 @@ def to_table(board: Board) -> dict[str, object]:
     """A board's facts as its file states them, for a bundle.
 
     A command is not stored, for nobody should run one that came with a folder: a board that ships
-    is named as its own twin, and a user's own command is taken from his file alone.
+    is named as its own twin, and a user's own command is taken from his file alone. Of a core, the
+    name is all.
     """
+    if board.is_core:
+        return {"name": board.name}
     keys = ("name", "title", "cpu", "clock_hz", "toolchain", "stack")
     facts: dict[str, object] = {key: getattr(board, key) for key in keys}
     facts.update(flags=list(board.flags), features=list(board.features))
@@ -163,6 +210,9 @@ def from_table(facts: object, place: str) -> Board:
     """The board that ``to_table`` stored, held to all that a board file is held to."""
     if not isinstance(facts, dict):
         raise BoardError(place, "is no table")
+    name = facts.get("name")
+    if isinstance(name, str) and name in CORES and len(facts) == 1:
+        return of_core(name)
     emulate = facts.get("emulate")
     if isinstance(emulate, dict) and "command" in emulate:
         raise BoardError(place, "names a program to run")
@@ -175,7 +225,7 @@ def _check_twin(board: Board, where: str) -> None:
     if board.emulate_board is None:
         return
     if board.emulate_board not in names():
-        hint = _hint(board.emulate_board, names(), "Run 'mcuq boards'")
+        hint = closest(board.emulate_board, names(), "Run 'mcuq boards'")
         raise BoardError(where, f"emulate.board '{board.emulate_board}' is unknown", hint)
     twin = load(board.emulate_board)
     if not twin.emulate_command:
@@ -229,7 +279,7 @@ class _Checker:
     ) -> None:
         for key in table:
             if key not in known:
-                raise self.fail(f"unknown key '{prefix}{key}'", _hint(key, known))
+                raise self.fail(f"unknown key '{prefix}{key}'", closest(key, known))
         missing = [f"'{prefix}{key}'" for key in needed if key not in table]
         if missing:
             several = "keys {} are missing" if len(missing) > 1 else "key {} is missing"
@@ -264,13 +314,15 @@ class _Checker:
     def choice(self, table: Mapping[str, Any], key: str, known: Iterable[str]) -> str:
         value = self.text(table, key)
         if value not in known:
-            raise self.fail(f"{key} '{value}' is unknown", _hint(value, known))
+            raise self.fail(f"{key} '{value}' is unknown", closest(value, known))
         return value
 
     def name(self, table: Mapping[str, Any]) -> str:
         name, stem = self.text(table, "name"), self.stem
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,60}", name):
             raise self.fail(f"name '{name}' must be lower-case letters, digits and _")
+        if name in CORES:
+            raise self.fail(f"name '{name}' is that of a core", "Name it otherwise")
         if stem is not None and name != stem:
             raise self.fail(f"name '{name}' is not the file's, '{stem}'")
         return name
@@ -351,11 +403,3 @@ def _is_allowed(flag: str) -> bool:
     if flag.startswith("-f") and name.startswith(_NO_FLAGS):
         return False
     return any(re.fullmatch(allowed, flag) for allowed in _FLAGS)
-
-
-def _hint(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    known = sorted(known)
-    close = difflib.get_close_matches(word[:60], known, 1)
-    if close:
-        return f"The closest is '{close[0]}'"
-    return otherwise or "Known: " + ", ".join(known)

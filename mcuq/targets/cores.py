@@ -181,7 +181,8 @@ CORES = {
         Core("cortex-m33", ARM, "mps2_an505", _V7M, ("dsp",)),
         Core("cortex-m55", ARM, "mps3_an547", _V7M, ("dsp", "mve")),
         Core("rv32imc", RISCV, "riscv32_virt", _RV32, runs_on=("rv32imac",)),
-        Core("rv32imac", RISCV, "riscv32_virt", _RV32, like="rv32imc"),
+        # QEMU's machine virt, whose core is called rv32imc here, has the A extension as well.
+        Core("rv32imac", RISCV, "riscv32_virt", _RV32, runs_on=("rv32imc",), like="rv32imc"),
     )
 }
 CHECKED = tuple(core.board for core in CORES.values() if core.like is None)

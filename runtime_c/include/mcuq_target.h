@@ -6,6 +6,28 @@
 
 #include <stdint.h>
 
+/* A header of the program's own, for the macros that stand in mcuq_target.h and mcuq_trace.h:
+ * -DMCUQ_CONFIG='"my_config.h"' for all files. */
+#if defined(MCUQ_CONFIG)
+#include MCUQ_CONFIG
+#endif
+
+/* Where weights, and where the code of the kernels lie: attributes, such as
+ * __attribute__((section(".qspi"))), that the linker script knows. */
+#if !defined(MCUQ_FLASH)
+#define MCUQ_FLASH
+#endif
+#if !defined(MCUQ_FAST_CODE)
+#define MCUQ_FAST_CODE
+#endif
+
+/* A debug build, and a folder of sources in an IDE, have one level for all files: without
+ * optimization a kernel takes up to 100 times its instructions. gcc takes the level from here,
+ * where there is none; with one, this changes nothing. */
+#if !defined(__OPTIMIZE__) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O2")
+#endif
+
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "mcuq: weights are packed for little-endian targets. Build without -mbig-endian."
 #endif

@@ -107,7 +107,7 @@ def test_the_command_writes_file_table_and_json(tmp_path: Path) -> None:
     ("more", "message"),
     [
         (["--compress", "sparse:1.5"], "--compress: 'sparse:1.5': 1.5 is outside 0..1"),
-        (["--compress", "lgo"], "unknown method 'lgo'. Did you mean log"),
+        (["--compress", "lgo"], "unknown method 'lgo'. Did you mean 'log'"),
         (["--compress", "log", "--recover", "2"], "recovery needs typical inputs"),
         (["--compress", "structured:1"], "would empty a layer"),
         ([], "compress: no method is given"),

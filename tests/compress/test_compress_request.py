@@ -44,7 +44,7 @@ def test_parse(text: str, expected: Methods) -> None:
         ("sparse:nan", "'sparse:nan': nan is outside 0..1"),
         ("sparse", "'sparse' lacks the share that goes, 0..1. Write sparse:0.5."),
         ("block:half", "'block:half' lacks the share"),
-        ("clsuter:4bit", "unknown method 'clsuter'. Did you mean cluster."),
+        ("clsuter:4bit", "unknown method 'clsuter'. Did you mean 'cluster'."),
         ("", "unknown method ''"),
         ("cluster:3bit", "'cluster:3bit' asks for other than 4 or 2 bits. Use cluster:4bit."),
         ("log:4", "'log:4': log takes no number. Write log."),
@@ -78,7 +78,7 @@ def test_table() -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"spares": 0.5}, "unknown key spares. Did you mean sparse"),
+        ({"spares": 0.5}, "unknown key spares. Did you mean 'sparse'"),
         ({"sparse": 2}, "'sparse:2': 2 is outside 0..1"),
         ({"layers": "fc"}, "layers is not a table. Write [compress.layers]"),
         ({"layers": {"fc": "lgo"}}, "[compress] layers 'fc': unknown method 'lgo'"),

@@ -25,10 +25,11 @@ from tflite_models import Net, Tensor, by_channel, net, op, quantized, sized, wr
 from mcuq import importers
 from mcuq.data import feeds as data
 from mcuq.errors import McuqError
-from mcuq.flows.compile import Compiled, compile_model
+from mcuq.flows.compile import compile_model
 from mcuq.importers import tflite
 from mcuq.ir import Array, from_memory
 from mcuq.measure.inspect import inspect_model
+from mcuq.model.compiled import Compiled
 from mcuq.reference import feeds_to_int, outputs_of, port_to_real
 
 DENSE = net(

@@ -160,10 +160,10 @@ def test_a_small_multiplier_is_said_in_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("clock_hz", "clock_khz", "unknown key 'clock_khz'. The closest is 'clock_hz'"),
+        ("clock_hz", "clock_khz", "unknown key 'clock_khz'. Did you mean 'clock_hz'"),
         ('title = "Mine"', "", "key 'title' is missing"),
         ('title = "Mine"', "title = 3", "'title' must be a text that is not empty"),
-        ('"cortex-m4"\nclock', '"cortex-m44"\nclock', "cpu 'cortex-m44' is unknown. The closest"),
+        ('"cortex-m4"\nclock', '"cortex-m44"\nclock', "cpu 'cortex-m44' is unknown. Did you mean"),
         ("100_000_000", "true", "'clock_hz' must be an integer"),
         ("100_000_000", "0", "'clock_hz' is 0, not in 1000..10000000000"),
         ('["dsp"]', '"dsp"', "'features' must be a list of texts"),
@@ -186,7 +186,7 @@ def test_a_small_multiplier_is_said_in_the_file(tmp_path: Path) -> None:
         ),
         ("[memory]", "multiply_cycles = 0\n[memory]", "'multiply_cycles' is 0, not in 1..32"),
         ("[memory]", "memory = 4\n[other]", "unknown key 'other'"),
-        ('"mps2_an386"', '"mps2_an368"', "emulate.board 'mps2_an368' is unknown. The closest"),
+        ('"mps2_an386"', '"mps2_an368"', "emulate.board 'mps2_an368' is unknown. Did you mean"),
         ('"mps2_an386"', '"nucleo_f446re"', "'nucleo_f446re' has no QEMU command of its own"),
         ('"mps2_an386"', '"mps2_an500"', "its core cortex-m4 is not that of emulate.board"),
         ('board = "mps2_an386"', 'command = ["rm"]', "must start with qemu-system-arm"),
@@ -209,7 +209,7 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, old: str, new: str, sentence: 
 
 
 def test_an_unknown_name_gets_the_closest() -> None:
-    with pytest.raises(BoardError, match=r"nucleo_f44: no such board\. The closest is 'nucleo_f4"):
+    with pytest.raises(BoardError, match=r"nucleo_f44: no such board\. Did you mean 'nucleo_f4"):
         boards.load("nucleo_f44")
 
 

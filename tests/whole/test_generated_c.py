@@ -5,6 +5,7 @@ compiler, a library by make and by CMake, a header that C++ reads.
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ import random_networks
 from every_kernel import EVERY_FEATURE, Every
 
 from mcuq.config import Config
-from mcuq.emulate import qemu
+from mcuq.emulate import count, qemu
 from mcuq.files import assets
 from mcuq.firmware import image, toolchain
 from mcuq.flows.compile import compile_model
@@ -136,6 +137,7 @@ def test_clang_finds_nothing_to_warn_of_for_any_core(name: str, tmp_path: Path) 
     found = c_programs.run(["arm-none-eabi-gcc", "-print-sysroot"], tmp_path).decode().strip()
     headers = ("-isystem", f"{found or '/usr'}/include/newlib")
     flags = (f"--target={target[board.toolchain]}", *board.flags, *headers, "-fsyntax-only")
+    flags += ("-munaligned-access",) if "dsp" in board.features else ()
     files = artifacts(board)["operators"]
     folder = c_programs.write(files, tmp_path)
     command = ["clang", *flags, *c_programs.STRICT, "-I."]
@@ -240,6 +242,52 @@ def test_every_kernel_builds_at_every_level(name: str, level: str, tmp_path: Pat
     includes = [f"-I{folder}" for folder in sorted({path.parent for path in shipped})]
     files = sorted(path for path in shipped if path.suffix == ".c")
     c_programs.run([*command, *includes, "-c", *files], tmp_path)
+
+
+@pytest.mark.emulated
+def test_a_debug_build_takes_the_instructions_of_an_optimised_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All files of the folder at one level, as an IDE compiles them."""
+    board = boards.load("mps2_an386")
+    made = generate(digits().bundle, board)
+    counts = {}
+    for level in ("-O2", "-O0"):
+        flags = tuple(level if f == "-O2" else f for f in image._MODEL_FLAGS)
+        monkeypatch.setattr(image, "_MODEL_FLAGS", flags)
+        plain = image.compile_image(made.files, made.entry, board, tmp_path / level, "plain")
+        counts[level] = count.count_total(plain, vectors.typical(made.bundle))
+        monkeypatch.undo()
+    assert counts["-O2"] < counts["-O0"] < 1.1 * counts["-O2"]
+
+
+def test_every_kernel_is_optimised_from_its_first_function_on(tmp_path: Path) -> None:
+    """What gcc compiles without a level: the pragma stands before all code of ours."""
+    shipped = assets.kernel_files().values()
+    includes = [f"-I{folder}" for folder in sorted({path.parent for path in shipped})]
+    for path in sorted(path for path in shipped if path.suffix == ".c"):
+        text = c_programs.run(["gcc", "-O0", "-E", *includes, path], tmp_path).decode()
+        first = re.search(r"^(static inline|static|void) [^;{]*\bmcuq_\w+\([^;{]*\{", text, re.M)
+        assert first is not None, path.name
+        assert 0 <= text.find('#pragma GCC optimize("O2")') < first.start(), path
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_make_and_cmake_have_the_last_word_on_the_level(compiler: str, tmp_path: Path) -> None:
+    folder = c_programs.write(digits().files, tmp_path)
+    plan = c_programs.run(["make", "-n", f"CC={compiler}", "CFLAGS=-O0 -g"], folder).decode()
+    commands = [line for line in plan.splitlines() if line.startswith(compiler)]
+    if shutil.which("cmake"):
+        for kind in ("", "Debug", "Release"):
+            options = [f"-DCMAKE_C_COMPILER={compiler}", f"-DCMAKE_BUILD_TYPE={kind}"]
+            build = f"build{kind}"
+            options += ["-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", "-DCMAKE_C_FLAGS=-O0"]
+            c_programs.run(["cmake", "-S", ".", "-B", build, *options], folder)
+            listed = json.loads((folder / build / "compile_commands.json").read_text())
+            commands += [entry["command"] for entry in listed]
+    levels = [re.findall(r" (-O\S*)", command)[-1] for command in commands]
+    assert len(levels) >= len(c_programs.sources(digits().files))
+    assert set(levels) == {"-O2"}
 
 
 def test_the_cmake_file_builds_the_library(tmp_path: Path) -> None:
