@@ -27,7 +27,7 @@ def inspect(model: str, shapes: tuple[str, ...], json_path: str | None) -> None:
     check_paths([model], {"--json": json_path})
     facts = inspect_model(Path(model), shapes_of(shapes))
     rows = [(r.name, r.op, r.input, r.output, r.macs, r.weights, r.live_bytes) for r in facts.rows]
-    columns = ("node", "op", "input", "output", "#MACs", "#weights", "#live bytes")
+    columns = ("node", "?op", "?input", "output", "#MACs", "#weights", "#live bytes")
     table(facts.name, columns, rows)
     for note in facts.notes:
         say(f"note: {note}", err=True)
@@ -39,6 +39,77 @@ def inspect(model: str, shapes: tuple[str, ...], json_path: str | None) -> None:
 
 
 @click.command()
+@click.argument("model", type=click.Path())
+@click.option("--board", "names", multiple=True, help="A board's name or .toml file; repeatable.")
+@click.option("--all", "every", is_flag=True, help="Every board that comes with mcuq.")
+@click.option(
+    "--prefer",
+    type=click.Choice(["balanced", "speed", "size"]),
+    default="balanced",
+    show_default=True,
+    help="Which kernels, as in compile.",
+)
+@click.option("--bits", type=click.Choice(["8", "16"]), help="Of activations. Default: 8.")
+@click.option("--config", "config_path", type=click.Path(), help="How inputs arrive, and more.")
+@shaped
+@click.option("--json", "json_path", type=click.Path(), help="Write the estimates as JSON.")
+def estimate(
+    model: str,
+    names: tuple[str, ...],
+    every: bool,
+    prefer: str,
+    bits: str | None,
+    config_path: str | None,
+    shapes: tuple[str, ...],
+    json_path: str | None,
+) -> None:
+    """Flash, RAM and instructions on boards, and whether it fits.
+
+    Needs no data: the network is rounded with made-up scales, on which sizes hardly depend. Exits 1
+    if it fits none of the boards.
+    """
+    from mcuq.cli.make import settings_of
+    from mcuq.cli.paths import check_paths
+    from mcuq.cli.show import progress, say, table, write_json
+    from mcuq.errors import BoardError
+    from mcuq.flows.estimate import estimate_model
+    from mcuq.targets import boards as known
+
+    check_paths([model, config_path, *names], {"--json": json_path})
+    if not (names or every):
+        raise BoardError("estimate", "no board is given", "Pass --board NAME, or --all")
+    targets = [*map(known.load, dict.fromkeys(names)), *(known.all_boards() if every else ())]
+    settings = settings_of(config_path, None, None, bits)
+    with progress(f"estimate {Path(model).name}") as report:
+        found = estimate_model(
+            model,
+            on=tuple({board.name: board for board in targets}.values()),
+            prefer=prefer,
+            config=settings,
+            shapes=shapes_of(shapes),
+            progress=report,
+        )
+    table(found.name, _ESTIMATED, [_estimate_row(needs) for needs in found.boards])
+    say(f"{found.macs:,} MACs, {found.weights:,} weights and biases; estimated without any data")
+    write_json(json_path, found.to_json())
+    raise SystemExit(0 if any(needs.fits for needs in found.boards) else 1)
+
+
+_ESTIMATED = (
+    *("board", "?core", "#flash B", "#RAM B", "#instructions"),
+    *("?#est. ms", "?#arena B", "?#stack B", "fits"),
+)
+
+
+def _estimate_row(needs: Any) -> tuple[object, ...]:
+    return (
+        *(needs.board, needs.core, needs.flash, needs.ram, needs.instructions),
+        *(needs.milliseconds, needs.arena, needs.stack),
+        f"no: {needs.over}" if needs.over else "yes",
+    )
+
+
+@click.command()
 @click.argument("name", required=False)
 def boards(name: str | None) -> None:
     """List the boards, or show one (a name, or your own .toml file)."""
@@ -47,13 +118,16 @@ def boards(name: str | None) -> None:
 
     if name:
         board = known.load(name)
-        table(board.title, ("key", "value"), _board_rows(board))
+        table(board.title, ("key", "~value"), _board_rows(board))
         return
     rows = [
         (b.name, b.title, b.cpu, b.flash.length // 1024, b.ram.length // 1024, _emulated(b))
         for b in known.all_boards()
     ]
-    table("", ("board", "title", "core", "#flash KiB", "#RAM KiB", "emulated on"), rows)
+    table("", _BOARDS, rows)
+
+
+_BOARDS = ("board", "?~title", "core", "#flash KiB", "#RAM KiB", "emulated on")
 
 
 def _emulated(board: Any) -> str:
@@ -88,7 +162,7 @@ def ops() -> None:
         limits = "; ".join((limit.__doc__ or "").strip() for limit in op.limits)
         kernels = len(variants(op.name)) or "(becomes another)"
         rows.append((op.name, ", ".join(op.onnx) or "(internal)", kernels, limits or op.note))
-    table("", ("operator", "from ONNX", "#kernels", "limits"), rows)
+    table("", ("operator", "from ONNX", "kernels", "~limits"), rows)
 
 
 @click.command()
@@ -101,11 +175,11 @@ def doctor() -> None:
     from mcuq.firmware.toolchain import survey
 
     tools = survey()
-    rows = [
-        (t.name, "found" if t.path else "MISSING", t.version, t.needed_for, t.install)
-        for t in tools
-    ]
-    table("", ("tool", "state", "version", "needed for", "install with"), rows)
+    rows = [(t.name, "found" if t.path else "MISSING", t.version, t.needed_for) for t in tools]
+    table("", ("tool", "state", "?version", "needed for"), rows)
+    for command in dict.fromkeys(t.install for t in tools):
+        say(f"{', '.join(t.name for t in tools if t.install == command)}: install with")
+        say(f"  {command}")
     missing = [t.name for t in tools if not t.path]
     say(f"missing: {', '.join(missing)}" if missing else "everything is installed")
     raise SystemExit(1 if missing else 0)

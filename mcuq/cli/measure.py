@@ -53,8 +53,8 @@ def _show_verdicts(verdicts: Sequence[Any]) -> None:
     from mcuq.cli.show import say, table
 
     columns = (
-        *("board", "core", "#flash B", "#RAM B", "#stack B", "#instructions"),
-        *("#vectors", "#tensors compared", "verdict"),
+        *("board", "?core", "#flash B", "#RAM B", "#stack B", "#instructions"),
+        *("?#vectors", "?#tensors compared", "verdict"),
     )
     rows = [
         (
@@ -160,7 +160,7 @@ def _show_steps(result: Any) -> None:
         (s.name, s.op, s.kernel, s.macs, s.instructions, s.per_mac, s.cycles_estimate)
         for s in result.steps
     ]
-    columns = ("step", "op", "kernel", "#MACs", "#instructions", "#per MAC", "#est. cycles")
+    columns = ("step", "?op", "kernel", "#MACs", "#instructions", "?#per MAC", "?#est. cycles")
     table(f"{result.board} ({result.core})", columns, rows)
     say(
         f"{result.instructions:,} instructions, {result.macs:,} MACs, "
@@ -183,7 +183,7 @@ def _show_choices(result: Any) -> None:
         for s in result.steps
         for c in s.choices
     ]
-    columns = ("step", "possible kernel", "#estimated", "#measured", "#constants B", "")
+    columns = ("step", "possible kernel", "#estimated", "?#measured", "?#constants B", "")
     table("", columns, rows)
 
 

@@ -31,7 +31,7 @@ from mcuq.model.bundle import Bundle
 from mcuq.model.report import Json, given_advice, model_report, quantization_facts, to_json
 from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
-from mcuq.program import fit
+from mcuq.program import fit, least
 from mcuq.program.choose import PREFERENCES
 from mcuq.program.lower import Program, lower
 from mcuq.program.plan import Plan, plan
@@ -112,6 +112,8 @@ def compile_model(
     progress("reading the model", 0.0)
     sizes = sizes_of(shapes, settings, calibration)
     source = _read(model, example_input, name, settings, sizes)
+    if target.board and request is None:  # compression would make it smaller
+        least.check(source.graph, target.board)
     feeds = calibration_feeds(calibration, source.graph)
     compared = importers.check(source.imported, source.graph, feeds)
     squeezed = None

@@ -64,7 +64,7 @@ _PORT_KEYS = ("name", "tensor", "shape", "order", "kind", "scale", "offset")
 _NODE_KEYS = ("op", "name", "inputs", "outputs", "attrs")
 _TENSOR_KEYS = ("name", "shape", "data")
 _QTENSOR_KEYS = (*_TENSOR_KEYS, "kind", "frac", "zero")
-_QUANTIZATION_KEYS = ("quantization", "quantized_model", "compression")
+_QUANTIZATION_KEYS = ("quantization", "quantized_model", "judged", "compression")
 _STEP_KEYS = ("effort", "calibration_rows", "steps", "mixed_precision")
 
 _Named = TypeVar("_Named", Tensor, QTensor)
