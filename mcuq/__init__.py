@@ -13,12 +13,23 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mcuq.api import Model, compile, compress_model, fit_model, inspect, load
+    from mcuq.api import (
+        Model,
+        compile,
+        compress_model,
+        diff,
+        estimate,
+        fit_model,
+        inspect,
+        load,
+        verify,
+    )
     from mcuq.config import Config
     from mcuq.errors import McuqError
 
 __all__ = [
-    "Config", "McuqError", "Model", "compile", "compress_model", "fit_model", "inspect", "load",
+    "Config", "McuqError", "Model", "compile", "compress_model", "diff", "estimate", "fit_model",
+    "inspect", "load", "verify",
 ]  # fmt: skip
 
 
@@ -33,3 +44,8 @@ def __getattr__(name: str) -> Any:
     from mcuq import api
 
     return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    """What a notebook offers behind ``mcuq.``: what there is, imported or not."""
+    return sorted((*__all__, "__version__"))

@@ -15,6 +15,7 @@ from mcuq.compress import weigh
 from mcuq.compress.request import Request
 from mcuq.config import Config, quantize_options
 from mcuq.data import feeds as data
+from mcuq.data.batches import Given, gathered
 from mcuq.emit import emit
 from mcuq.emit.entry import Buffer, Entry, StepInfo
 from mcuq.emit.facts import model_facts
@@ -79,7 +80,7 @@ class Compiled:
 def compile_model(
     model: str | Path | torch.nn.Module,
     example_input: Any = None,
-    calibration: Calibration | None = None,
+    calibration: Given | None = None,
     *,
     board: str | Path | Board | None = None,
     name: str | None = None,
@@ -96,7 +97,8 @@ def compile_model(
 
     ``model``: a path of a ``.onnx`` or ``.pt2`` file, or a ``torch.nn.Module`` together with its
     ``example_input`` (a tensor or a tuple of them). ``calibration``: typical inputs in the model's
-    own layout, as an array, a dict by input name, or a file. ``board`` picks the fastest kernels
+    own layout: a file, an array or tensor, a list of samples, a loader of batches, or a dict of
+    these by input name (``data.batches``). ``board`` picks the fastest kernels
     for its core and refuses what does not fit it. ``name`` prefixes the C symbols. ``prefer``:
     balanced, speed or size (``lower.lower``). ``config``: what the command's ``--config``,
     ``--effort`` and ``--ranges`` say, such as ``Config(quantize={"effort": "best"})``.
@@ -107,6 +109,8 @@ def compile_model(
 
     Raises ``McuqError`` for whatever is wrong with the model, the data or the board.
     """
+    importers.check_kind(model)
+    calibration = None if calibration is None else gathered(calibration)
     target, settings = _target(board, prefer), config or Config()
     request = weigh.requested(compress, settings.compress, recover)
     progress("reading the model", 0.0)

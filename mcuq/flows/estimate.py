@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mcuq import importers
 from mcuq.config import Config, quantize_options
 from mcuq.errors import McuqError, ModelError
 from mcuq.flows.compile import import_model, prepare, sizes_of
@@ -105,6 +106,7 @@ def estimate_model(
     """
     if prefer not in PREFERENCES:
         raise McuqError("prefer", f"'{prefer}' is not one of {', '.join(PREFERENCES)}")
+    importers.check_kind(model)
     settings = config or Config()
     if settings.quantize.get("bits") == "mixed":
         reason = "mixed precision depends on the data"

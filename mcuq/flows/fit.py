@@ -21,9 +21,10 @@ from mcuq.compress.request import Methods, Request, Tuning
 from mcuq.compress.sparsity import Pattern
 from mcuq.compress.weigh import Small
 from mcuq.config import Config
+from mcuq.data.batches import Given, gathered
 from mcuq.emit.c_text import size_text
 from mcuq.errors import McuqError
-from mcuq.flows.compile import Calibration, calibration_feeds, import_model, sizes_of
+from mcuq.flows.compile import calibration_feeds, import_model, sizes_of
 from mcuq.flows.compress import PREFER
 from mcuq.ir import Array, Graph, Shape
 from mcuq.measure.evaluate import evaluate
@@ -109,7 +110,7 @@ def size_of(text: str, thing: str) -> int:
 def fit_model(
     model: str | Path | torch.nn.Module,
     example_input: Any = None,
-    calibration: Calibration | None = None,
+    calibration: Given | None = None,
     *,
     board: str | Path | Board,
     flash: int | None = None,
@@ -132,6 +133,8 @@ def fit_model(
     target = boards.load(board)
     limits = Limits(flash or target.flash.length, ram or target.ram.length, max_drop)
     request = weigh.requested(None if table else Request(), table or {}, recover)
+    importers.check_kind(model)
+    calibration = None if calibration is None else gathered(calibration)
     progress("reading the model", 0.0)
     sizes = sizes_of(shapes, Config(), calibration)
     imported = import_model(model, example_input, sizes)[0]
