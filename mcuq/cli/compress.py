@@ -174,8 +174,8 @@ def show_layers(layers: Sequence[Mapping[str, Any]]) -> None:
         *("flash_before", "flash", "cycles_before", "cycles", "kernel", "sqnr_db"),
     )
     columns = (
-        *("layer", "methods", "?#weights", "?#now", "?#not 0", "?#values"),
-        *("#B before", "#B now", "#cycles before", "#cycles now", "?kernel", "?#SQNR dB"),
+        *("layer", "methods", "??#weights", "?#now", "??#not 0", "??#values"),
+        *("#B before", "#B now", "#cycles before", "#cycles now", "??kernel", "?#SQNR dB"),
     )
     if layers:
         table("", columns, [tuple(layer[key] for key in keys) for layer in layers])

@@ -51,7 +51,7 @@ def _show_layers(result: Any) -> None:
         for x in result.layers
     ]
     columns = (
-        *("layer", "?op", "#frac", "#SQNR dB", "?#cosine", "?#clipped", "?#range used"),
+        *("layer", "??op", "?#frac", "#SQNR dB", "??#cosine", "?#clipped", "??#range used"),
         *(f"?#noise: {cause}" for cause in CAUSES),
     )
     table("", columns, rows)

@@ -107,7 +107,7 @@ def diff(old: str, new: str, json_path: str | None) -> None:
     table(found.board or "", ("", "#old", "#new", "#by", "?#change"), rows)
     if found.steps:
         steps = [(s.step, s.old or "(none)", s.new or "(none)") for s in found.steps]
-        table("", ("step", "old kernel", "new kernel"), steps)
+        table("", ("step", "!old kernel", "!new kernel"), steps)
     else:
         say("the same kernels run the same steps")
     write_json(json_path, found.to_json())

@@ -1,8 +1,9 @@
 """Tables that fit a terminal: columns give way, numbers stay whole.
 
 Marks before a column's name say what it may do: ``#`` holds numbers, which are right-aligned and
-never cut; ``?`` may be left out, the last one first; ``~`` holds sentences, and those that are not
-shown whole stand below the table. Other text is cut in its middle, the first column last.
+never cut; ``?`` may be left out, the last one first, and ``??`` before that; ``!`` holds names that
+are worth more than those; ``~`` holds sentences, and those that are not shown whole stand below the
+table. Other text is cut in its middle, the first column last.
 """
 
 from __future__ import annotations
@@ -52,8 +53,13 @@ def arrange(names: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> 
     """The layout of ``rows`` under ``names`` in ``width`` characters."""
     columns = [_column(i, name, tuple(row[i] for row in rows)) for i, name in enumerate(names)]
     left = dict(enumerate(columns))
-    order = [i for mark in "?~" for i in reversed(left) if mark in columns[i].marks]
-    for i in (*order, *reversed(range(1, len(columns) - 1))):
+    for i in _order(columns):
+        if _total(c.least for c in left.values()) > width:
+            del left[i]
+    left = {
+        i: replace(c, least=min(c.least, TEXT)) if "!" in c.marks else c for i, c in left.items()
+    }
+    for i in sorted(range(1, len(columns) - 1), key=lambda i: (columns[i].number, -i)):
         if i in left and _total(c.least for c in left.values()) > width:
             del left[i]
     shown = dict(zip(left, _narrowed(list(left.values()), width), strict=True))
@@ -71,12 +77,19 @@ def arrange(names: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> 
     )
 
 
+def _order(columns: Sequence[Column]) -> list[int]:
+    """The columns that may be left out, those of least worth first."""
+    able = [i for i, c in enumerate(columns) if "?" in c.marks or "~" in c.marks]
+    return sorted(able, key=lambda i: (-columns[i].marks.count("?"), -i))
+
+
 def _column(index: int, name: str, cells: tuple[str, ...]) -> Column:
-    marks = name[: len(name) - len(name.lstrip("#?~"))]
+    marks = name[: len(name) - len(name.lstrip("#?!~"))]
     heading = name[len(marks) :]
     widest = max((*map(len, cells), _longest_word(heading)))
     most = NAME if index == 0 else SENTENCE if "~" in marks else TEXT
-    least = widest if "#" in marks or "?~" in marks else min(widest, most)
+    whole = "#" in marks or "!" in marks or "?~" in marks
+    least = widest if whole else min(widest, most)
     return Column(heading, marks, widest, least, cells)
 
 
@@ -90,6 +103,9 @@ def _total(widths: Iterable[int]) -> int:
 
 def _narrowed(columns: list[Column], width: int) -> list[Column]:
     """The columns with the widest texts cut, as far as needed."""
+    widths = [max(c.width, len(c.heading)) for c in columns]
+    if _total(widths) <= width:
+        return [_cut(column, new) for column, new in zip(columns, widths, strict=True)]
     widths = [c.width for c in columns]
     texts = [i for i, c in enumerate(columns) if not c.number]
     for floors in ([c.least for c in columns], [LEAST] * len(columns)):
