@@ -98,7 +98,8 @@ def diff(old: str, new: str, json_path: str | None) -> None:
     from mcuq.cli.show import say, table, write_json
     from mcuq.measure.diff import diff as compare
 
-    check_paths([str(Path(old) / "report.json")], {"--json": json_path}, new)
+    for folder in (old, new):
+        check_paths([], {"--json": json_path}, folder)
     found = compare(old, new)
     rows = [
         (n.what, n.old, n.new, n.by, None if n.percent is None else f"{n.percent:+.1f} %")
