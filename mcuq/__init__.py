@@ -13,13 +13,24 @@ from typing import TYPE_CHECKING, Any
 from mcuq.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from mcuq.api import Model, compile, compress_model, fit_model, inspect, load, retarget
+    from mcuq.api import (
+        Model,
+        compile,
+        compress_model,
+        diff,
+        estimate,
+        fit_model,
+        inspect,
+        load,
+        retarget,
+        verify,
+    )
     from mcuq.config import Config
     from mcuq.errors import McuqError
 
 __all__ = [
-    "Config", "McuqError", "Model", "compile", "compress_model", "fit_model", "inspect", "load",
-    "retarget",
+    "Config", "McuqError", "Model", "compile", "compress_model", "diff", "estimate", "fit_model",
+    "inspect", "load", "retarget", "verify",
 ]  # fmt: skip
 
 
@@ -34,3 +45,8 @@ def __getattr__(name: str) -> Any:
     from mcuq import api
 
     return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    """What a notebook offers behind ``mcuq.``: what there is, imported or not."""
+    return sorted((*__all__, "__version__"))

@@ -8,27 +8,33 @@ assert all(verdict.exact for verdict in model.check())
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mcuq.compress.request import Request
-from mcuq.config import Config
+from mcuq.config import Config, parse
 from mcuq.data import feeds as data
-from mcuq.data.feeds import Calibration
+from mcuq.data.batches import Given
+from mcuq.errors import McuqError
 from mcuq.flows.compile import compile_model
 from mcuq.flows.compress import compress_model
+from mcuq.flows.estimate import Estimate, estimate_model
 from mcuq.flows.fit import fit_model
 from mcuq.flows.retarget import retarget as make_for
+from mcuq.flows.verify import Verified, limits_of
+from mcuq.flows.verify import verify as hold
 from mcuq.ir import Array, Shape
 from mcuq.measure import bench as benchmark
-from mcuq.measure import check as verify
+from mcuq.measure import check as checking
 from mcuq.measure import evaluate, explain, selftest
 from mcuq.measure import inspect as preflight
 from mcuq.measure import run as emulate
+from mcuq.measure.diff import diff
 from mcuq.model.compiled import Compiled, load_compiled
 from mcuq.progress import Progress, silent
 from mcuq.reference import port_to_real
@@ -39,17 +45,47 @@ from mcuq.targets.cores import CHECKED
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Model", "compile", "compress_model", "fit_model", "inspect", "load", "retarget"]
+__all__ = [
+    "Model", "compile", "compress_model", "diff", "estimate", "fit_model", "inspect", "load",
+    "retarget", "verify",
+]  # fmt: skip
 
 AnyBoard = str | Path | Board
-Inputs = Array | Mapping[str, Array]
+Inputs = Given
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A compiled model and what can be done with it; a board is a name, a file or a ``Board``."""
 
     compiled: Compiled
+
+    def __repr__(self) -> str:
+        """One line: the name, the board, flash and arena."""
+        rows = ", ".join(f"{what} {value}" for what, value in self._rows()[1:])
+        return f"<mcuq.Model {self.compiled.bundle.id}: {rows}>"
+
+    def _repr_html_(self) -> str:
+        """A table of a few rows, which notebooks show."""
+        cells = ((html.escape(what), html.escape(value)) for what, value in self._rows())
+        rows = "".join(f"<tr><th>{what}</th><td>{value}</td></tr>" for what, value in cells)
+        return f"<table>{rows}</table>"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        """What is known without building anything."""
+        facts = self.report
+        board = next(iter(facts.get("boards", {})), None)
+        flash = ("weights", facts["flash_weights"])
+        if board is not None:
+            flash = ("flash", facts["boards"][board]["flash"])
+        judged = facts.get("judged", {}).get("sqnr_db")
+        return [
+            ("model", self.compiled.bundle.id),
+            ("for", board or "any core"),
+            (flash[0], f"{flash[1]:,} B"),
+            ("arena", f"{facts['arena']:,} B"),
+            *([("SQNR", f"{judged:.1f} dB")] if judged is not None else []),
+        ]
 
     @property
     def report(self) -> dict[str, Any]:
@@ -76,11 +112,11 @@ class Model:
         vectors: int = 20,
         seed: int = 0,
         progress: Progress = silent,
-    ) -> list[verify.Verdict]:
+    ) -> list[checking.Verdict]:
         """Compare every tensor with the reference: a verdict for the host, one for each board."""
         several = (on,) if isinstance(on, (str, Path, Board)) else on
         chosen = [boards.load(name) for name in several]
-        return verify.check(self.compiled, chosen, vectors, seed, progress)
+        return checking.check(self.compiled, chosen, vectors, seed, progress)
 
     def bench(self, board: AnyBoard, progress: Progress = silent) -> benchmark.Bench:
         """Executed instructions of one inference on an emulated board."""
@@ -125,11 +161,13 @@ class Model:
 def compile(
     model: str | Path | torch.nn.Module,
     example_input: Any = None,
-    calibration: Calibration | None = None,
+    calibration: Given | None = None,
     *,
     board: AnyBoard | None = None,
     name: str | None = None,
     prefer: str = "balanced",
+    effort: str | None = None,
+    bits: int | str | None = None,
     config: Config | None = None,
     compress: str | Request | None = None,
     recover: int | None = None,
@@ -138,7 +176,11 @@ def compile(
     shapes: Mapping[str, Shape] | None = None,
     progress: Progress = silent,
 ) -> Model:
-    """Compile a network to C; the arguments are those of ``compiler.compile_model``."""
+    """Compile a network to C; the arguments are those of ``flows.compile.compile_model``.
+
+    ``effort`` (fast, normal or best) and ``bits`` (8, 16 or "mixed", of activations) take the place
+    of what ``config`` says.
+    """
     return Model(
         compile_model(
             model,
@@ -147,7 +189,7 @@ def compile(
             board=board,
             name=name,
             prefer=prefer,
-            config=config,
+            config=_settings(config, effort, bits),
             compress=compress,
             recover=recover,
             labels=None if labels is None else np.asarray(labels),
@@ -171,3 +213,54 @@ def retarget(folder: str | Path, board: AnyBoard, prefer: str | None = None) -> 
 def inspect(model: str | Path, shapes: Mapping[str, Shape] | None = None) -> preflight.Facts:
     """Nodes, shapes, MACs and memory of a model file; needs no data. ``shapes``: as in compile."""
     return preflight.inspect_model(Path(model), shapes)
+
+
+def estimate(
+    model: str | Path | torch.nn.Module,
+    example_input: Any = None,
+    *,
+    on: AnyBoard | Sequence[AnyBoard] | None = None,
+    prefer: str = "balanced",
+    bits: int | None = None,
+    config: Config | None = None,
+    shapes: Mapping[str, Shape] | None = None,
+    progress: Progress = silent,
+) -> Estimate:
+    """Flash, RAM and instructions on boards, without any data; ``on``: by default on all."""
+    several = boards.all_boards() if on is None else on
+    return estimate_model(
+        model,
+        example_input,
+        on=(several,) if isinstance(several, (str, Path, Board)) else several,
+        prefer=prefer,
+        config=_settings(config, None, bits),
+        shapes=shapes,
+        progress=progress,
+    )
+
+
+def verify(
+    folder: str | Path,
+    *,
+    board: AnyBoard | None = None,
+    data: str | Path | None = None,
+    baseline: str | Path | None = None,
+    progress: Progress = silent,
+    **limits: int | float | str,
+) -> Verified:
+    """A compiled folder against ``limits``, such as ``max_flash="64K"`` or ``min_sqnr=20``."""
+    wanted = limits_of(limits, "verify")
+    return hold(folder, wanted, board=board, data=data, baseline=baseline, progress=progress)
+
+
+def _settings(config: object, effort: str | None, bits: int | str | None) -> Config:
+    """``config``, and in its place what is given beside it."""
+    if config is not None and not isinstance(config, Config):
+        reason = f"is a {type(config).__name__}, not a mcuq.Config"
+        remedy = 'Pass effort= or bits=, or mcuq.Config(quantize={"effort": "best"})'
+        raise McuqError("config", reason, remedy)
+    settings = config or Config()
+    given = {key: value for key, value in (("effort", effort), ("bits", bits)) if value is not None}
+    return replace(
+        settings, quantize={**settings.quantize, **parse({"quantize": given}, "compile").quantize}
+    )

@@ -16,6 +16,10 @@ image = [1, 3, 96, 96]
 
 [compress]                   # what --compress may say, and more: compress/request.py
 structured = 0.5
+
+[verify]                     # the limits of mcuq verify: flows/verify.py
+max_flash = "64K"
+min_sqnr = 20.0
 """
 
 from __future__ import annotations
@@ -43,13 +47,15 @@ class InputConfig:
 class Config:
     """A configuration file; the defaults are what a missing file means.
 
-    ``compress`` is as it stands there: see ``compress/request.py``.
+    ``compress`` and ``verify`` are as they stand there: see ``compress/request.py`` and
+    ``flows/verify.py``.
     """
 
     inputs: Mapping[str, InputConfig] = field(default_factory=dict)
     quantize: Mapping[str, Any] = field(default_factory=dict)
     compress: Mapping[str, Any] = field(default_factory=dict)
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    verify: Mapping[str, Any] = field(default_factory=dict)
 
 
 FRAC_LIMIT = 32
@@ -77,10 +83,11 @@ def load(path: Path) -> Config:
 
 def parse(table: Mapping[str, Any], thing: str) -> Config:
     """The configuration in a table; ``thing`` names it in errors."""
-    faults = _unknown(thing, "", table, ("input", "quantize", "compress", "shapes"))
+    faults = _unknown(thing, "", table, ("input", "quantize", "compress", "shapes", "verify"))
     inputs = _table(thing, "input", table.get("input", {}), faults)
     quantize = _table(thing, "quantize", table.get("quantize", {}), faults)
     compress = _table(thing, "compress", table.get("compress", {}), faults)
+    verify = _table(thing, "verify", table.get("verify", {}), faults)
     faults += _unknown(thing, "quantize.", quantize, _QUANTIZE_KEYS)
     faults += _bad_choices(thing, "quantize.", quantize)
     seed = quantize.get("seed", 0)
@@ -95,7 +102,7 @@ def parse(table: Mapping[str, Any], thing: str) -> Config:
     shapes = _shapes(thing, table.get("shapes", {}), faults)
     described = {name: _input(thing, name, value, faults) for name, value in inputs.items()}
     raise_all(faults)
-    return Config(described, quantize, compress, shapes)
+    return Config(described, quantize, compress, shapes, verify)
 
 
 def quantize_options(settings: Config) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 import mcuq
 
@@ -40,3 +42,80 @@ def test_labels_are_a_list_too() -> None:
     result = model().evaluate(IMAGES, [0] * len(IMAGES))
     assert result.samples == len(IMAGES)
     assert result.int8_top1 is not None
+
+
+def test_the_package_shows_what_it_has() -> None:
+    assert {"compile", "load", "estimate", "verify", "diff", "Model", "Config"} <= set(dir(mcuq))
+    assert all(getattr(mcuq, name) is not None for name in dir(mcuq))
+    assert (Path(mcuq.__file__).parent / "py.typed").is_file()
+
+
+def test_a_model_is_one_line_and_a_small_table() -> None:
+    facts = model().report
+    text = repr(model())
+    assert text.startswith("<mcuq.Model digits: for any core, weights ")
+    assert f"arena {facts['arena']:,} B" in text
+    assert len(text) < 120
+    html = model()._repr_html_()
+    assert html.startswith("<table><tr><th>model</th><td>digits</td></tr>")
+    assert len(html) < 500
+    board = mcuq.compile(DIGITS, calibration=IMAGES, effort="fast", board="nucleo_f446re")
+    flash = board.report["boards"]["nucleo_f446re"]["flash"]
+    assert f"digits: for nucleo_f446re, flash {flash:,} B, arena " in repr(board)
+
+
+def test_effort_and_bits_are_arguments() -> None:
+    wide = mcuq.compile(DIGITS, calibration=IMAGES, effort="fast", bits=16)
+    assert wide.report["quantization"]["effort"] == "fast"
+    assert wide.report["inputs"][0]["kind"] == "s16"
+    narrow = mcuq.compile(DIGITS, calibration=IMAGES, config=FAST, bits=8)
+    assert narrow.report["inputs"][0]["kind"] == "s8"
+    assert narrow.report["quantization"]["effort"] == "fast"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"effort": "slow"}, r"compile: quantize.effort = 'slow'. Use fast or normal or best"),
+        ({"bits": 4}, "compile: quantize.bits is not 8 or 16, mixed"),
+        ({"config": {}}, r"config: is a dict, not a mcuq.Config. Pass effort= or bits=, or "),
+        ({"config": "a.toml"}, "config: is a str, not a mcuq.Config"),
+    ],
+)
+def test_settings_that_are_none(given: dict[str, object], words: str) -> None:
+    with pytest.raises(mcuq.McuqError, match=words):
+        mcuq.compile(DIGITS, calibration=IMAGES, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (torch.nn.Linear(2, 2).state_dict(), "model: is a dict, as a state_dict is: .* Build the"),
+        (torch.nn.Linear, "model: is the class Linear, not a torch.nn.Module"),
+        (None, "model: is NoneType, not a torch.nn.Module or the path of"),
+        (IMAGES, "model: is ndarray, not"),
+    ],
+)
+def test_what_is_no_model_is_said(given: object, words: str) -> None:
+    for take in (
+        mcuq.compile,
+        mcuq.estimate,
+        lambda m, *data: mcuq.compress_model(m, *data, compress="int4"),
+        lambda m, *data: mcuq.fit_model(m, *data, board="microbit"),
+    ):
+        with pytest.raises(mcuq.McuqError, match=words):
+            take(given, IMAGES)
+
+
+def test_a_loader_calibrates_as_its_rows_do() -> None:
+    tensors = torch.from_numpy(IMAGES)
+    loader = DataLoader(TensorDataset(tensors, torch.zeros(12)), batch_size=5)
+    loaded = mcuq.compile(DIGITS, calibration=loader, config=FAST)
+    listed = mcuq.compile(DIGITS, calibration={"image": list(tensors)}, config=FAST)
+    assert loaded.files == listed.files == model().files
+
+
+def test_an_estimate_needs_no_data() -> None:
+    found = mcuq.estimate(DIGITS, on="microbit")
+    assert [needs.board for needs in found.boards] == ["microbit"]
+    assert found.boards[0].fits

@@ -7,7 +7,8 @@ import click
 from mcuq.capacity import MAX_ELEMENTS, allowing
 from mcuq.cli.compress import compress
 from mcuq.cli.explain import explain
-from mcuq.cli.look import boards, doctor, inspect, ops
+from mcuq.cli.gates import diff, verify
+from mcuq.cli.look import boards, doctor, estimate, inspect, ops
 from mcuq.cli.make import build, compile_, retarget
 from mcuq.cli.measure import bench, check, evaluate, run
 from mcuq.version import __version__
@@ -17,6 +18,7 @@ _HELP = """PyTorch and ONNX networks to bit-exact int8 C for microcontrollers.
 
 \b
 mcuq inspect model.onnx                          what is in it, what is unsupported
+mcuq estimate model.onnx --all                   which boards it fits, without any data
 mcuq compile model.onnx --calib data.npz -o out  quantize and write C
 mcuq check out --all                             compare every tensor on every core
 """
@@ -50,7 +52,7 @@ def cli(context: click.Context, max_elements: int | None) -> None:
 
 
 for command in (
-    *(inspect, compress, compile_, retarget, check, bench, evaluate, explain, build, run),
-    *(boards, ops, doctor),
+    *(inspect, estimate, compress, compile_, retarget, check, bench, evaluate, explain, build, run),
+    *(verify, diff, boards, ops, doctor),
 ):
     cli.add_command(command)

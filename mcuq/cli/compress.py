@@ -159,8 +159,8 @@ def _fitted(
         given: Any = {**common, "progress": report, "max_drop": max_drop}
         found = fit_model(model, None, calib, flash=flash, ram=ram, **given)
     columns = (
-        *("settings", "#flash B", "#RAM B", "#est. cycles", "fits"),
-        *("#accuracy %", "#points lost", "#SQNR dB", "best"),
+        *("settings", "#flash B", "#RAM B", "?#est. cycles", "fits"),
+        *("?#accuracy %", "#points lost", "?#SQNR dB", "best"),
     )
     rows = [
         (p.settings, p.flash, p.ram, p.cycles, p.fits, p.accuracy, p.drop, p.sqnr_db, p.best)
@@ -180,8 +180,8 @@ def show_layers(layers: Sequence[Mapping[str, Any]]) -> None:
         *("flash_before", "flash", "cycles_before", "cycles", "kernel", "sqnr_db"),
     )
     columns = (
-        *("layer", "methods", "#weights", "#now", "#not 0", "#values"),
-        *("#B before", "#B now", "#cycles before", "#now", "kernel", "#SQNR dB"),
+        *("layer", "methods", "??#weights", "?#now", "??#not 0", "??#values"),
+        *("#B before", "#B now", "#cycles before", "#cycles now", "??kernel", "?#SQNR dB"),
     )
     if layers:
         table("", columns, [tuple(layer[key] for key in keys) for layer in layers])

@@ -51,8 +51,8 @@ def _show_layers(result: Any) -> None:
         for x in result.layers
     ]
     columns = (
-        *("layer", "op", "#frac", "#SQNR dB", "#cosine", "#clipped", "#range used"),
-        *(f"#noise: {cause}" for cause in CAUSES),
+        *("layer", "??op", "?#frac", "#SQNR dB", "??#cosine", "?#clipped", "??#range used"),
+        *(f"?#noise: {cause}" for cause in CAUSES),
     )
     table("", columns, rows)
     say(f"output: {result.output_sqnr_db:.2f} dB SQNR over {result.rows} rows")

@@ -12,6 +12,7 @@ from mcuq.cli.complete import complete_board
 from mcuq.cli.compress import shaped, shapes_of
 
 if TYPE_CHECKING:
+    from mcuq.flows.estimate import Needs
     from mcuq.targets.boards import Board
 
 
@@ -32,7 +33,7 @@ def inspect(model: str, shapes: tuple[str, ...], json_path: str | None) -> None:
     check_paths([model], {"--json": json_path})
     facts = inspect_model(Path(model), shapes_of(shapes))
     rows = [(r.name, r.op, r.input, r.output, r.macs, r.weights, r.live_bytes) for r in facts.rows]
-    columns = ("node", "op", "input", "output", "#MACs", "#weights", "#live bytes")
+    columns = ("node", "?op", "?input", "output", "#MACs", "#weights", "#live bytes")
     table(facts.name, columns, rows)
     for note in facts.notes:
         say(f"note: {note}", err=True)
@@ -41,6 +42,77 @@ def inspect(model: str, shapes: tuple[str, ...], json_path: str | None) -> None:
         f"at least {facts.peak:,} bytes of activations live at {facts.peak_node}"
     )
     write_json(json_path, facts.to_json())
+
+
+@click.command()
+@click.argument("model", type=click.Path())
+@click.option("--board", "names", multiple=True, help="A board's name or .toml file; repeatable.")
+@click.option("--all", "every", is_flag=True, help="Every board that comes with mcuq.")
+@click.option(
+    "--prefer",
+    type=click.Choice(["balanced", "speed", "size"]),
+    default="balanced",
+    show_default=True,
+    help="Which kernels, as in compile.",
+)
+@click.option("--bits", type=click.Choice(["8", "16"]), help="Of activations. Default: 8.")
+@click.option("--config", "config_path", type=click.Path(), help="How inputs arrive, and more.")
+@shaped
+@click.option("--json", "json_path", type=click.Path(), help="Write the estimates as JSON.")
+def estimate(
+    model: str,
+    names: tuple[str, ...],
+    every: bool,
+    prefer: str,
+    bits: str | None,
+    config_path: str | None,
+    shapes: tuple[str, ...],
+    json_path: str | None,
+) -> None:
+    """Flash, RAM and instructions on boards, and whether it fits.
+
+    Needs no data: the network is rounded with made-up scales, on which sizes hardly depend. Exits 1
+    if it fits none of the boards.
+    """
+    from mcuq.cli.make import settings_of
+    from mcuq.cli.paths import check_paths
+    from mcuq.cli.show import progress, say, table, write_json
+    from mcuq.errors import BoardError
+    from mcuq.flows.estimate import estimate_model
+    from mcuq.targets import boards as known
+
+    check_paths([model, config_path, *names], {"--json": json_path})
+    if not (names or every):
+        raise BoardError("estimate", "no board is given", "Pass --board NAME, or --all")
+    targets = [*map(known.load, dict.fromkeys(names)), *(known.all_boards() if every else ())]
+    settings = settings_of(config_path, None, None, bits)
+    with progress(f"estimate {Path(model).name}") as report:
+        found = estimate_model(
+            model,
+            on=tuple({board.name: board for board in targets}.values()),
+            prefer=prefer,
+            config=settings,
+            shapes=shapes_of(shapes),
+            progress=report,
+        )
+    table(found.name, _ESTIMATED, [_estimate_row(needs) for needs in found.boards])
+    say(f"{found.macs:,} MACs, {found.weights:,} weights and biases; estimated without any data")
+    write_json(json_path, found.to_json())
+    raise SystemExit(0 if any(needs.fits for needs in found.boards) else 1)
+
+
+_ESTIMATED = (
+    *("board", "?core", "#flash B", "#RAM B", "#instructions"),
+    *("?#est. ms", "?#arena B", "?#stack B", "fits"),
+)
+
+
+def _estimate_row(needs: Needs) -> tuple[object, ...]:
+    return (
+        *(needs.board, needs.core, needs.flash, needs.ram, needs.instructions),
+        *(needs.milliseconds, needs.arena, needs.stack),
+        f"no: {needs.over}" if needs.over else "yes",
+    )
 
 
 @click.command()
@@ -134,15 +206,18 @@ def _show_boards(chosen: Sequence[Board]) -> None:
         for b in chosen
         if not b.is_core
     ]
-    table("", ("board", "title", "core", "#flash KiB", "#RAM KiB", "emulated on"), rows)
+    table("", _BOARDS, rows)
     cores = [(b.name, ", ".join(b.features), _emulated(b)) for b in chosen if b.is_core]
     table("any board with a core", ("core", "features", "emulated on"), cores)
+
+
+_BOARDS = ("board", "?~title", "core", "#flash KiB", "#RAM KiB", "emulated on")
 
 
 def _show_board(board: Board) -> None:
     from mcuq.cli.show import table
 
-    table(board.title, ("key", "value"), _board_rows(board))
+    table(board.title, ("key", "~value"), _board_rows(board))
 
 
 def _emulated(board: Board) -> str:
@@ -184,7 +259,7 @@ def ops() -> None:
         onnx = ", ".join(op.onnx) or "(internal)"
         tflite = ", ".join(operators_of(op.onnx, known))
         rows.append((op.name, onnx, tflite, kernels, limits or op.note))
-    table("", ("operator", "from ONNX", "from TFLite", "#kernels", "limits"), rows)
+    table("", ("operator", "from ONNX", "?from TFLite", "?kernels", "~limits"), rows)
 
 
 @click.command()
@@ -197,11 +272,11 @@ def doctor() -> None:
     from mcuq.firmware.toolchain import survey
 
     tools = survey()
-    rows = [
-        (t.name, "found" if t.path else "MISSING", t.version, t.needed_for, t.install)
-        for t in tools
-    ]
-    table("", ("tool", "state", "version", "needed for", "install with"), rows)
+    rows = [(t.name, "found" if t.path else "MISSING", t.version, t.needed_for) for t in tools]
+    table("", ("tool", "state", "?version", "needed for"), rows)
+    for command in dict.fromkeys(t.install for t in tools):
+        say(f"{', '.join(t.name for t in tools if t.install == command)}: install with")
+        say(f"  {command}")
     missing = [t.name for t in tools if not t.path]
     say(f"missing: {', '.join(missing)}" if missing else "everything is installed")
     raise SystemExit(1 if missing else 0)

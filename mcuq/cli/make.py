@@ -74,7 +74,7 @@ def compile_(
     check_paths([model, calib, board, config_path], {"--checkpoint": checkpoint}, out)
     check_replaceable(Path(out))
     _check_checkpoint(checkpoint, out)
-    settings = _settings(config_path, ranges, effort, bits)
+    settings = settings_of(config_path, ranges, effort, bits)
     with progress(f"compile {Path(model).name}") as report:
         compiled = compile_model(
             model,
@@ -101,7 +101,9 @@ def _check_checkpoint(checkpoint: str | None, out: str) -> None:
         raise McuqError(f"--checkpoint '{checkpoint}'", reason, "Name another file")
 
 
-def _settings(path: str | None, ranges: str | None, effort: str | None, bits: str | None) -> Config:
+def settings_of(
+    path: str | None, ranges: str | None, effort: str | None, bits: str | None
+) -> Config:
     """What the file says, and in its place what the options say."""
     from dataclasses import replace
 

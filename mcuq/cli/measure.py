@@ -66,8 +66,8 @@ def _show_verdicts(verdicts: Sequence[Any]) -> None:
     from mcuq.cli.show import say, table
 
     columns = (
-        *("board", "core", "#flash B", "#RAM B", "#stack B", "#instructions"),
-        *("#vectors", "#tensors compared", "verdict"),
+        *("board", "?core", "#flash B", "#RAM B", "#stack B", "#instructions"),
+        *("?#vectors", "?#tensors compared", "verdict"),
     )
     rows = [
         (
@@ -191,7 +191,7 @@ def _show_steps(result: Any) -> None:
         (s.name, s.op, s.kernel, s.macs, s.instructions, s.per_mac, s.cycles_estimate)
         for s in result.steps
     ]
-    columns = ("step", "op", "kernel", "#MACs", "#instructions", "#per MAC", "#est. cycles")
+    columns = ("step", "?op", "!kernel", "#MACs", "#instructions", "?#per MAC", "?#est. cycles")
     table(f"{result.board} ({result.core})", columns, rows)
     say(
         f"{result.instructions:,} instructions, {result.macs:,} MACs, "
@@ -217,7 +217,7 @@ def _show_choices(result: Any) -> None:
         for s in result.steps
         for c in s.choices
     ]
-    columns = ("step", "possible kernel", "#estimated", "#measured", "#constants B", "")
+    columns = ("step", "!possible kernel", "#estimated", "?#measured", "?#constants B", "")
     table("", columns, rows)
 
 
@@ -242,12 +242,12 @@ def _reason(step: Any, choice: Any) -> str:
     if choice is chosen:
         return "chosen"
     if choice.cycles >= chosen.cycles:
-        return f"{choice.cycles / chosen.cycles:.2f} x the cycles"
+        return f"{choice.cycles / chosen.cycles:.2f} x cycles"
     if choice.flash > chosen.flash:
-        return f"{choice.flash / max(1, chosen.flash):.2f} x the constants"
+        return f"{choice.flash / max(1, chosen.flash):.2f} x constants"
     if choice.cost > chosen.cost:
-        return f"{choice.cost / chosen.cost:.2f} x the instructions"
-    return "not worth the flash of its code"
+        return f"{choice.cost / chosen.cost:.2f} x instructions"
+    return "not worth its code"
 
 
 @click.command()

@@ -11,7 +11,7 @@ from mcuq.errors import McuqError
 from mcuq.files import check_not_ours, check_parent, is_stream, listed_files
 
 # The extensions of what each option writes; a command's own -o comes with them.
-_SUFFIXES = {"--json": (".json",), "--checkpoint": (".npz", ".ckpt", "")}
+_SUFFIXES = {"--json": (".json",), "--junit": (".xml",), "--checkpoint": (".npz", ".ckpt", "")}
 
 
 def check_paths(

@@ -14,35 +14,43 @@ from mcuq.files import write_file
 from mcuq.progress import Progress
 from mcuq.schema import finite
 
-# What people copy, the first column, is not broken into lines up to this length.
-_WHOLE = 24
+# The columns of a log.
+_LOG = 200
 # Seconds between two lines of progress where there is no terminal.
 _PAUSE = 5.0
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; a column whose name starts with ``#`` is right-aligned, numbers get commas."""
+    """Print a table no wider than the terminal; how columns are marked: ``layout``.
+
+    Numbers get commas. What is left out is said below the table.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from mcuq.cli.layout import arrange
+
     console = Console()
     if not console.is_terminal:
-        console.width = 200  # a log is not wrapped at 80 columns
+        console.width = _LOG  # a log is not cut at 80 columns
+    cells = [[cell(value) for value in row] for row in rows]
+    made = arrange(columns, cells, console.width)
     # A text, for rich would read a name as markup.
     shown = Table(title=Text(cell(title)) if title else None, title_justify="left")
-    for number, column in enumerate(columns):
-        right = column.startswith("#")
-        widest = max((len(cell(row[number])) for row in rows), default=0)
+    for column in made.columns:
         shown.add_column(
-            column.lstrip("#"),
-            justify="right" if right else "left",
-            overflow="fold",
-            no_wrap=number == 0 and widest <= _WHOLE,
+            Text(column.heading),
+            justify="right" if column.number else "left",
+            width=column.width,
         )
-    for row in rows:
-        shown.add_row(*(Text(cell(value)) for value in row))
+    for row in zip(*(column.cells for column in made.columns), strict=True):
+        shown.add_row(*(Text(value) for value in row))
     console.print(shown)
+    for line in made.below:
+        say(line)
+    if made.dropped:
+        say(f"not shown for want of width: {', '.join(made.dropped)}")
 
 
 def cell(value: object) -> str:
@@ -70,16 +78,16 @@ def progress(title: str) -> Iterator[Progress]:
     if not console.is_terminal:
         yield _plain(title)
         return
-    description = bars.TextColumn("{task.description:<48.48}")
-    columns = (description, bars.BarColumn(), bars.TimeElapsedColumn())
+    description = bars.TextColumn("{task.description:<44.44}")
+    columns = (description, bars.BarColumn(20), bars.TimeElapsedColumn())
     with bars.Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=1.0)
         yield lambda text, done: bar.update(task, description=f"{title}: {text}", completed=done)
 
 
 def _plain(title: str) -> Progress:
-    """A line at the start, then at most one every few seconds: short work does not fill a log."""
-    said = -_PAUSE
+    """A whole line every few seconds: short work leaves nothing in a log."""
+    said = time.monotonic()
 
     def report(text: str, done: float) -> None:
         nonlocal said

@@ -17,12 +17,10 @@ from typing import IO, Any
 import numpy as np
 
 from mcuq import capacity
+from mcuq.data.batches import Given, gathered
 from mcuq.errors import DataError, closest
 from mcuq.ir import Array, Graph, Port, Shape, from_memory, to_memory
 from mcuq.qir import QGraph
-
-Calibration = str | Path | Array | Mapping[str, Array]
-"""Typical inputs: a file, or arrays by input name in the model's own layout."""
 
 FEW_ROWS = 8
 FAR = 8.0
@@ -39,16 +37,12 @@ def load(ref: str | Path, network: Network) -> dict[str, Array]:
     return _feeds(str(ref), arrays, picked, network)
 
 
-def from_arrays(
-    given: Array | Mapping[str, Array], network: Network, thing: str = "calibration"
-) -> dict[str, Array]:
-    """As ``load``, for arrays (or CPU tensors) in memory: one, or several by input name.
-
-    ``thing`` names the data in errors.
-    """
-    named = given if isinstance(given, Mapping) else {"x": given}
-    arrays = {name: np.asarray(values) for name, values in named.items()}
-    return _feeds(thing, arrays, None, network)
+def from_arrays(given: Given, network: Network, thing: str = "calibration") -> dict[str, Array]:
+    """As ``load``, for data in memory (``batches.gathered``); ``thing`` names it in errors."""
+    found = gathered(given, thing)
+    if isinstance(found, (str, Path)):
+        return load(found, network)
+    return _feeds(thing, found if isinstance(found, Mapping) else {"x": found}, None, network)
 
 
 def several_outputs(path: Path, names: tuple[str, ...]) -> DataError:
@@ -399,6 +393,8 @@ def _with_rows(ref: str, array: Array, port: Port) -> Array:
         return array
     if array.shape == wanted:
         return array[None]
+    if array.ndim == len(wanted) + 2 and array.shape[2:] == wanted:  # a list of batches
+        return array.reshape(-1, *wanted)
     expected = f"(N, {', '.join(map(str, wanted))})"
     reason = f"shape {array.shape} where input '{port.name}' has {expected}"
     raise DataError(ref, reason, _shape_remedy(array, port))

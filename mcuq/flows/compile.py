@@ -14,7 +14,7 @@ from mcuq.compress import weigh
 from mcuq.compress.request import Request
 from mcuq.config import Config, quantize_options
 from mcuq.data import feeds as data
-from mcuq.data.feeds import Calibration
+from mcuq.data.batches import Given, gathered
 from mcuq.emit.naming import check_id, model_id
 from mcuq.fixed import DTYPES, RANGES
 from mcuq.importers.sizes import Sizes
@@ -26,6 +26,7 @@ from mcuq.model.compiled import Compiled, Target, generate, target_of
 from mcuq.model.report import given_advice, quantization_facts
 from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
+from mcuq.program import least
 from mcuq.program.lower import Program
 from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph
@@ -46,7 +47,7 @@ WIDE_ENOUGH_DB = 40.0
 def compile_model(
     model: str | Path | torch.nn.Module,
     example_input: Any = None,
-    calibration: Calibration | None = None,
+    calibration: Given | None = None,
     *,
     board: str | Path | Board | None = None,
     name: str | None = None,
@@ -63,7 +64,8 @@ def compile_model(
 
     ``model``: a path of a ``.onnx`` or ``.pt2`` file, or a ``torch.nn.Module`` together with its
     ``example_input`` (a tensor or a tuple of them). ``calibration``: typical inputs in the model's
-    own layout, as an array, a dict by input name, or a file. ``board`` picks the fastest kernels
+    own layout: a file, an array or tensor, a list of samples, a loader of batches, or a dict of
+    these by input name (``data.batches``). ``board`` picks the fastest kernels
     for its core and refuses what does not fit it. ``name`` prefixes the C symbols. ``prefer``:
     balanced, speed or size (``lower.lower``). ``config``: what the command's ``--config``,
     ``--effort`` and ``--ranges`` say, such as ``Config(quantize={"effort": "best"})``.
@@ -74,11 +76,15 @@ def compile_model(
 
     Raises ``McuqError`` for whatever is wrong with the model, the data or the board.
     """
+    importers.check_kind(model)
+    calibration = None if calibration is None else gathered(calibration)
     target, settings = target_of(board, prefer), config or Config()
     request = weigh.requested(compress, settings.compress, recover)
     progress("reading the model", 0.0)
     sizes = sizes_of(shapes, settings, calibration)
     source = _read(model, example_input, name, settings, sizes)
+    if target.board and request is None:  # compression would make it smaller
+        least.check(source.graph, target.board)
     feeds = calibration_feeds(calibration, source.graph)
     compared = importers.check(source.imported, source.graph, feeds)
     squeezed = None

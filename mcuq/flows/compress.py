@@ -11,7 +11,7 @@ from mcuq.compress.pipeline import compress_graph
 from mcuq.compress.request import Request
 from mcuq.compress.weigh import Small, plain_program, requested, squeeze
 from mcuq.config import Config
-from mcuq.data.feeds import Calibration
+from mcuq.data.batches import Given, gathered
 from mcuq.errors import McuqError
 from mcuq.importers.source import import_model, sizes_of
 from mcuq.ir import Array, Shape
@@ -31,7 +31,7 @@ PREFER = "balanced"
 def compress_model(
     model: str | Path | torch.nn.Module,
     example_input: Any = None,
-    calibration: Calibration | None = None,
+    calibration: Given | None = None,
     *,
     compress: str | Request | None = None,
     table: Mapping[str, Any] | None = None,
@@ -51,6 +51,8 @@ def compress_model(
     request = requested(compress, table or {}, recover)
     if request is None:
         raise McuqError("compress", "no method is given", "Pass --compress structured:0.5")
+    importers.check_kind(model)
+    calibration = None if calibration is None else gathered(calibration)
     progress("reading the model", 0.0)
     sizes = sizes_of(shapes, Config(), calibration)
     imported = import_model(model, example_input, sizes)[0]

@@ -21,7 +21,7 @@ from mcuq.compress.request import Methods, Request, Tuning
 from mcuq.compress.sparsity import Pattern
 from mcuq.compress.weigh import Small
 from mcuq.config import Config
-from mcuq.data.feeds import Calibration
+from mcuq.data.batches import Given, gathered
 from mcuq.errors import McuqError, size_text
 from mcuq.flows.compress import PREFER
 from mcuq.importers.source import import_model, sizes_of
@@ -110,7 +110,7 @@ def size_of(text: str, thing: str) -> int:
 def fit_model(
     model: str | Path | torch.nn.Module,
     example_input: Any = None,
-    calibration: Calibration | None = None,
+    calibration: Given | None = None,
     *,
     board: str | Path | Board,
     flash: int | None = None,
@@ -135,6 +135,8 @@ def fit_model(
         target = boards.with_memory(target)
     limits = Limits(flash or target.flash.length, ram or target.ram.length, max_drop)
     request = weigh.requested(None if table else Request(), table or {}, recover)
+    importers.check_kind(model)
+    calibration = None if calibration is None else gathered(calibration)
     progress("reading the model", 0.0)
     sizes = sizes_of(shapes, Config(), calibration)
     imported = import_model(model, example_input, sizes)[0]

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from mcuq.importers.imported import Imported
     from mcuq.importers.sizes import Sizes
 
-__all__ = ["check", "files_of", "from_torch", "load", "problems_of", "read", "read_torch"]
+__all__ = [
+    "check", "check_kind", "files_of", "from_torch", "load", "problems_of", "read", "read_torch",
+]  # fmt: skip
 
 
 def load(path: Path | str, sizes: Sizes | None = None) -> Graph:
@@ -82,6 +84,19 @@ def read_torch(module: torch.nn.Module, example_input: Any) -> Imported:
     from mcuq.importers import torch_program
 
     return torch_program.from_module(module, example_input)
+
+
+def check_kind(model: object) -> None:
+    """Refuse what is neither a path nor a module nor an exported program, and say what it is."""
+    if isinstance(model, (str, Path)) or hasattr(model, "graph_module"):
+        return
+    if isinstance(model, Mapping):
+        reason = "is a dict, as a state_dict is: it holds weights, but not the layers"
+        raise ModelError("model", reason, "Build the module, load the dict into it, and pass that")
+    if isinstance(model, type) or not callable(getattr(model, "forward", None)):
+        what = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        reason = f"is {what}, not a torch.nn.Module or the path of a .onnx or .pt2 file"
+        raise ModelError("model", reason)
 
 
 def check(

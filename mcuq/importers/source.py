@@ -12,7 +12,7 @@ import numpy as np
 from mcuq import importers
 from mcuq.config import Config
 from mcuq.data import feeds as data
-from mcuq.data.feeds import Calibration
+from mcuq.data.batches import Plain
 from mcuq.errors import DataError
 from mcuq.importers.sizes import Sizes
 from mcuq.ir import Graph, Shape
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def sizes_of(
-    shapes: Mapping[str, Shape] | None, settings: Config, calibration: Calibration | None
+    shapes: Mapping[str, Shape] | None, settings: Config, calibration: Plain | None
 ) -> Sizes:
     """What is known of sizes that a model leaves open: given ones first, then those of the data."""
     given = {n: tuple(shape) for n, shape in {**settings.shapes, **(shapes or {})}.items()}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcuq.data import feeds as data
-from mcuq.data.feeds import Calibration
+from mcuq.data.batches import Plain
 from mcuq.errors import DataError
 from mcuq.ir import Array, Graph
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 from mcuq.quantize import needs_calibration
 
 
-def calibration_feeds(given: Calibration | None, graph: Graph) -> dict[str, Array]:
+def calibration_feeds(given: Plain | None, graph: Graph) -> dict[str, Array]:
     """The rows that the ranges are taken from; empty where the model gives all of its numbers."""
     if given is None and not needs_calibration(graph):
         return {}

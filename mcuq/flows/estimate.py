@@ -1,0 +1,201 @@
+"""What a model will take on boards, without any data: ``mcuq estimate``.
+
+The network is rounded with made-up scales: those of a few seeded inputs, with no search at all.
+From there on everything is what ``compile`` does: kernels are chosen, weights packed, the arena is
+planned. The bytes of a layer do not depend on its scales but through the choice of kernels and the
+zeros among its integers, so that the sizes are those of a compile with data to a few percent, and
+mostly to the byte; ``fit.estimate`` says how near they are to what the linker makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mcuq import importers
+from mcuq.config import Config, quantize_options
+from mcuq.errors import McuqError, ModelError
+from mcuq.flows.compile import prepare
+from mcuq.importers.source import import_model, sizes_of
+from mcuq.ir import Array, Graph, Port, Shape
+from mcuq.measure.inspect import inspect_graph
+from mcuq.program import fit
+from mcuq.program.choose import PREFERENCES
+from mcuq.program.lower import lower
+from mcuq.program.plan import plan
+from mcuq.progress import Progress, silent
+from mcuq.qir import QGraph
+from mcuq.quantize import Options, needs_calibration, quantize
+from mcuq.quantize.state import OPTIONAL
+from mcuq.targets import boards
+from mcuq.targets.boards import Board
+from mcuq.targets.cores import CORES, Cpu
+
+if TYPE_CHECKING:
+    import torch
+
+ROWS = 4
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Bytes and instructions of one inference on a board; ``ram``: arena, stack and ``io``.
+
+    ``stack``: what the deepest kernel takes at most; ``io``: the caller's buffers. ``cycles``:
+    memory without wait states, None for a core without published ones. ``fits``: both memories.
+    """
+
+    board: str
+    core: str
+    flash: int
+    ram: int
+    arena: int
+    stack: int
+    io: int
+    instructions: int
+    cycles: int | None
+    milliseconds: float | None
+    flash_length: int
+    ram_length: int
+
+    @property
+    def fits(self) -> bool:
+        return self.flash <= self.flash_length and self.ram <= self.ram_length
+
+    @property
+    def over(self) -> str:
+        """Which memories are too small; empty if it fits."""
+        short = (("flash", self.flash, self.flash_length), ("RAM", self.ram, self.ram_length))
+        return " and ".join(what for what, needed, has in short if needed > has)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "fits": self.fits}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One model on several boards. ``weights``: its parameters, ``macs``: of one inference."""
+
+    name: str
+    macs: int
+    weights: int
+    boards: tuple[Needs, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        facts = {"name": self.name, "macs": self.macs, "weights": self.weights}
+        return {**facts, "boards": {needs.board: needs.to_json() for needs in self.boards}}
+
+
+def estimate_model(
+    model: str | Path | torch.nn.Module,
+    example_input: Any = None,
+    *,
+    on: Sequence[str | Path | Board],
+    prefer: str = "balanced",
+    config: Config | None = None,
+    shapes: Mapping[str, Shape] | None = None,
+    progress: Progress = silent,
+) -> Estimate:
+    """What a model takes on each of several boards; the arguments are those of ``compile_model``.
+
+    Of ``config`` the inputs, the shapes and the bits count; mixed precision is refused, for which
+    tensors get 16 bits depends on the data.
+    """
+    if prefer not in PREFERENCES:
+        raise McuqError("prefer", f"'{prefer}' is not one of {', '.join(PREFERENCES)}")
+    importers.check_kind(model)
+    settings = config or Config()
+    if settings.quantize.get("bits") == "mixed":
+        reason = "mixed precision depends on the data"
+        raise McuqError("estimate", reason, "Estimate --bits 8 and --bits 16, the two ends")
+    targets = [boards.load(board) for board in on]
+    progress("reading the model", 0.0)
+    imported, _, _ = import_model(model, example_input, sizes_of(shapes, settings, None))
+    return estimate_graph(prepare(imported.graph, settings), targets, prefer, settings, progress)
+
+
+def estimate_graph(
+    graph: Graph,
+    targets: Sequence[Board],
+    prefer: str = "balanced",
+    settings: Config | None = None,
+    progress: Progress = silent,
+) -> Estimate:
+    """As ``estimate_model``, of a graph that the passes have left."""
+    progress("made-up scales", 0.1)
+    qgraph = made_up(graph, settings or Config())
+    by_core: dict[Cpu, Needs] = {}
+    found = []
+    for done, board in enumerate(targets):
+        progress(f"kernels for {board.name}", 0.5 + 0.5 * done / len(targets))
+        core = boards.cpu(board)
+        if core not in by_core:
+            by_core[core] = _needs(qgraph, board, prefer)
+        found.append(_on(by_core[core], board))
+    facts = inspect_graph(graph)
+    return Estimate(graph.name, facts.macs, facts.weights, tuple(found))
+
+
+def made_up(graph: Graph, settings: Config) -> QGraph:
+    """The integers of ``graph`` with the scales of seeded inputs; with its own where it has all."""
+    given = quantize_options(settings)
+    bits = given.get("bits", {})
+    options = Options(effort="fast", ranges="minmax", bits=bits, skip=OPTIONAL, rows=ROWS)
+    if not needs_calibration(graph):
+        return quantize(graph, {}, options)
+    failed: ModelError | None = None
+    for low, high in ((-2.0, 2.0), (0.0, 1.0), (0.5, 0.6)):
+        try:
+            return quantize(graph, _inputs(graph, low, high), options)
+        except ModelError as error:  # a logarithm, say, of what its inputs never are
+            failed = failed or error
+    assert failed is not None
+    raise failed
+
+
+def _inputs(graph: Graph, low: float, high: float) -> dict[str, Array]:
+    chance = np.random.default_rng(0)
+    return {p.name: _rows(graph, p, chance, low, high) for p in graph.inputs}
+
+
+def _rows(graph: Graph, port: Port, chance: np.random.Generator, low: float, high: float) -> Array:
+    shape = (ROWS, *graph.shape(port.tensor)[1:])
+    if port.kind == "u8":
+        return chance.integers(0, 256, shape).astype(np.uint8)
+    return chance.uniform(low, high, shape).astype(np.float32)
+
+
+def _needs(qgraph: QGraph, board: Board, prefer: str) -> Needs:
+    program = lower(qgraph, boards.cpu(board), prefer)
+    sizes = fit.estimate(program, plan(program), board)
+    known = CORES[board.cpu].cycles is not None
+    return Needs(
+        board.name,
+        board.cpu,
+        sizes["flash"],
+        sizes["ram"] + sizes["stack"] + sizes["io"],
+        sizes["ram"],
+        sizes["stack"],
+        sizes["io"],
+        round(program.instructions),
+        round(program.cycles) if known else None,
+        None,
+        board.flash.length,
+        board.ram.length,
+    )
+
+
+def _on(needs: Needs, board: Board) -> Needs:
+    """The needs of a core on another board with it."""
+    cycles = needs.cycles
+    return replace(
+        needs,
+        board=board.name,
+        milliseconds=None if cycles is None else round(1000 * cycles / board.clock_hz, 3),
+        flash_length=board.flash.length,
+        ram_length=board.ram.length,
+    )

@@ -1,0 +1,183 @@
+"""Estimates without data are what a compile with data then measures; a misfit is refused early."""
+
+from __future__ import annotations
+
+import functools
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx_models
+import pytest
+import random_networks
+from small_networks import NO_CLIP, RELU, Net, residual_network
+
+from mcuq import quantize
+from mcuq.config import Config, InputConfig
+from mcuq.errors import FitError, McuqError, ModelError
+from mcuq.flows import compile as road
+from mcuq.flows import estimate
+from mcuq.flows.compile import compile_model
+from mcuq.flows.estimate import Estimate, Needs, estimate_graph, estimate_model
+from mcuq.ir import Graph
+from mcuq.measure.bench import bench
+from mcuq.model.compiled import Compiled, generate
+from mcuq.program import least
+from mcuq.targets import boards
+from mcuq.targets.boards import Region
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits.onnx"
+BOARDS = ("mps2_an385_m0", "mps2_an386", "mps3_an547", "riscv32_virt")
+NETWORKS = ("digits", "1", "2", "5", "8", "9")
+FAST = Config(quantize={"effort": "fast"})
+
+
+@functools.cache
+def made(name: str) -> tuple[Estimate, Compiled]:
+    """What is estimated of a network without data, and its compile with data."""
+    if name == "digits":
+        rows = np.random.default_rng(3).uniform(0, 1, (40, 1, 8, 8)).astype(np.float32)
+        given = compile_model(DIGITS, calibration=rows, config=FAST)
+        return estimate_model(DIGITS, on=BOARDS), given
+    proto = random_networks.model(int(name))
+    with tempfile.TemporaryDirectory() as folder:
+        path = onnx_models.save(proto, Path(folder))
+        rows = random_networks.inputs(int(name), proto)
+        given = compile_model(path, calibration=rows, config=FAST)
+        return estimate_model(path, on=BOARDS), given
+
+
+def of(name: str, board: str) -> tuple[Needs, Compiled]:
+    found, given = made(name)
+    needs = next(needs for needs in found.boards if needs.board == board)
+    return needs, generate(given.bundle, boards.load(board))
+
+
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_estimates_are_what_a_compile_says(name: str, board: str) -> None:
+    """RAM to the byte; a shift more or less in the parameters may take a few bytes of flash."""
+    needs, given = of(name, board)
+    said = given.report["boards"][board]
+    assert (needs.arena, needs.stack, needs.io) == (said["ram"], said["stack"], said["io"])
+    assert abs(needs.flash - said["flash"]) <= 64
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("name", ["digits", "5"])
+def test_estimates_are_what_the_build_measures(name: str, board: str) -> None:
+    """Instructions within 8 %, RAM to the byte, flash as near as ``fit.estimate`` is."""
+    needs, given = of(name, board)
+    measured = bench(given, boards.load(board))
+    assert abs(needs.instructions / measured.instructions - 1) <= 0.08
+    assert needs.arena == measured.ram
+    assert measured.flash - 64 <= needs.flash <= 1.1 * measured.flash + 1024
+    assert (needs.cycles is None) == (measured.cycles_estimate is None)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_least_is_never_above_what_it_takes(name: str) -> None:
+    for board in BOARDS:
+        _, given = of(name, board)
+        said = given.report["boards"][board]
+        assert least.least_flash(given.bundle.graph) <= said["flash"]
+        assert least.least_ram(given.bundle.graph) <= said["ram"] + said["io"]
+
+
+def test_the_least_of_a_small_network() -> None:
+    """Between the two layers 32 bytes are kept, beside 16 of input and 4 of output."""
+    net = Net((1, 16))
+    graph = net.graph(net.dense(net.dense("x", 32, clip=RELU), 4, clip=NO_CLIP))
+    assert least.least_ram(graph) == 16 + 32 + 4
+    weights = 16 * 32 + 32 * 4
+    assert 0.3 * weights <= least.least_flash(graph) <= 0.5 * weights
+
+
+def wide() -> Graph:
+    net = Net((1, 64))
+    return net.graph(net.dense(net.dense("x", 900, clip=RELU), 4))
+
+
+@pytest.mark.parametrize(
+    ("memory", "words"), [("flash", "flash at least"), ("ram", "968 B RAM at least")]
+)
+def test_a_misfit_is_refused_before_it_is_quantized(
+    memory: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without data even: nothing is asked for that would not help."""
+    board = boards.load("mps2_an386")
+    source = replace(_source(), graph=wide())
+    monkeypatch.setattr(road, "_read", lambda *given: source)
+    monkeypatch.setattr(quantize, "quantize_report", lambda *given: pytest.fail("quantized"))
+    region = Region(0x20000000, 900)
+    with pytest.raises(FitError, match=words) as refused:
+        compile_model("wide.onnx", board=replace(board, **{memory: region}))
+    assert str(refused.value).endswith("see 'mcuq estimate MODEL --all'.")
+
+
+def _source() -> road._Source:
+    return road._read(DIGITS, None, None, Config(), road.sizes_of(None, Config(), None))
+
+
+def test_what_fits_by_a_byte_is_not_refused() -> None:
+    _, given = of("5", "mps2_an386")
+    said = given.report["boards"]["mps2_an386"]
+    tight = replace(
+        boards.load("mps2_an386"),
+        flash=Region(0, said["flash"]),
+        ram=Region(0x20000000, said["ram"] + said["stack"] + said["io"]),
+    )
+    least.check(given.bundle.graph, tight)
+
+
+def test_boards_of_one_core_differ_in_time_and_room_alone() -> None:
+    first, second = estimate_graph(
+        residual_network(), [boards.load("nucleo_f446re"), boards.load("netduinoplus2")]
+    ).boards
+    assert first.flash == second.flash
+    assert first.cycles == second.cycles
+    assert first.milliseconds is not None
+    assert second.milliseconds is not None
+    assert second.milliseconds > first.milliseconds
+    assert (first.flash_length, second.flash_length) == (512 << 10, 1 << 20)
+
+
+def test_bits_shapes_and_bytes_count() -> None:
+    board = [boards.load("mps2_an386")]
+    narrow = estimate_graph(residual_network(), board).boards[0]
+    wide_bits = estimate_graph(residual_network(), board, settings=Config(quantize={"bits": 16}))
+    assert (narrow.io, wide_bits.boards[0].io) == (192 + 5, 2 * 192 + 5)
+    assert wide_bits.boards[0].arena > narrow.arena
+    image = Config(inputs={"image": InputConfig(mean=(0.5,), std=(255.0,))})
+    assert estimate_model(DIGITS, on=["microbit"], config=image).boards[0].io == 74
+
+
+def test_a_function_that_some_inputs_break(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A logarithm, say, of what is below zero: inputs from 0 up are tried then."""
+    tried = []
+
+    def fragile(graph: Graph, feeds: dict[str, np.ndarray], options: quantize.Options) -> object:
+        tried.append(float(feeds["x"].min()) < 0)
+        if tried[-1]:
+            raise ModelError(graph.name, "tensor 'logs' becomes infinite or NaN")
+        return quantize.quantize(graph, feeds, options)
+
+    monkeypatch.setattr(estimate, "quantize", fragile)
+    found = estimate_graph(residual_network(), [boards.load("mps2_an386")])
+    assert tried == [True, False]
+    assert found.boards[0].fits
+
+
+def test_mixed_precision_needs_data() -> None:
+    with pytest.raises(McuqError, match="mixed precision depends on the data"):
+        estimate_model(DIGITS, on=["microbit"], config=Config(quantize={"bits": "mixed"}))
+
+
+def test_json_says_whether_it_fits() -> None:
+    facts = estimate_model(DIGITS, on=["microbit", "stm32vldiscovery"]).to_json()
+    assert json.loads(json.dumps(facts)) == facts
+    assert [facts["boards"][name]["fits"] for name in facts["boards"]] == [True, True]
+    assert facts["macs"] == 378176
