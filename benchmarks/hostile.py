@@ -22,13 +22,14 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 
+from benchmarks.tflite_writer import Net, Tensor, op, written
 from mcuq.__main__ import main
 from mcuq.errors import LONGEST, MOST_LINES
 from mcuq.targets import boards
@@ -330,7 +331,7 @@ trust = 0.3
 
 
 def prepare(folder: Path) -> Originals:
-    """Write the originals: an ONNX and a .pt2 model, data, a folder, a configuration, a board."""
+    """Write the originals: models of every kind, data, a folder, a configuration, a board."""
     import torch
 
     torch.manual_seed(0)
@@ -345,6 +346,8 @@ def prepare(folder: Path) -> Originals:
     chance = np.random.default_rng(0)
     rows = chance.normal(0, 1, (12, 2, 8, 8)).astype(np.float32)
     np.savez(folder / "d.npz", x=rows, y=chance.integers(0, 3, 12))
+    (folder / "float.tflite").write_bytes(_small_tflite(integers=False))
+    (folder / "int8.tflite").write_bytes(_small_tflite(integers=True))
     (folder / "c.toml").write_text(CONFIG)
     shutil.copy(boards.assets.boards() / "riscv32_virt.toml", folder / "b.toml")
     text = (folder / "b.toml").read_text().replace('name = "riscv32_virt"', 'name = "b"')
@@ -399,6 +402,67 @@ def _model() -> onnx.ModelProto:
 def _model_file(originals: Originals, chance: Chance, work: Path) -> list[str]:
     (work / "m.onnx").write_bytes(proto_changed(originals.bytes("m.onnx"), chance))
     return ["inspect", str(work / "m.onnx")]
+
+
+def tflite_changed(content: bytes, chance: Chance) -> bytes:
+    """Numbers of the tables set to nasty ones, or bytes changed: tables lie before the weights."""
+    if chance.random() < 0.3:
+        return bytes_changed(content, chance)
+    data = bytearray(content)
+    for _ in range(int(chance.integers(1, 4))):
+        at = 4 * int(chance.integers(len(data) // 4))
+        number = pick(chance, (0, 1, 2, 3, 4, 7, 127, 255, 65536, -1, -2, 2**31 - 1, -(2**31)))
+        data[at : at + 4] = int(number).to_bytes(4, "little", signed=True)
+    return bytes(data)
+
+
+def _tflite(originals: Originals, chance: Chance, work: Path) -> list[str]:
+    name = pick(chance, ("float.tflite", "int8.tflite"))
+    (work / name).write_bytes(tflite_changed(originals.bytes(name), chance))
+    return ["inspect", str(work / name)]
+
+
+def _small_tflite(integers: bool) -> bytes:
+    """A network with sparse weights, views, a signature and a variable, or one of int8."""
+    chance = np.random.default_rng(2)
+
+    def tensor(*shape: int, scale: float = 0.05) -> Tensor:
+        if integers:
+            return Tensor(shape, "int8", None, (scale,), (3,))
+        return Tensor(shape)
+
+    def weights(*shape: int) -> Tensor:
+        whole = chance.integers(-127, 128, shape).astype(np.int8)
+        if integers:
+            return Tensor(shape, "int8", whole, (0.01,) * shape[0], (0,) * shape[0])
+        return Tensor(shape, "float32", (whole / 127).astype(np.float32))
+
+    operators = (
+        op("CONV_2D", "x w -", "c", "Conv2D", Padding=0, StrideH=2, StrideW=1,
+           FusedActivationFunction=1),
+        op("MAX_POOL_2D", "c", "m", "Pool2D", Padding=1, StrideH=1, StrideW=1, FilterHeight=2,
+           FilterWidth=2),
+        op("STRIDED_SLICE", "m b e s", "t", "StridedSlice", ShrinkAxisMask=2),
+        op("RESHAPE", "t n", "f", "Reshape", NewShape=[1, 9]),
+        op("DENSIFY", "v", "d", "Densify"),
+        op("FULLY_CONNECTED", "f d -", "g", "FullyConnected"),
+        op("SOFTMAX", "g", "y", "Softmax", Beta=1.0),
+    )  # fmt: skip
+    sparse = ([0, 1], [], [5, ([0, 1, 2, 3, 4, 5], [0, 3, 5, 7, 8])])
+    dense = weights(5, 9)
+    stored = replace(dense, data=weights(5, 1).data, sparse=sparse)
+    tensors = {
+        "x": tensor(1, 6, 4, 2), "w": weights(3, 3, 3, 2), "c": tensor(1, 3, 4, 3),
+        "m": tensor(1, 2, 3, 3), "b": _whole(0, 0, 0, 0), "e": _whole(1, 1, 4, 3),
+        "s": _whole(1, 1, 1, 1), "t": tensor(1, 3, 3), "n": _whole(1, 9), "f": tensor(1, 9),
+        "v": stored, "d": replace(dense, data=None), "g": tensor(1, 5),
+        "y": tensor(1, 5, scale=1 / 256),
+    }  # fmt: skip
+    return written(Net(operators, tensors, ("x",), ("y",), (), ({"image": "x"}, {"scores": "y"})))
+
+
+def _whole(*values: int) -> Tensor:
+    return Tensor((len(values),), "int32", np.array(values, np.int32))
 
 
 def _archive(originals: Originals, chance: Chance, work: Path) -> list[str]:
@@ -486,7 +550,8 @@ def _copied(originals: Originals, work: Path) -> Path:
 
 
 KINDS: dict[str, tuple[Callable[[Originals, Chance, Path], list[str]], int]] = {
-    "model": (_model_file, 34),
+    "model": (_model_file, 24),
+    "tflite": (_tflite, 10),
     "pt2": (_archive, 4),
     "bundle": (_bundle, 26),
     "report": (_report, 8),

@@ -80,15 +80,19 @@ def _board_rows(board: Any) -> list[tuple[str, object]]:
 def ops() -> None:
     """List the supported operators and their limits."""
     from mcuq.cli.show import table
+    from mcuq.importers.tflite.handlers import operators_of
     from mcuq.kernels import variants
     from mcuq.ops import OPS
 
     rows = []
+    known = {kind for op in OPS for kind in op.onnx} | {"Identity", "Cast"}
     for op in OPS:
         limits = "; ".join((limit.__doc__ or "").strip() for limit in op.limits)
         kernels = len(variants(op.name)) or "(becomes another)"
-        rows.append((op.name, ", ".join(op.onnx) or "(internal)", kernels, limits or op.note))
-    table("", ("operator", "from ONNX", "#kernels", "limits"), rows)
+        onnx = ", ".join(op.onnx) or "(internal)"
+        tflite = ", ".join(operators_of(op.onnx, known))
+        rows.append((op.name, onnx, tflite, kernels, limits or op.note))
+    table("", ("operator", "from ONNX", "from TFLite", "#kernels", "limits"), rows)
 
 
 @click.command()

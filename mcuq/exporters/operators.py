@@ -10,11 +10,15 @@ import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.exporters.values import Value, Values, file_places, file_shape
-from mcuq.importers import layout
+from mcuq.importers import layout, resize
 from mcuq.ir import Array, Node, Shape
+from mcuq.ops import copy, resize_linear
+from mcuq.ops.softmax import scale_of
 
 Writer = Callable[[Values, Node], Value]
 NO_CLIP = (-math.inf, math.inf)
+MASKED = 1e5
+"""What is taken from scores that a softmax leaves out."""
 
 
 def write(values: Values, node: Node) -> None:
@@ -141,10 +145,58 @@ def _unary(op: str, *attrs: str, opset: int = 0) -> Writer:
 
 
 def _silu(values: Values, node: Node) -> Value:
-    value = values.known[node.inputs[0]]
-    gate = values.emit("Sigmoid", f"{node.name}.sigmoid", [value.name])
+    value, alpha = values.known[node.inputs[0]], float(node.attrs.get("alpha", 1.0))
+    source = value.name
+    if alpha != 1.0:
+        factor = values.constant(f"{node.name}.alpha", np.array(alpha))
+        source = values.emit("Mul", f"{node.name}.scaled", [source, factor])
+    gate = values.emit("Sigmoid", f"{node.name}.sigmoid", [source])
     made = values.emit_as("Mul", node.name, node.output, [value.name, gate])
     return _same_order(value, made)
+
+
+def _exp(values: Values, node: Node) -> Value:
+    value, rate = values.known[node.inputs[0]], node.float("rate")
+    source = value.name
+    if rate != 1.0:
+        factor = values.constant(f"{node.name}.rate", np.array(rate))
+        source = values.emit("Mul", f"{node.name}.scaled", [source, factor])
+    return _same_order(value, values.emit_as("Exp", node.name, node.output, [source]))
+
+
+def _with_number(op: str, attribute: str, first: bool = False) -> Writer:
+    """``op`` of a value and the number that an attribute holds."""
+
+    def writer(values: Values, node: Node) -> Value:
+        value = values.known[node.inputs[0]]
+        number = values.constant(f"{node.name}.{attribute}", np.array(node.float(attribute)))
+        inputs = [number, value.name] if first else [value.name, number]
+        return _same_order(value, values.emit_as(op, node.name, node.output, inputs))
+
+    return writer
+
+
+_SIGNS = {
+    "<": "Less", "<=": "LessOrEqual", "=": "Equal", ">=": "GreaterOrEqual", ">": "Greater",
+}  # fmt: skip
+
+
+def _compare(values: Values, node: Node) -> Value:
+    """A comparison, or for less or greater the opposite of Equal; as a number."""
+    value, holds = values.known[node.inputs[0]], str(node.attrs["holds"])
+    limit = values.constant(f"{node.name}.limit", np.array(node.float("limit")))
+    op = _SIGNS.get(holds, "Equal")
+    truth = values.emit(op, f"{node.name}.truth", [value.name, limit])
+    if holds not in _SIGNS:
+        truth = values.emit("Not", f"{node.name}.not", [truth])
+    return _same_order(value, values.emit_as("Cast", node.name, node.output, [truth], to=1))
+
+
+def _prelu(values: Values, node: Node) -> Value:
+    source, slopes = values.usual(node.inputs[0]), np.array(node.attrs["slopes"])
+    wide = slopes.reshape(-1, 1, 1) if len(source.shape) == 4 else slopes
+    inputs = [source.name, values.constant(f"{node.name}.slopes", wide)]
+    return _same_order(source, values.emit_as("PRelu", node.name, node.output, inputs))
 
 
 def _binary(op: str) -> Writer:
@@ -201,16 +253,38 @@ def _average_pool(values: Values, node: Node) -> Value:
     return _limited(values, node, made)
 
 
-def _over_channels(op: str, **attrs: int) -> Writer:
-    """Softmax and ArgMax: along our last axis, which is axis 1 of the file."""
+def _argmax(values: Values, node: Node) -> Value:
+    """ArgMax along our last axis, which is axis 1 of the file."""
+    source = values.usual(node.inputs[0])
+    axis = 1 if len(source.shape) == 4 else len(source.shape) - 1
+    made = values.emit_as("ArgMax", node.name, node.output, [source.name], axis=axis, keepdims=1)
+    return _limited(values, node, made)
 
-    def writer(values: Values, node: Node) -> Value:
-        source = values.usual(node.inputs[0])
-        axis = 1 if len(source.shape) == 4 else len(source.shape) - 1
-        made = values.emit_as(op, node.name, node.output, [source.name], axis=axis, **attrs)
-        return _limited(values, node, made)
 
-    return writer
+def _log_softmax(values: Values, node: Node) -> Value:
+    """Along our last axis, which is axis 1 of an image in the file."""
+    source = values.usual(node.inputs[0])
+    axis = 1 if len(source.shape) == 4 else len(source.shape) - 1
+    made = values.emit_as("LogSoftmax", node.name, node.output, [source.name], axis=axis)
+    return _limited(values, node, made)
+
+
+def _softmax(values: Values, node: Node) -> Value:
+    """Softmax with its scale and mask before it: a product, and a sum with a very low number."""
+    source, graph = values.usual(node.inputs[0]), values.graph
+    name, scale = source.name, scale_of(node)
+    if scale != 1.0:
+        factor = values.constant(f"{node.name}.scale", np.array(scale))
+        name = values.emit("Mul", f"{node.name}.scaled", [name, factor])
+    if len(node.inputs) == 2:
+        shape = graph.shape(node.inputs[0])
+        low = (np.resize(graph.data(node.inputs[1]), shape) - 1) * MASKED
+        moved = low.transpose(0, 3, 1, 2) if len(shape) == 4 else low
+        added = values.constant(f"{node.name}.mask", moved)
+        name = values.emit("Add", f"{node.name}.masked", [name, added])
+    axis = 1 if len(source.shape) == 4 else len(source.shape) - 1
+    made = values.emit_as("Softmax", node.name, node.output, [name], axis=axis)
+    return _limited(values, node, made)
 
 
 def _concat(values: Values, node: Node) -> Value:
@@ -245,6 +319,80 @@ def _transpose(values: Values, node: Node) -> Value:
     return Value(value.name, value.shape, place[value.places])
 
 
+def _copy(values: Values, node: Node) -> Value:
+    """Gather from the data as one row."""
+    shape = values.graph.shape(node.output)
+    name = _taken(values, node.inputs[0], copy.sources(node)[file_places(shape)], node)
+    wanted = values.constant(f"{node.name}.shape", np.array([-1, *file_shape(shape)[1:]]))
+    made = values.emit_as("Reshape", node.name, node.output, [name, wanted])
+    return _limited(values, node, made)
+
+
+def _taken(values: Values, tensor: str, sources: Array, node: Node) -> str:
+    """The elements at ``sources``, places in the memory of ``tensor``, as a row."""
+    value = values.known[tensor]
+    inverse = np.empty_like(value.places)
+    inverse[value.places] = layout.identity(len(inverse))
+    flat = values.moved(value, value.places, (1, len(inverse)))
+    indices = values.constant(f"{node.name}.indices", inverse[sources])
+    return values.emit("Gather", f"{node.name}.taken", [flat.name, indices], axis=1)
+
+
+def _resize_linear(values: Values, node: Node) -> Value:
+    """Resize where a coordinate mode gives these places, else sums of what Gather takes."""
+    name, shape = values.usual(node.inputs[0]).name, values.graph.shape(node.inputs[0])
+    mode = next((m for m in resize.MODES if _lies(node, shape, m)), None)
+    if mode is not None:
+        sizes = values.graph.shape(node.output)[1:3]
+        wanted = values.constant(f"{node.name}.sizes", np.array(sizes))
+        values.opset = max(values.opset, 19)
+        made = values.emit_as(
+            "Resize",
+            node.name,
+            node.output,
+            [name, "", "", wanted],
+            mode="linear",
+            axes=[2, 3],
+            coordinate_transformation_mode=mode,
+        )
+        return _limited(values, node, made)
+    return _limited(values, node, _between(values, node, name, shape))
+
+
+def _between(values: Values, node: Node, name: str, shape: Shape) -> str:
+    """The rows, then the columns, as ``low + (high - low) * share``."""
+    for axis, (places, share) in enumerate((("rows", "row"), ("columns", "column")), 2):
+        first, label = np.array(node.ints(places)), f"{node.name}.{places}"
+        ends = (first, resize_linear.following(first, shape[axis - 1]))
+        low, high = (
+            values.emit("Gather", label, [name, values.constant(label, end)], axis=axis)
+            for end in ends
+        )
+        wide = np.array(node.attrs[f"{share}_shares"]).reshape(-1, *(1,) * (3 - axis))
+        part = values.emit("Sub", label, [high, low])
+        part = values.emit("Mul", label, [part, values.constant(f"{label}.shares", wide)])
+        name = values.emit("Add", label, [low, part])
+    return name
+
+
+def _lies(node: Node, shape: Shape, mode: str) -> bool:
+    """Whether Resize of an image of ``shape`` reads the node's places in this coordinate mode."""
+    for axis, (places, share) in enumerate((("rows", "row"), ("columns", "column")), 1):
+        found = np.array(node.ints(places)) + np.array(node.attrs[f"{share}_shares"])
+        size, out = shape[axis], len(found)
+        wanted = resize.coordinates(mode, size, out / size, out).clip(0, size - 1)
+        if np.abs(found - wanted).max() > _NEAR:
+            return False
+    return True
+
+
+_NEAR = 1e-6
+"""What places may differ by from those that another file states otherwise."""
+
+_PLAIN = """
+    Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Floor Log Round Sign Sin Sinh Softplus
+    Softsign Sqrt Tan
+""".split()
 _WRITERS: dict[str, Writer] = {
     "conv2d": _conv2d,
     "depthwise_conv2d": _depthwise,
@@ -258,15 +406,31 @@ _WRITERS: dict[str, Writer] = {
     "elu": _unary("Elu", "alpha"),
     "gelu": _unary("Gelu", "approximate", opset=20),
     "silu": _silu,
+    "exp": _exp,
+    "reciprocal": _with_number("Div", "numerator", True),
+    "power": _with_number("Pow", "exponent"),
+    **{name.lower(): _unary(name) for name in _PLAIN},
+    "compare": _compare,
+    "selu": _unary("Selu", "alpha", "gamma"),
+    "celu": _unary("Celu", "alpha"),
+    "thresholded_relu": _unary("ThresholdedRelu", "alpha"),
+    "shrink": _unary("Shrink", "bias", "lambd"),
+    "mish": _unary("Mish", opset=18),
+    "prelu": _prelu,
+    "maximum": _binary("Max"),
+    "minimum": _binary("Min"),
     "add": _binary("Add"),
     "sub": _binary("Sub"),
     "mul": _binary("Mul"),
     "max_pool2d": _max_pool,
     "avg_pool2d": _average_pool,
-    "softmax": _over_channels("Softmax"),
-    "argmax": _over_channels("ArgMax", keepdims=1),
+    "softmax": _softmax,
+    "log_softmax": _log_softmax,
+    "argmax": _argmax,
     "concat": _concat,
     "pad": _pad,
+    "copy": _copy,
+    "resize_linear": _resize_linear,
     "reshape": _reshape,
     "transpose": _transpose,
 }

@@ -16,7 +16,6 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from mcuq.errors import ModelError
 from mcuq.importers import layout
 from mcuq.importers.layout import Map
 from mcuq.ir import Array, Graph, Shape, unique_name
@@ -71,17 +70,23 @@ class Values:
         source = inverse[places]
         name, now = value.name, value.shape
         if not np.array_equal(source, layout.identity(len(source))):
-            found = layout.permutation(source)
-            if found is None:
-                reason = f"the order of '{value.name}' is no transposition of what is needed"
-                raise ModelError(self.graph.name, reason, "Export the model with simpler reshapes")
-            axes, perm = found
-            name = self._reshaped(name, now, (1, *axes))
-            turned = (0, *(axis + 1 for axis in perm))
-            name = self.emit("Transpose", f"{value.name}.transposed", [name], perm=turned)
-            now = (1, *(axes[axis] for axis in perm))
+            name, now = self._reordered(name, now, source)
         self._moved[key] = Value(self._reshaped(name, now, shape), shape, places)
         return self._moved[key]
+
+    def _reordered(self, name: str, now: Shape, source: Map) -> tuple[str, Shape]:
+        """(name, shape) of the value with the elements ``source``: a Transpose, or a Gather."""
+        found = layout.permutation(source)
+        if found is None:
+            flat = self._reshaped(name, now, (1, len(source)))
+            indices = self.constant(f"{name}.indices", source)
+            label = f"{name}.reordered"
+            return self.emit("Gather", label, [flat, indices], axis=1), (1, len(source))
+        axes, perm = found
+        wide = self._reshaped(name, now, (1, *axes))
+        turned = (0, *(axis + 1 for axis in perm))
+        made = self.emit("Transpose", f"{name}.transposed", [wide], perm=turned)
+        return made, (1, *(axes[axis] for axis in perm))
 
     def _reshaped(self, name: str, now: Shape, shape: Shape) -> str:
         if now == shape:

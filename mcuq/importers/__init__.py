@@ -7,6 +7,7 @@ every fault of a model at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,11 @@ def read(path: Path | str, sizes: Sizes | None = None) -> Imported:
     if suffix == ".tflite":
         from mcuq.importers import onnx_file, onnx_graph, tflite
 
-        return onnx_graph.to_graph(onnx_file.check(tflite.to_onnx(source), source.name, None))
+        converted = tflite.to_onnx(source)
+        made = onnx_graph.to_graph(onnx_file.check(converted.proto, source.name, None))
+        notes = (*made.graph.notes, *converted.notes)
+        graph = replace(made.graph, notes=notes)
+        return replace(made, graph=graph, tflite=converted.source)
     if suffix == ".pt2":
         from mcuq.importers import torch_program
 

@@ -17,7 +17,7 @@ from mcuq.capacity import excess, remedy
 from mcuq.importers import layout
 from mcuq.importers.layout import Map
 from mcuq.ir import Array, Hint, Node, Shape, Tensor, unique_name
-from mcuq.ops import spec, windows
+from mcuq.ops import copy, spec, windows
 
 
 class Refused(Exception):
@@ -166,22 +166,26 @@ class Builder:
             self._made[key] = self.emit("reshape", view, (name,), view, shape=shape)
         return self._made[key]
 
+    def copy(self, label: str, name: str, source: Map, shape: Shape, output: str) -> str:
+        """A tensor of ``shape`` with the elements ``source`` of the tensor ``name``."""
+        places, sizes, strides = copy.loops(source)
+        if len(places) > copy.MAX_PLACES:
+            raise Refused("it takes elements in no order", "Reorder the data before")
+        loops = {"places": places, "sizes": sizes, "strides": strides}
+        return self.emit("copy", label, (name,), output, shape=shape, **loops)
+
     def _permuted(self, name: str, source: Map) -> str:
         key = (name, source.tobytes())
         if key not in self._made:
             found = layout.permutation(source)
-            if found is None:
-                raise Refused(
-                    "the order of its input's elements is no transposition",
-                    "Reorder the data in the model with simpler reshapes and transposes",
-                )
-            moved = name
-            for shape, perm in layout.few_axes(*found):
-                wide = self.shaped(moved, (1, *shape))
+            label = f"{name}.transposed"
+            if found is not None and len(found[0]) <= 3:
+                shape, perm = found
                 axes = (0, *(axis + 1 for axis in perm))
-                label = f"{name}.transposed"
-                moved = self.emit("transpose", label, (wide,), label, perm=axes)
-            self._made[key] = moved
+                wide = self.shaped(name, (1, *shape))
+                self._made[key] = self.emit("transpose", label, (wide,), label, perm=axes)
+            else:
+                self._made[key] = self.copy(label, name, source, (1, len(source)), label)
         return self._made[key]
 
     def _new_tensor(self, name: str, shape: Shape) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -94,6 +94,17 @@ class Call:
     def emit(self, op: str, inputs: Sequence[str], **attrs: Any) -> str:
         """Append ``op`` under this node's name, writing this node's output."""
         return self.builder.emit(op, self.name, inputs, self.outputs[0], **attrs)
+
+    def part(self, what: str, *inputs: Operand, **attrs: Any) -> Call:
+        """A part of this node, which has results of its own: named after ``what``."""
+        return replace(
+            self,
+            name=f"{self.name}.{what}",
+            attrs=attrs,
+            inputs=inputs,
+            names=("",) * len(inputs),
+            outputs=(f"{self.outputs[0]}.{what}",),
+        )
 
     def image(self, value: Value) -> str:
         """The (1, C, H, W) or (1, C, L) value as a (1, H, W, C) or (1, 1, L, C) tensor."""

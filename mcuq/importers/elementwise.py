@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import reduce
 from math import prod
 from typing import Any
 
@@ -12,6 +14,8 @@ import numpy as np
 from mcuq.importers import layout
 from mcuq.importers.builder import Refused, Value
 from mcuq.importers.call import Call, in_order
+from mcuq.importers.layout import plain_shape
+from mcuq.importers.movement import taken
 from mcuq.ir import Array, Shape, Tensor
 from mcuq.ops import broadcast
 
@@ -41,15 +45,6 @@ def settled(call: Call, value: Value) -> Value:
     return value
 
 
-def plain_shape(shape: Shape) -> Shape:
-    """The memory shape of a value that lies in its own order: at most 4 axes, batch first."""
-    if shape and shape[0] == 1 and len(shape) in (2, 4):
-        return shape
-    if len(shape) == 3 and shape[0] == 1:
-        return (1, 1, *shape[1:])
-    return (1, prod(shape))
-
-
 def clip(call: Call) -> Value:
     """Clip, its limits attributes or constant inputs."""
     low, high = call.attrs.get("min"), call.attrs.get("max")
@@ -67,38 +62,78 @@ def clip(call: Call) -> Value:
     return clip_to(*bounds)(call)
 
 
-def bound(low: bool) -> Callable[[Call], Value]:
-    """A handler for Max (``low``) and Min of data and one number: a limit."""
+def extremum(largest: bool) -> Callable[[Call], Value]:
+    """A handler for Max (``largest``) and Min: one number among the operands is a limit."""
+    op, join = ("maximum", np.maximum) if largest else ("minimum", np.minimum)
 
     def handler(call: Call) -> Value:
-        values = [i for i in call.inputs if isinstance(i, Value)]
-        numbers = [i for i in call.inputs if isinstance(i, np.ndarray)]
-        if len(values) != 1 or any(bool((i != i.reshape(-1)[0]).any()) for i in numbers):
-            raise Refused(f"{call.op} of two values", "Let all operands but one be one number")
-        value = values[0]
-        shape = np.broadcast_shapes(value.shape, *(i.shape for i in numbers))
-        if prod(shape) != prod(value.shape):
-            raise Refused("a constant that is larger than the data", "Let the data be the larger")
-        limits = [float(i.reshape(-1)[0]) for i in numbers]
-        span = (max(limits), math.inf) if low else (-math.inf, min(limits))
-        seen = settled(call, Value(tuple(shape), value.tensor, value.view))
+        values, constant = _operands(call, join)
+        if constant is None:
+            return _chain(call, op, values)
+        single = constant.size and bool((constant == constant.flat[0]).all())
+        found = _chain(call.part("of_values"), op, values)
+        if not single:
+            return with_constant(call, op, found, call.builder.constant, constant)
+        seen = settled(call, reshaped(found, constant.shape))
+        limit = float(constant.flat[0])
+        span = (limit, math.inf) if largest else (-math.inf, limit)
         tensor = call.emit("clip", (seen.tensor,), low=span[0], high=span[1])
         return Value(seen.shape, tensor, call.builder.places(seen))
 
     return handler
 
 
+def _operands(
+    call: Call, join: Callable[[Array, Array], Array]
+) -> tuple[list[Value], Array | None]:
+    """The computed operands of any number, and what ``join`` makes of the constants."""
+    numbers = [i for i in call.inputs if isinstance(i, np.ndarray)]
+    values = [i for i in call.inputs if isinstance(i, Value)]
+    return values, reduce(join, numbers) if numbers else None
+
+
+def _chain(call: Call, op: str, values: Sequence[Value]) -> Value:
+    """``op`` of the first two, of the result and the third, and so on."""
+    found = values[0]
+    for index, value in enumerate(values[1:], 2):
+        last = index == len(values)
+        found = combined(call if last else call.part(f"of_{index}"), op, found, value)
+    return found
+
+
+def total(call: Call) -> Value:
+    """Sum of any number of operands."""
+    values, constant = _operands(call, np.add)
+    if constant is None:
+        return _chain(call, "add", values)
+    found = _chain(call.part("of_values"), "add", values)
+    return with_constant(call, "add", found, call.builder.constant, constant)
+
+
+def mean(call: Call) -> Value:
+    """Mean of any number of operands."""
+    if len(call.inputs) == 1:
+        return call.value()
+    whole = total(call.part("sum", *call.inputs))
+    return times(call, whole, 1.0 / len(call.inputs))
+
+
+def times(call: Call, value: Value, factor: float) -> Value:
+    """``value`` times one number."""
+    return with_constant(call, "mul", value, call.builder.constant, np.array(factor))
+
+
+def reshaped(value: Value, beside: Shape) -> Value:
+    """``value`` in the shape that it has beside a constant, which may have more axes of 1."""
+    shape = tuple(int(size) for size in np.broadcast_shapes(value.shape, beside))
+    if prod(shape) != prod(value.shape):
+        raise Refused("a constant that is larger than the data", "Let the data be the larger")
+    return Value(shape, value.tensor, value.view)
+
+
 def clip_to(low: float, high: float) -> Callable[[Call], Value]:
     """A handler that limits its input to [low, high]."""
     return unary("clip", lambda call: {"low": low, "high": high})
-
-
-def prelu(call: Call) -> Value:
-    """PRelu with one slope for all channels."""
-    slope = call.constant(1)
-    if slope.size != 1 and not bool((slope == slope.flat[0]).all()):
-        raise Refused("PRelu with a slope per channel", "Use one slope for all, or LeakyRelu")
-    return unary("leaky_relu", lambda _: {"alpha": float(slope.flat[0])})(call)
 
 
 def elu(call: Call) -> dict[str, Any]:
@@ -117,16 +152,14 @@ def gelu(call: Call) -> dict[str, Any]:
     return {"approximate": call.text("approximate", "none")}
 
 
-def swish(call: Call) -> Value:
-    """Swish with alpha 1 (SiLU)."""
-    if call.real("alpha", 1.0) != 1.0:
-        raise Refused("Swish with an alpha other than 1", "Use SiLU")
-    return unary("silu")(call)
+def swish(call: Call) -> dict[str, Any]:
+    alpha = call.real("alpha", 1.0)
+    return {} if alpha == 1.0 else {"alpha": alpha}
 
 
 def negative(call: Call) -> Value:
     """Neg: a product with -1."""
-    return _named(call, "mul", call.value(), np.array(-1.0), False)
+    return named_constant(call, "mul", call.value(), np.array(-1.0), False)
 
 
 def binary(op: str) -> Callable[[Call], Value]:
@@ -135,25 +168,20 @@ def binary(op: str) -> Callable[[Call], Value]:
     def handler(call: Call) -> Value:
         a, b = call.operand(0), call.operand(1)
         if isinstance(a, Value) and isinstance(b, Value):
-            return _two_values(call, op, a, b)
+            return combined(call, op, a, b)
         if isinstance(a, Value):
-            return _named(call, op, a, call.constant(1), False)
-        return _named(call, op, call.value(1), call.constant(0), True)
+            return named_constant(call, op, a, call.constant(1), False)
+        return named_constant(call, op, call.value(1), call.constant(0), True)
 
     return handler
 
 
-def divide(call: Call) -> Value:
-    """Div by a constant: a product with its inverse."""
-    if not isinstance(call.operand(1), np.ndarray):
-        raise Refused("division by a computed value", "Divide by a constant, or multiply")
-    divisor = call.constant(1).astype(np.float64)
-    if not bool((divisor != 0).all()):
-        raise Refused("division by 0", "Repair the constant")
-    return _named(call, "mul", call.value(), 1.0 / divisor, False)
+def applied(call: Call, op: str, value: Value, **attrs: Any) -> Value:
+    """A function of one value."""
+    return unary(op, lambda _: attrs)(replace(call, inputs=(value,)))
 
 
-def _named(call: Call, op: str, value: Value, constant: Array, first: bool) -> Value:
+def named_constant(call: Call, op: str, value: Value, constant: Array, first: bool) -> Value:
     """``value`` and a constant, which is named as in the file."""
     index = 0 if first else 1
 
@@ -210,12 +238,17 @@ def _shrunk(data: Array) -> Array:
     return small if fits else data
 
 
-def _two_values(call: Call, op: str, a: Value, b: Value) -> Value:
+def combined(call: Call, op: str, a: Value, b: Value) -> Value:
+    """``op`` of two computed operands."""
     shape = tuple(int(size) for size in np.broadcast_shapes(a.shape, b.shape))
     builder = call.builder
     left, right = (ranked(v, len(shape)) for v in (a, b))
     if left.shape != right.shape:
         return _spread(call, op, [left, right])
+    if builder.tensors[right.tensor].data is not None:
+        return with_constant(call, op, left, builder.constant, _numbers(call, right))
+    if builder.tensors[left.tensor].data is not None:
+        return with_constant(call, op, right, builder.constant, _numbers(call, left), True)
     if left.tensor in builder.open and right.tensor not in builder.open:
         builder.place(left, builder.places(right), builder.memory(right))
     left = settled(call, left)
@@ -223,6 +256,14 @@ def _two_values(call: Call, op: str, a: Value, b: Value) -> Value:
     other = builder.place(right, places, memory)
     tensor = call.emit(op, (left.tensor, other), clip=NO_CLIP)
     return Value(shape, tensor, places)
+
+
+def _numbers(call: Call, value: Value) -> Array:
+    """The data of a constant in its own order."""
+    data = call.builder.tensors[value.tensor].data
+    if data is None:
+        raise TypeError(f"{value.tensor} is computed")
+    return data.reshape(-1)[value.view].reshape(value.shape)
 
 
 def _spread(call: Call, op: str, values: Sequence[Value]) -> Value:
@@ -238,8 +279,22 @@ def _spread(call: Call, op: str, values: Sequence[Value]) -> Value:
             operands = [_lying(call, v, axes, memory) for v, memory in pairs]
             tensor = call.emit(op, operands, clip=NO_CLIP)
             return Value(shape, tensor, layout.with_axes(shape, axes))
-    listed = " and ".join(str(v.shape) for v in values)
-    raise Refused(f"{call.op} of shapes {listed}", "Let one operand repeat along fewer axes")
+    smaller = [v for v in wide if v.shape != shape]
+    chosen = max(smaller, key=lambda v: prod(v.shape))
+    pair = [_expanded(call, v, shape) if v is chosen else v for v in wide]
+    return combined(call, op, *pair)
+
+
+def _expanded(call: Call, value: Value, shape: Shape) -> Value:
+    """``value`` repeated to ``shape``, by a copy."""
+    name = f"{call.outputs[0]}.expanded"
+    data = call.builder.tensors[value.tensor].data
+    if data is not None:
+        wide = np.broadcast_to(data.reshape(value.shape), shape)
+        made = call.builder.constant(name, wide.reshape(1, -1))
+        return Value(shape, made, layout.identity(wide.size))
+    numbers = layout.identity(prod(value.shape)).reshape(value.shape)
+    return taken(call, value, np.broadcast_to(numbers, shape), name)
 
 
 def _lying(call: Call, value: Value, axes: Sequence[int], memory: Shape) -> str:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
+from math import prod
+from typing import TypeGuard
 
 import numpy as np
 
 from mcuq.importers import movement
 from mcuq.importers.builder import Refused, Value
 from mcuq.importers.call import Call, Operand
-from mcuq.ir import Shape
+from mcuq.ir import Array, Shape
+from mcuq.ops.windows import Window
 
 NO_CLIP = (-math.inf, math.inf)
 
@@ -44,9 +49,9 @@ def conv(call: Call) -> Value:
 
 
 def max_pool(call: Call) -> Value:
-    """MaxPool without indices."""
+    """MaxPool; nobody may read its indices."""
     if len(call.outputs) > 1 and call.outputs[1]:
-        raise Refused("MaxPool with indices is not supported", "Use the values only")
+        raise Refused("the indices of MaxPool are read", "Use the values only")
     value = call.value()
     kernel = call.integers("kernel_shape")
     dilations = call.integers("dilations", (1,) * len(kernel))
@@ -65,20 +70,27 @@ def max_pool(call: Call) -> Value:
 
 
 def average_pool(call: Call) -> Value:
-    """AveragePool; with ceil_mode the windows may reach over the end if padding does not count."""
+    """AveragePool. Padding that counts, where windows reach over its end too, is laid around first.
+
+    The taps of dilated windows are gathered first; without padding that does not count.
+    """
     value = call.value()
     kernel = call.integers("kernel_shape")
-    strides = call.integers("strides", (1,) * len(kernel))
     ones = (1,) * len(kernel)
-    if call.integers("dilations", ones) != ones:
-        raise Refused("AveragePool with dilations", "Use dilation 1")
-    pads = _pads(call, value.shape[2:], kernel, strides, ones)
-    extra = _ceil_rows(call, value.shape[2:], kernel, strides, ones, pads)
+    strides, dilations = call.integers("strides", ones), call.integers("dilations", ones)
+    pads = _pads(call, value.shape[2:], kernel, strides, dilations)
+    extra = _ceil_rows(call, value.shape[2:], kernel, strides, dilations, pads)
     include_pad = bool(call.integer("count_include_pad", 0)) and any(pads)
-    if include_pad and any(extra):
-        raise Refused(
-            "AveragePool with ceil_mode and count_include_pad", "Set count_include_pad to 0"
-        )
+    dilated = dilations != ones
+    if dilated and (any(extra) or (any(pads) and not include_pad)):
+        reason = "AveragePool with dilations, and padding that does not count"
+        raise Refused(reason, "Set count_include_pad to 1, or use dilation 1")
+    if include_pad and (dilated or any(extra)):
+        value = _surrounded(call, value, pads)
+        pads, include_pad = (0, 0, 0, 0), False
+    if dilated:
+        win = Window(_pair(kernel), _pair(strides), _pair(dilations), pads)
+        value, strides = _gathered(call, value, win), kernel
     tensor = call.emit(
         "avg_pool2d",
         (call.image(value),),
@@ -89,6 +101,76 @@ def average_pool(call: Call) -> Value:
         clip=NO_CLIP,
     )
     return call.image_value(tensor, len(value.shape))
+
+
+def _surrounded(call: Call, value: Value, pads: tuple[int, int, int, int]) -> Value:
+    """The image with zeros around it, which count."""
+    inside = ((0, 0), (pads[0], pads[2]), (pads[1], pads[3]), (0, 0))
+    image, label = call.image(value), f"{value.tensor}.padded"
+    made = call.builder.emit("pad", label, (image,), label, pads=inside, value=(0.0,))
+    return call.image_value(made, len(value.shape))
+
+
+def _gathered(call: Call, value: Value, win: Window) -> Value:
+    """The taps of each place of the window beside each other: an image of whole windows."""
+    height, width = _pair(value.shape[2:])
+    places = win.out_size(height, width)
+    if min(places) < 1:
+        raise Refused("a window larger than its data", "Use a smaller kernel or dilation")
+    loops = zip(places, win.kernel, win.strides, win.dilations, strict=True)
+    rows, columns = (
+        (np.arange(n)[:, None] * stride + np.arange(k) * dilation).reshape(-1)
+        for n, k, stride, dilation in loops
+    )
+    numbers = np.arange(prod(value.shape)).reshape(1, -1, height, width)
+    taps = numbers[:, :, rows][..., columns]
+    shape = (*value.shape[:2], *taps.shape[4 - len(value.shape) + 2 :])
+    return movement.copied(call, value, taps.reshape(shape), f"{value.tensor}.taps")
+
+
+def planar(handler: Callable[[Call], Value]) -> Callable[[Call], Value]:
+    """``handler`` for images, which takes (N, C, D, H, W) too if one axis and its kernel are 1."""
+
+    def squeezed(call: Call) -> Value:
+        value = call.value()
+        if len(value.shape) != 5:
+            return handler(call)
+        weights = call.operand(1)
+        kernel = call.integers("kernel_shape", weights.shape[2:] if _is_array(weights) else ())
+        axis = next((a for a in range(len(kernel)) if value.shape[a + 2] == kernel[a] == 1), None)
+        if axis is None or len(kernel) != 3 or not _idle(call, axis):
+            raise Refused("a 3-D window", "Use 1-D or 2-D data, or one axis of size 1 in 3-D data")
+        made = handler(_without(call, value, axis))
+        return Value((*made.shape[: axis + 2], 1, *made.shape[axis + 2 :]), made.tensor, made.view)
+
+    return squeezed
+
+
+def _is_array(operand: Operand) -> TypeGuard[Array]:
+    return isinstance(operand, np.ndarray)
+
+
+def _idle(call: Call, axis: int) -> bool:
+    """Whether the attributes leave an axis of one element, with a kernel of one, as it is."""
+    pads = call.integers("pads", (0,) * 6)
+    sizes = call.integers("output_shape", (1,) * 3)[-3:]
+    extra = call.integers("output_padding", (0,) * 3)
+    return pads[axis] == pads[axis + 3] == extra[axis] == 0 and sizes[axis] == 1
+
+
+def _without(call: Call, value: Value, axis: int) -> Call:
+    """``call`` on data and with a kernel of one axis less."""
+    attrs = dict(call.attrs)
+    for key in ("kernel_shape", "strides", "dilations", "output_padding", "output_shape", "pads"):
+        given = call.integers(key)
+        if given:
+            attrs[key] = tuple(v for i, v in enumerate(given) if i % 3 != axis)
+    flat = replace(value, shape=(*value.shape[: axis + 2], *value.shape[axis + 3 :]))
+    inputs: list[Operand] = [flat, *call.inputs[1:]]
+    weights = call.operand(1)
+    if _is_array(weights):
+        inputs[1] = weights.squeeze(axis + 2)
+    return replace(call, inputs=tuple(inputs), attrs=attrs)
 
 
 def pad(call: Call) -> Value | list[Operand]:
@@ -113,14 +195,6 @@ def pad(call: Call) -> Value | list[Operand]:
     if begins[0] or ends[0]:
         raise Refused("Pad along the batch", "Pad other axes only")
     return _padded(call, value, list(zip(begins, ends, strict=True)), level)
-
-
-def resize(call: Call) -> list[Operand]:
-    """Resize and Upsample to the nearest pixel, in every coordinate mode."""
-    mode = call.text("mode", "nearest")
-    if mode != "nearest":
-        raise Refused(f"{call.op} with mode {mode}", "Resize to the nearest")
-    return movement.nearest(call)
 
 
 def _padded(call: Call, value: Value, pairs: list[tuple[int, int]], level: float) -> Value:

@@ -6,8 +6,7 @@ i-th element in the row-major order of its own (logical) shape. The batch counts
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import combinations, permutations
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
@@ -16,7 +15,6 @@ import numpy.typing as npt
 from mcuq.ir import Shape
 
 Map = npt.NDArray[np.int64]
-Axes = tuple[int, ...]
 MAX_AXES = 6
 
 
@@ -61,6 +59,15 @@ def axes_of(places: Map, shape: Shape) -> tuple[int, ...] | None:
 def image_shape(shape: Shape) -> Shape:
     """(1, C, H, W) -> (1, H, W, C) and (1, C, L) -> (1, 1, L, C)."""
     return (1, *(1,) * (4 - len(shape)), *shape[2:], shape[1])
+
+
+def plain_shape(shape: Shape) -> Shape:
+    """The memory shape of a value that lies in its own order: at most 4 axes, batch first."""
+    if shape and shape[0] == 1 and len(shape) in (2, 4):
+        return shape
+    if len(shape) == 3 and shape[0] == 1:
+        return (1, 1, *shape[1:])
+    return (1, prod(shape))
 
 
 def moved_last(places: Map, shape: Shape, axes: Sequence[int]) -> Map:
@@ -128,45 +135,6 @@ def permutation(source: Map) -> tuple[Shape, tuple[int, ...]] | None:
         return None
     made = identity(source.size).reshape(shape).transpose(perm).reshape(-1)
     return (shape, perm) if np.array_equal(made, source) else None
-
-
-def few_axes(shape: Shape, perm: tuple[int, ...]) -> list[tuple[Shape, tuple[int, ...]]]:
-    """The transpose as the fewest in a row that each see at most 3 axes.
-
-    A breadth-first search over the orders of the axes; a step permutes 3 neighbouring blocks.
-
-    >>> few_axes((2, 3), (1, 0))
-    [((2, 3), (1, 0))]
-    >>> few_axes((2, 3, 4, 5), (0, 2, 1, 3))
-    [((2, 3, 20), (0, 2, 1)), ((8, 5, 3), (0, 2, 1))]
-    """
-    if len(shape) <= 3:
-        return [(shape, perm)]
-    start = tuple(range(len(shape)))
-    came: dict[Axes, tuple[Axes, tuple[Axes, ...], Axes]] = {}
-    wave = [start]
-    while perm != start and perm not in came:
-        following = []
-        for axes in wave:
-            for blocks, turn in _turns(axes):
-                reached = tuple(a for block in turn for a in blocks[block])
-                if reached != start and reached not in came:
-                    came[reached] = (axes, blocks, turn)
-                    following.append(reached)
-        wave = following
-    steps: list[tuple[Shape, Axes]] = []
-    while perm != start:
-        perm, blocks, turn = came[perm]
-        steps.insert(0, (tuple(prod(shape[a] for a in block) for block in blocks), turn))
-    return steps
-
-
-def _turns(axes: Axes) -> Iterator[tuple[tuple[Axes, ...], Axes]]:
-    """Every way to cut ``axes`` into 3 blocks, with every order of the blocks."""
-    for first, second in combinations(range(1, len(axes)), 2):
-        blocks = (axes[:first], axes[first:second], axes[second:])
-        for turn in permutations(range(3)):
-            yield blocks, turn
 
 
 def runs(source: Map) -> list[tuple[int, int]]:

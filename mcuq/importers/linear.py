@@ -1,25 +1,22 @@
-"""Gemm, MatMul and BatchNormalization with constant parameters."""
+"""Gemm and MatMul, and BatchNormalization with constant parameters."""
 
 from __future__ import annotations
 
-import math
 from math import prod
 
 import numpy as np
 
 from mcuq.importers.builder import Refused, Value
-from mcuq.importers.call import Call, axis_of, from_rows, rows
-from mcuq.importers.elementwise import ranked, with_constant
+from mcuq.importers.call import Call, Operand, axis_of, from_rows, rows
+from mcuq.importers.elementwise import NO_CLIP, combined, ranked, with_constant
+from mcuq.importers.products import matmul_labels, product, times_number
 from mcuq.ir import Array
-
-NO_CLIP = (-math.inf, math.inf)
-TWO_VALUES = "Products of two computed values are not supported: use constant weights"
 
 
 def gemm(call: Call) -> Value:
-    """Gemm: alpha * A' * B' + beta * C with constant B and C."""
+    """Gemm: alpha * A' * B' + beta * C."""
     if not isinstance(call.operand(1), np.ndarray):
-        raise Refused("the weights are computed at run time", TWO_VALUES)
+        return _of_two(call)
     value, weights = call.value(), call.constant(1)
     if weights.ndim != 2 or len(value.shape) != 2:
         raise Refused(f"weights of {weights.ndim} dimensions", "Use two")
@@ -27,6 +24,8 @@ def gemm(call: Call) -> Value:
         value = swapped(value)
     matrix = weights if call.integer("transB", 0) else weights.T
     scaled = np.float64(call.real("alpha", 1.0)) * matrix
+    if isinstance(call.operand(2), Value):
+        return _plus(call, linear(call, value, scaled, np.zeros(len(matrix))))
     bias = call.optional(2)
     shift = np.zeros(1) if bias is None else np.float64(call.real("beta", 1.0)) * bias
     rows = np.broadcast_to(shift, (value.shape[0], len(matrix)))
@@ -34,6 +33,24 @@ def gemm(call: Call) -> Value:
         return linear(call, value, scaled, rows[0])
     product = linear(call, value, scaled, np.zeros(len(matrix)))
     return with_constant(call, "add", product, call.builder.constant, rows)
+
+
+def _of_two(call: Call) -> Value:
+    """Gemm with computed B."""
+    left = "km" if call.integer("transA", 0) else "mk"
+    right = "nk" if call.integer("transB", 0) else "kn"
+    made = product(call, [tuple(left), tuple(right)], ("m", "n"))
+    return _plus(call, times_number(call, made, call.real("alpha", 1.0)))
+
+
+def _plus(call: Call, made: Value) -> Value:
+    """``made + beta * C``."""
+    beta, added = call.real("beta", 1.0), call.operand(2)
+    if isinstance(added, Value):
+        return combined(call, "add", made, times_number(call, added, beta))
+    if added is None:
+        return made
+    return with_constant(call, "add", made, call.builder.constant, np.float64(beta) * added)
 
 
 def swapped(value: Value) -> Value:
@@ -46,8 +63,10 @@ def swapped(value: Value) -> Value:
 def matmul(call: Call) -> Value:
     """MatMul of data of any rank and a constant matrix, on either side."""
     left, right = call.operand(0), call.operand(1)
-    if isinstance(left, Value) and isinstance(right, Value):
-        raise Refused("the second operand is computed at run time", TWO_VALUES)
+    both = isinstance(left, Value) and isinstance(right, Value)
+    if both or _batched(left) or _batched(right):
+        *labels, result = matmul_labels(*(_rank(operand) for operand in (left, right)))
+        return product(call, labels, result)
     if isinstance(left, Value):
         given, value = call.constant(1), left
         made = _times(call, value, _matrix(given))
@@ -70,6 +89,15 @@ def _under(call: Call, weights: Array, value: Value) -> Value:
         return linear(call, value, np.atleast_2d(weights), _zeros(weights, 0))
     made = swapped(linear(call, swapped(value), np.atleast_2d(weights), _zeros(weights, 0)))
     return made if weights.ndim == 2 else _without_axis(made, -2)
+
+
+def _rank(operand: Operand) -> int:
+    return 0 if operand is None else len(operand.shape)
+
+
+def _batched(operand: Operand) -> bool:
+    """Whether the constant operand holds several matrices."""
+    return isinstance(operand, np.ndarray) and prod(operand.shape[:-2]) > 1
 
 
 def _zeros(weights: Array, axis: int) -> Array:

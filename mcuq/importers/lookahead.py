@@ -16,11 +16,14 @@ _WISHES = {
     "Transpose": "own",
     "MatMul": "own",
     "Conv": "channels last",
+    "ConvTranspose": "channels last",
     "MaxPool": "channels last",
     "AveragePool": "channels last",
     "GlobalAveragePool": "channels last",
     "GlobalMaxPool": "channels last",
     "BatchNormalization": "channels last",
+    "Resize": "channels last",
+    "Upsample": "channels last",
 }
 
 

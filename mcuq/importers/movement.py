@@ -15,11 +15,9 @@ import onnx
 from mcuq.importers import layout
 from mcuq.importers.builder import Refused, Value
 from mcuq.importers.call import Call, Operand
-from mcuq.importers.elementwise import plain_shape
 from mcuq.importers.folding import fold
-from mcuq.importers.layout import Map
+from mcuq.importers.layout import Map, plain_shape
 from mcuq.ir import Array, Shape
-from mcuq.ops import copy
 
 
 def moved(call: Call) -> list[Operand]:
@@ -51,24 +49,19 @@ def taken(call: Call, value: Value, numbers: Array, name: str) -> Value:
         return Value(numbers.shape, value.tensor, value.view[flat])
     if not flat.size:
         raise Refused(f"{call.op} takes nothing", "Take at least one element")
-    return _copied(call, value, flat, numbers.shape, name)
+    return copied(call, value, numbers, name)
 
 
-def _copied(call: Call, value: Value, flat: Map, shape: Shape, name: str) -> Value:
-    builder = call.builder
+def copied(call: Call, value: Value, numbers: Array, name: str) -> Value:
+    """The elements ``numbers`` of ``value`` as a copy, in the layout that breaks it least."""
+    builder, flat, shape = call.builder, numbers.reshape(-1), numbers.shape
     if builder.is_index(value.tensor):
         raise Refused("it moves the indices of ArgMax", "Let ArgMax be the last operator")
     if value.tensor in builder.open:
         builder.settle(value, value.view, plain_shape(value.shape))
     picked = builder.places(value)[flat]
     source, wanted, memory = min(_layouts(picked, shape), key=lambda found: _breaks(found[0]))
-    places, sizes, strides = copy.loops(source)
-    if len(places) > copy.MAX_PLACES:
-        raise Refused(f"{call.op} takes elements in no order", "Reorder the data before")
-    tensor = builder.emit(
-        "copy", call.name, (value.tensor,), name,
-        shape=memory, places=places, sizes=sizes, strides=strides,
-    )  # fmt: skip
+    tensor = builder.copy(call.name, value.tensor, source, memory, name)
     if value.tensor in builder.hints:
         builder.hints.setdefault(tensor, builder.hints[value.tensor])
     return Value(shape, tensor, wanted)

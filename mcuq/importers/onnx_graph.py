@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -11,14 +11,14 @@ import numpy as np
 import onnx
 
 from mcuq.errors import McuqError, ModelError, raise_all
-from mcuq.importers import batch, causes, fusion, layout, quantized
+from mcuq.importers import batch, causes, fusion, layout, masks, norm_patterns, quantized
 from mcuq.importers.batch_rules import Mixed
 from mcuq.importers.builder import Builder, Refused, Value, check_size
 from mcuq.importers.call import Call, Operand
-from mcuq.importers.elementwise import plain_shape
 from mcuq.importers.folding import fold
 from mcuq.importers.handlers import HANDLERS, MOVEMENTS
 from mcuq.importers.imported import Imported
+from mcuq.importers.layout import plain_shape
 from mcuq.importers.lookahead import wished_layout
 from mcuq.importers.modern import Kind
 from mcuq.importers.onnx_file import OnnxModel
@@ -29,10 +29,13 @@ from mcuq.importers.suggestions import remedy_for
 from mcuq.ir import Array, Graph, Port, Shape
 
 EXACT = frozenset(
-    "Cast Clip Concat Dropout Flatten Max MaxPool Min Relu ReduceMax Reshape Squeeze Unsqueeze "
-    "Identity Shape Size QuantizeLinear DequantizeLinear GlobalMaxPool ArgMax".split()
+    "Cast Clip Concat Dropout Flatten Max MaxPool Min Relu ReduceMax ReduceMin Reshape Squeeze "
+    "Unsqueeze Identity Shape Size QuantizeLinear DequantizeLinear GlobalMaxPool ArgMax ArgMin "
+    "TopK Less LessOrEqual Equal GreaterOrEqual Greater Not And Or Xor".split()
 ).union(MOVEMENTS)
 """What gives for integers what it gives for reals."""
+TRUTHS = frozenset("Not And Or Xor Where".split())
+"""What reads truth values, which are 1 and 0."""
 WIDE_ONLY = frozenset("Add Sub Mul Neg Sum MatMul Gemm".split())
 """What does so where the type is wide enough."""
 WIDE = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
@@ -48,7 +51,9 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
     chosen = choose(model, sizes)
     whole = resolve(model, chosen.shapes, chosen.symbolic)
     flat, shapes, notes = _one_inference(model, chosen, whole)
-    steps = needed(fusion.fuse(flat.steps, flat.constants), flat.roots)
+    masked = masks.fuse(flat.steps, flat.constants)
+    joined = norm_patterns.fuse(masked, flat.constants, flat.kinds)
+    steps = needed(fusion.fuse(joined, flat.constants), flat.roots)
     builder = Builder()
     builder.grids.update(flat.grids)
     known: dict[str, Operand] = dict(flat.constants)
@@ -61,12 +66,15 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
             raise ModelError(thing, error.reason, error.remedy) from error
         known[given.name] = value
         _settle_early(builder, value, wished_layout(given.name, steps))
+    read = {name for step in steps for name in step.inputs} | set(model.outputs)
     for step in steps:
+        step = replace(step, outputs=(*step.outputs[:1], *_only(step.outputs[1:], read)))
         fault = _import(step, model, builder, known, flat.kinds)
         if fault is not None:
             faults.append((step, fault))
     raise_all([*flat.faults, *causes.joined(faults, steps, model.name)])
     ports, left_out = _outputs(model, builder, known)
+    left_out += _truths(ports, flat.kinds)
     names = [given.name for given in model.inputs]
     graph = Graph(
         Path(model.name).stem,
@@ -86,6 +94,11 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
         _values(builder, known),
         any(step.op != step.proto.op_type for step in steps),
     )
+
+
+def _only(names: Iterable[str], read: Collection[str]) -> Iterator[str]:
+    """The names of results; empty where nobody reads them."""
+    return (name if name in read else "" for name in names)
 
 
 def _values(builder: Builder, known: Mapping[str, Operand]) -> dict[str, Value]:
@@ -209,6 +222,8 @@ def _check_integers(call: Call, builder: Builder) -> None:
         and builder.makers.get(operand.tensor) != "argmax"
     ]
     kinds = [call.kinds[name] for name in names if not call.kinds[name].real]
+    if call.op in TRUTHS:
+        kinds = [kind for kind in kinds if kind.element != onnx.TensorProto.BOOL]
     wide = all(kind.element in WIDE for kind in kinds)
     if kinds and call.op not in EXACT and not (wide and call.op in WIDE_ONLY):
         raise Refused("it computes with integers", "Cast the data to float first")
@@ -260,6 +275,15 @@ def _outputs(
         faults.append(ModelError(model.name, reason, "Add an output that is computed"))
     raise_all(faults)
     return tuple(ports), notes
+
+
+def _truths(ports: Sequence[Port], kinds: Mapping[str, Kind]) -> list[str]:
+    """A line on each output that holds truth values in the model."""
+    return [
+        f"output '{port.name}' holds truth values in the model; here it is 1 and 0"
+        for port in ports
+        if port.name in kinds and kinds[port.name].element == onnx.TensorProto.BOOL
+    ]
 
 
 def _of_integers(builder: Builder, name: str) -> list[str]:

@@ -73,18 +73,19 @@ def _computed(
         read = {name: array.astype(kind) for name, array in read.items()}
     if step.op in _RECURRENT and step.attrs.get("clip"):  # which the evaluator leaves out
         raise NotRunError(f"node '{step.name}': {step.op} with clip")
-    joined = step.op == "Softmax" and step.opset < 13
+    joined = step.op in ("Softmax", "LogSoftmax") and step.opset < 13
     found = [_joined_softmax(step, read)] if joined else _evaluated(step, read)
     return {n: _real(a, kind) for n, a in zip(step.outputs, found, strict=False) if n}
 
 
 def _joined_softmax(step: Step, read: Mapping[str, Array]) -> Array:
-    """Softmax before opset 13, which onnx's evaluator takes for the new one: over many axes."""
+    """Softmax and LogSoftmax before opset 13, which onnx's evaluator takes for the new ones."""
     x = read[step.inputs[0]]
     axis = int(step.attrs.get("axis", 1)) % max(1, x.ndim)
     rows = x.reshape(int(np.prod(x.shape[:axis])), -1)
-    powers = np.exp(rows - rows.max(axis=1, keepdims=True))
-    found: Array = (powers / powers.sum(axis=1, keepdims=True)).reshape(x.shape)
+    below = rows - rows.max(axis=1, keepdims=True)
+    logs = below - np.log(np.exp(below).sum(axis=1, keepdims=True))
+    found: Array = (logs if step.op == "LogSoftmax" else np.exp(logs)).reshape(x.shape)
     return found
 
 

@@ -6,9 +6,10 @@ from math import prod
 
 import numpy as np
 
-from mcuq.importers import layout
+from mcuq.importers import layout, logic
 from mcuq.importers.builder import Refused, Value
 from mcuq.importers.call import Call, axis_of, in_order
+from mcuq.importers.elementwise import settled, with_constant
 from mcuq.ir import Array, Shape
 
 _FLOATS = (1, 10, 11, 16)
@@ -16,6 +17,8 @@ _INTEGERS = {
     2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 12: "uint32",
     13: "uint64",
 }  # fmt: skip
+_BOOL = 9
+_NUMBERS = (*_FLOATS, *_INTEGERS, _BOOL)
 
 
 def same(call: Call) -> Value:
@@ -33,13 +36,18 @@ def same(call: Call) -> Value:
 def cast(call: Call) -> Value:
     """Cast that changes no number: to a float, or of integers to a type that holds them all.
 
-    The indices of ArgMax may become any integer.
+    The indices of ArgMax may become any integer. A truth value is 1 or 0; of a number, whether it
+    is not 0.
     """
     value = call.value()
     if call.builder.is_index(value.tensor):
         return value
     target = call.integer("to", 1)
     source = call.kinds.get(call.names[0])
+    if source is not None and source.element == _BOOL and target in _NUMBERS:
+        return value
+    if target == _BOOL:
+        return value if source is not None and source.element == _BOOL else logic.truth(call)
     if target in _FLOATS or (source is not None and _holds(target, source.element)):
         return value
     raise Refused("Cast to a type that is not a float", "Let data stay float32")
@@ -114,10 +122,59 @@ def size_of(call: Call) -> Array:
 
 
 def concat(call: Call) -> Value:
-    """Concat of computed values, along any axis."""
-    values = [call.value(i) for i in range(len(call.inputs))]
+    """Concat along any axis, of computed values and constants."""
+    values = [v for v in call.inputs if isinstance(v, Value)]
     rank = len(values[0].shape)
     axis = axis_of(call.integer("axis", 0), rank)
+    if len(values) < len(call.inputs):
+        return _with_constants(call, axis)
+    return _joined(call, values, axis)
+
+
+def _with_constants(call: Call, axis: int) -> Value:
+    """Room for the constants around the values, which a sum then fills."""
+    operands = [v if isinstance(v, Value) else call.constant(i) for i, v in enumerate(call.inputs)]
+    last = max(i for i, v in enumerate(operands) if isinstance(v, Value))
+    shapes = {(*v.shape[:axis], *v.shape[axis + 1 :]) for v in operands}
+    if len(shapes) > 1:
+        raise Refused(f"Concat of shapes {', '.join(str(v.shape) for v in operands)}")
+    parts: list[Value] = []
+    before = 0
+    after = sum(v.shape[axis] for v in operands[last + 1 :])
+    for index, operand in enumerate(operands):
+        if isinstance(operand, Value):
+            parts.append(_padded(call, operand, axis, before, after if index == last else 0))
+            before = 0
+        else:
+            before += operand.shape[axis]
+    zeros = [np.zeros(v.shape) if isinstance(v, Value) else v for v in operands]
+    added = np.concatenate(zeros, axis)
+    joined = _joined(call, parts, axis)
+    if not bool(added.any()):
+        return joined
+    return with_constant(call, "add", joined, call.builder.constant, added)
+
+
+def _padded(call: Call, value: Value, axis: int, before: int, after: int) -> Value:
+    """``value`` with so many zeros around it along ``axis``, in the order it lies in."""
+    if not before and not after:
+        return value
+    value = settled(call, value)
+    shape = value.shape
+    order = layout.axes_of(call.builder.places(value), shape) or tuple(range(len(shape)))
+    place = order.index(axis)
+    outer, inner = ([shape[a] for a in part] for part in (order[:place], order[place + 1 :]))
+    memory = (1, prod(outer), shape[axis], prod(inner))
+    tensor = call.builder.place(value, layout.with_axes(shape, order), memory)
+    pads = ((0, 0), (0, 0), (before, after), (0, 0))
+    made = call.emit("pad", (tensor,), pads=pads, value=(0.0,))
+    grown = tuple(s + (before + after) * (a == axis) for a, s in enumerate(shape))
+    return Value(grown, made, layout.with_axes(grown, order))
+
+
+def _joined(call: Call, values: list[Value], axis: int) -> Value:
+    """Computed values, one after the other along ``axis``."""
+    rank = len(values[0].shape)
     rest = {(*v.shape[:axis], *v.shape[axis + 1 :]) for v in values}
     if len(rest) > 1:
         raise Refused(f"Concat of shapes {', '.join(str(v.shape) for v in values)}")

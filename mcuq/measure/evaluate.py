@@ -301,7 +301,7 @@ def _real(qgraph: QGraph, name: str, integers: Array) -> Array:
 def _softmax_scale(qgraph: QGraph, name: str) -> float:
     """How many times the integers of ``name`` a softmax behind it means."""
     for node in qgraph.consumers(name):
-        if node.op == "softmax":
+        if spec(node.op).classifies and "scale" in node.attrs:
             return node.float("scale")
         if spec(node.op).values >= Values.SAME:
             return _softmax_scale(qgraph, node.output)

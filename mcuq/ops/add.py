@@ -159,10 +159,11 @@ def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
 
 
 _NUMBERS = {key: whole() for key in ("mul_a", "mul_b", "bias", "shift")}
-FLOAT_FORM = Form(forms.CLIP, (2, 2), either=True)
+_INT_FORM = Form({**_NUMBERS, **forms.RANGE}, (2, 2), either=True, alike=True)
+FLOAT_FORM = Form(forms.CLIP, (2, 2), either=True, alike=True)
 OP = OpSpec(
     "add",
-    ("Add",),
+    ("Add", "Sum"),
     broadcast.infer,
     run_float,
     to_int,
@@ -178,5 +179,7 @@ OP = OpSpec(
     scaling=Scaling.CHANNELS,
     offsets=(1, 1),
     note="a scalar constant operand makes it a table",
-    schema=Schema(FLOAT_FORM, Form({**_NUMBERS, **forms.RANGE}, (2, 2), either=True), faults),
+    schema=Schema(
+        FLOAT_FORM, Form({**_NUMBERS, **forms.RANGE}, (2, 2), either=True, alike=True), faults
+    ),
 )

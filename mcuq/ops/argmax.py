@@ -52,7 +52,7 @@ def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
 
 OP = OpSpec(
     "argmax",
-    ("ArgMax",),
+    ("ArgMax", "ArgMin", "TopK"),
     infer,
     run_float,
     to_int,

@@ -172,7 +172,10 @@ _POOL = {**forms.POOL, "include_pad": flag}
 _INTEGERS = {key: whole() for key in ("left", "right", "zero_x", "zero_y")}
 OP = OpSpec(
     "avg_pool2d",
-    ("AveragePool", "GlobalAveragePool", "ReduceMean"),
+    (
+        *("AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "ReduceL1", "ReduceL2"),
+        *("ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare", "LpPool", "GlobalLpPool"),
+    ),
     infer,
     run_float,
     to_int,

@@ -11,8 +11,8 @@ import numpy as np
 
 from mcuq.fixed import FloatArray, dequantize, quantize
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import forms
-from mcuq.ops.spec import Form, IntForm, OpSpec, RunFloat, Schema, ToInt
+from mcuq.ops import forms, lut16
+from mcuq.ops.spec import NO_CLIP, Bounds, Form, IntForm, OpSpec, RunFloat, Schema, ToInt
 from mcuq.qir import QGraph, QTensor, frac_of
 
 
@@ -28,8 +28,14 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     return found
 
 
-def from_function(run_float: RunFloat) -> ToInt:
-    """The ``to_int`` of a one-input operator: its float twin, in float64, at all 256 inputs."""
+def from_function(
+    run_float: RunFloat, domain: Callable[[Node], Bounds] = lambda node: NO_CLIP
+) -> ToInt:
+    """The ``to_int`` of a one-input operator: its float twin, in float64, at all 256 inputs.
+
+    In s16 a table of some of them (``lut16``). Inputs outside the function's ``domain`` give what
+    its nearest end gives.
+    """
 
     def to_int(
         node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
@@ -37,10 +43,13 @@ def from_function(run_float: RunFloat) -> ToInt:
         def function(real: FloatArray) -> FloatArray:
             import torch
 
-            result: FloatArray = run_float(node, [torch.from_numpy(real)]).numpy()
+            inside = np.clip(real, *domain(node))
+            result: FloatArray = run_float(node, [torch.from_numpy(inside)]).numpy()
             return result
 
-        return tabulate(node.name, acts[node.inputs[0]], acts[node.output], function)
+        source, output = acts[node.inputs[0]], acts[node.output]
+        made = lut16.tabulate if source.kind == "s16" else tabulate
+        return made(node.name, source, output, function)
 
     return to_int
 

@@ -71,7 +71,7 @@ def covers(node: Node, shapes: Sequence[Shape]) -> bool:
 _FORM = Form({**forms.WINDOW, "kernel": forms.PAIR}, ranks=(4,))
 OP = OpSpec(
     "max_pool2d",
-    ("MaxPool", "GlobalMaxPool"),
+    ("MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin", "TopK"),
     infer,
     run_float,
     to_int,

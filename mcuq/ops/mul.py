@@ -3,9 +3,9 @@
     y = clamp(((a - zero_a) * (b - zero_b) + bias) >> shift, out_min, out_max)
 
 with shift = frac_a + frac_b - frac_y, so the product is exact before its one rounding; ``bias``
-holds the output's zero and the rounding constant.
+holds the output's zero and the rounding constant. Operands and output are all s8 or all s16.
 
-C: mcuq_mul_s8.c
+C: mcuq_mul_s8.c, mcuq_mul_s16.c
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import whole
 
 # |product| <= 255 * 255 < 2**16, |bias| <= 2**30 + 2**22: the sum stays below 2**31.
+# In s16, whose zeros are 0, 2**30 + 2**29.
 MAX_SHIFT = 23
+MAX_SHIFT_S16 = 30
 
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
@@ -38,6 +40,11 @@ def frac_range(frac_a: int, frac_b: int) -> tuple[int, int]:
     (-11, 12)
     """
     return frac_a + frac_b - MAX_SHIFT, frac_a + frac_b
+
+
+def max_shift(kind: str) -> int:
+    """The largest right shift of a product of this kind."""
+    return MAX_SHIFT_S16 if kind == "s16" else MAX_SHIFT
 
 
 def to_int(
@@ -75,42 +82,41 @@ def _constant(node: Node, graph: Graph, acts: Mapping[str, QTensor]) -> dict[str
     index = operand.constant_index(node, graph)
     if index is None:
         return {}
-    frac_x = frac_of(acts[node.inputs[1 - index]])
-    low = frac_of(acts[node.output]) - frac_x
-    name = node.inputs[index]
-    data = graph.data(name)
-    constant = operand.quantize_constant(f"{node.output}.constant", data, low, low + MAX_SHIFT)
-    return {name: constant}
+    source, name = acts[node.inputs[1 - index]], node.inputs[index]
+    low = frac_of(acts[node.output]) - frac_of(source)
+    high, data = low + max_shift(source.kind), graph.data(name)
+    made = f"{node.output}.constant"
+    return {name: operand.quantize_constant(made, data, low, high, source.kind)}
 
 
 def _shift(model: str, name: str, tensors: tuple[QTensor, QTensor, QTensor]) -> int:
     frac_a, frac_b, frac_y = (frac_of(t) for t in tensors)
-    shift = frac_a + frac_b - frac_y
-    if not 0 <= shift <= MAX_SHIFT:
+    shift, most = frac_a + frac_b - frac_y, max_shift(tensors[2].kind)
+    if not 0 <= shift <= most:
         raise ModelError(
             model,
             f"node '{name}': the values of its operands and output do not match in size "
             f"(fracs {frac_a}, {frac_b} and {frac_y})",
-            f"Scale the operands so that frac_a + frac_b - frac_y lies in 0..{MAX_SHIFT}",
+            f"Scale the operands so that frac_a + frac_b - frac_y lies in 0..{most}",
         )
     return shift
 
 
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
-    """(a, b) s8 -> s8."""
+    """(a, b) -> their kind."""
     a = inputs[0].astype(np.int32) - node.int("zero_a")
     b = inputs[1].astype(np.int32) - node.int("zero_b")
     acc = (a * b + node.int("bias")) >> node.int("shift")
-    y: Array = np.clip(acc, node.int("out_min"), node.int("out_max")).astype(np.int8)
+    y: Array = np.clip(acc, node.int("out_min"), node.int("out_max")).astype(inputs[0].dtype)
     return y
 
 
 def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tuple[str, int]]:
-    """The output no finer than the product, which is at most MAX_SHIFT finer than the output."""
+    """The output no finer than the product, which is at most a shift finer than the output."""
     if len(fracs) == 3:
         a, b = fracs[node.inputs[0]], fracs[node.inputs[1]]
         yield node.output, a + b
-        yield from ((n, fracs[node.output] + MAX_SHIFT - min(a, b)) for n in node.inputs)
+        yield from ((n, fracs[node.output] + max_shift(kind) - min(a, b)) for n in node.inputs)
 
 
 def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
@@ -129,7 +135,7 @@ def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
 _ATTRS = {key: whole() for key in ("zero_a", "zero_b", "bias", "shift")}
 OP = OpSpec(
     "mul",
-    ("Mul",),
+    ("Mul", "Div", "Mean", "And", "Where"),
     broadcast.infer,
     run_float,
     to_int,
@@ -140,11 +146,12 @@ OP = OpSpec(
     fuse_clip=clip.fuse,
     is_identity=operand.neutral(1.0),
     affine=lambda index, constant: (constant, np.zeros(len(constant))),
+    runs_s16=True,
     frac_limits=frac_limits,
     note="a scalar constant operand makes it a table",
     schema=Schema(
-        Form(forms.CLIP, (2, 2), either=True),
-        Form({**_ATTRS, **forms.RANGE}, (2, 2), either=True),
+        Form(forms.CLIP, (2, 2), either=True, alike=True),
+        Form({**_ATTRS, **forms.RANGE}, (2, 2), either=True, alike=True),
         faults,
     ),
 )

@@ -44,15 +44,23 @@ class IntForm:
 @dataclass(frozen=True)
 class Form:
     """What a node holds: its attributes, then ``reads`` (least, most) activations and after these
-    ``constants`` constants. ``either``: an activation may be a constant as well, but not all.
-    ``ranks``: the number of axes of the first inputs.
+    ``constants`` constants, perhaps ``more``. ``either``: an activation may be a constant as well,
+    but not all. ``ranks``: the number of axes of the first inputs; ``alike``: that of every operand
+    is the output's.
     """
 
     attrs: Fields = field(default_factory=dict)
     reads: tuple[int, int] = (1, 1)
     constants: int = 0
+    more: int = 0
     either: bool = False
     ranks: tuple[int, ...] = ()
+    alike: bool = False
+
+    @property
+    def most(self) -> int:
+        """The most constants behind the activations."""
+        return self.constants + self.more
 
 
 @dataclass(frozen=True)
@@ -164,6 +172,10 @@ def never(node: Node) -> bool:
     return False
 
 
+def _takes_all(node: Node, span: Bounds) -> str:
+    return ""
+
+
 def _not_identity(node: Node, graph: Graph) -> bool:
     return False
 
@@ -215,6 +227,7 @@ class OpSpec:
     ``joins``: its inputs lie beside each other in the output.
     ``output``: the format that it dictates for its output.
     ``runs_s16``: it has a form whose activations are s16.
+    ``refuses(node, span)``: why it cannot compute with values that span so much, "" if it can.
     ``frac_limits(node, fracs, kind)``: the finest frac of each activation, given those of the
     others, for which 32 bits suffice; a layer's follow from its weights.
     ``inside(node, inputs)``: attributes that say how large values become that only live inside of
@@ -263,6 +276,7 @@ class OpSpec:
     joins: bool = False
     output: Format | None = None
     runs_s16: bool = False
+    refuses: Callable[[Node, Bounds], str] = _takes_all
     frac_limits: Callable[[Node, Mapping[str, int], str], Iterable[tuple[str, int]]] = _any_fracs
     inside: Inside | None = None
 

@@ -33,7 +33,7 @@ def affine(index: int, constant: Array) -> tuple[Array, Array]:
 
 OP = OpSpec(
     "sub",
-    ("Sub",),
+    ("Sub", "Not", "Xor"),
     broadcast.infer,
     run_float,
     to_int,

@@ -1,6 +1,7 @@
 """Functions of one value: sigmoid, tanh, hard_sigmoid, hard_swish, leaky_relu, elu, gelu, silu.
 
-In integers each is a 256-entry table (``lut``), computed offline from the functions here.
+In integers each is a 256-entry table (``lut``), computed offline from the functions here. The
+mathematical ones are in ``functions``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import replace
 from mcuq.ir import Node, Shape
 from mcuq.ops import forms, lut
 from mcuq.ops.spec import Flow, OpSpec, RunFloat, Scaling, TorchTensor, always
-from mcuq.schema import Fields, choice, real
+from mcuq.schema import Fields, choice, optional, real
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -61,13 +62,23 @@ def gelu(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
 
 
 def silu(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """``x * sigmoid(x)``."""
-    return inputs[0] * inputs[0].sigmoid()
+    """``x * sigmoid(alpha * x)``, with ``alpha`` 1 unless it is given."""
+    alpha = float(node.attrs.get("alpha", 1.0))
+    return inputs[0] * (inputs[0] * alpha).sigmoid()
 
 
 def _op(name: str, onnx: str, run_float: RunFloat, attrs: Fields | None = None) -> OpSpec:
     to_int, holds = lut.from_function(run_float), forms.in_float(attrs)
-    return OpSpec(name, (onnx,), infer, run_float, to_int, flow=Flow.POINTWISE, schema=holds)
+    return OpSpec(
+        name,
+        (onnx,),
+        infer,
+        run_float,
+        to_int,
+        flow=Flow.POINTWISE,
+        runs_s16=True,
+        schema=holds,
+    )
 
 
 _ALPHA: Fields = {"alpha": real()}
@@ -87,5 +98,9 @@ OPS_UNARY = (
     ),
     replace(_op("elu", "Elu", elu, _ALPHA), keeps_sign=always),
     replace(_op("gelu", "Gelu", gelu, _APPROXIMATE), keeps_sign=always, note="exact (erf) or tanh"),
-    replace(_op("silu", "Swish", silu), keeps_sign=always, note="also Mul(x, Sigmoid(x))"),
+    replace(
+        _op("silu", "Swish", silu, {"alpha": optional(real())}),
+        keeps_sign=always,
+        note="also Mul(x, Sigmoid(x))",
+    ),
 )

@@ -13,13 +13,13 @@ from itertools import islice
 
 import numpy as np
 
-from mcuq import ir, schema
 from mcuq.capacity import excess
 from mcuq.fixed import DTYPES, RANGES
-from mcuq.ir import Array, Graph, Node, Port, Tensor
+from mcuq.ir import Array, Graph, Node, Port, Tensor, problems
 from mcuq.ops import OPS, spec
 from mcuq.ops.spec import Form, Schema
 from mcuq.qir import QGraph, QTensor
+from mcuq.schema import FLOAT32, Misfit, fields
 
 FRAC_LIMIT = 160
 """No frac is beyond it: 2**-160 is far below what float32 holds."""
@@ -64,7 +64,7 @@ def check(graph: QGraph) -> None:
 
 def _structure(graph: Network) -> Iterator[str]:
     """Names, order and sizes; what follows may rely on them."""
-    yield from ir.problems(graph)
+    yield from problems(graph)
     for tensor in graph.tensors.values():
         if not tensor.shape or min(tensor.shape) < 1 or excess(tensor.shape):
             yield f"tensor '{tensor.name}' has the impossible shape {tensor.shape}"
@@ -140,7 +140,7 @@ def _conversion(port: Port, tensor: QTensor) -> Iterator[str]:
             yield f"{where} has {len(numbers)} {what}"
     if len(port.scale) != len(port.offset):
         yield f"{where} has {len(port.scale)} scales and {len(port.offset)} offsets"
-    if any(not 0 < value < schema.FLOAT32 for value in port.scale):
+    if any(not 0 < value < FLOAT32 for value in port.scale):
         yield f"{where} has a scale that is not above 0"
 
 
@@ -164,8 +164,8 @@ def _node(node: Node, graph: Network, form: Form | None) -> Iterator[str]:
         yield f"{where}: there is no operator '{node.op}' here"
         return
     try:
-        schema.fields(node.attrs, f"{where}: attribute", form.attrs)
-    except schema.Misfit as error:
+        fields(node.attrs, f"{where}: attribute", form.attrs)
+    except Misfit as error:
         yield str(error)
         return
     wrong = _wrong_inputs(node, graph, form) or _wrong_shape(node, graph)
@@ -175,14 +175,14 @@ def _node(node: Node, graph: Network, form: Form | None) -> Iterator[str]:
 
 def _wrong_inputs(node: Node, graph: Network, form: Form) -> str:
     constant = [graph.is_constant(name) for name in node.inputs]
-    count = len(constant) - form.constants
+    count = min(len(constant) - form.constants, max(form.reads[1], len(constant) - form.most))
     if not form.reads[0] <= count <= form.reads[1]:
         return f"it has {len(constant)} inputs"
     first, last = constant[:count], constant[count:]
     if not all(last) or (any(first) and (not form.either or all(first))):
         return "its constants and activations are not where they belong"
     ranks = [len(graph.tensors[name].shape) for name in node.inputs]
-    if form.either:
+    if form.alike:
         wanted = len(graph.tensors[node.output].shape)
         if any(r != wanted for r, fixed in zip(ranks, constant, strict=True) if not fixed):
             return "an operand has another number of axes than the output"

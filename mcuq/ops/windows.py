@@ -179,7 +179,7 @@ def taken(node: Node, shapes: Sequence[Shape], output: Shape) -> list[Shape]:
 
     Empty for nodes without a window.
     """
-    if "strides" not in node.attrs or len(shapes[0]) != 4:
+    if not {"strides", "pads"} <= node.attrs.keys() or len(shapes[0]) != 4:  # a copy has strides
         return []
     kernel = node.attrs.get("kernel")
     if kernel is None:

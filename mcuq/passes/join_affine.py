@@ -26,13 +26,13 @@ def _step(graph: Graph) -> Graph | None:
             follower = sole_consumer(graph, node.output)
             if follower is not None and follower.op == "batch_norm":
                 return _joined(graph, node, follower)
-        found = _affine(graph, node)
+        found = affine_of(graph, node)
         if found is not None and _beside_weights(graph, node):
             return _as_batch_norm(graph, node, *found)
     return None
 
 
-def _affine(graph: Graph, node: Node) -> tuple[str, Array, Array] | None:
+def affine_of(graph: Graph, node: Node) -> tuple[str, Array, Array] | None:
     """(data, scale, shift) per channel of an operator with a constant operand; None if not such."""
     affine = spec(node.op).affine
     if affine is None or is_clipped(node):
@@ -57,14 +57,14 @@ def _beside_weights(graph: Graph, node: Node) -> bool:
     if maker is not None and sole_consumer(graph, maker.output) is node:
         if maker.op == "batch_norm" or (has_weights(maker) and not is_clipped(maker)):
             return True
-        if _affine(graph, maker) is not None and _beside_weights(graph, maker):
+        if affine_of(graph, maker) is not None and _beside_weights(graph, maker):
             return True
     return _before_weights(graph, node)
 
 
 def _before_weights(graph: Graph, node: Node) -> bool:
     follower = sole_consumer(graph, node.output)
-    while follower is not None and _affine(graph, follower) is not None:
+    while follower is not None and affine_of(graph, follower) is not None:
         follower = sole_consumer(graph, follower.output)
     return follower is not None and (has_weights(follower) or follower.op == "batch_norm")
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mcuq.ir import Graph, problems, rebuild
+from mcuq.passes.absorb_factors import absorb_factors
+from mcuq.passes.before_copies import before_copies
 from mcuq.passes.drop_identities import drop_identities
 from mcuq.passes.fold_batch_norm import fold_batch_norm
 from mcuq.passes.fuse_clips import fuse_clips
 from mcuq.passes.join_affine import join_affine
+from mcuq.passes.join_norms import join_norms
+from mcuq.passes.join_sums import join_sums
 from mcuq.passes.keep_last_states import keep_last_states
 from mcuq.passes.lower_batch_norm import lower_batch_norm
+from mcuq.passes.melt_moves import melt_moves
 from mcuq.passes.merge_pads import merge_pads
 from mcuq.passes.restore_names import restore_names
 from mcuq.passes.use_depthwise import use_depthwise
@@ -26,6 +31,11 @@ def drop_dead(graph: Graph) -> Graph:
 PASSES: tuple[tuple[str, Pass], ...] = (
     ("drop_dead", drop_dead),
     ("drop_identities", drop_identities),
+    ("melt_moves", melt_moves),
+    ("before_copies", before_copies),
+    ("absorb_factors", absorb_factors),
+    ("join_sums", join_sums),
+    ("join_norms", join_norms),
     ("join_affine", join_affine),
     ("fold_batch_norm", fold_batch_norm),
     ("use_depthwise", use_depthwise),

@@ -20,7 +20,7 @@ from mcuq.qir import QGraph
 from mcuq.quantize import choice, mixed, wide
 from mcuq.quantize.assemble import assemble
 from mcuq.quantize.given import Given, complete, outcome
-from mcuq.quantize.ranges import scales
+from mcuq.quantize.ranges import from_hints, scales
 from mcuq.quantize.state import EFFORTS, OPTIONAL, RANGES, Options, Progress, State, Step, StepNote
 from mcuq.quantize.structure import activations
 from mcuq.reference import feeds_to_float
@@ -47,6 +47,12 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("range search", choice.choose_ranges),
     ("mixed precision", mixed.choose_mixed),
     ("rounding", choice.choose_rounding),
+)
+
+
+_NO_DATA = (
+    "without calibration data the scales follow from the ranges that the model states, and nothing "
+    "was tried out: --calib DATA.npz gives better ones"
 )
 
 
@@ -104,14 +110,21 @@ def quantize_report(
 
 
 def needs_calibration(graph: Graph) -> bool:
-    """Whether typical inputs are needed: not if a quantized model gives all numbers."""
-    return not complete(graph, scales.dictated(graph))
+    """Whether typical inputs are needed: not if a quantized model gives all numbers, or ranges."""
+    dictated = scales.dictated(graph)
+    return not complete(graph, dictated) and from_hints.ranges(graph, dictated) is None
 
 
 def _as_given(graph: Graph, options: Options) -> State:
-    """A state with all numbers as the quantized model gives them."""
-    unseen = dict.fromkeys(activations(graph), (0.0, 0.0))
-    state = State(graph, {}, options, ranges=unseen)
+    """A state with all numbers as the quantized model gives them, or fitted to its ranges."""
+    dictated = scales.dictated(graph)
+    if complete(graph, dictated):
+        found = dict.fromkeys(activations(graph), (0.0, 0.0))
+        warnings: tuple[str, ...] = ()
+    else:
+        found = from_hints.ranges(graph, dictated) or {}
+        warnings = (_NO_DATA,)
+    state = State(graph, {}, options, ranges=found, warnings=warnings)
     for step in (scales.split_concats, scales.choose_scales, scales.choose_weights):
         state = step(state)
     return state

@@ -57,6 +57,22 @@ typedef struct {
 } mcuq_lut_params;
 
 typedef struct {
+    mcuq_spread spread;
+    uint8_t larger; /* 1: the larger one, 0: the smaller one */
+    int8_t out_min, out_max;
+} mcuq_extremum_params;
+
+typedef struct {
+    const int32_t *slopes; /* [channels] */
+    int32_t rows, channels;
+    int32_t one;  /* what a slope of 1 is */
+    int32_t bias; /* zero point of the output and the rounding constant 2^(shift-1) */
+    int16_t zero_x;
+    uint8_t shift;
+    int8_t out_min, out_max;
+} mcuq_prelu_params;
+
+typedef struct {
     int32_t count;
 } mcuq_from_u8_params;
 
@@ -80,6 +96,14 @@ void mcuq_mul_broadcast_s8(const mcuq_mul_broadcast_params *p, const int8_t *a, 
 
 /** out[i] = table[in[i] + 128]; in, out: [count]. */
 void mcuq_lut_s8(const mcuq_lut_params *p, const int8_t *in, int8_t *out);
+
+/** out = clamp(larger ? max(a, b) : min(a, b), out_min, out_max) for each element, a and b read as
+ *  p->spread says; out: [rows][inner]. An operand smaller than out must not overlap it. */
+void mcuq_extremum_s8(const mcuq_extremum_params *p, const int8_t *a, const int8_t *b, int8_t *out);
+
+/** out = clamp((x * (x < 0 ? slopes[c] : one) + bias) >> shift, out_min, out_max) for each
+ *  x = in[r][c] - zero_x; in, out: [rows][channels]. */
+void mcuq_prelu_s8(const mcuq_prelu_params *p, const int8_t *in, int8_t *out);
 
 /** out[i] = in[i] - 128; in: uint8_t [count], out: int8_t [count]. */
 void mcuq_from_u8_s8(const mcuq_from_u8_params *p, const void *in, int8_t *out);

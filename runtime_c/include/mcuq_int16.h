@@ -50,6 +50,33 @@ typedef struct {
 } mcuq_add_broadcast_s16_params;
 
 typedef struct {
+    int32_t count;
+    int32_t bias;           /* the rounding constant 2^(shift-1) */
+    int16_t zero_a, zero_b; /* 0 */
+    uint8_t shift;
+    int16_t out_min, out_max;
+} mcuq_mul_s16_params;
+
+typedef struct {
+    mcuq_spread spread;
+    int32_t bias;
+    int16_t zero_a, zero_b; /* 0 */
+    uint8_t shift;
+    int16_t out_min, out_max;
+} mcuq_mul_broadcast_s16_params;
+
+typedef struct {
+    const int16_t *table; /* [513], the results for -32768, -32640, ... 32768 */
+    int32_t count;
+} mcuq_lut_s16_params;
+
+typedef struct {
+    mcuq_spread spread;
+    uint8_t larger; /* 1: the larger one, 0: the smaller one */
+    int16_t out_min, out_max;
+} mcuq_extremum_s16_params;
+
+typedef struct {
     uint16_t in_h, in_w, channels;
     uint16_t out_h, out_w;
     uint16_t pad_top, pad_left;
@@ -89,6 +116,15 @@ void mcuq_add_s16(const mcuq_add_s16_params *p, const void *a, const void *b, vo
 /** As mcuq_add_broadcast_s8; an operand smaller than out must not overlap it. */
 void mcuq_add_broadcast_s16(const mcuq_add_broadcast_s16_params *p, const void *a, const void *b,
                             void *out);
+void mcuq_mul_s16(const mcuq_mul_s16_params *p, const void *a, const void *b, void *out);
+void mcuq_mul_broadcast_s16(const mcuq_mul_broadcast_s16_params *p, const void *a, const void *b,
+                            void *out);
+
+/** With u = in[i] + 32768, k = u >> 7, r = u & 127 and t the table:
+ *  out[i] = t[k] + (((t[k + 1] - t[k]) * r + 64) >> 7); in, out: [count], in place too. */
+void mcuq_lut_s16(const mcuq_lut_s16_params *p, const void *in, void *out);
+
+void mcuq_extremum_s16(const mcuq_extremum_s16_params *p, const void *a, const void *b, void *out);
 
 /** As mcuq_avg_pool2d_s8, overlaps too. */
 void mcuq_avg_pool2d_s16(const mcuq_avg_pool2d_s16_params *p, const void *in, void *out);

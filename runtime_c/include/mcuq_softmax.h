@@ -1,4 +1,7 @@
-/* mcuq_softmax.h: softmax and argmax over the last axis, int8. No alignment is asked for. */
+/* mcuq_softmax.h: softmax, its logarithm and argmax over the last axis, int8.
+ *
+ * No alignment is asked for.
+ */
 #ifndef MCUQ_SOFTMAX_H
 #define MCUQ_SOFTMAX_H
 
@@ -12,6 +15,24 @@ typedef struct {
 } mcuq_softmax_params;
 
 typedef struct {
+    const uint16_t *table;
+    int32_t rows, length;
+    const int8_t *mask; /* [mask_rows][length], 1 where a value counts, at least one of a row */
+    int32_t mask_rows;  /* the mask begins again behind so many rows */
+} mcuq_softmax_masked_params;
+
+typedef struct {
+    const uint16_t *table; /* [256], 32767 * exp(-d * 2^-frac) for d = 0..255 */
+    const int32_t *logs;   /* [65], the logarithms of 1 + i / 64 in units of 2^-unit */
+    int32_t rows, length;  /* length <= 65535 */
+    int32_t mul;           /* what a step of the input is in the same units */
+    int32_t log_2;         /* and the logarithms of 2 */
+    int32_t log_one;       /* and of 32767 */
+    int32_t bias;          /* zero point of the output and the rounding constant 2^(shift-1) */
+    uint8_t shift;
+} mcuq_log_softmax_params;
+
+typedef struct {
     int32_t rows, length;
 } mcuq_argmax_params;
 
@@ -19,6 +40,15 @@ typedef struct {
  *  out[i] = min(127, (256 * e[i] + S / 2) / S - 128), which is frac 8 and zero -128.
  *  in, out: [rows][length]; out may lie at in, or anywhere before it. */
 void mcuq_softmax_s8(const mcuq_softmax_params *p, const int8_t *in, int8_t *out);
+
+/** The same over the values that count; the others become -128, a share of 0. */
+void mcuq_softmax_masked_s8(const mcuq_softmax_masked_params *p, const int8_t *in, int8_t *out);
+
+/** d[i] = max(in) - in[i], S = sum of table[d[i]], l = log(S / 32767), of the highest bit of S and
+ *  of logs, linear between two;
+ *  out[i] = clamp((bias - d[i] * mul - l) >> shift, -128, 127).
+ *  in, out: [rows][length]; out may lie at in, or anywhere before it. */
+void mcuq_log_softmax_s8(const mcuq_log_softmax_params *p, const int8_t *in, int8_t *out);
 
 /** The index of the first largest value of each row; in: [rows][length], out: int32_t [rows],
  *  not aliased. */

@@ -1,29 +1,17 @@
-#include <string.h>
-
 #include "mcuq_copy.h"
+
+#include "mcuq_runs.h"
 
 void mcuq_copy_s8(const mcuq_copy_params *p, const int8_t *in, int8_t *out)
 {
-    const int32_t length = p->size[4], step = p->stride[4];
-    const int8_t *start = in + p->start;
+    const mcuq_loops inner = {p->size + 2, p->stride + 2};
+    const int8_t *first = in + p->start;
     int8_t *to = out;
 
-    for (int32_t a = 0; a < p->size[0]; a++) {
-        for (int32_t b = 0; b < p->size[1]; b++) {
-            for (int32_t c = 0; c < p->size[2]; c++) {
-                const int8_t *from = start + a * p->stride[0] + b * p->stride[1] + c * p->stride[2];
-                for (int32_t d = 0; d < p->size[3]; d++) {
-                    if (step == 1) {
-                        memcpy(to, from, (size_t)length);
-                    } else {
-                        for (int32_t e = 0; e < length; e++) {
-                            to[e] = from[e * step];
-                        }
-                    }
-                    to += length;
-                    from += p->stride[3];
-                }
-            }
+    for (int32_t a = 0; a < p->size[0]; a++, first += p->stride[0]) {
+        const int8_t *from = first;
+        for (int32_t b = 0; b < p->size[1]; b++, from += p->stride[1]) {
+            to = mcuq_copy_loops(to, from, inner);
         }
     }
 }

@@ -1,26 +1,13 @@
-#include <string.h>
-
 #include "mcuq_copy.h"
+
+#include "mcuq_runs.h"
 
 void mcuq_take_s8(const mcuq_take_params *p, const int8_t *in, int8_t *out)
 {
-    const int32_t length = p->size[2], step = p->stride[2];
+    const mcuq_loops inner = {p->size, p->stride};
     int8_t *to = out;
 
     for (int32_t row = 0; row < p->count; row++) {
-        const int8_t *start = in + p->places[row];
-        for (int32_t a = 0; a < p->size[0]; a++) {
-            for (int32_t b = 0; b < p->size[1]; b++) {
-                const int8_t *from = start + a * p->stride[0] + b * p->stride[1];
-                if (step == 1) {
-                    memcpy(to, from, (size_t)length);
-                } else {
-                    for (int32_t c = 0; c < length; c++) {
-                        to[c] = from[c * step];
-                    }
-                }
-                to += length;
-            }
-        }
+        to = mcuq_copy_loops(to, in + p->places[row], inner);
     }
 }

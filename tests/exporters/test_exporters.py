@@ -113,6 +113,32 @@ def test_padding_with_values(value: tuple[float, ...], tmp_path: Path) -> None:
     round_trip(net.graph(made, wide), tmp_path)
 
 
+MOVED = {
+    "a slice": [node("Slice", "x b e c", "h"), node("Conv", "h w", "y")],
+    "channels reversed": [node("Slice", "x e f a m", "h"), node("Conv", "h w", "y")],
+    "a crop of a vector": [node("Flatten", "x", "h"), node("Slice", "h b e a", "y")],
+    "transposed": [node("ConvTranspose", "x v", "y", strides=[2, 2], pads=[1, 1, 0, 0])],
+    "linear": [node("Resize", "x - s", "y", mode="linear")],
+    "linear, corners": [node("Resize", "x - - n", "y", mode="linear",
+                             coordinate_transformation_mode="align_corners")],
+    "linear, cut": [node("Resize", "x - t", "y", mode="linear")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("nodes", MOVED.values(), ids=MOVED)
+def test_movements_and_sizes(nodes: list[Any], tmp_path: Path) -> None:
+    constants = {
+        "b": np.array([1]), "e": np.array([4]), "a": np.array([1]), "c": np.array([2]), 
+        "m": np.array([-1]), "f": np.array([-9]),
+        "w": random(3, 4, 2, 2), "v": random(4, 2, 3, 3), "n": np.array([1, 4, 7, 9]),
+        "s": np.array([1, 1, 2, 3], np.float32), "t": np.array([1, 1, 1.3, 1.7], np.float32),
+    }  # fmt: skip
+    graph = pipeline.run(importers.load(save(model(nodes, constants, opset=18), tmp_path)))
+    back = round_trip(graph, tmp_path)
+    kept = [n.op for n in back.nodes] == [n.op for n in graph.nodes]
+    assert kept != (nodes[0].input[-1] == "t"), "no mode gives scales that do not fit"
+
+
 def test_two_outputs_of_one_tensor_and_an_input_among_them(tmp_path: Path) -> None:
     net = Net((1, 6))
     hidden = net.dense("x", 4, clip=(0.0, 6.0))
@@ -144,3 +170,15 @@ def test_an_operator_without_a_form_is_refused(tmp_path: Path) -> None:
     net.tensors["y"] = net.tensors["x"]
     with pytest.raises(ModelError, match="node 'table': lut has no ONNX form"):
         exporters.save(net.graph("y"), tmp_path / "net.onnx")
+
+
+def test_a_softmax_with_its_scale_and_mask(tmp_path: Path) -> None:
+    nodes = [
+        node("Transpose", "x", "t", perm=[0, 1, 3, 2]), node("Mul", "t half", "m"),
+        node("Add", "m low", "a"), node("Softmax", "a", "y"),
+    ]  # fmt: skip
+    low = np.where(np.tril(np.ones((5, 5), bool)), 0, -np.inf).astype(np.float32)
+    proto = model(nodes, {"half": np.float32(0.5), "low": low}, {"x": ("N", 2, 5, 5)})
+    back = round_trip(pipeline.run(importers.load(save(proto, tmp_path))), tmp_path)
+    (softmax,) = (n for n in back.nodes if n.op == "softmax")
+    assert (softmax.attrs["scale"], len(softmax.inputs)) == (0.5, 2)

@@ -58,11 +58,14 @@ def test_the_shape_rule_gives_the_real_shape(case: Case) -> None:
 
 @pytest.mark.parametrize("case", TWINS, ids=[case.name for case in TWINS])
 def test_integers_follow_the_float_twin(case: Case) -> None:
-    """Within ``case.bound`` LSB of the float result, saturated to what its bits can hold."""
+    """Within ``case.bound`` LSB of the float result, saturated to what its bits can hold.
+
+    Outside its domain a function has no float result.
+    """
     found, real = results()[case.name], float_result(case).astype(np.float64)
     if case.op != "argmax":
         real = np.clip(real * 2.0**case.frac + case.zero, *RANGES[case.kind])
-    assert np.abs(found - real).max() <= case.bound
+    assert np.abs(found - real)[~np.isnan(real)].max() <= case.bound
 
 
 @pytest.mark.slow

@@ -405,3 +405,91 @@ def test_names_of_outputs_survive(tmp_path: Path) -> None:
     nodes = [CONV, node("Relu", "y", "out")]
     graph = agrees(model(nodes, WEIGHTS, outputs="out"), tmp_path)
     assert [n.output for n in graph.nodes] == ["out"]
+
+
+def test_movements_in_a_row_become_one(tmp_path: Path) -> None:
+    """A slice, space to depth, a slice; the views between them go too."""
+    nodes = [
+        node("Tanh", "x", "h"),
+        node("Slice", "h b e a", "s"),
+        node("SpaceToDepth", "s", "d", blocksize=2),
+        node("Slice", "d b c o", "t"),
+        node("Conv", "t w", "y"),
+    ]
+    constants = {
+        "b": np.array([1]), "e": np.array([5]), "a": np.array([2]), "c": np.array([14]),
+        "o": np.array([1]), "w": random(3, 13, 1, 1),
+    }  # fmt: skip
+    graph = agrees(model(nodes, constants, {"x": (1, 4, 6, 6)}), tmp_path, rows=1)
+    assert ops(graph) == ["tanh", "copy", "conv2d"]
+
+
+def test_parts_joined_again_are_the_whole(tmp_path: Path) -> None:
+    nodes = [
+        node("Tanh", "x", "h"),
+        node("Split", "h", "p q", axis=1),
+        node("Concat", "p q", "c", axis=1),
+        node("Relu", "c", "y"),
+    ]
+    graph = agrees(model(nodes), tmp_path)
+    assert ops(graph) == ["tanh", "clip"]
+
+
+def test_every_other_pixel_beside_each_other_is_one_copy(tmp_path: Path) -> None:
+    """Four slices and a concat, as detectors begin."""
+    nodes = [node("Tanh", "x", "h")]
+    constants = {"e": np.array([6, 6]), "a": np.array([2, 3]), "t": np.array([2, 2])}
+    for index, start in enumerate(((0, 0), (1, 0), (0, 1), (1, 1))):
+        constants[f"b{index}"] = np.array(start)
+        nodes.append(node("Slice", f"h b{index} e a t", f"s{index}"))
+    nodes += [node("Concat", "s0 s1 s2 s3", "c", axis=1), node("Conv", "c w", "y")]
+    constants["w"] = random(3, 12, 3, 3)
+    graph = agrees(model(nodes, constants, {"x": (1, 3, 6, 6)}), tmp_path, rows=1)
+    assert ops(graph) == ["tanh", "copy", "conv2d"]
+
+
+def test_a_movement_that_others_read_stays(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", "x w", "h"),
+        node("Slice", "h b e a", "s"),
+        node("Slice", "s b c a", "t"),
+        node("Relu", "s", "z"),
+        node("Relu", "t", "y"),
+    ]
+    constants = {
+        "w": random(6, 4, 1, 1), "b": np.array([1]), "e": np.array([5]), "c": np.array([3]),
+        "a": np.array([1]),
+    }  # fmt: skip
+    graph = agrees(model(nodes, constants, outputs="y z"), tmp_path)
+    assert ops(graph).count("copy") == 2
+
+
+def test_a_norm_behind_a_transposed_convolution_folds(tmp_path: Path) -> None:
+    nodes = [
+        node("ConvTranspose", "x w b", "h", strides=[2, 2], pads=[1, 1, 1, 1]),
+        node("BatchNormalization", "h s o m v", "n"),
+        node("Mul", "n k", "p"),
+        node("Relu", "p", "y"),
+    ]
+    constants = {
+        "w": random(4, 3, 4, 4), "b": random(3), "s": random(3), "o": random(3, seed=1),
+        "m": random(3, seed=2), "v": random(3, low=1.0, high=2.0),
+        "k": random(1, 3, 1, 1, low=0.5),
+    }  # fmt: skip
+    graph = agrees(model(nodes, constants), tmp_path)
+    assert ops(graph) == ["conv2d", "copy"]
+
+
+def test_a_norm_behind_a_slice_of_shared_channels_stays(tmp_path: Path) -> None:
+    """Each channel of the layer goes to two of the copy."""
+    nodes = [
+        node("Conv", "x w", "h"),
+        node("Tile", "h n", "t"),
+        node("BatchNormalization", "t s o m v", "y"),
+    ]
+    constants = {
+        "w": random(3, 4, 1, 1), "n": np.array([1, 2, 1, 1]), "s": random(6), "o": random(6),
+        "m": random(6, seed=2), "v": random(6, low=1.0, high=2.0),
+    }  # fmt: skip
+    graph = agrees(model(nodes, constants), tmp_path)
+    assert ops(graph) == ["conv2d", "copy", "depthwise_conv2d"]

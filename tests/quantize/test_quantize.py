@@ -191,6 +191,17 @@ def test_overflowing_network() -> None:
         quantize(graph, {"x": vectors(8) * 1e3})
 
 
+@pytest.mark.parametrize(
+    ("op", "attrs"), [("reciprocal", {"numerator": 1.0}), ("power", {"exponent": -2.0})]
+)
+def test_division_by_both_signs(op: str, attrs: dict[str, float]) -> None:
+    net = Net((1, 6))
+    graph = net.graph(net.node(op, "x", **attrs))
+    with pytest.raises(ModelError, match="divides by values on both sides of 0"):
+        quantize(graph, {"x": vectors(8)})
+    quantize(graph, {"x": np.abs(vectors(8)) + 0.5})
+
+
 def test_deterministic() -> None:
     graph = residual_network()
     a, b = (quantize(graph, {"x": images(32)}) for _ in range(2))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mcuq.fixed import DTYPES
 from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor
 from mcuq.ops import spec
 from mcuq.ops.spec import IntForm
@@ -308,6 +309,75 @@ UNARY = tuple(
         ("silu", "", 4, -128, {}, 3, -128),
     )
 )
+_WAYS = (Act((1, 1), 3, -128), Act((1, 257), 4, -128), Act((1, 5, 3, 4), 5))
+FUNCTIONS = tuple(
+    Case(op, f"{about} of {x.shape}", (x,), attrs, out, zero)
+    for op, about, signed, attrs, out, zero in (
+        ("exp", "", True, {"rate": 1.0}, 4, -128),
+        ("exp", "halved", True, {"rate": -0.5}, 3, -100),
+        ("log", "", False, {}, 5, 0),
+        ("sqrt", "", False, {}, 5, -128),
+        ("reciprocal", "", False, {"numerator": 1.5}, 4, -128),
+        ("power", "square", True, {"exponent": 2.0}, 3, -128),
+        ("power", "cube", True, {"exponent": 3.0}, 2, 0),
+        ("power", "inverse root", False, {"exponent": -0.5}, 5, -128),
+        ("abs", "", True, {}, 4, -128),
+        ("floor", "", True, {}, 4, 0),
+        ("ceil", "", True, {}, 4, 0),
+        ("round", "", True, {}, 4, 0),
+        ("sign", "", True, {}, 6, 0),
+        ("compare", "less or equal", True, {"limit": 1.5, "holds": "<="}, 7, -128),
+        ("compare", "other than", True, {"limit": 0.25, "holds": "<>"}, 7, -128),
+        ("erf", "", True, {}, 7, 0),
+        ("sin", "", True, {}, 7, 0),
+        ("cos", "", True, {}, 7, 0),
+        ("tan", "", True, {}, 3, 0),
+        ("atan", "", True, {}, 6, 0),
+        ("sinh", "", True, {}, 2, 0),
+        ("cosh", "", True, {}, 2, -128),
+        ("asinh", "", True, {}, 5, 0),
+        ("selu", "", True, {"alpha": 1.5, "gamma": 1.25}, 4, 0),
+        ("celu", "", True, {"alpha": 2.0}, 4, 0),
+        ("softplus", "", True, {}, 4, -128),
+        ("softsign", "", True, {}, 7, 0),
+        ("mish", "", True, {}, 4, 0),
+        ("thresholded_relu", "", True, {"alpha": 0.5}, 4, 0),
+        ("shrink", "", True, {"bias": 0.25, "lambd": 0.5}, 4, 0),
+    )
+    for x in _WAYS
+    if signed or x.zero == -128
+)
+DOMAINS = tuple(
+    Case(op, f"{about}, {size}", (Act((1, size), frac, zero),), {}, out, 0)
+    for size in (9, 200)
+    for op, about, frac, zero, out in (
+        ("asin", "-1 to 127 / 128", 7, 0, 6),
+        ("acos", "-1 to 127 / 128", 7, 0, 5),
+        ("atanh", "-1 to 127 / 128", 7, 0, 5),
+        ("acosh", "0 to 8", 5, -128, 5),
+    )
+)
+EXTREMA = tuple(
+    Case(op, about, (a, b), {"clip": clip}, 4, zero, 0.0)
+    for op in ("maximum", "minimum")
+    for about, a, b, clip, zero in (
+        ("equal shapes", _IMAGE, _IMAGE, NO_CLIP, 0),
+        ("one element", Act((1, 1)), Act((1, 1)), NO_CLIP, 0),
+        ("never negative", Act((1, 9), 4, -128), Act((1, 9), 4, -128), NO_CLIP, -128),
+        ("per channel, clipped", _IMAGE, Act((1, 1, 1, 6)), (-1.5, 3.0), 0),
+        ("per position, first", Act((1, 5, 3, 1)), _IMAGE, (0.0, INF), 0),
+        ("constant per channel", _IMAGE, _constant(6), NO_CLIP, 0),
+    )
+)
+PRELUS = tuple(
+    Case("prelu", about, (x,), {"slopes": slopes}, frac, zero)
+    for about, x, slopes, frac, zero in (
+        ("an image", _IMAGE, (0.25, -1.5, 0.0, 1.0, 3.7, 0.1), 4, 0),
+        ("one value", Act((1, 1), 4), (0.3,), 5, -20),
+        ("a vector, coarser", Act((1, 4), 6, -10), (0.3, 0.01, -0.2, 70.0), 2, 3),
+        ("a vector, finer", Act((1, 2), 1, -10), (0.003, -0.01), 9, -128),
+    )
+)
 
 
 def _softmax_bound(values: int) -> float:
@@ -317,7 +387,14 @@ def _softmax_bound(values: int) -> float:
     return ROUNDED + SLACK + 128 * (values + 1) / 32767
 
 
+def _masked(about: str, x: Act, mask: Array) -> Case:
+    operands = (x, mask.astype(np.float32))
+    return Case("softmax", about, operands, {}, 8, -128, _softmax_bound(x.shape[-1]))
+
+
 REDUCTIONS = (
+    _masked("one value left", Act((1, 1, 2, 3), 4), np.array([[0, 1, 0]])),
+    _masked("causal, 2 of 5 x 5", Act((1, 2, 5, 5), 4), np.tril(np.ones((5, 5)))),
     *(
         Case(
             "softmax",
@@ -334,6 +411,18 @@ REDUCTIONS = (
             ((1, 300), 6, 0),
             ((1, 3, 2, 5), 4, -128),
             ((1, 4), -2, 0),
+        )
+    ),
+    *(
+        Case("log_softmax", f"{shape}, frac {x}", (Act(shape, x, zero),), attrs, y, out, 0.6)
+        for shape, x, zero, y, out, attrs in (
+            ((1, 1), 4, 0, 7, 0, {}),
+            ((1, 10), 3, 0, 2, 127, {}),
+            ((1, 300), 6, 0, 4, 120, {}),
+            ((1, 3, 2, 5), 4, -128, 3, 127, {}),
+            ((1, 4), -2, 0, -4, 100, {}),
+            ((1, 6), -9, 0, -10, 100, {}),
+            ((1, 7), 2, 5, 4, 127, {"scale": 0.3}),
         )
     ),
     *(
@@ -402,6 +491,85 @@ MOVES = (
     _copied("a table and loops", (1, 6, 4), (1, 24), (0, 1, 12), (2, 2, 2), (4, 3, 1)),
 )
 
+RESIZED = tuple(
+    Case(
+        "resize_linear", about, (Act(shape, 4, zero),),
+        {"rows": rows, "row_shares": row_shares, "columns": columns, "column_shares": shares},
+        4, zero, ROUNDED + SLACK + 255 * 2 * 2.0**-12,
+    )
+    for about, shape, zero, rows, row_shares, columns, shares in (
+        ("twice as wide", (1, 1, 3, 5), 0, (0,), (0.0,),
+         (0, 0, 0, 1, 1, 2), (0.0, 0.25, 0.75, 0.25, 0.75, 0.0)),
+        ("halves of four", (1, 3, 2, 9), -128, (0, 1), (0.5, 0.5), (0, 0, 1), (0.0, 0.5, 0.0)),
+        ("any share", (1, 4, 3, 4), 0, (3, 2, 0, 1, 1), (0.0, 0.3, 0.9999, 0.125, 1 / 3),
+         (1, 0, 2, 1), (0.1, 0.7, 0.0, 0.62)),
+    )
+)  # fmt: skip
+
+
+def _product(about: str, a: Act, b: Act | Array, sizes: tuple[int, ...], steps_a: tuple[int, ...],
+             steps_b: tuple[int, ...], steps_out: tuple[int, ...], starts: tuple[int, int] = (0, 0),
+             **more: Any) -> Case:  # fmt: skip
+    zero, frac = more.pop("zero", 0), more.pop("frac", 2)
+    height, width = sizes[2] * sizes[0] * sizes[1], sizes[3]
+    attrs = {
+        "shape": (1, 1, height, width), "sizes": sizes, "start_a": starts[0], "start_b": starts[1],
+        "steps_a": steps_a, "steps_b": steps_b, "steps_out": steps_out, "clip": NO_CLIP, **more,
+    }  # fmt: skip
+    return Case("matmul", about, (a, b), attrs, frac, zero)
+
+
+PRODUCTS = (
+    _product("one product", Act((1, 1)), Act((1, 1)), (1, 1, 1, 1, 1), (0, 0, 0, 1), (0, 0, 0, 1),
+             (0, 0, 0, 1)),
+    _product("rows by rows, 3 of 6 x 7 x 32", Act((1, 3, 6, 32), 4, -128), Act((1, 3, 7, 32), 4, 3),
+             (1, 3, 6, 7, 32), (0, 192, 32, 1), (0, 224, 32, 1), (0, 42, 7, 1), clip=(0.0, INF),
+             zero=-128, frac=1),
+    _product("rows by columns, odd sizes", Act((1, 1, 5, 11), 4, -7), Act((1, 1, 11, 3)),
+             (1, 1, 5, 3, 11), (0, 0, 11, 1), (0, 0, 1, 3), (0, 0, 3, 1)),
+    _product("columns of a, turned", Act((1, 1, 6, 5)), Act((1, 1, 6, 4)),
+             (1, 1, 5, 4, 6), (0, 0, 1, 5), (0, 0, 1, 4), (0, 0, 1, 5)),
+    _product("two heads in one tensor", Act((1, 1, 4, 24), 4, -128), Act((1, 1, 4, 24)),
+             (1, 2, 4, 4, 4), (0, 4, 24, 1), (0, 4, 24, 1), (0, 4, 8, 1), (0, 8)),
+    _product("b repeats, mirrored", Act((1, 2, 3, 6)), Act((1, 1, 6, 5)),
+             (2, 3, 1, 5, 6), (18, 6, 0, 1), (0, 0, 1, -5), (15, 5, 0, 1), (0, 25)),
+    _product("a constant", Act((1, 1, 3, 4)), _integers("b", -127, 127, 1, 20) / 64,
+             (1, 1, 3, 5, 4), (0, 0, 4, 1), (0, 0, 4, 1), (0, 0, 5, 1)),
+)  # fmt: skip
+
+
+def _norm(about: str, x: Act, sizes: tuple[int, ...], period: int, **more: Any) -> Case:
+    """Scales and biases in steps that s16 and s32 hold; what is rounded beside the result: the
+    mean to 1/128, the factor to 2^-13 of a result, and the normalized value.
+    """
+    frac, zero = more.pop("frac", 4), more.pop("zero", 0)
+    gamma = _integers(f"{about} scale", -127, 127, period) / 64
+    beta = _integers(f"{about} bias", -127, 127, period) / 64
+    attrs = {"sizes": sizes, "centered": True, "epsilon": 1e-5, "clip": NO_CLIP, **more}
+    return Case("normalize", about, (x, gamma, beta), attrs, frac, zero, ROUNDED + 0.15)
+
+
+NORMS = (
+    _norm("rows of 32", Act((1, 1, 5, 32), 4), (5, 1, 1, 32), 32),
+    _norm(
+        "rows of 7, never negative",
+        Act((1, 7, 7), 5, -128),
+        (7, 1, 1, 7),
+        7,
+        clip=(0.0, INF),
+        zero=-128,
+    ),
+    _norm("about zero", Act((1, 1, 5, 12), 4, -7), (5, 1, 1, 12), 12, centered=False),
+    _norm("each channel of an image", Act((1, 5, 7, 3), 3), (1, 35, 3, 1), 3),
+    _norm("groups of channels", Act((1, 4, 4, 6), 3, 5), (1, 16, 2, 3), 6, epsilon=1.0),
+    _norm("a scale for each", Act((1, 4, 3, 5), 3), (1, 1, 1, 60), 60),
+    _norm("a scale for each of groups", Act((1, 4, 3, 6), 3), (2, 6, 2, 3), 72),
+    _norm("two elements, epsilon 0", Act((1, 8, 2), 3), (8, 1, 1, 2), 2, epsilon=0.0, frac=3),
+    _norm("one element", Act((1, 3), 3), (3, 1, 1, 1), 1, centered=False, epsilon=0.0),
+    _norm("a large epsilon", Act((1, 16), 6), (1, 1, 1, 16), 16, epsilon=1e12, frac=6),
+    _norm("4096 elements", Act((1, 64, 64, 2), 3), (1, 4096, 2, 1), 2),
+)
+
 OTHERS = (
     Case(
         "batch_norm",
@@ -451,9 +619,52 @@ def _widened(case: Case) -> Case:
     )
 
 
+SMOOTH = tuple(
+    # Between places 1 / 128 apart, a second derivative up to 8: 2**-17 * 8 * 2**12 is 0.25 LSB.
+    Case(op, f"s16, {size}", (Act((1, size), 14, 0, "s16"),), attrs, 12, 0, 1.3, "s16")
+    for size in (1, 300)
+    for op, attrs in (
+        ("sigmoid", {}),
+        ("tanh", {}),
+        ("hard_swish", {}),
+        ("leaky_relu", {"alpha": 0.1}),
+        ("elu", {"alpha": 1.5}),
+        ("gelu", {"approximate": "none"}),
+        ("silu", {}),
+        ("exp", {"rate": 1.0}),
+        ("abs", {}),
+        ("erf", {}),
+        ("sin", {}),
+        ("cos", {}),
+        ("atan", {}),
+        ("sinh", {}),
+        ("cosh", {}),
+        ("asinh", {}),
+        ("selu", {"alpha": 1.5, "gamma": 1.25}),
+        ("celu", {"alpha": 2.0}),
+        ("softplus", {}),
+        ("softsign", {}),
+        ("mish", {}),
+    )
+)
+STRAIGHT = (
+    # A bend between two places 1 / 128 apart is missed by 0.2 / 4 / 128 at most: 13 LSB at frac 15.
+    Case(
+        "hard_sigmoid", "s16", (Act((1, 400), 12, 0, "s16"),), {"alpha": 0.2, "beta": 0.5}, 14, 0,
+        27.0, "s16",
+    ),
+    Case(
+        "lut16", "any table", (Act((1, 300), 4, 0, "s16"), _integers("wide", -32768, 32767, 513)),
+        kind="s16",
+    ),
+    Case(
+        "lut16", "one value", (Act((1, 1), 4, 0, "s16"), _integers("one", -32768, 32767, 513)),
+        kind="s16",
+    ),
+)  # fmt: skip
 WIDE = tuple(
     _widened(case)
-    for case in (*CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *MOVES)
+    for case in (*CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *EXTREMA, *MOVES)
     if spec(case.op).runs_s16 and case.about != "1025 to 4"  # its weights need be coarser
 )
 REQUANTS = tuple(
@@ -534,8 +745,9 @@ RECURRENT = tuple(
 )
 
 CASES: tuple[Case, ...] = (
-    *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *REDUCTIONS, *MOVES, *OTHERS,
-    *WIDE, *REQUANTS, *RECURRENT,
+    *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *FUNCTIONS, *DOMAINS,
+    *EXTREMA, *PRELUS, *REDUCTIONS, *MOVES, *OTHERS,
+    *RESIZED, *PRODUCTS, *NORMS, *WIDE, *SMOOTH, *STRAIGHT, *REQUANTS, *RECURRENT,
 )  # fmt: skip
 
 
@@ -565,7 +777,7 @@ def integer_form(case: Case) -> tuple[IntForm, dict[str, QTensor]]:
     if to_int is not None:
         return to_int(graph.nodes[0], graph, acts, {}), acts
     constants = tuple(
-        QTensor(n, v.shape, "s8", 0, 0, v.astype(np.int8))
+        QTensor(n, v.shape, case.kind, 0, 0, v.astype(DTYPES[case.kind]))
         for n, v in zip(case.names, case.operands, strict=True)
         if not isinstance(v, Act)
     )

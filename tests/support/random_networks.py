@@ -13,12 +13,26 @@ from onnx import TensorProto, helper, numpy_helper
 
 UNARY = (
     *("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "LeakyRelu", "Elu", "Clip"),
-    *("Gelu", "PRelu", "Neg"),
+    *("Gelu", "PRelu", "Neg", "Max", "Min"),
 )
+FUNCTIONS = (
+    *("Abs", "Asinh", "Atan", "Ceil", "Celu", "Cos", "Erf", "Floor", "Mish", "Round", "Selu"),
+    *("Shrink", "Sign", "Sin", "Softplus", "Softsign", "ThresholdedRelu"),
+)
+BOUNDED = (
+    *("Acos", "Acosh", "Asin", "Atanh", "Cosh", "Exp", "Log", "Pow", "Reciprocal", "Sinh", "Sqrt"),
+    "Tan",
+)
+REDUCTIONS = (
+    *("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceL1", "ReduceL2"),
+    *("ReduceLogSumExp", "ReduceSumSquare"),
+)
+COMPARISONS = ("Less", "LessOrEqual", "Equal", "GreaterOrEqual", "Greater")
 KINDS = (
     *("conv", "conv", "conv", "depthwise", "norm", "unary", "unary", "silu", "max_pool"),
     *("avg_pool", "residual", "mul", "sub", "concat", "pad", "gate", "constant", "same", "turn"),
-    *("mix", "attention", "second_input", "output"),
+    *("mix", "attention", "second_input", "output", "larger", "move", "move"),
+    *("function", "function", "bounded", "extremum", "reduce", "choose", "norm_pool", "running"),
 )
 
 
@@ -63,7 +77,8 @@ class Network:
 
     def add(self, op: str, inputs: list[str], shape: tuple[int, ...], **attrs: object) -> str:
         name = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, inputs, [name], name=f"/{op}_{name}", **attrs))
+        outputs = [name, f"{name}.index"] if op == "TopK" else [name]
+        self.nodes.append(helper.make_node(op, inputs, outputs, name=f"/{op}_{name}", **attrs))
         self.shapes[name] = shape
         return name
 
@@ -123,14 +138,87 @@ def _gate(net: Network, x: str) -> str:
 
 
 def _attention(net: Network, x: str) -> str:
-    """Each position times the mean (or maximum) of its channels."""
+    """Each position times a gate that is a reduction of its channels."""
     shape = net.shapes[x]
     ones = (1, *shape[1:])
-    if net.pick(0, 1):
-        pooled = net.add("ReduceMean", [x, net.integers(1)], ones, keepdims=1)
-    else:
-        pooled = net.add("ReduceMax", [x, net.integers(1)], ones, keepdims=1)
+    pooled = net.add(net.choose(*REDUCTIONS), [x, net.integers(1)], ones, keepdims=1)
     return net.add("Mul", [net.add("Sigmoid", [pooled], ones), x], shape)
+
+
+def _function(net: Network, x: str) -> str:
+    """Functions that are defined for all reals, and grow no faster than these."""
+    return net.add(net.choose(*FUNCTIONS), [x], net.shapes[x])
+
+
+def _between(net: Network, x: str, low: float, high: float) -> str:
+    """Values between two numbers."""
+    shape = net.shapes[x]
+    slope, start = (net.constant(np.array(v, np.float32)) for v in (high - low, low))
+    scaled = net.add("Mul", [net.add("Sigmoid", [x], shape), slope], shape)
+    return net.add("Add", [scaled, start], shape)
+
+
+def _bounded(net: Network, x: str) -> str:
+    """Functions that have a domain or grow fast, and divisions by such values."""
+    op, shape = net.choose(*BOUNDED, "Div", "LogSum"), net.shapes[x]
+    inside = _between(net, x, 1.1, 1.9) if op == "Acosh" else _between(net, x, 0.1, 0.9)
+    if op == "Div":
+        return net.add(op, [x, inside], shape)
+    if op == "LogSum":
+        ones = (1, *shape[1:])
+        total = net.add("ReduceLogSum", [inside, net.integers(1)], ones, keepdims=1)
+        return net.add("Add", [x, total], shape)
+    tensors = [inside]
+    if op == "Pow":
+        exponent = np.array(net.pick(-1, 2, 3) / net.pick(1, 2), np.float32)
+        tensors.append(net.constant(exponent))
+    return net.add(op, tensors, shape)
+
+
+def _extremum(net: Network, x: str) -> str:
+    """Of two values or more, or of a value and constants."""
+    op, shape = net.choose("Max", "Min", "Mean"), net.shapes[x]
+    tensors = [x, _same_shape(net, x)] if net.pick(0, 1) or op == "Mean" else [x]
+    if net.pick(0, 1) or len(tensors) == 1:
+        tensors.append(net.weights(shape[0], *[1] * (len(shape) - 1)))
+    return net.add(op, tensors, shape)
+
+
+def _reduce(net: Network, x: str) -> str:
+    """A reduction over the last axis, which is added again."""
+    shape = net.shapes[x]
+    op = net.choose(*REDUCTIONS)
+    ones = (*shape[:-1], 1)
+    return net.add("Add", [x, net.add(op, [x, net.integers(-1)], ones, keepdims=1)], shape)
+
+
+def _choose(net: Network, x: str) -> str:
+    """Values chosen by a comparison, or by a constant."""
+    shape, other = net.shapes[x], _same_shape(net, x)
+    if net.pick(0, 0, 1):
+        mask = net.constant(net.chance.normal(0, 1, shape[-1:]) > 0)
+        return net.add("Where", [mask, x, other], shape)
+    limit = net.constant(np.array(0.3, np.float32))
+    truth = net.add(net.choose(*COMPARISONS), [x, limit], shape)
+    way = net.choose("Where", "Not", "And", "Or", "Xor")
+    if way != "Where":
+        tensors = [truth] if way == "Not" else [truth, net.add("Less", [other, limit], shape)]
+        truth = net.add(way, tensors, shape)
+    return net.add("Where", [truth, x, other], shape)
+
+
+def _norm_pool(net: Network, x: str) -> str:
+    channels, *size = net.shapes[x]
+    kernels = [min(2, s) for s in size]
+    grown = [s - k + 1 for s, k in zip(size, kernels, strict=True)]
+    return net.add("LpPool", [x], (channels, *grown), kernel_shape=kernels, p=net.pick(1, 2, 3))
+
+
+def _running(net: Network, x: str) -> str:
+    """A running sum of what is small."""
+    axis = net.constant(np.array(net.pick(1, 2), np.int64))
+    attrs = {"exclusive": net.pick(0, 1), "reverse": net.pick(0, 1)}
+    return net.add("CumSum", [net.add("Tanh", [x], net.shapes[x]), axis], net.shapes[x], **attrs)
 
 
 def _constant(net: Network, x: str) -> str:
@@ -184,8 +272,14 @@ def _mix(net: Network, x: str) -> str:
     weights = net.weights(channels, out, scale=1 / np.sqrt(channels))
     made = net.add("MatMul", [last, weights], (*size, out))
     if net.pick(0, 1):
-        made = net.add("Softmax", [made], (*size, out), axis=-1)
+        made = _softmax(net, net.choose("Softmax", "LogSoftmax"), made)
     return net.add("Transpose", [made], (out, *size), perm=[0, rank, *range(1, rank)])
+
+
+def _softmax(net: Network, op: str, x: str) -> str:
+    """Over the last axis; onnx's evaluator gives minus infinity for logarithms below -104."""
+    shape = net.shapes[x]
+    return net.add(op, [net.add("Tanh", [x], shape) if op == "LogSoftmax" else x], shape, axis=-1)
 
 
 def _second_input(net: Network, x: str) -> str:
@@ -246,6 +340,54 @@ def _depthwise(net: Network, x: str) -> str:
     return net.add("Conv", [x, weights], (channels * multiplier, *size), **attrs)
 
 
+def _larger(net: Network, x: str) -> str:
+    """Up to twice the size, as decoders grow."""
+    channels, *size = net.shapes[x]
+    way = net.choose("ConvTranspose", "nearest", "linear") if max(size) < 12 else "ConvTranspose"
+    if way != "ConvTranspose":
+        grown = [s * 2 if net.pick(0, 1) else s + 1 for s in size]
+        mode = net.choose("half_pixel", "asymmetric")
+        sizes = net.integers(1, channels, *grown)
+        return net.add("Resize", [x, "", "", sizes], (channels, *grown), mode=way,
+                       coordinate_transformation_mode=mode)  # fmt: skip
+    out, stride = net.pick(1, 2, 3), net.pick(1, 2) if max(size) < 12 else 1
+    kernel, more = net.pick(2, 3), net.pick(0, stride - 1)
+    weights = net.weights(channels, out, *[kernel] * len(size), scale=1.0 / np.sqrt(channels))
+    grown = [stride * (s - 1) + kernel - 1 + more for s in size]
+    return net.add("ConvTranspose", [x, weights], (out, *grown),
+                   strides=[stride] * len(size), output_padding=[more] * len(size),
+                   pads=[1] * len(size) + [0] * len(size))  # fmt: skip
+
+
+def _move(net: Network, x: str) -> str:
+    """Elements picked, exchanged or repeated."""
+    channels, *size = net.shapes[x]
+    way = net.choose("Slice", "Split", "Gather", "Tile", "DepthToSpace")
+    whole = (channels, *size)
+    even = len(size) == 2 and not size[0] % 2 and not size[1] % 2
+    if even and way != "DepthToSpace":
+        shape = (4 * channels, size[0] // 2, size[1] // 2)
+        return net.add("SpaceToDepth", [x], shape, blocksize=2)
+    if way == "Slice":
+        parts = [x, net.integers(-1), net.integers(-9999), net.integers(2), net.integers(-1)]
+        return net.add(way, parts, whole)
+    if way == "Split" and channels % 2 == 0:
+        half = net.add(way, [x, net.integers(channels // 2, channels // 2)],
+                       (channels // 2, *size), axis=1)  # fmt: skip
+        net.nodes[-1].output.append(f"{half}.second")
+        net.shapes[f"{half}.second"] = net.shapes[half]
+        turned = [f"{half}.second", half]
+        return net.add("Concat", turned, whole, axis=1)
+    if way == "Tile" and channels < 6:
+        parts = [x, net.integers(1, 2, *[1] * len(size))]
+        return net.add(way, parts, (2 * channels, *size))
+    if way == "DepthToSpace" and len(size) == 2 and channels % 4 == 0:
+        shape = (channels // 4, 2 * size[0], 2 * size[1])
+        return net.add(way, [x], shape, blocksize=2, mode=net.choose("DCR", "CRD"))
+    picked = [net.pick(*range(channels)) for _ in range(net.pick(1, 2, 4))]
+    return net.add("Gather", [x, net.integers(*picked)], (len(picked), *size), axis=1)
+
+
 def _norm(net: Network, x: str) -> str:
     channels = net.shapes[x][0]
     parts = [net.weights(channels) for _ in range(3)]
@@ -259,7 +401,11 @@ def _unary(net: Network, x: str) -> str:
     if op == "Gelu":
         return net.add(op, tensors, net.shapes[x], approximate=net.choose("none", "tanh"))
     if op == "PRelu":
-        tensors.append(net.constant(np.array([0.3], np.float32)))
+        shape = net.shapes[x]
+        each = net.weights(shape[0], *[1] * (len(shape) - 1), scale=0.3)
+        tensors.append(each if net.pick(0, 1) else net.constant(np.array([0.3], np.float32)))
+    if op in ("Max", "Min"):
+        tensors.append(net.constant(np.array([0.25], np.float32)))
     if op == "Clip":
         tensors += [net.constant(np.array(v, np.float32)) for v in (-0.5, 1.5)]
     return net.add(op, tensors, net.shapes[x])
@@ -296,10 +442,12 @@ def _classify(net: Network, x: str) -> None:
     else:
         product = net.add("MatMul", [flat, net.weights(features, classes, scale=scale)], (classes,))
         logits = net.add("Add", [product, net.weights(classes)], (classes,))
-    end = net.choose("", "Softmax", "ArgMax")
-    if end == "Softmax":
-        logits = net.add(end, [logits], (classes,), axis=-1)
-    elif end == "ArgMax":
+    end = net.choose("", "Softmax", "LogSoftmax", "ArgMax", "ArgMin", "TopK")
+    if end in ("Softmax", "LogSoftmax"):
+        logits = _softmax(net, end, logits)
+    elif end == "TopK":
+        logits = net.add(end, [logits, net.integers(1)], (1,), axis=1)
+    elif end.startswith("Arg"):
         logits = net.add(end, [logits], (1,), axis=1, keepdims=1)
     net.outputs.insert(0, logits)
 
@@ -342,13 +490,22 @@ _GROW: dict[str, Callable[[Network, str], str]] = {
     "turn": _turn,
     "mix": _mix,
     "attention": _attention,
+    "larger": _larger,
+    "move": _move,
+    "function": _function,
+    "bounded": _bounded,
+    "extremum": _extremum,
+    "reduce": _reduce,
+    "choose": _choose,
+    "norm_pool": _norm_pool,
+    "running": _running,
     "second_input": _second_input,
     "output": _output,
 }
 
 
 def _finish(net: Network) -> onnx.ModelProto:
-    kinds = {n.output[0]: TensorProto.INT64 for n in net.nodes if n.op_type == "ArgMax"}
+    kinds = {n.output[0]: TensorProto.INT64 for n in net.nodes if n.op_type.startswith("Arg")}
 
     def value(name: str) -> onnx.ValueInfoProto:
         kind = kinds.get(name, TensorProto.FLOAT)

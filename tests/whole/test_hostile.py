@@ -28,7 +28,7 @@ from mcuq.targets import boards
 # Of each kind so many mutations; benchmarks/hostile.py makes thousands.
 SAMPLE = {
     "model": 150, "bundle": 60, "report": 12, "folder": 12, "config": 20, "board": 60, "data": 25,
-    "pt2": 4,
+    "pt2": 4, "tflite": 150,
 }  # fmt: skip
 
 
@@ -48,6 +48,8 @@ def test_every_kind_is_sampled_and_untouched_files_are_read(originals: Originals
     data, folder = str(originals.folder / "d.npz"), str(originals.folder / "out")
     for argv in (
         ("inspect", str(originals.folder / "m.onnx")),
+        ("inspect", str(originals.folder / "float.tflite")),
+        ("inspect", str(originals.folder / "int8.tflite")),
         ("boards", str(originals.folder / "b.toml")),
         ("eval", folder, "--data", data),
         ("explain", folder),

@@ -75,6 +75,21 @@ def test_sixteen_bits_are_nearer(name: str) -> None:
     assert wide > narrow + 2
 
 
+@pytest.mark.parametrize(("op", "attrs"), [("tanh", {}), ("elu", {"alpha": 1.0})])
+def test_functions_are_nearer_in_16_bits(op: str, attrs: dict[str, float]) -> None:
+    """They have tables of their own: no value goes through 8 bits."""
+    net = Net((1, 6), seed=4)
+    value = net.node(op, net.dense("x", 32), **attrs)
+    graph = net.graph(net.dense(net.node(op, net.dense(value, 16), **attrs), 4))
+    rows = [
+        np.random.default_rng(seed).normal(0, 1, (200, 6)).astype(np.float32) for seed in (1, 2)
+    ]
+    made = [quantize(graph, {"x": rows[0]}, Options("fast", bits=bits)) for bits in ({}, WIDE)]
+    narrow, wide = (evaluate(graph, qgraph, {"x": rows[1]}).sqnr_db for qgraph in made)
+    assert wide > narrow + 3
+    assert {node.op for node in made[1].nodes} == {"dense", "lut16"}
+
+
 def test_all_that_can_be_wide_is() -> None:
     graph = residual_network()
     qgraph = network(graph, WIDE)

@@ -8,11 +8,14 @@ from benchmarks.onnx_operators import Outcome, outcomes, table
 
 ACCEPTED = frozenset(
     """
-    Add ArgMax AveragePool BatchNormalization Clip Concat Conv ConvInteger DequantizeLinear Div
-    Dropout Elu Flatten Gelu Gemm GlobalAveragePool GlobalMaxPool HardSigmoid HardSwish Identity
-    LeakyRelu MatMul MatMulInteger MaxPool Mean Mul Neg Pad QLinearConv QLinearMatMul
-    ReduceMax ReduceMean Relu Reshape ReverseSequence Sigmoid Softmax SpaceToDepth Squeeze Sub Sum
-    Swish Tanh Transpose Unsqueeze
+    Abs Acos Acosh Add ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Ceil Celu
+    Clip Concat Conv ConvInteger Cos Cosh CumSum DequantizeLinear Div Dropout Elu Equal Erf Exp
+    Flatten Floor Gelu Gemm GlobalAveragePool GlobalMaxPool Greater GreaterOrEqual HardSigmoid
+    HardSwish Identity LeakyRelu Less LessOrEqual Log LpPool MatMul MatMulInteger Max MaxPool Mean
+    Min Mish Mul Neg PRelu Pad Pow QLinearConv QLinearMatMul Reciprocal ReduceL1 ReduceL2
+    ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceSum ReduceSumSquare Relu
+    Reshape ReverseSequence Round Selu Shrink Sigmoid Sign Sin Sinh Softmax Softplus Softsign
+    SpaceToDepth Sqrt Squeeze Sub Sum Swish Tan Tanh ThresholdedRelu Transpose Unsqueeze
     """.split()
 )
 """Operators of which at least one case comes through."""

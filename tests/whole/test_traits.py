@@ -55,8 +55,10 @@ def is_act(case: Case) -> list[bool]:
 
 @having(lambda op: op.output is None)
 def test_no_value_lies_outside_the_bounds(case: Case) -> None:
+    """What is no number lies outside the domain of a function."""
     low, high = spec(case.op).bounds(node_of(case))
     found = run(node_of(case), [100.0 * v for v in integers(case)])
+    found = found[~np.isnan(found)]
     assert low <= found.min() <= found.max() <= high
 
 
@@ -65,7 +67,8 @@ def test_no_negative_value_is_made_of_none(case: Case) -> None:
     op, node = spec(case.op), node_of(case)
     if op.values >= Values.BETWEEN or op.keeps_sign(node):
         positive = [np.abs(v) for v in integers(case)]
-        assert op.bounds(node)[1] < 0 or run(node, positive).min() >= 0
+        found = run(node, positive)
+        assert op.bounds(node)[1] < 0 or found[~np.isnan(found)].min() >= 0
 
 
 @having(lambda op: op.values >= Values.BETWEEN)
@@ -147,9 +150,9 @@ def test_factors_pass_on(case: Case) -> None:
 
 @having(lambda op: op.scaling is Scaling.ABSORBED)
 def test_a_factor_is_absorbed(case: Case) -> None:
-    (x,) = integers(case)
+    x, *rest = integers(case)
     changed = spec(case.op).rescaled(node_of(case), np.array([8.0]))
-    assert np.array_equal(run(changed, [8.0 * x]), run(node_of(case), [x]))
+    assert np.array_equal(run(changed, [8.0 * x, *rest]), run(node_of(case), [x, *rest]))
 
 
 @having(lambda op: bool(op.offsets))

@@ -7,6 +7,7 @@ each, ``handlers`` lists them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -14,31 +15,53 @@ from onnx import helper
 
 from mcuq.errors import McuqError, ModelError, raise_all
 from mcuq.importers.builder import Refused
-from mcuq.importers.tflite import file, variables
+from mcuq.importers.imported import Source
+from mcuq.importers.tflite import constants, file, run, variables
 from mcuq.importers.tflite.dilation import without_batches
-from mcuq.importers.tflite.handlers import HANDLERS
+from mcuq.importers.tflite.handlers import HANDLERS, REFUSED
 from mcuq.importers.tflite.writer import OPSET, Call, Writer, constant_of, information
 
 
-def to_onnx(path: Path) -> onnx.ModelProto:
+@dataclass(frozen=True)
+class Converted:
+    """``proto``: the model as ONNX; ``notes``: what the user should know, one sentence each.
+
+    ``source``: runs the file itself, if that can be (``run.source``).
+    """
+
+    proto: onnx.ModelProto
+    notes: tuple[str, ...] = ()
+    source: Source | None = None
+
+
+def to_onnx(path: Path) -> Converted:
     """The model in the .tflite file ``path``; raises every fault at once."""
-    return convert(file.read(path))
+    content = file.content_of(path)
+    model = file.parse(content, path.name)
+    return replace(convert(model), source=run.source(content, model))
 
 
-def convert(model: file.Model) -> onnx.ModelProto:
+def convert(model: file.Model) -> Converted:
     """``model`` as ONNX: the same inputs and outputs by name, in real numbers."""
+    try:
+        model = without_batches(constants.propagated(variables.resolved(model)))
+    except file.BROKEN as error:
+        raise file.damaged(model.name, error) from error
     writer = Writer(model)
     for place in model.inputs:
         tensor = model.tensors[place]
-        paired = tensor.is_quantized
-        writer.names[place] = writer.paired(tensor.name, tensor) if paired else tensor.name
+        try:
+            name = writer.paired(tensor.name, tensor) if tensor.is_quantized else tensor.name
+        except Refused as refused:
+            thing = f"{model.name}: input '{tensor.name}'"
+            raise ModelError(thing, refused.reason, refused.remedy) from refused
+        writer.names[place] = name
     faults: list[McuqError] = []
-    variables.check(model, faults)
     lost: set[int] = set()
-    for operator in without_batches(model):
+    for operator in model.operators:
         _write(writer, operator, lost, faults)
     raise_all(faults)
-    return _whole(writer)
+    return Converted(_whole(writer), tuple(writer.notes))
 
 
 def _write(
@@ -46,45 +69,58 @@ def _write(
 ) -> None:
     """Add one operator; what it would have written is lost with it if that fails."""
     call = Call(writer, operator)
-    if operator.op in variables.OPERATORS:
-        lost.update(operator.outputs)
-        return
     try:
+        if operator.op in REFUSED:
+            raise Refused(*REFUSED[operator.op])
         if operator.op not in HANDLERS:
             raise Refused(f"operator {operator.op} is not supported", _remedy(operator.op))
         if lost.intersection(p for p in operator.inputs if p is not None):
             lost.update(operator.outputs)
             return
-        results = HANDLERS[operator.op](call)
+        results = HANDLERS[operator.op].write(call)
         for place, result in zip(operator.outputs, results, strict=True):
             tensor = writer.model.tensors[place]
             writer.names[place] = writer.paired(result, tensor) if tensor.is_quantized else result
     except Refused as refused:
         lost.update(operator.outputs)
-        thing = f"{writer.model.name}: node '{call.name}'"
-        faults.append(ModelError(thing, refused.reason, refused.remedy))
+        faults.append(_fault(call, refused.reason, refused.remedy))
+    except file.BROKEN as error:
+        lost.update(operator.outputs)
+        reason = f"its operands or options do not fit {operator.op} ({type(error).__name__})"
+        faults.append(_fault(call, reason, "Convert the model again"))
+
+
+def _fault(call: Call, reason: str, remedy: str) -> ModelError:
+    return ModelError(f"{call.writer.model.name}: node '{call.name}'", reason, remedy)
 
 
 def _remedy(op: str) -> str:
     if op.startswith("CUSTOM:"):
         return "Convert it with the operators of TensorFlow Lite itself"
-    if op in ("WHILE", "IF", "CALL"):
-        return "Convert it with its loops unrolled, or to one LSTM operator"
     return "Run 'mcuq ops' for the list"
 
 
 def _whole(writer: Writer) -> onnx.ModelProto:
     model = writer.model
     outputs = []
-    for place in model.outputs:
+    for place in dict.fromkeys(model.outputs):
         tensor = model.tensors[place]
         known = writer.names.get(place)
-        source = constant_of(writer, tensor) if known is None else known
+        source = _constant(writer, tensor) if known is None else known
         if source != tensor.name:
             writer.alias(source, tensor.name)
-        outputs.append(information(tensor.name, tensor.shape))
-    inputs = [information(model.tensors[p].name, model.tensors[p].shape) for p in model.inputs]
+        outputs.append(information(tensor))
+    inputs = [information(model.tensors[place]) for place in model.inputs]
     graph = helper.make_graph(
         writer.nodes, Path(model.name).stem, inputs, outputs, list(writer.initializers.values())
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
+
+
+def _constant(writer: Writer, tensor: file.Tensor) -> str:
+    """The value of an output that no operator writes."""
+    try:
+        return constant_of(writer, tensor)
+    except Refused as refused:
+        thing = f"{writer.model.name}: output '{tensor.name}'"
+        raise ModelError(thing, "nothing writes it", "Convert the model again") from refused

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -19,13 +19,17 @@ import tflite
 
 from mcuq.capacity import excess, remedy
 from mcuq.errors import ModelError
+from mcuq.importers.tflite import sparse
 from mcuq.ir import Array, Shape
 
 IDENTIFIER = b"TFL3"
 MAX_BYTES = 1 << 30
 MAX_RANK = 8
-# What flatbuffers and numpy raise where a file points beyond its end or into the wrong place.
-_BROKEN = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError)
+BROKEN = (
+    struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, KeyError,
+    ZeroDivisionError, AssertionError,
+)  # fmt: skip
+"""What flatbuffers and numpy raise where a file points beyond its end or to the wrong place."""
 _DAMAGED = "is damaged, or is not a TensorFlow Lite model"
 _AGAIN = "Convert the model again"
 
@@ -64,24 +68,25 @@ class Operator:
 
 @dataclass(frozen=True)
 class Model:
-    """The main graph of a file. ``initial``: what variables hold at the start, by shared name."""
+    """A graph of a file. ``others``: those besides the main one, by number."""
 
     name: str
     tensors: tuple[Tensor, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     operators: tuple[Operator, ...]
+    others: Mapping[int, Model] = field(default_factory=dict)
 
 
-def read(path: Path) -> Model:
-    """The model in the file ``path``."""
+def content_of(path: Path) -> bytes:
+    """The bytes of the file ``path``."""
     thing = path.name
     if not path.is_file():
         reason = "is not a file" if path.exists() else "no such file"
         raise ModelError(thing, reason, "Check the path")
     if path.stat().st_size >= MAX_BYTES:
         raise ModelError(thing, "is larger than 1 GB", "Use a smaller network")
-    return parse(path.read_bytes(), thing)
+    return path.read_bytes()
 
 
 def parse(content: bytes, thing: str) -> Model:
@@ -93,46 +98,79 @@ def parse(content: bytes, thing: str) -> Model:
         if not 1 <= root.SubgraphsLength() <= len(content):
             raise ModelError(thing, "holds no graph", _AGAIN)
         return _model(root, thing, len(content))
-    except _BROKEN as error:
-        raise ModelError(thing, f"{_DAMAGED} ({type(error).__name__})", _AGAIN) from error
+    except BROKEN as error:
+        raise damaged(thing, error) from error
+
+
+def damaged(thing: str, error: Exception) -> ModelError:
+    """What is said of a file in which ``error`` was met."""
+    return ModelError(thing, f"{_DAMAGED} ({type(error).__name__})", _AGAIN)
 
 
 def _model(root: Any, thing: str, limit: int) -> Model:
-    graph = root.Subgraphs(0)
+    """The main graph, which must have inputs and outputs, and all others."""
+    main, *others = (_graph(root, i, thing, limit) for i in range(root.SubgraphsLength()))
+    if not main.inputs or not main.outputs:
+        raise ModelError(thing, "has no inputs or no outputs", "Convert a network that reads data")
+    return replace(main, others=dict(enumerate(others, 1)))
+
+
+def _graph(root: Any, number: int, thing: str, limit: int) -> Model:
+    graph = root.Subgraphs(number)
     for count in (graph.TensorsLength(), graph.OperatorsLength(), root.OperatorCodesLength()):
         if count > limit // 4:
             raise ModelError(thing, _DAMAGED, _AGAIN)
-    tensors = _named([_tensor(graph.Tensors(i), root, thing) for i in range(graph.TensorsLength())])
+    tensors = [_tensor(graph.Tensors(i), root, thing) for i in range(graph.TensorsLength())]
     codes = [_code(root.OperatorCodes(i), thing) for i in range(root.OperatorCodesLength())]
     operators = tuple(
         _operator(graph.Operators(i), codes, len(tensors)) for i in range(graph.OperatorsLength())
     )
-    inputs, outputs = _places(graph.InputsAsNumpy()), _places(graph.OutputsAsNumpy())
-    if not inputs or not outputs:
-        raise ModelError(thing, "has no inputs or no outputs", "Convert a network that reads data")
+    inputs = _places(graph.InputsAsNumpy()) if graph.InputsLength() else ()
+    outputs = _places(graph.OutputsAsNumpy()) if graph.OutputsLength() else ()
     for place in (*inputs, *outputs):
         tensors[place if place >= 0 else len(tensors)]  # a place that is none is an IndexError
-    return Model(thing, tensors, inputs, outputs, operators)
+    wished = _signature(root, number, inputs, outputs)
+    return Model(thing, _named(tensors, wished), inputs, outputs, operators)
 
 
-def _named(tensors: list[Tensor]) -> tuple[Tensor, ...]:
+def _signature(
+    root: Any, number: int, inputs: tuple[int, ...], outputs: tuple[int, ...]
+) -> dict[int, str]:
+    """The names that the model's signature gives the inputs and outputs, by place."""
+    found: dict[int, str] = {}
+    for index in range(root.SignatureDefsLength()):
+        signature = root.SignatureDefs(index)
+        if signature.SubgraphIndex() != number:
+            continue
+        maps = [signature.Inputs(i) for i in range(signature.InputsLength())]
+        maps += [signature.Outputs(i) for i in range(signature.OutputsLength())]
+        for entry in maps:
+            place, name = int(entry.TensorIndex()), _text(entry.Name())
+            if name and place in (*inputs, *outputs):
+                found.setdefault(place, name)
+        return found
+    return found
+
+
+def _text(content: bytes | None) -> str:
+    return (content or b"").decode("utf-8", "replace")
+
+
+def _named(tensors: list[Tensor], wished: Mapping[int, str]) -> tuple[Tensor, ...]:
     """The tensors with names of their own: files leave them out, or use one twice."""
     taken: set[str] = set()
-    named = []
-    for place, tensor in enumerate(tensors):
-        name = tensor.name or f"tensor_{place}"
+    names: dict[int, str] = {}
+    for place in sorted(range(len(tensors)), key=lambda place: (place not in wished, place)):
+        name = wished.get(place) or tensors[place].name or f"tensor_{place}"
         while name in taken:
             name = f"{name}_{place}"
         taken.add(name)
-        named.append(
-            Tensor(name, tensor.shape, tensor.type, tensor.data, tensor.scales, tensor.zeros,
-                   tensor.axis, tensor.variable)
-        )  # fmt: skip
-    return tuple(named)
+        names[place] = name
+    return tuple(replace(tensor, name=names[place]) for place, tensor in enumerate(tensors))
 
 
 def _tensor(raw: Any, root: Any, thing: str) -> Tensor:
-    name = (raw.Name() or b"").decode("utf-8", "replace")
+    name = _text(raw.Name())
     where = f"{thing}: tensor '{name}'"
     shape = _places(raw.ShapeAsNumpy()) if raw.ShapeLength() else ()
     kind = _types().get(raw.Type(), f"type {raw.Type()}")
@@ -140,14 +178,25 @@ def _tensor(raw: Any, root: Any, thing: str) -> Tensor:
         raise ModelError(where, f"has the impossible shape {shape}", _AGAIN)
     if excess(shape):
         raise ModelError(where, excess(shape), remedy())
-    if raw.Sparsity() is not None:
-        raise ModelError(where, "is stored sparse", "Convert it without sparse storage")
     buffer = root.Buffers(raw.Buffer())
     if buffer.Offset() > 1 or buffer.Size() > 1:
         raise ModelError(where, "keeps its data outside the file's tables", _AGAIN)
     scales, zeros, axis = _numbers(raw.Quantization(), shape, where)
-    data = _data(buffer.DataAsNumpy(), kind, shape, where) if buffer.DataLength() else None
+    data = None
+    if buffer.DataLength() and raw.Sparsity() is not None:
+        data = _sparse(raw.Sparsity(), buffer.DataAsNumpy(), kind, shape, where)
+    elif buffer.DataLength():
+        data = _data(buffer.DataAsNumpy(), kind, shape, where)
     return Tensor(name, shape, kind, data, scales, zeros, axis, bool(raw.IsVariable()))
+
+
+def _sparse(raw: Any, content: Array, kind: str, shape: Shape, where: str) -> Array:
+    """The values of a constant of which only some are stored."""
+    if kind not in _NUMPY:
+        raise ModelError(where, f"is stored sparse, as {kind}", "Convert it without sparse storage")
+    itemsize = np.dtype(kind).itemsize
+    stored = _data(content, kind, (len(content) // itemsize,), where)
+    return sparse.dense(raw, stored, shape)
 
 
 def _data(content: Array, kind: str, shape: Shape, where: str) -> Array:
@@ -192,7 +241,7 @@ def _code(raw: Any, thing: str) -> str:
     builtin = max(int(raw.BuiltinCode()), int(raw.DeprecatedBuiltinCode()))
     name = _operators().get(builtin, f"operator {builtin}")
     if name == "CUSTOM":
-        return f"CUSTOM:{(raw.CustomCode() or b'').decode('utf-8', 'replace')}"
+        return f"CUSTOM:{_text(raw.CustomCode())}"
     return name
 
 
@@ -221,11 +270,12 @@ def _options(raw: Any) -> dict[str, Any]:
 @cache
 def _getters(kind: type) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
     """The methods of an options class that read one field each."""
-    skipped = ("Init", "GetRootAs", "IsNone", "Length", "BufferHasIdentifier")
+    ends = ("AsNumpy", "IsNone", "Length", "BufferHasIdentifier")
     found = []
     for name in dir(kind):
         getter = getattr(kind, name)
-        if name.startswith("_") or any(word in name for word in skipped) or not callable(getter):
+        about = name == "Init" or name.startswith(("_", "GetRootAs")) or name.endswith(ends)
+        if about or not callable(getter):
             continue
         vector = hasattr(kind, f"{name}AsNumpy")
         if not vector:

@@ -2,96 +2,177 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
-from mcuq.importers.tflite import movement, values, windows
+from mcuq.importers.tflite import movement, recurrent, values, windows
 from mcuq.importers.tflite.writer import Call
 
-Handler = Callable[[Call], list[str]]
+
+@dataclass(frozen=True)
+class Handler:
+    """``write`` adds an operator's ONNX nodes; ``onnx``: their types, that of its name first."""
+
+    write: Callable[[Call], list[str]]
+    onnx: str
+
+
+def _unary(op: str) -> Handler:
+    return Handler(values.unary(op), op)
+
+
+def _binary(op: str) -> Handler:
+    return Handler(values.binary(op), op)
+
+
+def _reduction(op: str) -> Handler:
+    return Handler(values.reduction(op), op)
+
+
+def _arg(op: str) -> Handler:
+    return Handler(values.arg(op), op)
+
 
 HANDLERS: Mapping[str, Handler] = {
-    "CONV_2D": windows.conv2d,
-    "DEPTHWISE_CONV_2D": windows.depthwise_conv2d,
-    "TRANSPOSE_CONV": windows.transpose_conv,
-    "FULLY_CONNECTED": windows.fully_connected,
-    "AVERAGE_POOL_2D": windows.average_pool2d,
-    "MAX_POOL_2D": windows.max_pool2d,
-    "RESIZE_BILINEAR": windows.resize_bilinear,
-    "RESIZE_NEAREST_NEIGHBOR": windows.resize_nearest,
-    "ADD": values.binary("Add"),
-    "SUB": values.binary("Sub"),
-    "MUL": values.binary("Mul"),
-    "DIV": values.binary("Div"),
-    "MAXIMUM": values.binary("Max"),
-    "MINIMUM": values.binary("Min"),
-    "POW": values.binary("Pow"),
-    "SQUARED_DIFFERENCE": values.squared_difference,
-    "EQUAL": values.binary("Equal"),
-    "GREATER": values.binary("Greater"),
-    "GREATER_EQUAL": values.binary("GreaterOrEqual"),
-    "LESS": values.binary("Less"),
-    "LESS_EQUAL": values.binary("LessOrEqual"),
-    "SELECT": values.select,
-    "SELECT_V2": values.select,
-    "RELU": values.unary("Relu"),
-    "RELU6": values.relu6,
-    "RELU_N1_TO_1": values.relu_n1_to_1,
-    "RELU_0_TO_1": values.relu_0_to_1,
-    "LEAKY_RELU": values.leaky_relu,
-    "PRELU": values.binary("PRelu"),
-    "ELU": values.elu,
-    "GELU": values.gelu,
-    "HARD_SWISH": values.unary("HardSwish"),
-    "LOGISTIC": values.unary("Sigmoid"),
-    "TANH": values.unary("Tanh"),
-    "EXP": values.unary("Exp"),
-    "LOG": values.unary("Log"),
-    "SQRT": values.unary("Sqrt"),
-    "RSQRT": values.rsqrt,
-    "SQUARE": values.square,
-    "ABS": values.unary("Abs"),
-    "NEG": values.unary("Neg"),
-    "FLOOR": values.unary("Floor"),
-    "CEIL": values.unary("Ceil"),
-    "ROUND": values.unary("Round"),
-    "SIGN": values.unary("Sign"),
-    "SIN": values.unary("Sin"),
-    "COS": values.unary("Cos"),
-    "SOFTMAX": values.softmax,
-    "LOG_SOFTMAX": values.log_softmax,
-    "MEAN": values.reduction("ReduceMean"),
-    "SUM": values.reduction("ReduceSum"),
-    "REDUCE_MAX": values.reduction("ReduceMax"),
-    "REDUCE_MIN": values.reduction("ReduceMin"),
-    "REDUCE_PROD": values.reduction("ReduceProd"),
-    "ARG_MAX": values.arg("ArgMax"),
-    "ARG_MIN": values.arg("ArgMin"),
-    "BATCH_MATMUL": values.batch_matmul,
-    "L2_NORMALIZATION": values.l2_normalization,
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": values.lstm,
-    "RESHAPE": movement.as_result,
-    "SQUEEZE": movement.as_result,
-    "EXPAND_DIMS": movement.as_result,
-    "QUANTIZE": movement.same,
-    "DEQUANTIZE": movement.same,
-    "CAST": movement.cast,
-    "TRANSPOSE": movement.transpose,
-    "PAD": movement.pad,
-    "PADV2": movement.pad,
-    "MIRROR_PAD": movement.pad,
-    "CONCATENATION": movement.concatenation,
-    "PACK": movement.pack,
-    "UNPACK": movement.unpack,
-    "SPLIT": movement.split,
-    "SPLIT_V": movement.split_v,
-    "SLICE": movement.slice_,
-    "STRIDED_SLICE": movement.strided_slice,
-    "GATHER": movement.gather,
-    "TILE": movement.tile,
-    "BROADCAST_TO": movement.broadcast_to,
-    "REVERSE_V2": movement.reverse,
-    "SPACE_TO_DEPTH": movement.space_to_depth,
-    "DEPTH_TO_SPACE": movement.depth_to_space,
-    "SHAPE": movement.shape,
-    "FILL": movement.fill,
+    "CONV_2D": Handler(windows.conv2d, "Conv"),
+    "DEPTHWISE_CONV_2D": Handler(windows.depthwise_conv2d, "Conv"),
+    "TRANSPOSE_CONV": Handler(windows.transpose_conv, "ConvTranspose"),
+    "FULLY_CONNECTED": Handler(windows.fully_connected, "MatMul"),
+    "AVERAGE_POOL_2D": Handler(windows.average_pool2d, "AveragePool"),
+    "MAX_POOL_2D": Handler(windows.max_pool2d, "MaxPool"),
+    "L2_POOL_2D": Handler(windows.l2_pool2d, "AveragePool Mul Sqrt"),
+    "RESIZE_BILINEAR": Handler(windows.resize_bilinear, "Resize"),
+    "RESIZE_NEAREST_NEIGHBOR": Handler(windows.resize_nearest, "Resize"),
+    "ADD": _binary("Add"),
+    "SUB": _binary("Sub"),
+    "MUL": _binary("Mul"),
+    "DIV": _binary("Div"),
+    "MAXIMUM": _binary("Max"),
+    "MINIMUM": _binary("Min"),
+    "POW": _binary("Pow"),
+    "SQUARED_DIFFERENCE": Handler(values.squared_difference, "Sub Mul"),
+    "ADD_N": Handler(values.sum_of_all, "Add"),
+    "FLOOR_DIV": Handler(values.floor_div, "Div Floor"),
+    "EQUAL": _binary("Equal"),
+    "NOT_EQUAL": Handler(values.not_equal, "Equal Not"),
+    "GREATER": _binary("Greater"),
+    "GREATER_EQUAL": _binary("GreaterOrEqual"),
+    "LESS": _binary("Less"),
+    "LESS_EQUAL": _binary("LessOrEqual"),
+    "LOGICAL_AND": _binary("And"),
+    "LOGICAL_OR": _binary("Or"),
+    "LOGICAL_NOT": _unary("Not"),
+    "SELECT": Handler(values.select, "Where"),
+    "SELECT_V2": Handler(values.select, "Where"),
+    "RELU": _unary("Relu"),
+    "RELU6": Handler(values.relu6, "Clip"),
+    "RELU_N1_TO_1": Handler(values.relu_n1_to_1, "Clip"),
+    "RELU_0_TO_1": Handler(values.relu_0_to_1, "Clip"),
+    "LEAKY_RELU": Handler(values.leaky_relu, "LeakyRelu"),
+    "PRELU": _binary("PRelu"),
+    "ELU": Handler(values.elu, "Elu"),
+    "GELU": Handler(values.gelu, "Gelu"),
+    "HARD_SWISH": _unary("HardSwish"),
+    "LOGISTIC": _unary("Sigmoid"),
+    "TANH": _unary("Tanh"),
+    "EXP": _unary("Exp"),
+    "LOG": _unary("Log"),
+    "SQRT": _unary("Sqrt"),
+    "RSQRT": Handler(values.rsqrt, "Sqrt Reciprocal"),
+    "SQUARE": Handler(values.square, "Mul"),
+    "ABS": _unary("Abs"),
+    "NEG": _unary("Neg"),
+    "FLOOR": _unary("Floor"),
+    "CEIL": _unary("Ceil"),
+    "ROUND": _unary("Round"),
+    "SIGN": _unary("Sign"),
+    "SIN": _unary("Sin"),
+    "COS": _unary("Cos"),
+    "SOFTMAX": Handler(values.softmax, "Softmax"),
+    "LOG_SOFTMAX": Handler(values.log_softmax, "LogSoftmax"),
+    "MEAN": _reduction("ReduceMean"),
+    "SUM": _reduction("ReduceSum"),
+    "REDUCE_MAX": _reduction("ReduceMax"),
+    "REDUCE_MIN": _reduction("ReduceMin"),
+    "REDUCE_PROD": _reduction("ReduceProd"),
+    "ARG_MAX": _arg("ArgMax"),
+    "ARG_MIN": _arg("ArgMin"),
+    "BATCH_MATMUL": Handler(values.batch_matmul, "MatMul"),
+    "L2_NORMALIZATION": Handler(values.l2_normalization, "LpNormalization"),
+    "LOCAL_RESPONSE_NORMALIZATION": Handler(values.local_response, "LRN"),
+    "CUMSUM": Handler(values.cumulative_sum, "CumSum"),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": Handler(recurrent.lstm, "LSTM"),
+    "UNIDIRECTIONAL_SEQUENCE_RNN": Handler(recurrent.rnn, "RNN"),
+    "RESHAPE": Handler(movement.as_result, "Reshape"),
+    "SQUEEZE": Handler(movement.as_result, "Reshape"),
+    "EXPAND_DIMS": Handler(movement.as_result, "Reshape"),
+    "DENSIFY": Handler(movement.same, "Identity"),
+    "QUANTIZE": Handler(movement.same, "Identity"),
+    "DEQUANTIZE": Handler(movement.same, "Identity"),
+    "CAST": Handler(movement.cast, "Cast"),
+    "TRANSPOSE": Handler(movement.transpose, "Transpose"),
+    "PAD": Handler(movement.pad, "Pad"),
+    "PADV2": Handler(movement.pad, "Pad"),
+    "MIRROR_PAD": Handler(movement.mirror_pad, "Pad Gather"),
+    "CONCATENATION": Handler(movement.concatenation, "Concat Pad Add"),
+    "PACK": Handler(movement.pack, "Concat Unsqueeze"),
+    "UNPACK": Handler(movement.unpack, "Slice Squeeze"),
+    "SPLIT": Handler(movement.split, "Slice"),
+    "SPLIT_V": Handler(movement.split_v, "Slice"),
+    "SLICE": Handler(movement.slice_, "Slice"),
+    "STRIDED_SLICE": Handler(movement.strided_slice, "Slice Reshape"),
+    "GATHER": Handler(movement.gather, "Gather"),
+    "GATHER_ND": Handler(movement.gather_nd, "GatherND"),
+    "EMBEDDING_LOOKUP": Handler(movement.embedding_lookup, "Gather"),
+    "ONE_HOT": Handler(movement.one_hot, ""),
+    "TOPK_V2": Handler(movement.top_k, "TopK"),
+    "REVERSE_SEQUENCE": Handler(movement.reverse_sequence, "ReverseSequence"),
+    "TILE": Handler(movement.tile, "Tile"),
+    "BROADCAST_TO": Handler(movement.broadcast_to, "Expand"),
+    "REVERSE_V2": Handler(movement.reverse, "Slice"),
+    "SPACE_TO_DEPTH": Handler(movement.space_to_depth, "Reshape Transpose"),
+    "DEPTH_TO_SPACE": Handler(movement.depth_to_space, "Reshape Transpose"),
+    "SHAPE": Handler(movement.shape, ""),
+    "RANK": Handler(movement.rank, ""),
+    "ZEROS_LIKE": Handler(movement.zeros_like, ""),
+    "FILL": Handler(movement.fill, ""),
 }
+
+
+def operators_of(onnx: Collection[str], known: Collection[str]) -> tuple[str, ...]:
+    """The operators named by ONNX types of ``onnx``, if ``known`` has all that they become."""
+    return tuple(
+        name
+        for name, handler in HANDLERS.items()
+        if (types := handler.onnx.split()) and types[0] in onnx and set(types) <= set(known)
+    )
+
+
+_UNROLL = "Convert it with unroll=True, or so that its LSTM stays one operator"
+_FIXED = "Convert the network with its loops unrolled and its branches decided"
+_PARTS = "Convert each direction as an LSTM of its own, and join them"
+
+REFUSED: Mapping[str, tuple[str, str]] = {
+    "WHILE": ("WHILE is a loop, as the converter makes of an LSTM or GRU", _UNROLL),
+    "IF": ("IF chooses a graph while it runs", _FIXED),
+    "CALL": ("CALL runs another graph", _FIXED),
+    "LSTM": ("LSTM is one step, whose state lies outside the operator", _UNROLL),
+    "RNN": ("RNN is one step, whose state lies outside the operator", _UNROLL),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": ("BIDIRECTIONAL_SEQUENCE_LSTM is not supported", _PARTS),
+    "BIDIRECTIONAL_SEQUENCE_RNN": ("BIDIRECTIONAL_SEQUENCE_RNN is not supported", _PARTS),
+    "SVDF": (
+        "SVDF keeps state between calls, which is not supported",
+        "Convert the network with its window as the input, and convolutions",
+    ),
+    "SPACE_TO_BATCH_ND": (
+        "SPACE_TO_BATCH_ND stands alone: only with a convolution between it and BATCH_TO_SPACE_ND "
+        "is it dilation",
+        "Convert it with dilated convolutions",
+    ),
+    "BATCH_TO_SPACE_ND": (
+        "BATCH_TO_SPACE_ND stands alone: only behind SPACE_TO_BATCH_ND and a convolution is it "
+        "dilation",
+        "Convert it with dilated convolutions",
+    ),
+}
+"""What is known and not read, and what to do."""

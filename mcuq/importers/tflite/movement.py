@@ -8,6 +8,7 @@ import numpy as np
 
 from mcuq.importers.builder import Refused
 from mcuq.importers.tflite.writer import Call
+from mcuq.ir import Array
 
 Results = list[str]
 
@@ -28,9 +29,12 @@ def same(call: Call) -> Results:
 def cast(call: Call) -> Results:
     """CAST between numbers that are read as reals; others truncate, which is refused."""
     source, wanted = call.tensor(0), call.result()
-    if wanted.type.startswith("float") or (source.data is not None):
+    if source.data is not None or source.type == wanted.type:
         return [call.value(0)]
-    if source.type == wanted.type or not source.type.startswith("float"):
+    if wanted.type.startswith("float"):
+        whole = not source.type.startswith("float")
+        return [call.node("Cast", [call.value(0)], to=1) if whole else call.value(0)]
+    if not source.type.startswith("float"):
         return [call.value(0)]
     raise Refused(f"it truncates to {wanted.type}", "Let data stay float32")
 
@@ -43,28 +47,96 @@ def pad(call: Call) -> Results:
     """PAD and PADV2: pads (rank, 2)."""
     edges = call.ints(1)
     pads = call.writer.integers([*edges[0::2], *edges[1::2]])
-    if call.op == "MIRROR_PAD":
-        mode = "reflect" if call.integer("Mode") == 0 else "symmetric"
-        if mode == "symmetric":
-            raise Refused("it mirrors the edge itself (SYMMETRIC)", "Use mode REFLECT")
-        return [call.node("Pad", [call.value(0), pads], mode=mode)]
     inputs = [call.value(0), pads]
     if call.has(2):
         inputs.append(call.writer.constant(call.reals(2).reshape(()), "value"))
     return [call.node("Pad", inputs)]
 
 
+def mirror_pad(call: Call) -> Results:
+    """MIRROR_PAD: REFLECT leaves the edge out, SYMMETRIC repeats it, which ONNX has no word for."""
+    edges = call.ints(1)
+    if call.integer("Mode", 0) == 0:
+        pads = call.writer.integers([*edges[0::2], *edges[1::2]])
+        return [call.node("Pad", [call.value(0), pads], mode="reflect")]
+    value = call.value(0)
+    for axis, (before, after) in enumerate(zip(edges[0::2], edges[1::2], strict=True)):
+        size = call.shape(0)[axis]
+        if not (0 <= before <= size and 0 <= after <= size):
+            raise Refused("it mirrors more than there is", "Pad with less")
+        if before or after:
+            own = np.arange(size)
+            order = np.concatenate([own[:before][::-1], own, own[size - after :][::-1]])
+            places = call.writer.constant(order, "places")
+            value = call.node("Gather", [value, places], axis=axis)
+    return [value]
+
+
 def concatenation(call: Call) -> Results:
-    values = [call.value(index) for index in range(len(call.operator.inputs))]
-    return [call.activated(call.node("Concat", values, axis=call.integer("Axis")))]
+    """CONCATENATION, of constants, too."""
+    rank = len(call.result().shape)
+    return [call.activated(_joined(call, call.integer("Axis") % rank))]
 
 
 def pack(call: Call) -> Results:
     """PACK: the operands along a new axis."""
-    axis = call.writer.integers([call.integer("Axis")])
+    return [_joined(call, call.integer("Axis", 0) % len(call.result().shape), new=True)]
+
+
+def _joined(call: Call, axis: int, new: bool = False) -> str:
+    """The operands along ``axis``. Constants are added to what data is padded with there."""
     count = len(call.operator.inputs)
-    rows = [call.node("Unsqueeze", [call.value(i), axis]) for i in range(count)]
-    return [call.node("Concat", rows, axis=call.integer("Axis"))]
+    fixed = [call.is_constant(index) for index in range(count)]
+    if all(fixed) or not any(fixed):
+        values = [call.value(index) for index in range(count)]
+        return call.node("Concat", _with_axis(call, values, axis) if new else values, axis=axis)
+    sizes = [1 if new else call.shape(index)[axis] for index in range(count)]
+    values, before = [], 0
+    for index in range(count):
+        if fixed[index]:
+            before += sizes[index] if not values else 0
+            continue
+        after = 0
+        for later in range(index + 1, count):
+            if not fixed[later]:
+                break
+            after += sizes[later]
+        (value,) = _with_axis(call, [call.value(index)], axis) if new else [call.value(index)]
+        values.append(_widened(call, value, axis, before, after))
+        before = 0
+    joined = values[0] if len(values) == 1 else call.node("Concat", values, axis=axis)
+    parts = [
+        _real(call, index, axis, new) if fixed[index] else np.zeros(_part(call, sizes[index], axis))
+        for index in range(count)
+    ]
+    whole = np.concatenate(parts, axis).astype(np.float32)
+    return call.node("Add", [joined, call.writer.constant(whole, "constants")])
+
+
+def _with_axis(call: Call, values: list[str], axis: int) -> list[str]:
+    axes = call.writer.integers([axis])
+    return [call.node("Unsqueeze", [value, axes]) for value in values]
+
+
+def _widened(call: Call, value: str, axis: int, before: int, after: int) -> str:
+    """``value`` with zeros around it along ``axis``."""
+    if not before and not after:
+        return value
+    begins, ends = ([0] * len(call.result().shape) for _ in range(2))
+    begins[axis], ends[axis] = before, after
+    return call.node("Pad", [value, call.writer.integers([*begins, *ends])])
+
+
+def _part(call: Call, size: int, axis: int) -> list[int]:
+    """The shape of one operand within the result."""
+    shape = list(call.result().shape)
+    shape[axis] = size
+    return shape
+
+
+def _real(call: Call, index: int, axis: int, new: bool) -> Array:
+    data = call.reals(index)
+    return np.expand_dims(data, axis) if new else data
 
 
 def unpack(call: Call) -> Results:
@@ -112,31 +184,53 @@ def slice_(call: Call) -> Results:
 
 def strided_slice(call: Call) -> Results:
     """STRIDED_SLICE(data, begin, end, strides) with its five masks, as Python slices."""
-    shape = call.shape(0)
+    bounds: list[tuple[int, int, int]] = []
+    shape: list[int] = []
+    for what in _subscripts(call):
+        if what is None:
+            shape.append(1)
+            continue
+        size = call.shape(0)[len(bounds)]
+        if isinstance(what, int):
+            if not -size <= what < size:
+                raise Refused(f"its place {what} lies outside", "Convert the model again")
+            bounds.append((what % size, what % size + 1, 1))
+            continue
+        start, stop, step = what.indices(size)
+        shape.append(len(range(start, stop, step)))
+        bounds.append((start, stop if stop >= 0 else -size - 1, step))
+    starts, stops, strides = (list(column) for column in zip(*bounds, strict=True))
+    value = _slice(call, call.value(0), starts, stops, list(range(len(starts))), strides)
+    if len(shape) == len(bounds) and not any(isinstance(w, int) for w in _subscripts(call)):
+        return [value]
+    return [call.node("Reshape", [value, call.writer.integers(shape)])]
+
+
+def _subscripts(call: Call) -> list[slice | int | None]:
+    """What stands between the brackets, '...' and left-out axes as slices of everything."""
     begins, ends, steps = call.ints(1), call.ints(2), call.ints(3)
-    masks = ("BeginMask", "EndMask", "ShrinkAxisMask")
-    first, final, shrunk = (call.integer(name, 0) for name in masks)
-    if call.integer("EllipsisMask", 0) or call.integer("NewAxisMask", 0):
-        raise Refused("it uses '...' or adds axes", "Slice with explicit bounds")
+    masks = ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask")
+    first, final, dots, added, shrunk = (call.integer(name, 0) for name in masks)
     if call.operator.options.get("Offset"):
         ends = [begin + end for begin, end in zip(begins, ends, strict=True)]
-    bounds: list[tuple[int, int, int]] = []
-    for axis, (begin, end, step) in enumerate(zip(begins, ends, steps, strict=True)):
-        if step == 0:
+    found: list[slice | int | None] = []
+    count = len(begins)
+    own = sum(1 for i in range(count) if not (dots >> i | added >> i) & 1)
+    rest = [slice(None)] * (len(call.shape(0)) - own)
+    for place, (begin, end, step) in enumerate(zip(begins, ends, steps, strict=True)):
+        if dots >> place & 1:
+            found += rest
+            rest = []
+        elif added >> place & 1:
+            found.append(None)
+        elif shrunk >> place & 1:
+            found.append(begin)
+        elif step == 0:
             raise Refused("it has a stride of 0", "Convert the model again")
-        if shrunk >> axis & 1:
-            place = begin % shape[axis]
-            bounds.append((place, place + 1, 1))
-            continue
-        window = slice(
-            None if first >> axis & 1 else begin, None if final >> axis & 1 else end, step
-        )
-        start, stop, stride = window.indices(shape[axis])
-        bounds.append((start, stop if stop >= 0 else -shape[axis] - 1, stride))
-    starts, stops, strides = (list(column) for column in zip(*bounds, strict=True))
-    made = _slice(call, call.value(0), starts, stops, list(range(len(starts))), strides)
-    gone = [axis for axis in range(len(starts)) if shrunk >> axis & 1]
-    return [call.node("Squeeze", [made, call.writer.integers(gone)]) if gone else made]
+        else:
+            low = None if first >> place & 1 else begin
+            found.append(slice(low, None if final >> place & 1 else end, step))
+    return [*found, *rest]
 
 
 def _slice(
@@ -147,11 +241,56 @@ def _slice(
 
 
 def gather(call: Call) -> Results:
-    """GATHER with constant places."""
+    """GATHER: rows of the data, or of a constant table."""
     if call.integer("BatchDims", 0):
         raise Refused("it gathers by batch", "Use BatchDims 0")
+    return [_gathered(call, 0, 1, call.integer("Axis", 0))]
+
+
+def embedding_lookup(call: Call) -> Results:
+    """EMBEDDING_LOOKUP(places, table)."""
+    return [_gathered(call, 1, 0, 0)]
+
+
+def _gathered(call: Call, data: int, places: int, axis: int) -> str:
+    if call.is_constant(places):
+        index = call.writer.constant(call.array(places).astype(np.int64), "places")
+    else:
+        index = call.value(places)
+    return call.node("Gather", [call.value(data), index], axis=axis)
+
+
+def gather_nd(call: Call) -> Results:
+    """GATHER_ND with constant places."""
     places = call.writer.constant(call.array(1).astype(np.int64), "places")
-    return [call.node("Gather", [call.value(0), places], axis=call.integer("Axis", 0))]
+    return [call.node("GatherND", [call.value(0), places])]
+
+
+def reverse_sequence(call: Call) -> Results:
+    """REVERSE_SEQUENCE with constant lengths."""
+    lengths = call.writer.integers(call.ints(1))
+    batch, time = call.integer("BatchDim"), call.integer("SeqDim")
+    return [
+        call.node("ReverseSequence", [call.value(0), lengths], batch_axis=batch, time_axis=time)
+    ]
+
+
+def one_hot(call: Call) -> Results:
+    """ONE_HOT(places, depth, on, off) of constant places."""
+    places, depth = call.array(0), call.ints(1)[0]
+    axis = call.integer("Axis", -1) % (places.ndim + 1)
+    row = [1] * (places.ndim + 1)
+    row[axis] = -1
+    chosen = np.expand_dims(places, axis) == np.arange(depth).reshape(row)
+    high, low = (call.reals(index).reshape(()) for index in (2, 3))
+    return [call.writer.constant(np.where(chosen, high, low).astype(np.float32), "one hot")]
+
+
+def top_k(call: Call) -> Results:
+    """TOPK_V2 along the last axis, the largest first."""
+    count = call.writer.integers(call.ints(1))
+    name = call.node("TopK", [call.value(0), count])
+    return [name, call.writer.second(name)]
 
 
 def tile(call: Call) -> Results:
@@ -201,6 +340,15 @@ def _block(call: Call) -> int:
 def shape(call: Call) -> Results:
     """SHAPE: known before anything runs."""
     return [call.writer.integers(call.shape(0))]
+
+
+def rank(call: Call) -> Results:
+    """RANK: the number of axes."""
+    return [call.writer.constant(np.array(len(call.shape(0)), np.int64), "rank")]
+
+
+def zeros_like(call: Call) -> Results:
+    return [call.writer.constant(np.zeros(call.shape(0), np.float32), "zeros")]
 
 
 def fill(call: Call) -> Results:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mcuq.importers.builder import Refused
 from mcuq.importers.tflite.writer import Call
 
 Results = list[str]
@@ -105,35 +104,43 @@ def l2_normalization(call: Call) -> Results:
 
 
 def select(call: Call) -> Results:
-    return [call.node("Where", [call.value(index) for index in range(3)])]
+    """SELECT and SELECT_V2; the condition of the former may be one for each row."""
+    condition = call.value(0)
+    rank = len(call.result().shape)
+    if call.op == "SELECT" and len(call.shape(0)) == 1 and rank > 1:
+        shape = call.writer.integers([call.shape(0)[0], *[1] * (rank - 1)])
+        condition = call.node("Reshape", [condition, shape])
+    return [call.node("Where", [condition, call.value(1), call.value(2)])]
 
 
-def lstm(call: Call) -> Results:
-    """UNIDIRECTIONAL_SEQUENCE_LSTM without peepholes, projection and normalization."""
-    if any(call.has(index) for index in (9, 10, 11, 16, 17, 20, 21, 22, 23)):
-        raise Refused("it has peepholes, a projection or normalization", "Use a plain LSTM")
-    if call.integer("FusedActivationFunction", 4) != 4:
-        raise Refused("its activation is not TANH", "Use a plain LSTM")
-    gates = [index for index in (1, 4, 3, 2) if call.has(index)]
-    if len(gates) != 4:
-        raise Refused("it couples its gates", "Use a plain LSTM")
-    weights = np.concatenate([call.reals(index) for index in gates])
-    recurrent = np.concatenate([call.reals(index + 4) for index in gates])
-    biases = np.concatenate([call.reals(index + 11) for index in gates])
-    hidden = recurrent.shape[1]
-    constants = [
-        call.writer.constant(weights[None], "weights"),
-        call.writer.constant(recurrent[None], "recurrent"),
-        call.writer.constant(np.concatenate([biases, np.zeros_like(biases)])[None], "biases"),
-    ]
-    value = call.value(0)
-    if not call.option("TimeMajor"):
-        value = call.writer.transposed(value, (1, 0, 2), call.name)
-    clip = float(call.operator.options.get("CellClip", 0.0))
-    if clip:
-        raise Refused(f"it clips its cell state at {clip:g}", "Train it without cell_clip")
-    made = call.node("LSTM", [value, *constants], hidden_size=hidden)
-    rows = call.node("Squeeze", [made, call.writer.integers([1])])
-    if not call.option("TimeMajor"):
-        rows = call.writer.transposed(rows, (1, 0, 2), call.name)
-    return [rows]
+def not_equal(call: Call) -> Results:
+    return [call.node("Not", [call.node("Equal", [call.value(0), call.value(1)])])]
+
+
+def floor_div(call: Call) -> Results:
+    return [call.node("Floor", [call.node("Div", [call.value(0), call.value(1)])])]
+
+
+def sum_of_all(call: Call) -> Results:
+    """ADD_N."""
+    return [call.node("Sum", [call.value(i) for i in range(len(call.operator.inputs))])]
+
+
+def cumulative_sum(call: Call) -> Results:
+    """CUMSUM along a constant axis."""
+    axis = call.writer.constant(np.array(call.ints(1)[0], np.int64), "axis")
+    flags = {
+        word.lower(): int(bool(call.operator.options.get(word)))
+        for word in ("Exclusive", "Reverse")
+    }
+    return [call.node("CumSum", [call.value(0), axis], **flags)]
+
+
+def local_response(call: Call) -> Results:
+    """LOCAL_RESPONSE_NORMALIZATION over the channels: ONNX divides alpha by their number."""
+    size = 2 * call.integer("Radius") + 1
+    made = call.node(
+        "LRN", [call.first(call.value(0))], size=size, bias=float(call.option("Bias")),
+        alpha=float(call.option("Alpha")) * size, beta=float(call.option("Beta")),
+    )  # fmt: skip
+    return [call.last(made)]

@@ -100,6 +100,18 @@ def _pool(call: Call, op: str) -> Results:
     return [call.activated(call.last(made))]
 
 
+def l2_pool2d(call: Call) -> Results:
+    """L2_POOL_2D: the root of the mean of the squares."""
+    value = call.value(0)
+    kernel = call.integer("FilterHeight"), call.integer("FilterWidth")
+    strides = call.integer("StrideH"), call.integer("StrideW")
+    made = call.node(
+        "AveragePool", [call.first(call.node("Mul", [value, value]))],
+        kernel_shape=list(kernel), strides=list(strides), pads=_pads(call, kernel, strides, (1, 1)),
+    )  # fmt: skip
+    return [call.activated(call.last(call.node("Sqrt", [made])))]
+
+
 def resize_bilinear(call: Call) -> Results:
     return _resize(call, "linear")
 

@@ -24,15 +24,18 @@ ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")
 
 
 class Writer:
-    """The ONNX nodes made so far, and under which name each TensorFlow Lite tensor is known."""
+    """The ONNX nodes made so far, and under which name each TensorFlow Lite tensor is known.
+
+    ``notes``: what the user should know, one sentence each.
+    """
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
         self.names: dict[int, str] = {}
+        self.notes: list[str] = []
         self._taken = {tensor.name for tensor in model.tensors}
-        self._outputs = frozenset(model.outputs)
 
     def fresh(self, wanted: str) -> str:
         """A name that no value has."""
@@ -58,6 +61,12 @@ class Writer:
         output = self.fresh(f"{about}.{op}")
         self.nodes.append(helper.make_node(op, list(inputs), [output], name=output, **attrs))
         return output
+
+    def second(self, first: str) -> str:
+        """A second result of the node whose first is ``first``."""
+        maker = next(node for node in self.nodes if node.output[0] == first)
+        maker.output.append(self.fresh(f"{first}.second"))
+        return str(maker.output[1])
 
     def alias(self, source: str, name: str) -> None:
         """``name`` for the value ``source``."""
@@ -245,6 +254,8 @@ def constant_of(writer: Writer, tensor: Tensor) -> str:
     return writer.constant(data.astype(np.float32), tensor.name)
 
 
-def information(name: str, shape: Shape) -> onnx.ValueInfoProto:
-    """A graph input or output of reals."""
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
+def information(tensor: Tensor) -> onnx.ValueInfoProto:
+    """A graph input or output: reals, or whole numbers that stand for nothing else."""
+    whole = {"int32": TensorProto.INT64, "int64": TensorProto.INT64, "bool": TensorProto.BOOL}
+    kind = TensorProto.FLOAT if tensor.is_quantized else whole.get(tensor.type, TensorProto.FLOAT)
+    return helper.make_tensor_value_info(tensor.name, kind, list(tensor.shape))

@@ -34,10 +34,12 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    """A memcpy per chunk."""
+    """Words, or a memcpy for each long chunk."""
     rows, chunks = _chunks(node, qgraph)
+    long = sum(chunk > 64 for chunk in chunks)
     size = qgraph.tensor(node.output).bytes
-    return instructions(cpu, size, 0.6, 0.9) + 30.0 * rows * len(chunks)
+    each = instructions(cpu, size, 1.2, 1.6)
+    return each + rows * (30.0 * long + 9.0 * (len(chunks) - long))
 
 
 VARIANTS = (Variant("concat", "mcuq_concat_s8", _lower, _cost, kinds=S8 | S16),)

@@ -18,12 +18,17 @@ def _filled(values: tuple[int, ...], count: int, fill: int) -> tuple[int, ...]:
     return (*(fill,) * (count - len(values)), *values)
 
 
-def _lower_copy(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
-    fields = (
-        Field("start", node.ints("places")[0]),
-        Field("size", _filled(node.ints("sizes"), MAX_LOOPS, 1)),
-        Field("stride", _filled(node.ints("strides"), MAX_LOOPS, 0)),
+def loop_fields(start: int, sizes: tuple[int, ...], strides: tuple[int, ...]) -> tuple[Field, ...]:
+    """The members of mcuq_copy_params."""
+    return (
+        Field("start", start),
+        Field("size", _filled(sizes, MAX_LOOPS, 1)),
+        Field("stride", _filled(strides, MAX_LOOPS, 0)),
     )
+
+
+def _lower_copy(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    fields = loop_fields(node.ints("places")[0], node.ints("sizes"), node.ints("strides"))
     symbol = _SYMBOLS[qgraph.tensor(node.output).kind].format("copy")
     return (Call(symbol, "mcuq_copy_params", fields, node.inputs, node.output),)
 
@@ -41,18 +46,22 @@ def _lower_take(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     return (Call(symbol, "mcuq_take_params", fields, node.inputs, node.output, (array,)),)
 
 
-def _rows(node: Node, qgraph: QGraph) -> int:
-    """How often the innermost loop runs."""
-    sizes = node.ints("sizes")
-    return qgraph.tensor(node.output).size // (sizes[-1] if sizes else 1)
+def cost(sizes: tuple[int, ...], strides: tuple[int, ...], count: int, cpu: Cpu) -> float:
+    """Instructions of ``count`` elements: runs of words, two laced runs, or bytes apart."""
+    length, apart = (sizes[-1], strides[-1]) if sizes else (1, 0)
+    rows = count // length
+    if apart == 1:
+        return (
+            elementwise.instructions(cpu, count, 0.9, 1.4) + (40.0 if length > 64 else 9.0) * rows
+        )
+    if length == 2 and strides[-2:-1] == (1,):
+        return elementwise.instructions(cpu, count, 3.4, 5.0)
+    return elementwise.instructions(cpu, count, 4.2, 7.0) + 14.0 * rows
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    strides = node.ints("strides")
-    rows, size = _rows(node, qgraph), elementwise.output_size(node, qgraph)
-    dense = bool(strides) and strides[-1] == 1
-    each = elementwise.instructions(cpu, size, *((1.6, 2.6) if dense else (5.2, 8.0)))
-    return each + (42.0 if dense else 16.0) * rows
+    size = elementwise.output_size(node, qgraph)
+    return cost(node.ints("sizes"), node.ints("strides"), size, cpu)
 
 
 def _one_place(node: Node, qgraph: QGraph) -> bool:

@@ -49,24 +49,25 @@ def binary(op: str, members: tuple[str, ...], plain: Rates, broadcast: Rates) ->
         return (Call(f"mcuq_{op}_s8", f"mcuq_{op}_params", fields, node.inputs, node.output),)
 
     def lower_broadcast(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
-        fields = (_spread_field(node, qgraph), *numbers(node))
+        fields = (spread_field(node, qgraph), *numbers(node))
         symbol, params = f"mcuq_{op}_broadcast_s8", f"mcuq_{op}_broadcast_params"
         return (Call(symbol, params, fields, node.inputs, node.output),)
 
     return (
-        Variant(op, f"mcuq_{op}_s8", lower, _cost(plain), _same_shape, gap=gap),
+        Variant(op, f"mcuq_{op}_s8", lower, cost(plain), _same_shape, gap=gap),
         Variant(
             op,
             f"mcuq_{op}_broadcast_s8",
             lower_broadcast,
-            _cost(broadcast),
-            _spreads,
+            cost(broadcast),
+            spreads,
             gap=gap,
         ),
     )
 
 
-def _cost(rates: Rates) -> Callable[[Node, QGraph, Cpu], float]:
+def cost(rates: Rates) -> Callable[[Node, QGraph, Cpu], float]:
+    """The cost of a kernel that takes so many instructions per element."""
     return lambda node, qgraph, cpu: instructions(cpu, output_size(node, qgraph), *rates)
 
 
@@ -75,7 +76,8 @@ def _same_shape(node: Node, qgraph: QGraph) -> bool:
     return all(qgraph.tensor(name).size == size for name in node.inputs)
 
 
-def _spreads(node: Node, qgraph: QGraph) -> bool:
+def spreads(node: Node, qgraph: QGraph) -> bool:
+    """Whether two loops read the operands."""
     return _spread(node, qgraph) is not None
 
 
@@ -84,7 +86,8 @@ def _spread(node: Node, qgraph: QGraph) -> Spread | None:
     return spread(shapes, qgraph.tensor(node.output).shape)
 
 
-def _spread_field(node: Node, qgraph: QGraph) -> Field:
+def spread_field(node: Node, qgraph: QGraph) -> Field:
+    """The member ``spread``: how the operands spread over the output."""
     found = _spread(node, qgraph)
     if found is None:
         raise ValueError(f"{node.name} was not accepted")

@@ -12,14 +12,20 @@ from mcuq.kernels.plain import (
     conv2d,
     dense,
     depthwise_conv2d,
+    extremum,
     max_pool2d,
+    mul,
     transpose,
 )
 from mcuq.kernels.plain.elementwise import instructions, output_size
-from mcuq.kernels.variant import S16, Call, Cpu, Field, Variant, lower_as
+from mcuq.kernels.variant import S16, Call, ConstArray, Cpu, Field, Variant, lower_as
 from mcuq.qir import QGraph
 
 Gap = Callable[[Node, QGraph, int], int | None]
+
+
+def _in_place(node: Node, qgraph: QGraph, index: int) -> int:
+    return 0
 
 
 def _twin(variant: Variant, params: str = "") -> Variant:
@@ -58,6 +64,17 @@ def _requant_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return instructions(cpu, output_size(node, qgraph), 9.5, 14.0)
 
 
+def _lut(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    source, table = node.inputs
+    array = ConstArray("table", "int16_t", qgraph.data(table), f"{node.output} for -32768..32768")
+    fields = (Field("table", "table"), Field("count", output_size(node, qgraph)))
+    return (Call("mcuq_lut_s16", "mcuq_lut_s16_params", fields, (source,), node.output, (array,)),)
+
+
+def _lut_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    return instructions(cpu, output_size(node, qgraph), 13.0, 18.0)
+
+
 VARIANTS = (
     _twin(conv2d.VARIANTS[0], "mcuq_conv2d_s16_params"),
     _twin(depthwise_conv2d.VARIANTS[0], "mcuq_conv2d_s16_params"),
@@ -66,9 +83,13 @@ VARIANTS = (
     _twin(avg_pool2d.VARIANTS[0], "mcuq_avg_pool2d_s16_params"),
     _twin(add.VARIANTS[0], "mcuq_add_s16_params"),
     _twin(add.VARIANTS[1], "mcuq_add_broadcast_s16_params"),
+    _twin(mul.VARIANTS[0], "mcuq_mul_s16_params"),
+    _twin(mul.VARIANTS[1], "mcuq_mul_broadcast_s16_params"),
+    *(_twin(variant, "mcuq_extremum_s16_params") for variant in extremum.VARIANTS),
     _twin(transpose.VARIANTS[0]),
+    Variant("lut16", "mcuq_lut_s16", _lut, _lut_cost, gap=_in_place, kinds=S16),
     # Twice as long as its input: the last byte is written where the last one was read.
     _requant("s8", "s16", lambda node, qgraph, index: output_size(node, qgraph)),
-    _requant("s16", "s8", lambda node, qgraph, index: 0),
-    _requant("s16", "s16", lambda node, qgraph, index: 0),
+    _requant("s16", "s8", _in_place),
+    _requant("s16", "s16", _in_place),
 )

@@ -1,6 +1,8 @@
-"""The variant of softmax."""
+"""The variants of softmax, of whole rows and of what a mask keeps, and of log_softmax."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from mcuq.qir import QGraph
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
-    source, table = node.inputs
+    source, table = node.inputs[:2]
     data = qgraph.data(table).astype(np.uint16)
     array = ConstArray("table", "uint16_t", data, "32767 * exp(-d) by distance d to the largest")
     length = qgraph.tensor(source).shape[-1]
@@ -19,6 +21,54 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     fields = (Field("table", "table"), Field("rows", rows), Field("length", length))
     call = Call("mcuq_softmax_s8", "mcuq_softmax_params", fields, (source,), node.output, (array,))
     return (call,)
+
+
+def _lower_masked(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    (call,) = _lower(node, qgraph)
+    kept = qgraph.data(node.inputs[2])
+    mask = ConstArray("mask", "int8_t", kept, "1 where a value counts")
+    return (
+        replace(
+            call,
+            symbol="mcuq_softmax_masked_s8",
+            params_type="mcuq_softmax_masked_params",
+            arrays=(*call.arrays, mask),
+            fields=(*call.fields, Field("mask", "mask"), Field("mask_rows", len(kept))),
+        ),
+    )
+
+
+def _masked(node: Node, qgraph: QGraph) -> bool:
+    return len(node.inputs) == 3
+
+
+def _unmasked(node: Node, qgraph: QGraph) -> bool:
+    return not _masked(node, qgraph)
+
+
+def _lower_log(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    source, table, logs = node.inputs
+    exp = qgraph.data(table).astype(np.uint16)
+    arrays = (
+        ConstArray("table", "uint16_t", exp, "32767 * exp(-d) by distance d to the largest"),
+        ConstArray("logs", "int32_t", qgraph.data(logs), "log(1 + i / 64)"),
+    )
+    length = qgraph.tensor(source).shape[-1]
+    rows = elementwise.output_size(node, qgraph) // length
+    names = ("mul", "log_2", "log_one", "bias", "shift")
+    fields = (
+        *(Field(array.suffix, array.suffix) for array in arrays),
+        Field("rows", rows),
+        Field("length", length),
+        *(Field(name, node.int(name)) for name in names),
+    )
+    symbol, params = "mcuq_log_softmax_s8", "mcuq_log_softmax_params"
+    return (Call(symbol, params, fields, (source,), node.output, arrays),)
+
+
+def _log_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    size, length = elementwise.output_size(node, qgraph), qgraph.tensor(node.output).shape[-1]
+    return 120.0 * size / length + elementwise.instructions(cpu, size, 22.0, 26.0)
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
@@ -36,4 +86,8 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     return 0 if index == 0 else None
 
 
-VARIANTS = (Variant("softmax", "mcuq_softmax_s8", _lower, _cost, gap=_gap),)
+VARIANTS = (
+    Variant("softmax", "mcuq_softmax_s8", _lower, _cost, _unmasked, gap=_gap),
+    Variant("softmax", "mcuq_softmax_masked_s8", _lower_masked, _cost, _masked, gap=_gap),
+    Variant("log_softmax", "mcuq_log_softmax_s8", _lower_log, _log_cost, gap=_gap),
+)

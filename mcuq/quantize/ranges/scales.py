@@ -56,6 +56,7 @@ def observe(state: State) -> State:
         inner.add(values)
     seen = collector.seen()
     found = {name: each.bounds for name, each in seen.items()}
+    _check_spans(state.graph, found)
     silent = {n for n in activations(state.graph) if found[n] == (0.0, 0.0)}
     warnings = tuple(_first_silent(state.graph, silent))
     new = tuple(text for text in warnings if text not in state.warnings)
@@ -63,6 +64,20 @@ def observe(state: State) -> State:
     warned = state.warnings + new
     graph = inner.noted()
     return state.with_(graph=graph, ranges=found, seen=seen, sensitivity=weight, warnings=warned)
+
+
+def _check_spans(graph: Graph, found: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse operators that cannot compute with the values that calibration has seen."""
+    for node in graph.nodes:
+        span = found.get(node.inputs[0], (0.0, 0.0))
+        reason = spec(node.op).refuses(node, span)
+        if reason:
+            spanned = f"{span[0]:.3g} to {span[1]:.3g}"
+            raise ModelError(
+                graph.name,
+                f"node '{node.name}': {reason} ({spanned} on the calibration data)",
+                "Keep them on one side, as with Abs or an added constant",
+            )
 
 
 def _first_silent(graph: Graph, silent: Collection[str]) -> Iterator[str]:

@@ -85,7 +85,9 @@ class _Trace:
                 )  # fmt: skip
                 for leaf, gradient in zip(self._leaves, found, strict=True):
                     if gradient is not None:
-                        flat = gradient.reshape(-1, gradient.shape[-1])
+                        # The slope of a root at 0 is infinite: such values say nothing.
+                        finite = gradient.nan_to_num(0.0, 0.0, 0.0)
+                        flat = finite.reshape(-1, gradient.shape[-1]).double()
                         squares = np.asarray(flat.square().sum(0).numpy()) * share
                         total[leaf] = total.get(leaf, 0.0) + squares
         return total

@@ -1,0 +1,37 @@
+"""matmul with the DSP extension: two rows by two columns, whose values are int16 in scratch."""
+
+from __future__ import annotations
+
+from math import prod
+
+from mcuq.ir import Node
+from mcuq.kernels.plain import matmul
+from mcuq.kernels.variant import Call, Cpu, Variant
+from mcuq.qir import QGraph
+
+_SYMBOL = "mcuq_matmul_s8_dsp"
+
+
+def _accepts(node: Node, qgraph: QGraph) -> bool:
+    """The products of a row lie next to each other in a."""
+    return node.ints("steps_a")[-1] == 1
+
+
+def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    scratch = 4 * node.ints("sizes")[-1]
+    call = Call(
+        _SYMBOL, "mcuq_matmul_params", matmul.fields(node), node.inputs, node.output, (), scratch
+    )
+    return (call,)
+
+
+def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    """Blocks of two rows and two columns, a column of b, and the products left over."""
+    *batch, rows, columns, depth = node.ints("sizes")
+    block = 60.0 + 20.0 * (depth // 4) + 12.0 * (depth % 4)
+    column = 30.0 + 6.0 * depth
+    pairs = -(-columns // 2)
+    return 100.0 + prod(batch) * pairs * (-(-rows // 2) * block + 2 * column)
+
+
+VARIANTS = (Variant("matmul", _SYMBOL, _lower, _cost, _accepts, frozenset({"dsp"})),)

@@ -1,0 +1,30 @@
+"""The variants of maximum and minimum."""
+
+from __future__ import annotations
+
+from mcuq.ir import Node
+from mcuq.kernels.plain import elementwise
+from mcuq.kernels.variant import Call, Field, Variant
+from mcuq.qir import QGraph
+
+
+def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    fields = (
+        elementwise.spread_field(node, qgraph),
+        Field("larger", int(node.op == "maximum")),
+        *(Field(name, node.int(name)) for name in ("out_min", "out_max")),
+    )
+    return (Call("mcuq_extremum_s8", "mcuq_extremum_params", fields, node.inputs, node.output),)
+
+
+VARIANTS = tuple(
+    Variant(
+        op,
+        "mcuq_extremum_s8",
+        _lower,
+        elementwise.cost((15.0, 20.0)),
+        elementwise.spreads,
+        gap=elementwise.gap,
+    )
+    for op in ("maximum", "minimum")
+)

@@ -1,0 +1,60 @@
+"""Takes products with one number out where the operator behind them undoes or holds a factor.
+
+A softmax of ``c x`` is the softmax of x with c in its scale: attention's 1 / sqrt(d) costs nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mcuq.ir import Array, Graph, Node
+from mcuq.ops import is_view, spec
+from mcuq.ops.spec import Scaling
+from mcuq.passes.rewrite import is_clipped, sole_consumer, swap, until_stable
+
+
+def absorb_factors(graph: Graph) -> Graph:
+    """``graph`` without the products with a positive number before a softmax."""
+    return until_stable(_step, graph)
+
+
+def _step(graph: Graph) -> Graph | None:
+    for node in graph.nodes:
+        factor = _factor(graph, node)
+        if factor is None:
+            continue
+        *views, reader = _behind(graph, node)
+        if reader is node or spec(reader.op).scaling is not Scaling.ABSORBED:
+            continue
+        data = next(name for name in node.inputs if not graph.is_constant(name))
+        changed = spec(reader.op).rescaled(reader, 1 / factor)
+        chain = [_reading(n, node.output, data) for n in (*views[1:], changed)]
+        return swap(graph, (*views, reader), chain)
+    return None
+
+
+def _behind(graph: Graph, node: Node) -> list[Node]:
+    """``node``, the views of its output, and what reads them, as long as nothing else does."""
+    chain = [node]
+    while (reader := sole_consumer(graph, chain[-1].output)) is not None:
+        chain.append(reader)
+        if not is_view(reader):
+            break
+    return chain
+
+
+def _reading(node: Node, old: str, new: str) -> Node:
+    return replace(node, inputs=tuple(new if n == old else n for n in node.inputs))
+
+
+def _factor(graph: Graph, node: Node) -> Array | None:
+    """The one positive number that ``node`` multiplies its data with."""
+    if node.op != "mul" or is_clipped(node):
+        return None
+    numbers = [graph.data(name) for name in node.inputs if graph.is_constant(name)]
+    if len(numbers) != 1 or numbers[0].size != 1:
+        return None
+    factor = numbers[0].reshape(-1).astype(np.float64)
+    return factor if factor[0] > 0 else None

@@ -1,0 +1,61 @@
+"""Puts constant factors and terms behind a normalization into its scale and bias."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from mcuq.ir import Array, Graph, Node
+from mcuq.ops import spec
+from mcuq.ops.normalize import periods
+from mcuq.passes.rewrite import is_clipped, named, sole_consumer, swap, until_stable, with_constants
+
+
+def join_norms(graph: Graph) -> Graph:
+    """``graph`` without the products and sums with constants behind normalizations."""
+    return until_stable(_step, graph)
+
+
+def _step(graph: Graph) -> Graph | None:
+    for node in graph.nodes:
+        follower = sole_consumer(graph, node.output)
+        if node.op != "normalize" or is_clipped(node) or follower is None:
+            continue
+        joined = _joined(graph, node, follower)
+        if joined is not None:
+            whole, parts = joined
+            made, added = with_constants(graph, whole, parts)
+            return swap(graph, (node, follower), (made,), named(added))
+    return None
+
+
+def _joined(graph: Graph, node: Node, follower: Node) -> tuple[Node, dict[int, Array]] | None:
+    """The node that does both, with its scale and bias."""
+    shape = graph.shape(node.output)
+    constants = [graph.data(n) for n in follower.inputs if graph.is_constant(n)]
+    affine = spec(follower.op).affine
+    if affine is None or len(constants) != 1:
+        return None
+    if graph.shape(follower.output) != shape:
+        return None
+    count = prod(shape)
+    scale, bias = (
+        np.tile(graph.data(n).astype(np.float64), count // graph.data(n).size)
+        for n in node.inputs[1:]
+    )
+    given = np.broadcast_to(constants[0].astype(np.float64), shape).reshape(-1)
+    index = next(i for i, n in enumerate(follower.inputs) if graph.is_constant(n))
+    factor, shift = affine(index, given)
+    scale, bias = scale * factor, bias * factor + shift
+    period = next(p for p in periods(node) if _repeats(scale, p) and _repeats(bias, p))
+    made = replace(
+        node, outputs=follower.outputs, attrs={**node.attrs, "clip": follower.attrs["clip"]}
+    )
+    return made, {1: scale[:period], 2: bias[:period]}
+
+
+def _repeats(data: Array, period: int) -> bool:
+    rows = data.reshape(-1, period)
+    return bool((rows == rows[:1]).all())

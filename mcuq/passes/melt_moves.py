@@ -1,0 +1,107 @@
+"""Makes one copy of movements in a row, and of the parts of a tensor that a concat joins again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from mcuq.ir import Graph, Node, with_hint_moved
+from mcuq.ops import copy, is_view, spec
+from mcuq.ops.copy import Map
+from mcuq.ops.spec import Values
+from mcuq.passes.rewrite import sole_consumer, swap_last, until_stable
+
+_TABLE = 64
+"""A copy made of others may need a table of so many places even where they need none."""
+
+
+def melt_moves(graph: Graph) -> Graph:
+    """``graph`` with chains of copies, transposes and views between them as one copy each.
+
+    Chains of which another node reads a part stay, and those that only a long table could do at
+    once. A concat melts if all that it joins is moved from one tensor.
+    """
+    return until_stable(_step, graph)
+
+
+def _step(graph: Graph) -> Graph | None:
+    for node in graph.nodes:
+        if node.op == "concat":
+            melted = _concat(graph, node)
+        elif _moves(node) and not _starts(graph, node):
+            melted = _chain(graph, node)
+        else:
+            continue
+        if melted is not None:
+            return melted
+    return None
+
+
+def _moves(node: Node) -> bool:
+    """Whether it only moves what one tensor holds, by running code."""
+    op = spec(node.op)
+    return op.moved is not None and Values.PICKED <= op.values < Values.VIEW
+
+
+def _source(graph: Graph, node: Node) -> Map:
+    """Where each element of its output comes from."""
+    move, shape = spec(node.op).moved, graph.shape(node.inputs[0])
+    if move is None:
+        raise ValueError(f"{node.op} does more than move")
+    return move(node, [np.arange(prod(shape)).reshape(shape)], -1).reshape(-1)
+
+
+def _starts(graph: Graph, node: Node) -> bool:
+    """Whether no other movement comes before ``node``."""
+    return _maker(graph, node.inputs[0]) is None
+
+
+def _maker(graph: Graph, name: str) -> Node | None:
+    """The movement that makes ``name``, views between them; None if others read it too."""
+    node = graph.producer(name)
+    while node is not None and sole_consumer(graph, node.output) is not None:
+        if _moves(node):
+            return node
+        node = graph.producer(node.inputs[0]) if is_view(node) else None
+    return None
+
+
+def _chain(graph: Graph, node: Node) -> Graph | None:
+    maker = _maker(graph, node.inputs[0])
+    if maker is None:
+        return None
+    source = _source(graph, maker)[_source(graph, node)]
+    return _one(graph, [maker, node], maker.inputs[0], source)
+
+
+def _concat(graph: Graph, node: Node) -> Graph | None:
+    """One copy where all operands are moved from the same tensor, by nodes that go with it."""
+    makers: list[Node] = []
+    maps, roots = [], set()
+    for name in node.inputs:
+        maker = _maker(graph, name) if node.inputs.count(name) == 1 else None
+        if maker is None:
+            return None
+        makers.append(maker)
+        roots.add(maker.inputs[0])
+        maps.append(_source(graph, maker).reshape(graph.shape(name)))
+    if len(roots) != 1:
+        return None
+    source = np.concatenate(maps, node.int("axis")).reshape(-1)
+    return _one(graph, [*makers, node], roots.pop(), source)
+
+
+def _one(graph: Graph, nodes: list[Node], root: str, source: Map) -> Graph | None:
+    """``graph`` with one copy of ``root`` in the place of the last of ``nodes``."""
+    places, sizes, strides = copy.loops(source)
+    if len(places) > max(_TABLE, *(len(n.attrs.get("places", ())) for n in nodes)):
+        return None
+    last = nodes[-1]
+    shape = graph.shape(last.output)
+    made = Node("reshape", last.name, (root,), last.outputs, {"shape": shape})
+    if not np.array_equal(source, np.arange(prod(graph.shape(root)))):
+        loops = {"places": places, "sizes": sizes, "strides": strides}
+        made = replace(made, op="copy", attrs={"shape": shape, **loops})
+    return swap_last(with_hint_moved(graph, last.inputs[0], last.output), [last], [made])

@@ -1,0 +1,34 @@
+/* mcuq_matmul.h: products of two computed matrices, int8 with power-of-two scales.
+ *
+ * out[i][m][n] = clamp((sum over k of (a[i][m][k] - zero_a) * (b[i][n][k] - zero_b) + bias)
+ *                      >> shift, out_min, out_max)
+ * for a batch i of two loops. The compiler proved that no sum overflows.
+ */
+#ifndef MCUQ_MATMUL_H
+#define MCUQ_MATMUL_H
+
+#include <stdint.h>
+
+#include "mcuq_target.h"
+
+typedef struct {
+    int32_t size[5];          /* batch, batch, m, n, k */
+    int32_t start_a, start_b; /* where a[0][0][0] and b[0][0][0] lie */
+    int32_t step_a[4];        /* from one batch, batch, m, k to the next */
+    int32_t step_b[4];        /* batch, batch, n, k */
+    int32_t step_out[4];      /* batch, batch, m, n */
+    int32_t zero_a, zero_b;   /* -128..127 */
+    int32_t bias;             /* rounding and the output's zero */
+    int8_t shift;             /* 0..22 */
+    int8_t out_min, out_max;
+} mcuq_matmul_params;
+
+/** a, b and out must not overlap, except a and b. No alignment is asked for. */
+void mcuq_matmul_s8(const mcuq_matmul_params *p, const int8_t *a, const int8_t *b, int8_t *out);
+
+/** The same with k next to each other in a (step_a[3] is 1) and room for two columns of b:
+ *  scratch holds 4 * size[4] bytes, 4-byte aligned. */
+void mcuq_matmul_s8_dsp(const mcuq_matmul_params *p, const int8_t *a, const int8_t *b, int8_t *out,
+                        void *scratch);
+
+#endif

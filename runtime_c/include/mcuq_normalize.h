@@ -1,0 +1,30 @@
+/* mcuq_normalize.h: normalization of rows by their mean and deviation, int8. */
+#ifndef MCUQ_NORMALIZE_H
+#define MCUQ_NORMALIZE_H
+
+#include <stdint.h>
+
+#include "mcuq_target.h"
+
+typedef struct {
+    const int16_t *gamma;
+    const int32_t *beta;   /* with rounding and the output's zero */
+    int32_t size[4];       /* outer, count, groups, inner; count * inner <= 65535 */
+    int32_t gamma_step[2]; /* from one outer, count to the next in gamma and beta */
+    int32_t centered;      /* whether the mean is taken off */
+    int32_t zero;          /* 0..255, that of the input and 128 */
+    int32_t epsilon;
+    int8_t epsilon_shift; /* epsilon << epsilon_shift <= 2^60 */
+    int8_t frac;          /* that of the normalized values */
+    int8_t shift;         /* 0..20 */
+    int8_t out_min, out_max;
+} mcuq_normalize_params;
+
+/** A row is what lies at one outer and group; with w = in + 128, S and Q the sums of its n values w
+ *  and of their squares, M = (128 * S + n / 2) / n and D = n * Q - S^2 (not centered: those about
+ *  zero), 1 / sqrt(max(1, D + epsilon)) = factor * 2^-k of 15 bits (see the C file):
+ *  out = clamp((((128 * w - M) * factor + half) >> s) * gamma + beta) >> shift, out_min, out_max).
+ *  in, out: [outer][count][groups][inner]; out may lie at in. */
+void mcuq_normalize_s8(const mcuq_normalize_params *p, const int8_t *in, int8_t *out);
+
+#endif

@@ -1,0 +1,197 @@
+"""Transposed convolutions, pools and linear resizing, against the evaluator."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from onnx_models import agrees, feeds_for, model, node, ops, random, run_graph, save
+
+from mcuq import importers
+from mcuq.passes import pipeline
+
+IMAGE = {"x": (1, 4, 6, 5)}
+LINE = {"x": (1, 4, 9)}
+CUBE = {"x": (1, 4, 1, 6, 5)}
+
+TRANSPOSED = {
+    "stride 1": ((4, 3, 3, 3), {"pads": [1, 1, 1, 1]}),
+    "stride 1, dilated": ((4, 3, 3, 2), {"dilations": [2, 3]}),
+    "twice, whole": ((4, 3, 2, 2), {"strides": [2, 2]}),
+    "twice, 4 x 4": ((4, 3, 4, 4), {"strides": [2, 2], "pads": [1, 1, 1, 1]}),
+    "twice, 3 x 3": ((4, 3, 3, 3), {"strides": [2, 2], "pads": [1, 1, 1, 1],
+                                    "output_padding": [1, 1]}),
+    "odd": ((4, 3, 3, 3), {"strides": [2, 2], "pads": [1, 1, 1, 1]}),
+    "uneven pads": ((4, 2, 5, 3), {"strides": [3, 2], "pads": [0, 2, 3, 0]}),
+    "kernel below the stride": ((4, 2, 1, 2), {"strides": [2, 3]}),
+    "stride along one axis": ((4, 2, 3, 3), {"strides": [1, 2], "pads": [2, 0, 0, 1]}),
+    "dilated": ((4, 2, 3, 2), {"strides": [2, 2], "dilations": [2, 3], "pads": [1, 0, 1, 2]}),
+    "to a size": ((4, 2, 3, 3), {"strides": [2, 2], "output_shape": [12, 10],
+                                 "auto_pad": "SAME_LOWER"}),
+    "same": ((4, 2, 4, 3), {"strides": [2, 2], "auto_pad": "SAME_UPPER"}),
+    "pads beyond the reach": ((4, 2, 2, 2), {"strides": [2, 2], "pads": [4, 3, 3, 5]}),
+    "a line": ((4, 3, 5), {"strides": [3], "pads": [2, 1], "output_padding": [1]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TRANSPOSED.values(), ids=TRANSPOSED)
+def test_a_transposed_convolution_is_a_convolution_and_a_copy(case: Any, tmp_path: Path) -> None:
+    shape, attrs = case
+    constants = {"w": random(*shape), "b": random(shape[1])}
+    proto = model([node("ConvTranspose", "x w b", "y", **attrs)], constants,
+                  LINE if len(shape) == 3 else IMAGE)  # fmt: skip
+    graph = agrees(proto, tmp_path, rows=1)
+    plain = max(attrs.get("strides", [1])) == 1
+    assert ops(graph) == (["conv2d"] if plain else ["conv2d", "copy"])
+    weights = graph.data(graph.nodes[0].inputs[1])
+    assert sorted(weights[weights != 0]) == sorted(constants["w"].reshape(-1))
+
+
+@pytest.mark.parametrize(("groups", "layer"), [(2, "conv2d"), (4, "depthwise_conv2d")])
+def test_groups_are_those_of_torch(groups: int, layer: str, tmp_path: Path) -> None:
+    """onnx's evaluator writes one channel of each group."""
+    weights, bias = random(4, 3, 4, 3), random(3 * groups)
+    attrs = {"strides": [2, 2], "pads": [1, 1, 1, 1], "group": groups}
+    proto = model([node("ConvTranspose", "x w b", "y", **attrs)], {"w": weights, "b": bias}, IMAGE)
+    graph = pipeline.run(importers.load(save(proto, tmp_path)))
+    assert ops(graph) == [layer, "copy"]
+    feeds = feeds_for(graph)
+    wanted = torch.nn.functional.conv_transpose2d(
+        *map(torch.from_numpy, (feeds["x"], weights, bias)), stride=2, padding=1, groups=groups
+    )
+    np.testing.assert_allclose(run_graph(graph, feeds)["y"], wanted, rtol=2e-5, atol=2e-5)
+
+
+def test_twice_as_large_needs_no_table(tmp_path: Path) -> None:
+    for name in ("twice, whole", "twice, 4 x 4", "twice, 3 x 3"):
+        shape, attrs = TRANSPOSED[name]
+        proto = model([node("ConvTranspose", "x w", "y", **attrs)], {"w": random(*shape)}, IMAGE)
+        assert len(agrees(proto, tmp_path, rows=1).nodes[-1].ints("places")) == 1
+
+
+AVERAGES = [
+    {"kernel_shape": [3, 2], "strides": list(strides), "pads": list(pads), "ceil_mode": ceil,
+     "count_include_pad": count}
+    for strides, pads, ceil, count in product(
+        ((2, 2), (3, 1)), ((0, 0, 0, 0), (1, 0, 1, 1)), (0, 1), (0, 1))
+]  # fmt: skip
+DILATED = [
+    {"kernel_shape": [3, 2], "dilations": [2, 3], "pads": pads, "strides": strides,
+     "count_include_pad": 1}
+    for strides in ([1, 1], [2, 1]) for pads in ([0, 0, 0, 0], [1, 0, 2, 1])
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("attrs", [*AVERAGES, *DILATED], ids=str)
+def test_average_pools_in_every_combination(attrs: Any, tmp_path: Path) -> None:
+    agrees(model([node("AveragePool", "x", "y", **attrs)], {}, IMAGE, opset=22), tmp_path, rows=1)
+
+
+def test_dilated_average_pools_whose_padding_does_not_count_are_refused(tmp_path: Path) -> None:
+    pool = node("AveragePool", "x", "y", **{**DILATED[1], "count_include_pad": 0})
+    (problem,) = importers.problems_of(save(model([pool], {}, IMAGE, opset=22), tmp_path))
+    assert "AveragePool with dilations, and padding that does not count" in str(problem)
+
+
+CUBES = {
+    "Conv": ("x w", {"w": random(2, 4, 1, 3, 3)}, {"pads": [0, 1, 0, 0, 1, 0]}),
+    "ConvTranspose": ("x w", {"w": random(4, 2, 1, 3, 3)}, {"strides": [1, 2, 2]}),
+    "MaxPool": ("x", {}, {"kernel_shape": [1, 2, 3], "strides": [1, 2, 1]}),
+    "AveragePool": ("x", {}, {"kernel_shape": [1, 2, 3], "pads": [0, 1, 1, 0, 0, 1]}),
+    "BatchNormalization": ("x s b m v", {"s": random(4), "b": random(4), "m": random(4),
+                                         "v": random(4, low=1.0, high=2.0)}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("op", CUBES)
+def test_an_axis_of_one_is_no_third_dimension(op: str, tmp_path: Path) -> None:
+    inputs, constants, attrs = CUBES[op]
+    agrees(model([node(op, inputs, "y", **attrs)], constants, CUBE), tmp_path, rows=1)
+
+
+def test_a_window_over_three_axes_is_refused(tmp_path: Path) -> None:
+    proto = model([node("MaxPool", "x", "y", kernel_shape=[2, 2, 2])], {}, {"x": (1, 2, 4, 4, 4)})
+    (problem,) = importers.problems_of(save(proto, tmp_path))
+    assert "a 3-D window" in str(problem)
+
+
+def test_indices_that_nobody_reads(tmp_path: Path) -> None:
+    nodes = [node("MaxPool", "x", "h i", kernel_shape=[2, 2], dilations=[2, 1]),
+             node("Relu", "h", "y")]  # fmt: skip
+    agrees(model(nodes, {}, IMAGE), tmp_path, rows=1)
+
+
+def floats(*values: float) -> Any:
+    return np.array(values, np.float32)
+
+
+MODES = "half_pixel asymmetric align_corners pytorch_half_pixel half_pixel_symmetric".split()
+SCALES = {"twice": (2, 2), "fractional": (1.3, 1.7), "smaller": (0.6, 0.5), "rows": (3, 1),
+          "columns": (1, 0.4)}  # fmt: skip
+
+
+WHOLE = ("twice", "rows", "columns")  # of align_corners, which is read in two ways otherwise
+RESIZES = [(mode, name) for mode in MODES for name in SCALES
+           if mode != "align_corners" or name in WHOLE]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mode", "name"), RESIZES)
+def test_linear_in_every_coordinate_mode(mode: str, name: str, tmp_path: Path) -> None:
+    resize = node("Resize", "x - s", "y", mode="linear", coordinate_transformation_mode=mode)
+    graph = agrees(
+        model([resize], {"s": floats(1, 1, *SCALES[name])}, IMAGE, opset=19), tmp_path, rows=1
+    )
+    assert ops(graph) == ["resize_linear"]
+
+
+LINEAR = {
+    "to a size": ([node("Resize", "x - - n", "y", mode="linear")],
+                  {"n": np.array([1, 4, 9, 7])}, IMAGE),
+    "as large as fits": (
+        [node("Resize", "x - - n", "y", mode="linear", axes=[3, 2],
+              keep_aspect_ratio_policy="not_larger")], {"n": np.array([9, 7])}, IMAGE),
+    "channels last": ([node("Resize", "x - s", "y", mode="linear")],
+                      {"s": floats(1, 2, 1.5, 1)}, IMAGE),
+    "a line": ([node("Resize", "x - s", "y", mode="linear")], {"s": floats(1, 1, 2.5)}, LINE),
+    "a vector": ([node("Resize", "x - s", "y", mode="linear")], {"s": floats(1, 2)},
+                 {"x": (1, 7)}),
+    "same": ([node("Resize", "x - s", "h", mode="linear"), node("Relu", "h", "y")],
+             {"s": floats(1, 1, 1, 1)}, IMAGE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LINEAR.values(), ids=LINEAR)
+def test_linear_along_other_axes(case: Any, tmp_path: Path) -> None:
+    agrees(model(*case, opset=19), tmp_path, rows=1)
+
+
+def test_version_10_is_asymmetric(tmp_path: Path) -> None:
+    """The evaluator lacks it."""
+    old = model([node("Resize", "x s", "y", mode="linear")], {"s": floats(1, 1, 2, 3)}, IMAGE,
+                opset=10)  # fmt: skip
+    new = model([node("Resize", "x - s", "y", mode="linear",
+                      coordinate_transformation_mode="asymmetric")],
+                {"s": floats(1, 1, 2, 3)}, IMAGE, opset=19)  # fmt: skip
+    assert importers.load(save(old, tmp_path)).nodes == agrees(new, tmp_path, rows=1).nodes
+
+
+@pytest.mark.parametrize(
+    ("attrs", "reason"),
+    [
+        ({"mode": "cubic"}, "Resize with mode cubic"),
+        ({"mode": "linear", "antialias": 1}, "Resize with antialias to a smaller size"),
+        ({"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"},
+         "Resize with tf_crop_and_resize"),
+        ({"mode": "linear", "coordinate_transformation_mode": "align_corners"},
+         "align_corners to 2.5 elements is read in two ways"),
+    ],
+)  # fmt: skip
+def test_what_is_not_resized_is_refused(attrs: Any, reason: str, tmp_path: Path) -> None:
+    constants = {"s": floats(1, 1, 0.5, 0.5), "r": floats(0, 0, 0, 0, 1, 1, 1, 1)}
+    proto = model([node("Resize", "x r s", "y", **attrs)], constants, IMAGE, opset=19)
+    (problem,) = importers.problems_of(save(proto, tmp_path))
+    assert reason in str(problem)

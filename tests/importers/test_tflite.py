@@ -1,0 +1,295 @@
+"""TensorFlow Lite files: how weights are stored, names, variables, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_tflite_operators import (
+    LSTM,
+    ROWS,
+    difference,
+    feeds_of,
+    ints,
+    load,
+    outputs,
+    reals,
+    snapped,
+    window,
+)
+from tflite_models import Net, Tensor, by_channel, net, op, quantized, sized, written
+
+from mcuq import importers
+from mcuq.data import feeds as data
+from mcuq.errors import McuqError
+from mcuq.flows.compile import Compiled, compile_model
+from mcuq.importers import tflite
+from mcuq.ir import Array, from_memory
+from mcuq.measure.inspect import inspect_model
+from mcuq.reference import feeds_to_int, outputs_of, port_to_real
+
+DENSE = net(
+    [op("FULLY_CONNECTED", "x w b", "h", "FullyConnected", FusedActivationFunction=1),
+     op("FULLY_CONNECTED", "h v -", "y", "FullyConnected")],
+    {"x": (1, 12)}, {"w": reals(8, 12), "b": reals(8), "v": reals(3, 8)},
+)  # fmt: skip
+
+
+def with_tensors(made: Net, **tensors: Tensor) -> Net:
+    return replace(made, tensors={**made.tensors, **tensors})
+
+
+def refusal(made: Net, folder: Path) -> list[str]:
+    path = folder / "net.tflite"
+    path.write_bytes(written(made))
+    return [str(error) for error in importers.problems_of(path)]
+
+
+def test_dynamic_range_weights_are_the_reals_they_stand_for(tmp_path: Path) -> None:
+    made = sized(DENSE)
+    weights = by_channel(made.tensors["w"], 0)
+    assert weights.data is not None
+    same = weights.data * np.array(weights.scales, np.float32)[:, None]
+    graph = load(with_tensors(made, w=weights), tmp_path)
+    plain = with_tensors(made, w=replace(made.tensors["w"], data=same.astype(np.float32)))
+    assert difference(plain, graph, feeds_of(made)) <= 1e-5
+    hints = [hint for hint in graph.hints.values() if len(hint.scale) == 8]
+    assert [hint.bits for hint in hints] == [8]
+
+
+def test_float16_weights(tmp_path: Path) -> None:
+    stored = reals(5, 12).astype(np.float16)
+    made = net(
+        [op("DEQUANTIZE", "w", "v"), op("FULLY_CONNECTED", "x v -", "y", "FullyConnected")],
+        {"x": (1, 12)}, {"w": stored},
+    )  # fmt: skip
+    assert difference(sized(made), load(sized(made), tmp_path), feeds_of(made)) <= 1e-4
+
+
+SPARSE = {
+    "rows": ([0, 1], [], lambda w: w),
+    "columns first": ([1, 0], [], lambda w: w.T),
+}
+
+
+def compressed(rows: Any) -> tuple[Any, Any, Any]:
+    """(segments, indices, values) of the entries that are not 0."""
+    segments = np.concatenate([[0], np.cumsum((rows != 0).sum(1))])
+    return segments, np.nonzero(rows)[1], rows[rows != 0]
+
+
+@pytest.mark.parametrize("order", SPARSE)
+def test_sparse_weights_through_densify(order: str, tmp_path: Path) -> None:
+    weights = np.where(reals(6, 12) > 0.4, reals(6, 12), 0).astype(np.float32)
+    traversal, blocks, turned = SPARSE[order]
+    segments, indices, values = compressed(turned(weights))
+    dims = [len(turned(weights)), (segments, indices)]
+    made = net(
+        [op("DENSIFY", "s", "w", "Densify"), op("FULLY_CONNECTED", "x w -", "y", "FullyConnected")],
+        {"x": (1, 12)}, {"s": weights},
+    )  # fmt: skip
+    sparse = Tensor((6, 12), "float32", values, sparse=(traversal, blocks, dims))
+    graph = load(with_tensors(made, s=sparse, w=Tensor((6, 12)), y=Tensor((1, 6))), tmp_path)
+    plain = sized(net([op("FULLY_CONNECTED", "x w -", "y", "FullyConnected")], {"x": (1, 12)},
+                      {"w": weights}))  # fmt: skip
+    assert difference(plain, graph, feeds_of(plain)) <= 1e-4
+
+
+def test_sparse_weights_in_blocks(tmp_path: Path) -> None:
+    weights = np.zeros((4, 8), np.float32)
+    weights[1, 0:4], weights[2, 4:8] = (1, 2, 3, 4), (5, 6, 7, 8)
+    blocks = np.array([[0, 0], [1, 0], [0, 1], [0, 0]])
+    segments, indices, _ = compressed(blocks)
+    values = weights[weights != 0]
+    made = net([op("FULLY_CONNECTED", "x w -", "y", "FullyConnected")], {"x": (1, 8)},
+               {"w": weights})  # fmt: skip
+    made = sized(made)
+    sparse = Tensor((4, 8), "float32", values, sparse=([0, 1, 2], [1], [4, (segments, indices), 4]))
+    graph = load(with_tensors(made, w=sparse), tmp_path)
+    assert difference(made, graph, feeds_of(made)) <= 1e-4
+
+
+def test_names_of_the_signature(tmp_path: Path) -> None:
+    made = replace(sized(DENSE), signature=({"image": "x"}, {"scores": "y"}))
+    graph = load(made, tmp_path)
+    assert [port.name for port in (*graph.inputs, *graph.outputs)] == ["image", "scores"]
+
+
+def test_names_stay_unique(tmp_path: Path) -> None:
+    made = replace(sized(DENSE), signature=({"h": "x"}, {"h": "y"}))
+    graph = load(made, tmp_path)
+    names = [port.name for port in (*graph.inputs, *graph.outputs)]
+    assert names[0] == "h"
+    assert len(set(names)) == 2
+
+
+HANDLE = op("VAR_HANDLE", "", "v", "VarHandle", SharedName="weights")
+
+
+def with_variable(assigned: bool) -> Net:
+    types = {"v": "resource", "r": "float32"}
+    first = net([HANDLE, op("ASSIGN_VARIABLE", "v c", "", "AssignVariable")], {},
+                {"c": reals(5, 12)}, types, "")  # fmt: skip
+    again = [op("ASSIGN_VARIABLE", "v r", "", "AssignVariable")] if assigned else []
+    made = net(
+        [op("CALL_ONCE", "", "", "CallOnce", InitSubgraphIndex=1), HANDLE,
+         op("READ_VARIABLE", "v", "r", "ReadVariable"),
+         op("FULLY_CONNECTED", "x r -", "y", "FullyConnected"), *again],
+        {"x": (1, 12)}, None, types,
+    )  # fmt: skip
+    shaped = with_tensors(made, r=Tensor((5, 12)), y=Tensor((1, 5)))
+    return replace(shaped, graphs=(first,))
+
+
+def test_a_variable_that_is_set_once_is_a_constant(tmp_path: Path) -> None:
+    plain = net([op("FULLY_CONNECTED", "x r -", "y", "FullyConnected")], {"x": (1, 12)},
+                {"r": reals(5, 12)})  # fmt: skip
+    graph = load(with_variable(assigned=False), tmp_path)
+    assert difference(sized(plain), graph, feeds_of(plain)) <= 1e-4
+
+
+def test_state_is_refused_in_one_line(tmp_path: Path) -> None:
+    (line,) = refusal(with_variable(assigned=True), tmp_path)
+    assert line.startswith("net.tflite: keeps state between calls (ASSIGN_VARIABLE)")
+
+
+def test_a_variable_without_a_value_is_refused(tmp_path: Path) -> None:
+    made = replace(with_variable(assigned=False), graphs=(net([], {}, None, None, ""),))
+    (line,) = refusal(made, tmp_path)
+    assert "reads variables that the file gives no value" in line
+
+
+def lstm(steps: int, **options: Any) -> Net:
+    constants = {
+        name: reals(3, *({"w": (5,), "r": (3,), "b": ()}[name[0]]))
+        for name in LSTM
+        if name[0] in "wrb"
+    }
+    operators = [
+        op("UNIDIRECTIONAL_SEQUENCE_LSTM", " ".join(LSTM), "y", "UnidirectionalSequenceLSTM",
+           FusedActivationFunction=4, **options)
+    ]  # fmt: skip
+    return net(operators, {"x": (1, steps, 5)}, constants, states={"h": (1, 3), "c": (1, 3)})
+
+
+@pytest.mark.parametrize(("steps", "told"), [(10, False), (11, True)])
+def test_a_clip_of_cells_that_may_bite_is_told(steps: int, told: bool, tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(written(sized(lstm(steps, CellClip=10.0))))
+    notes = tflite.to_onnx(path).notes
+    assert [note.split(":")[0] for note in notes] == (["node 'y'"] if told else [])
+
+
+REFUSED = {
+    "WHILE is a loop, as the converter makes of an LSTM or GRU": net([op("WHILE", "x", "y")]),
+    "IF chooses a graph while it runs": net([op("IF", "x", "y")]),
+    "SVDF keeps state": net([op("SVDF", "x", "y", "SVDF", Rank=1)]),
+    "BIDIRECTIONAL_SEQUENCE_LSTM is not supported": net(
+        [op("BIDIRECTIONAL_SEQUENCE_LSTM", "x", "y")]
+    ),
+    "SPACE_TO_BATCH_ND stands alone": net(
+        [op("SPACE_TO_BATCH_ND", "x k p", "y")], None,
+        {"k": ints(2, 2), "p": ints((0, 0), (0, 1))},
+    ),
+    "operator NON_MAX_SUPPRESSION_V5 is not supported": net(
+        [op("NON_MAX_SUPPRESSION_V5", "x", "y")]
+    ),
+    "its weights are shuffled": net(
+        [op("FULLY_CONNECTED", "x w -", "y", "FullyConnected", WeightsFormat=1)],
+        {"x": (1, 12)}, {"w": reals(5, 12)},
+    ),
+    "its padding 7 is neither SAME nor VALID": net(
+        [op("CONV_2D", "x w -", "y", "Conv2D", **window(Padding=7))], None,
+        {"w": reals(6, 3, 2, 4)},
+    ),
+    "its input 1 is missing": net([op("GATHER_ND", "", "y")]),
+    "its operands or options do not fit SPLIT_V": net(
+        [op("SPLIT_V", "x s a", "y")], None, {"s": ints(1, 2, 3), "a": ints(1)}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_refused_in_one_line(reason: str, tmp_path: Path) -> None:
+    (line,) = refusal(with_tensors(REFUSED[reason], y=Tensor((1, 2))), tmp_path)
+    assert line.startswith(f"net.tflite: node 'y': {reason}")
+    assert ". " in line, "no remedy"
+
+
+CHAINS = (
+    "CONV_2D same", "CONV_2D 1x1 relu6", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MUL",
+    "AVERAGE_POOL_2D same", "MAX_POOL_2D valid", "CONCATENATION", "SOFTMAX beta", "LOGISTIC",
+    "TANH", "HARD_SWISH", "LEAKY_RELU", "MEAN spatial", "PAD", "SQUARED_DIFFERENCE",
+    "SPACE_TO_BATCH_ND one dimension", "RELU6",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8"])
+@pytest.mark.parametrize("row", CHAINS)
+def test_compiles_without_data(row: str, kind: str, tmp_path: Path) -> None:
+    """The ranges are the model's own; integers are within a few of its steps."""
+    if kind == "uint8" and row == "SQUARED_DIFFERENCE":
+        kind = "int8"  # has no uint8 kernel
+    made = quantized(sized(ROWS[row]), feeds_of(sized(ROWS[row])), kind)
+    path = tmp_path / "net.tflite"
+    path.write_bytes(written(made))
+    compiled = compile_model(path)
+    assert any("the ranges that the model states" in line for line in compiled.advice)
+    assert compiled.report["quantized_model"]["tensors"]
+    assert within(made, compiled, feeds_of(made)) <= 6
+
+
+def within(made: Net, compiled: Compiled, feeds: dict[str, Array]) -> float:
+    """The largest difference between integers and the float network, in steps of the model."""
+    bundle = compiled.bundle
+    rows = snapped(made, feeds)
+    given = data.from_arrays(rows, bundle.graph)
+    worst = 0.0
+    exact = outputs(bundle.graph, rows)
+    found = outputs_of(bundle.qgraph, feeds_to_int(bundle.qgraph, given))
+    for port in bundle.qgraph.outputs:
+        values = from_memory(port, port_to_real(port, found[port.name]))
+        gap = np.abs(values.reshape(-1) - exact[port.name].reshape(-1)).max()
+        worst = max(worst, float(gap) / made.tensors[port.name].scales[0])
+    return worst
+
+
+def test_float_models_need_data(tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(written(sized(DENSE)))
+    with pytest.raises(McuqError, match="no calibration data"):
+        compile_model(path)
+
+
+def test_what_litert_computes_is_compared(tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(written(sized(DENSE)))
+    imported = importers.read(path)
+    assert importers.check(imported) == ()
+    assert imported.tflite is not None
+    wrong = replace(imported, tflite=lambda rows: {"y": np.full((1, 3), 7.0)})
+    with pytest.raises(McuqError, match=r"value 'y': is .* where it should be 7, as LiteRT"):
+        importers.check(wrong)
+
+
+def test_what_litert_would_round_is_not_compared(tmp_path: Path) -> None:
+    made = sized(DENSE)
+    path = tmp_path / "net.tflite"
+    path.write_bytes(written(quantized(made, feeds_of(made))))
+    assert importers.read(path).tflite is None
+
+
+def test_inspect_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(written(sized(DENSE)))
+    facts = inspect_model(path, None)
+    assert (facts.macs, facts.weights) == (12 * 8 + 8 * 3, 12 * 8 + 8 + 8 * 3 + 3)
+
+
+def test_the_digest_is_that_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(written(sized(DENSE)))
+    assert importers.files_of(path) == (path,)
