@@ -28,7 +28,6 @@ SUGGESTIONS: dict[str, str] = {
     "Abs": "Use Relu(x) + Relu(-x)", "Min": "Use Clip", "Max": "Use Clip or MaxPool",
     "ReduceSum": "Use ReduceMean", "TopK": "Use ArgMax", "LpPool": "Use AveragePool",
     "Where": "Use Clip or Mul with a constant mask",
-    "Attention": "Use convolutions",
 }  # fmt: skip
 
 
