@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mcuq.importers import integer_forms
+from mcuq.importers import attention_forms, integer_forms
 from mcuq.importers.builder import Refused
 from mcuq.importers.modern import Old
 from mcuq.ir import Array
@@ -27,7 +27,7 @@ def standard(old: Old) -> list[Any] | None:
     """The standard nodes for ``old``; None if it is one, or is not known."""
     domain, op = old.node.domain, old.node.op_type
     if domain in ("", "ai.onnx"):
-        rewrite = integer_forms.STANDARD.get(op)
+        rewrite = {**integer_forms.STANDARD, "Attention": attention_forms.attention}.get(op)
     elif domain == "com.microsoft":
         rewrite = {**integer_forms.MICROSOFT, **_MICROSOFT}.get(op)
     elif domain in QONNX:
@@ -249,6 +249,8 @@ _MICROSOFT: dict[str, Rewrite] = {
     "SkipLayerNormalization": _skip_norm("LayerNormalization"),
     "SkipSimplifiedLayerNormalization": _skip_norm("RMSNormalization"),
     "LayerNormalization": _same,
+    "Attention": attention_forms.packed,
+    "MultiHeadAttention": attention_forms.multi_head,
 }
 _QONNX: dict[str, Rewrite] = {
     "Quant": _quant, "IntQuant": _quant, "BipolarQuant": _bipolar, "Trunc": _trunc,

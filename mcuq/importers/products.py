@@ -225,13 +225,16 @@ def _side(
     if not isinstance(given, Value):
         return Side(call.weights(index, given.transpose(axes).reshape(1, -1)), 0, steps)
     builder = call.builder
-    if given.tensor not in builder.open:
-        tensor, places = _source(builder, given)
-        found = layout.strides(places - places[0], given.shape) if places.size else None
-        if found is not None:
-            known = dict(zip(names, found, strict=True))
-            if not near or known[near[-1]] == 1:
-                return Side(tensor, int(places[0]), known)
+    if given.tensor in builder.open:  # an input stays in the order of the user
+        whole = builder.memory(given)
+        own = layout.identity(prod(whole))
+        builder.settle(Value(whole, given.tensor, own), own, plain_shape(whole))
+    tensor, places = _source(builder, given)
+    found = layout.strides(places - places[0], given.shape)
+    if found is not None:
+        known = dict(zip(names, found, strict=True))
+        if not near or known[near[-1]] == 1:
+            return Side(tensor, int(places[0]), known)
     wanted = layout.with_axes(given.shape, axes)
     memory = plain_shape((1, *(given.shape[a] for a in axes)))
     return Side(builder.place(given, wanted, memory), 0, steps)

@@ -16,7 +16,6 @@ SUGGESTIONS: dict[str, str] = {
     "QLinearSigmoid": _QDQ, "QLinearAveragePool": _QDQ, "QLinearSoftmax": _QDQ,
     "If": _CONTROL, "Loop": _CONTROL, "Scan": _CONTROL,
     "Hardmax": "Use ArgMax", "ReduceProd": "Use Exp of the ReduceSum of Log",
-    "Attention": "Use convolutions",
 }  # fmt: skip
 
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import is_view, spec
-from mcuq.ops.spec import Scaling
+from mcuq.ops import spec
+from mcuq.ops.spec import Scaling, Values
 from mcuq.passes.rewrite import is_clipped, sole_consumer, swap, until_stable
 
 
@@ -25,22 +25,22 @@ def _step(graph: Graph) -> Graph | None:
         factor = _factor(graph, node)
         if factor is None:
             continue
-        *views, reader = _behind(graph, node)
+        *moves, reader = _behind(graph, node)
         if reader is node or spec(reader.op).scaling is not Scaling.ABSORBED:
             continue
         data = next(name for name in node.inputs if not graph.is_constant(name))
         changed = spec(reader.op).rescaled(reader, 1 / factor)
-        chain = [_reading(n, node.output, data) for n in (*views[1:], changed)]
-        return swap(graph, (*views, reader), chain)
+        chain = [_reading(n, node.output, data) for n in (*moves[1:], changed)]
+        return swap(graph, (*moves, reader), chain)
     return None
 
 
 def _behind(graph: Graph, node: Node) -> list[Node]:
-    """``node``, the views of its output, and what reads them, as long as nothing else does."""
+    """``node``, what only moves its output, and what reads them, as long as nothing else does."""
     chain = [node]
     while (reader := sole_consumer(graph, chain[-1].output)) is not None:
         chain.append(reader)
-        if not is_view(reader):
+        if spec(reader.op).values < Values.SAME:
             break
     return chain
 

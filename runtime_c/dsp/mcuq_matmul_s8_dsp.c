@@ -2,113 +2,144 @@
 
 #include "mcuq_dsp.h"
 
-/* Two columns of b as int16 less zero_b, four k of a column at a time, in int16 order, and what
+#define COLUMNS 4
+
+/* Four columns of b as int16 less zero_b, four k of a column at a time, in int16 order, and what
  * their sums start from: bias - zero_a * (sum of the column), as the rows of a stay as they are. */
 typedef struct {
-    int16_t *values; /* [k / 4][2 columns][4], and behind it [k % 4][2 columns] */
-    int32_t start[2];
+    int16_t *values; /* [k / 4][4 columns][4], and behind it [k % 4][4 columns] */
+    int32_t start[COLUMNS];
 } columns;
+
+/* Four values less their zero in int16 order, from b with a step; returns their sum. */
+static inline int32_t spread4(int16_t *to, const int8_t *b, int32_t step, int32_t zero)
+{
+    const int32_t first = b[0] - zero, second = b[step] - zero;
+    const int32_t third = b[2 * step] - zero, fourth = b[3 * step] - zero;
+    to[0] = (int16_t)first;
+    to[1] = (int16_t)third;
+    to[2] = (int16_t)second;
+    to[3] = (int16_t)fourth;
+    return first + second + third + fourth;
+}
+
+/* The same of neighbours whose zero is 0. */
+static inline int32_t widened4(int16_t *to, const int8_t *b)
+{
+    const uint32_t ones = 0x00010001u, word = mcuq_dsp_load4(b);
+    const uint32_t words[2] = {mcuq_dsp_even(word), mcuq_dsp_odd(word)};
+    memcpy(to, words, sizeof words);
+    return mcuq_dsp_smlad(words[0], ones, mcuq_dsp_smlad(words[1], ones, 0));
+}
 
 static void spread(const mcuq_matmul_params *p, const int8_t *b, int32_t column, columns *to)
 {
-    static const uint8_t order[4] = {0, 2, 1, 3};
     const int32_t depth = p->size[4], step = p->step_b[3], zero = p->zero_b;
     int16_t *out = to->values + 4 * column;
-    int32_t sum = 0, k = 0;
+    const int32_t near = step == 1 && zero == 0;
+    int32_t sum = 0;
 
-    for (; k + 4 <= depth; k += 4) {
-        for (int32_t i = 0; i < 4; i++) {
-            const int32_t value = *b - zero;
-            out[order[i]] = (int16_t)value;
-            sum += value;
-            b += step;
-        }
-        out += 8;
+    for (int32_t k = depth >> 2; k > 0; k--) {
+        sum += near ? widened4(out, b) : spread4(out, b, step, zero);
+        b += 4 * step;
+        out += 4 * COLUMNS;
     }
     out -= 3 * column;
-    for (; k < depth; k++) {
+    for (int32_t k = depth & 3; k > 0; k--) {
         const int32_t value = *b - zero;
         *out = (int16_t)value;
         sum += value;
         b += step;
-        out += 2;
+        out += COLUMNS;
     }
     to->start[column] = p->bias - p->zero_a * sum;
 }
 
-static inline uint32_t pair_of(const int16_t *from)
+/* Adds the products of four k at a time of a row with four columns to s0..s3 and moves a and values
+ * on: 16 products with 17 instructions. */
+#if MCUQ_DSP_ASM
+#define COLUMN(sum)                                                                                \
+    " ldrd %[x], %[y], [%[b]], #8\n smlad %[" sum "], %[even], %[x], %[" sum "]\n"                 \
+    " smlad %[" sum "], %[odd], %[y], %[" sum "]\n"
+#define DOT(blocks)                                                                                \
+    do {                                                                                           \
+        const int8_t *const end = a + 4 * (blocks);                                                \
+        uint32_t even, odd, x, y;                                                                  \
+        __asm volatile(                                                                            \
+            "1:\n ldr %[even], [%[a]], #4\n sxtb16 %[odd], %[even], ror #8\n"                      \
+            " sxtb16 %[even], %[even]\n" COLUMN("s0") COLUMN("s1") COLUMN("s2")                    \
+                COLUMN("s3") " cmp %[a], %[end]\n bne 1b\n"                                        \
+            : [a] "+&r"(a), [b] "+&r"(values), [s0] "+&r"(s0), [s1] "+&r"(s1), [s2] "+&r"(s2),     \
+              [s3] "+&r"(s3), [even] "=&r"(even), [odd] "=&r"(odd), [x] "=&r"(x), [y] "=&r"(y)     \
+            : [end] "r"(end)                                                                       \
+            : "cc", "memory");                                                                     \
+    } while (0)
+#else
+#define PART(column)                                                                               \
+    (a[0] * values[4 * (column)] + a[2] * values[4 * (column) + 1] +                               \
+     a[1] * values[4 * (column) + 2] + a[3] * values[4 * (column) + 3])
+#define DOT(blocks)                                                                                \
+    for (int32_t k = (blocks); k > 0; k--) {                                                       \
+        s0 += PART(0);                                                                             \
+        s1 += PART(1);                                                                             \
+        s2 += PART(2);                                                                             \
+        s3 += PART(3);                                                                             \
+        a += 4;                                                                                    \
+        values += 4 * COLUMNS;                                                                     \
+    }
+#endif
+
+/* value limited to int8. */
+static inline int32_t saturated(int32_t value)
 {
-    uint32_t pair;
-    memcpy(&pair, from, 4);
-    return pair;
+#if MCUQ_DSP_ASM
+    __asm("ssat %0, #8, %0" : "+r"(value));
+    return value;
+#else
+    return mcuq_clamp(value, -128, 127);
+#endif
 }
 
-/* The sums of rows a and a + step with both columns: 16 products with 18 instructions. */
-static inline void two_rows(const columns *b, const int8_t *a, int32_t step, int32_t depth,
-                            int32_t acc[4])
+/* All rows of one of the batch with `count` columns. */
+static void down(const mcuq_matmul_params *p, const columns *b, const int8_t *row, int8_t *out,
+                 int32_t count)
 {
-    const int8_t *below = a + step;
-    const int16_t *values = b->values;
-    int32_t s0 = b->start[0], s1 = b->start[1], s2 = s0, s3 = s1;
-
-    for (int32_t k = depth >> 2; k > 0; k--) {
-        const uint32_t x = mcuq_dsp_load4(a), y = mcuq_dsp_load4(below);
-        const uint32_t x_even = mcuq_dsp_even(x), x_odd = mcuq_dsp_odd(x);
-        const uint32_t y_even = mcuq_dsp_even(y), y_odd = mcuq_dsp_odd(y);
-        const uint32_t first_even = pair_of(values), first_odd = pair_of(values + 2);
-        const uint32_t second_even = pair_of(values + 4), second_odd = pair_of(values + 6);
-        s0 = mcuq_dsp_smlad(x_even, first_even, s0);
-        s2 = mcuq_dsp_smlad(y_even, first_even, s2);
-        s0 = mcuq_dsp_smlad(x_odd, first_odd, s0);
-        s2 = mcuq_dsp_smlad(y_odd, first_odd, s2);
-        s1 = mcuq_dsp_smlad(x_even, second_even, s1);
-        s3 = mcuq_dsp_smlad(y_even, second_even, s3);
-        s1 = mcuq_dsp_smlad(x_odd, second_odd, s1);
-        s3 = mcuq_dsp_smlad(y_odd, second_odd, s3);
-        a += 4;
-        below += 4;
-        values += 8;
-    }
-    for (int32_t k = depth & 3; k > 0; k--) {
-        s0 += *a * values[0];
-        s1 += *a++ * values[1];
-        s2 += *below * values[0];
-        s3 += *below++ * values[1];
-        values += 2;
-    }
-    acc[0] = s0;
-    acc[1] = s1;
-    acc[2] = s2;
-    acc[3] = s3;
-}
-
-/* All rows of one of the batch with one or two columns. */
-static void down(const mcuq_matmul_params *p, const columns *b, const int8_t *a, int8_t *out,
-                 int32_t second)
-{
-    const int32_t rows = p->size[2], depth = p->size[4];
-    const int32_t low = p->out_min, high = p->out_max;
+    const int32_t blocks = p->size[4] >> 2, rest = p->size[4] & 3, step = p->step_out[3];
     const int shift = p->shift;
 
-    for (int32_t m = 0; m < rows; m += 2) {
-        const int32_t more = m + 1 < rows;
-        int32_t acc[4];
-        two_rows(b, a, more ? p->step_a[2] : 0, depth, acc);
-        int8_t *below = out + (more ? p->step_out[2] : 0);
-        /* Where there is no second row or column, the first is written twice. */
-        below[second] = mcuq_requant(second ? acc[3] : acc[2], shift, low, high);
-        below[0] = mcuq_requant(acc[2], shift, low, high);
-        out[second] = mcuq_requant(second ? acc[1] : acc[0], shift, low, high);
-        out[0] = mcuq_requant(acc[0], shift, low, high);
-        a += 2 * p->step_a[2];
-        out += 2 * p->step_out[2];
+    for (int32_t m = p->size[2]; m > 0; m--) {
+        const int8_t *a = row;
+        const int16_t *values = b->values;
+        int32_t s0 = b->start[0], s1 = b->start[1], s2 = b->start[2], s3 = b->start[3];
+        if (blocks > 0) {
+            DOT(blocks);
+        }
+        for (int32_t k = rest; k > 0; k--) {
+            s0 += *a * values[0];
+            s1 += *a * values[1];
+            s2 += *a * values[2];
+            s3 += *a++ * values[3];
+            values += COLUMNS;
+        }
+        *out = (int8_t)saturated(s0 >> shift);
+        if (count == COLUMNS) {
+            out[step] = (int8_t)saturated(s1 >> shift);
+            out[2 * step] = (int8_t)saturated(s2 >> shift);
+            out[3 * step] = (int8_t)saturated(s3 >> shift);
+        } else if (count > 1) {
+            /* Where there is no third column, the second is written twice. */
+            out[(count - 1) * step] = (int8_t)saturated(s2 >> shift);
+            out[step] = (int8_t)saturated(s1 >> shift);
+        }
+        row += p->step_a[2];
+        out += p->step_out[2];
     }
 }
 
 void mcuq_matmul_s8_dsp(const mcuq_matmul_params *p, const int8_t *a, const int8_t *b, int8_t *out,
                         void *scratch)
 {
-    columns pair = {(int16_t *)scratch, {0, 0}};
+    columns four = {(int16_t *)scratch, {0, 0, 0, 0}};
 
     MCUQ_ASSERT_ALIGNED(scratch, 4);
     a += p->start_a;
@@ -118,13 +149,19 @@ void mcuq_matmul_s8_dsp(const mcuq_matmul_params *p, const int8_t *a, const int8
         const int8_t *left = a + first * p->step_a[0] + last * p->step_a[1];
         const int8_t *right = b + first * p->step_b[0] + last * p->step_b[1];
         int8_t *to = out + first * p->step_out[0] + last * p->step_out[1];
-        for (int32_t n = 0; n < p->size[3]; n += 2) {
-            const int32_t more = n + 1 < p->size[3];
-            spread(p, right, 0, &pair);
-            spread(p, more ? right + p->step_b[2] : right, 1, &pair);
-            down(p, &pair, left, to, more ? p->step_out[3] : 0);
-            right += 2 * p->step_b[2];
-            to += 2 * p->step_out[3];
+        for (int32_t n = 0; n < p->size[3]; n += COLUMNS) {
+            const int32_t left_over = p->size[3] - n;
+            const int32_t count = (left_over < COLUMNS) ? left_over : COLUMNS;
+            for (int32_t column = 0; column < COLUMNS; column++) {
+                /* Where there are no more columns, the last one again. */
+                const int32_t at = (column < count) ? column : count - 1;
+                spread(p, right + at * p->step_b[2], column, &four);
+            }
+            down(p, &four, left, to, count);
+            right += COLUMNS * p->step_b[2];
+            to += COLUMNS * p->step_out[3];
         }
     }
+    /* Every element of the output is written once. */
+    mcuq_dsp_clamp(out, p->size[0] * p->size[1] * p->size[2] * p->size[3], p->out_min, p->out_max);
 }

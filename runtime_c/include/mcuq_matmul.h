@@ -26,8 +26,8 @@ typedef struct {
 /** a, b and out must not overlap, except a and b. No alignment is asked for. */
 void mcuq_matmul_s8(const mcuq_matmul_params *p, const int8_t *a, const int8_t *b, int8_t *out);
 
-/** The same with k next to each other in a (step_a[3] is 1) and room for two columns of b:
- *  scratch holds 4 * size[4] bytes, 4-byte aligned. */
+/** The same with k next to each other in a (step_a[3] is 1) and room for four columns of b:
+ *  scratch holds 8 * size[4] bytes, 4-byte aligned. */
 void mcuq_matmul_s8_dsp(const mcuq_matmul_params *p, const int8_t *a, const int8_t *b, int8_t *out,
                         void *scratch);
 
