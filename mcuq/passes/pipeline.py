@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from mcuq.ir import Graph, problems, rebuild
 from mcuq.passes.before_copies import before_copies
+from mcuq.passes.crop_layers import crop_layers
 from mcuq.passes.drop_identities import drop_identities
 from mcuq.passes.fold_batch_norm import fold_batch_norm
 from mcuq.passes.fuse_clips import fuse_clips
@@ -35,6 +36,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("lower_batch_norm", lower_batch_norm),
     ("fuse_clips", fuse_clips),
     ("merge_pads", merge_pads),
+    ("crop_layers", crop_layers),
     ("drop_remaining_identities", drop_identities),
     ("restore_names", restore_names),
 )
