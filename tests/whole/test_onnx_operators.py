@@ -8,11 +8,11 @@ from benchmarks.onnx_operators import Outcome, outcomes, table
 
 ACCEPTED = frozenset(
     """
-    Add ArgMax AveragePool BatchNormalization Clip Concat Conv ConvInteger DequantizeLinear Div
-    Dropout Elu Flatten Gelu Gemm GlobalAveragePool GlobalMaxPool HardSigmoid HardSwish Identity
-    LeakyRelu MatMul MatMulInteger MaxPool Mean Mul Neg Pad QLinearConv QLinearMatMul
-    ReduceMax ReduceMean Relu Reshape ReverseSequence Sigmoid Softmax SpaceToDepth Squeeze Sub Sum
-    Swish Tanh Transpose Unsqueeze
+    Add ArgMax AveragePool BatchNormalization Clip Concat Conv ConvInteger ConvTranspose
+    DequantizeLinear Div Dropout Elu Flatten Gelu Gemm GlobalAveragePool GlobalMaxPool HardSigmoid
+    HardSwish Identity LeakyRelu MatMul MatMulInteger MaxPool Mean Mul Neg Pad QLinearConv
+    QLinearMatMul ReduceMax ReduceMean Relu Reshape Resize ReverseSequence Sigmoid Softmax
+    SpaceToDepth Squeeze Sub Sum Swish Tanh Transpose Unsqueeze
     """.split()
 )
 """Operators of which at least one case comes through."""
