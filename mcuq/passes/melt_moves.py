@@ -8,8 +8,9 @@ from math import prod
 import numpy as np
 
 from mcuq.ir import Graph, Node, with_hint_moved
-from mcuq.ops import copy, is_view
+from mcuq.ops import copy, is_view, spec
 from mcuq.ops.copy import Map
+from mcuq.ops.spec import Values
 from mcuq.passes.rewrite import sole_consumer, swap_last, until_stable
 
 _TABLE = 64
@@ -29,7 +30,7 @@ def _step(graph: Graph) -> Graph | None:
     for node in graph.nodes:
         if node.op == "concat":
             melted = _concat(graph, node)
-        elif node.op in _SOURCES and not _starts(graph, node):
+        elif _is_movement(node) and not _starts(graph, node):
             melted = _chain(graph, node)
         else:
             continue
@@ -38,12 +39,18 @@ def _step(graph: Graph) -> Graph | None:
     return None
 
 
-def _transposed(graph: Graph, node: Node) -> Map:
+def _is_movement(node: Node) -> bool:
+    """Whether the node writes elements of its one input, and nothing else."""
+    op = spec(node.op)
+    return op.moved is not None and op.values in (Values.PICKED, Values.SAME)
+
+
+def _source(graph: Graph, node: Node) -> Map:
+    """For each element of the output its place in the input of a movement."""
     shape = graph.shape(node.inputs[0])
-    return np.arange(prod(shape)).reshape(shape).transpose(node.ints("perm")).reshape(-1)
-
-
-_SOURCES = {"copy": lambda graph, node: copy.sources(node), "transpose": _transposed}
+    moved = spec(node.op).moved
+    places = np.arange(prod(shape)).reshape(shape)
+    return places.reshape(-1) if moved is None else moved(node, [places], -1).reshape(-1)
 
 
 def _starts(graph: Graph, node: Node) -> bool:
@@ -55,7 +62,7 @@ def _maker(graph: Graph, name: str) -> Node | None:
     """The movement that makes ``name``, views between them; None if others read it too."""
     node = graph.producer(name)
     while node is not None and sole_consumer(graph, node.output) is not None:
-        if node.op in _SOURCES:
+        if _is_movement(node):
             return node
         node = graph.producer(node.inputs[0]) if is_view(node) else None
     return None
@@ -65,7 +72,7 @@ def _chain(graph: Graph, node: Node) -> Graph | None:
     maker = _maker(graph, node.inputs[0])
     if maker is None:
         return None
-    source = _SOURCES[maker.op](graph, maker)[_SOURCES[node.op](graph, node)]
+    source = _source(graph, maker)[_source(graph, node)]
     return _one(graph, [maker, node], maker.inputs[0], source)
 
 
@@ -79,7 +86,7 @@ def _concat(graph: Graph, node: Node) -> Graph | None:
             return None
         makers.append(maker)
         roots.add(maker.inputs[0])
-        maps.append(_SOURCES[maker.op](graph, maker).reshape(graph.shape(name)))
+        maps.append(_source(graph, maker).reshape(graph.shape(name)))
     if len(roots) != 1:
         return None
     source = np.concatenate(maps, node.int("axis")).reshape(-1)
