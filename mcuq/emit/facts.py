@@ -184,7 +184,9 @@ class _Writer:
         """The C expression for an operand of ``step``: a buffer, or a constant made an array."""
         graph = self.program.qgraph
         if not graph.is_constant(name):
-            return self.pointers[self.program.root(name)]
+            offset = self.program.offsets.get(name)
+            whole = self.pointers[self.program.root(name)]
+            return f"{whole} + {offset}" if offset else whole
         tensor = graph.tensors[name]
         suffix = f"operand_{list(step.node.inputs).index(name)}"
         array = ConstArray(suffix, CTYPES[tensor.kind], graph.data(name), _describe(name, tensor))

@@ -301,16 +301,15 @@ def _readable(builder: Builder, value: Value) -> Value:
     """``value`` with its axes as they are, in whatever order, in memory.
 
     What no stride per axis describes, as behind a pixel shuffle or where channels were flattened,
-    is moved to the model's own order, unless that takes more than transposes.
+    is moved to the model's own order, unless that is more than an exchange of axes.
     """
+    places = builder.places(value)
     indices = builder.makers[value.tensor] == "argmax"
-    if indices or layout.strides(builder.places(value), value.shape) is not None:
+    described = layout.strides(places, value.shape) is not None
+    if indices or described or layout.permutation(places) is None:
         return value
     own = layout.identity(prod(value.shape))
-    try:
-        moved = builder.place(value, own, plain_shape(value.shape))
-    except Refused:
-        return value
+    moved = builder.place(value, own, plain_shape(value.shape))
     if value.tensor in builder.hints:
         builder.hints.setdefault(moved, builder.hints[value.tensor])
     return replace(value, tensor=moved, view=own)

@@ -25,7 +25,8 @@ def _step(graph: Graph) -> Graph | None:
 def _without(graph: Graph, node: Node) -> Graph | None:
     if _same_shape(graph, node) and spec(node.op).is_identity(node, graph):
         return bypass(graph, node)
-    if node.op == "transpose" and _moves_ones(graph, node):
+    whole = node.op == "copy" and spec(node.op).is_identity(node, graph)
+    if whole or (node.op == "transpose" and _moves_ones(graph, node)):
         view = replace(node, op="reshape", attrs={"shape": graph.shape(node.output)})
         return swap(graph, [node], [view])
     if node.op == "reshape":

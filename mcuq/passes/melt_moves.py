@@ -30,7 +30,7 @@ def _step(graph: Graph) -> Graph | None:
     for node in graph.nodes:
         if node.op == "concat":
             melted = _concat(graph, node)
-        elif _moves(node) and not _starts(graph, node):
+        elif _is_movement(node) and not _starts(graph, node):
             melted = _chain(graph, node)
         else:
             continue
@@ -39,18 +39,18 @@ def _step(graph: Graph) -> Graph | None:
     return None
 
 
-def _moves(node: Node) -> bool:
-    """Whether it only moves what one tensor holds, by running code."""
+def _is_movement(node: Node) -> bool:
+    """Whether the node writes elements of its one input, and nothing else."""
     op = spec(node.op)
-    return op.moved is not None and Values.PICKED <= op.values < Values.VIEW
+    return op.moved is not None and op.values in (Values.PICKED, Values.SAME)
 
 
 def _source(graph: Graph, node: Node) -> Map:
-    """Where each element of its output comes from."""
-    move, shape = spec(node.op).moved, graph.shape(node.inputs[0])
-    if move is None:
-        raise ValueError(f"{node.op} does more than move")
-    return move(node, [np.arange(prod(shape)).reshape(shape)], -1).reshape(-1)
+    """For each element of the output its place in the input of a movement."""
+    shape = graph.shape(node.inputs[0])
+    moved = spec(node.op).moved
+    places = np.arange(prod(shape)).reshape(shape)
+    return places.reshape(-1) if moved is None else moved(node, [places], -1).reshape(-1)
 
 
 def _starts(graph: Graph, node: Node) -> bool:
@@ -62,7 +62,7 @@ def _maker(graph: Graph, name: str) -> Node | None:
     """The movement that makes ``name``, views between them; None if others read it too."""
     node = graph.producer(name)
     while node is not None and sole_consumer(graph, node.output) is not None:
-        if _moves(node):
+        if _is_movement(node):
             return node
         node = graph.producer(node.inputs[0]) if is_view(node) else None
     return None

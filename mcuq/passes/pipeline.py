@@ -7,6 +7,7 @@ from collections.abc import Callable
 from mcuq.ir import Graph, problems, rebuild
 from mcuq.passes.absorb_factors import absorb_factors
 from mcuq.passes.before_copies import before_copies
+from mcuq.passes.crop_layers import crop_layers
 from mcuq.passes.drop_identities import drop_identities
 from mcuq.passes.fold_batch_norm import fold_batch_norm
 from mcuq.passes.fuse_clips import fuse_clips
@@ -43,6 +44,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("fuse_clips", fuse_clips),
     ("merge_pads", merge_pads),
     ("keep_last_states", keep_last_states),
+    ("crop_layers", crop_layers),
     ("drop_remaining_identities", drop_identities),
     ("restore_names", restore_names),
 )

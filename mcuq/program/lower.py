@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mcuq.errors import ModelError
 from mcuq.ir import Node, unique_name
@@ -18,6 +18,8 @@ from mcuq.targets.cores import GENERIC, Cpu
 # or by so many bytes in all.
 _GROWTH = 1.6
 _SMALL = 1024
+_PART_ALIGN = 4
+"""Bytes: where every buffer of the arena begins, and no kernel asks more of an activation."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Program:
-    """The steps in order. ``views`` maps a tensor to the tensor whose memory it shares."""
+    """The steps in order. ``views`` maps a tensor to the tensor whose memory it shares.
+
+    ``offsets``: bytes from the start of that memory to a tensor that is a part of it.
+    """
 
     qgraph: QGraph
     cpu: Cpu
     prefer: str
     steps: tuple[Step, ...]
     views: Mapping[str, str]
+    offsets: Mapping[str, int] = field(default_factory=dict)
 
     def root(self, name: str) -> str:
         """The tensor that owns the memory of ``name``."""
@@ -99,7 +105,8 @@ def lower(qgraph: QGraph, cpu: Cpu = GENERIC, prefer: str = "balanced") -> Progr
     where that is no slower.
     """
     qgraph = own_outputs(qgraph)
-    nodes = [node for node in qgraph.nodes if not is_view(node)]
+    views, offsets = _parts(qgraph)
+    nodes = [node for node in qgraph.nodes if node.output not in views]
     found = [_candidates(node, qgraph, cpu) for node in nodes]
     eligible = [
         _eligible(candidates, prefer, _constants(node, qgraph))
@@ -110,7 +117,7 @@ def lower(qgraph: QGraph, cpu: Cpu = GENERIC, prefer: str = "balanced") -> Progr
         _step(node, picked, candidates, qgraph)
         for node, (picked, _), candidates in zip(nodes, chosen, found, strict=True)
     )
-    return Program(qgraph, cpu, prefer, steps, _views(qgraph))
+    return Program(qgraph, cpu, prefer, steps, views, offsets)
 
 
 def own_outputs(qgraph: QGraph) -> QGraph:
@@ -148,6 +155,33 @@ def _views(qgraph: QGraph) -> dict[str, str]:
             source = node.inputs[0]
             views[node.output] = views.get(source, source)
     return views
+
+
+def _parts(qgraph: QGraph) -> tuple[dict[str, str], dict[str, int]]:
+    """(views, offsets): as ``_views``, and copies that are one run of a tensor in the arena.
+
+    What lies in the caller's memory is copied: kernels ask where it is aligned, and he may move it.
+    """
+    plain = _views(qgraph)
+    outside = {plain.get(p.tensor, p.tensor) for p in (*qgraph.inputs, *qgraph.outputs)}
+    views: dict[str, str] = {}
+    offsets: dict[str, int] = {}
+    for node in qgraph.nodes:
+        source = node.inputs[0]
+        root, start = views.get(source, source), 0 if is_view(node) else _start(node, qgraph)
+        if start is None or (not is_view(node) and outside & {root, node.output}):
+            continue
+        views[node.output] = root
+        offsets[node.output] = offsets.get(source, 0) + start
+    return views, {name: offset for name, offset in offsets.items() if offset}
+
+
+def _start(node: Node, qgraph: QGraph) -> int | None:
+    """The byte at which a copy of one run begins, if a kernel may read from there."""
+    if node.op != "copy" or len(node.ints("places")) > 1 or node.ints("strides") not in ((), (1,)):
+        return None
+    start = node.ints("places")[0] * qgraph.tensor(node.output).item_bytes
+    return None if start % _PART_ALIGN else start
 
 
 def _candidates(node: Node, qgraph: QGraph, cpu: Cpu) -> tuple[Candidate, ...]:

@@ -121,12 +121,14 @@ def _gaps(program: Program, tensors: Mapping[str, Buffer]) -> dict[tuple[str, st
 
 
 def _gap(program: Program, step: Step, root: str) -> int | None:
-    """The gap that holds for every operand of ``step`` that lies in ``root``."""
-    found = [
-        step.variant.gap(step.node, program.qgraph, index)
-        for index, name in enumerate(step.node.inputs)
-        if program.root(name) == root
-    ]
+    """The gap that holds for every operand of ``step`` that lies in ``root``.
+
+    Before the whole is before each part, by more; one exact distance does not hold for parts.
+    """
+    operands = {i: n for i, n in enumerate(step.node.inputs) if program.root(n) == root}
+    if step.variant.gap_exact and any(name in program.offsets for name in operands.values()):
+        return None
+    found = [step.variant.gap(step.node, program.qgraph, index) for index in operands]
     return None if None in found or not found else max(g for g in found if g is not None)
 
 

@@ -28,7 +28,7 @@ TRANSPOSED = {
     "odd": ((4, 3, 3, 3), {"strides": [2, 2], "pads": [1, 1, 1, 1]}),
     "uneven pads": ((4, 2, 5, 3), {"strides": [3, 2], "pads": [0, 2, 3, 0]}),
     "kernel below the stride": ((4, 2, 1, 2), {"strides": [2, 3]}),
-    "stride along one axis": ((4, 2, 3, 3), {"strides": [1, 2], "pads": [2, 0, 0, 1]}),
+    "stride along one axis": ((4, 2, 3, 3), {"strides": [1, 2], "pads": [2, 0, 0, 2]}),
     "dilated": ((4, 2, 3, 2), {"strides": [2, 2], "dilations": [2, 3], "pads": [1, 0, 1, 2]}),
     "to a size": ((4, 2, 3, 3), {"strides": [2, 2], "output_shape": [12, 10],
                                  "auto_pad": "SAME_LOWER"}),

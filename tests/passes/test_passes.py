@@ -493,3 +493,38 @@ def test_a_norm_behind_a_slice_of_shared_channels_stays(tmp_path: Path) -> None:
     }  # fmt: skip
     graph = agrees(model(nodes, constants), tmp_path)
     assert ops(graph) == ["conv2d", "copy", "depthwise_conv2d"]
+
+
+CROPS = {
+    "both ends": ("Conv", "x w", {"pads": [2, 2, 2, 2]}, (1, 1, 7, 6), [1, 1, 1, 1]),
+    "the end, as causal layers are cut": ("Conv", "x w", {"pads": [2, 2, 2, 2]}, (0, 0, 6, 5),
+                                          [2, 2, 0, 0]),
+    "with strides": ("Conv", "x w", {"pads": [3, 2, 1, 2], "strides": [2, 2]}, (1, 1, 4, 4),
+                     [1, 0, 1, 2]),
+    "without padding": ("Conv", "x w", {"strides": [2, 1]}, (0, 0, 1, 3), None),
+    "more than the padding": ("Conv", "x w", {"pads": [1, 1, 1, 1]}, (2, 1, 6, 5), None),
+    "of a pool": ("MaxPool", "x", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, (1, 0, 6, 5),
+                  [0, 1, 1, 1]),
+    "of means": ("AveragePool", "x", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, (0, 1, 6, 5),
+                 [1, 0, 1, 1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CROPS.values(), ids=CROPS)
+def test_a_crop_behind_a_layer_is_smaller_pads(case: Any, tmp_path: Path) -> None:
+    op, inputs, attrs, (top, left, bottom, right), pads = case
+    nodes = [node(op, inputs, "h", **attrs), node("Slice", "h b e a", "s"), node("Relu", "s", "y")]
+    constants = {
+        "w": random(3, 4, 3, 3), "b": np.array([top, left]), "e": np.array([bottom, right]),
+        "a": np.array([2, 3]),
+    }  # fmt: skip
+    graph = agrees(model(nodes, constants), tmp_path)
+    assert ("copy" in ops(graph)) == (pads is None)
+    assert pads is None or list(graph.nodes[0].ints("pads")) == pads
+
+
+def test_phases_that_follow_each_other_are_a_view(tmp_path: Path) -> None:
+    """A line of twice the length, each half of the channels one phase."""
+    nodes = [node("ConvTranspose", "x w", "h", strides=[2]), node("Relu", "h", "y")]
+    proto = model(nodes, {"w": random(4, 3, 2)}, {"x": (1, 4, 9)})
+    assert ops(agrees(proto, tmp_path, rows=1)) == ["conv2d", "reshape"]

@@ -72,7 +72,7 @@ def stated(text: str, shape: tuple[int, ...]) -> Array:
     [
         ("image", "out_y[h*40 + w*8 + c] is element (n,c,h,w) of the model's [1,8,6,5]", 1),
         ("flattened", "", 2),
-        ("pixel shuffle", "", 3),
+        ("pixel shuffle", "", 2),
         ("rows last", "out_y[w*40 + h*8 + c] is element (n,c,h,w) of the model's [1,8,5,6]", 1),
         ("two parts", "out_y[order[i]] is element i of the model's [1,360] in its own order; "
          "order is NET_OUT_Y_ORDER", 3),
