@@ -16,7 +16,7 @@ from mcuq.targets.boards import Board
 def retarget(folder: str | Path, board: str | Path | Board, prefer: str | None = None) -> Compiled:
     """What is in ``folder`` with the kernels of ``board``, which it must fit.
 
-    ``board`` and ``prefer``: as when compiling; None: as it was. The network's numbers are the same.
+    ``board`` and ``prefer``: as when compiling; None: as it was. The numbers stay the same.
     """
     if prefer is not None and prefer not in PREFERENCES:
         raise McuqError("prefer", f"'{prefer}' is not one of {', '.join(PREFERENCES)}")
