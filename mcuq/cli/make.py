@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @click.option("--calib", help="Typical inputs: FILE.npz, FILE.npz:ARRAY or FILE.npy.")
 @click.option(
     "--board",
-    help="A board's name or .toml file: picks kernels, checks that it fits.",
+    help="A board's name or .toml file, or a core: picks kernels, checks that it fits. "
+    "Several, a,b,c: one folder for all.",
     shell_complete=complete_board,
 )
 @click.option("--name", help="The prefix of all C symbols; default: the model's file name.")

@@ -48,12 +48,11 @@ def check(
 
     check_paths(names, {"--json": json_path}, folder)
     compiled = load_compiled(folder)
-    own = compiled.bundle.board
+    made = compiled.bundle
+    own = list(made.family or (made.board,)) if made.board else []
     if every or not (names or own):
         names = (*names, *CHECKED)
-    chosen = [load(n) for n in dict.fromkeys(names)]
-    if own and not chosen:
-        chosen = [own]
+    chosen = [load(n) for n in dict.fromkeys(names)] or own
     with progress(f"check {folder}") as report:
         verdicts = verify.check(compiled, chosen, count, seed, report, clang=True)
     _show_verdicts(verdicts)
@@ -92,10 +91,10 @@ def _show_kernels(compiled: Compiled, chosen: Sequence[Board], verdicts: Sequenc
     from mcuq.program.elsewhere import elsewhere, kernels_of
     from mcuq.targets.boards import cpu
 
-    name = kernels_of(compiled.program)
-    say(f"kernels for {name}")
+    models = compiled.variants or (compiled,)
+    say(f"kernels for {', '.join(kernels_of(model.program) for model in models)}")
     for board, verdict in zip(chosen, verdicts[1:], strict=True):
-        row = elsewhere(compiled.program, cpu(board))
+        row = elsewhere(compiled.on(board).program, cpu(board))
         if row:
             say(f"{board.name}: {row.times(verdict.instructions)}, see 'mcuq retarget'")
 

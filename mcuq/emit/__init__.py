@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jinja2
 
 from mcuq.emit import stamp
 from mcuq.emit.facts import ArrayFacts, ModelFacts
+from mcuq.emit.family import Variant
 from mcuq.files import assets
 from mcuq.version import __version__
 
@@ -20,8 +21,17 @@ _ALWAYS = ("mcuq_align.h", "mcuq_target.h", "mcuq_trace.h")
 
 def emit(facts: ModelFacts, report: str, golden: tuple[ArrayFacts, ...] = ()) -> dict[str, str]:
     """The files by path: model, weights, kernels it uses, build files, README, licence, report."""
-    called = _called(facts)
-    texts = _kernel_texts({step.kernel for step in facts.steps} | called)
+    return emit_family(((facts, None),), report, golden)
+
+
+def emit_family(
+    members: Sequence[tuple[ModelFacts, Variant | None]],
+    report: str,
+    golden: tuple[ArrayFacts, ...] = (),
+) -> dict[str, str]:
+    """The files of one folder for several cores, the richest first; one without a variant."""
+    facts = members[0][0]
+    texts = _kernel_texts({s for member, _ in members for s in _symbols(member)})
     kernels = {f"{_KERNELS}{name}": text for name, text in stamp.stamped(texts).items()}
     context = {
         "m": facts,
@@ -29,13 +39,12 @@ def emit(facts: ModelFacts, report: str, golden: tuple[ArrayFacts, ...] = ()) ->
         "licence": stamp.LICENCE,
         "golden": golden,
         "sources": _sources(facts, kernels, golden),
-        **_joined(called, stamp.digests(texts)),
+        "family": tuple(variant for _, variant in members if variant),
+        "cores": cores_of(members),
     }
     files = {
         f"{facts.id}.h": "model.h.j2",
-        f"{facts.id}.c": "model.c.j2",
         f"{facts.id}_float.h": "model_float.h.j2",
-        f"{facts.id}_weights.h": "weights.h.j2",
         "CMakeLists.txt": "CMakeLists.txt.j2",
         "Makefile": "Makefile.j2",
         "README.md": "README.md.j2",
@@ -43,8 +52,38 @@ def emit(facts: ModelFacts, report: str, golden: tuple[ArrayFacts, ...] = ()) ->
     if golden:
         files[f"{facts.id}_selftest.c"] = "model_selftest.c.j2"
     rendered = {path: render(template, context) for path, template in files.items()}
+    for member, variant in members:
+        rendered |= _own_files(member, variant, context, stamp.digests(texts))
+    if members[0][1]:
+        rendered[f"{facts.id}.c"] = render("model_family.c.j2", context)
     licence = assets.licence().read_text(encoding="utf-8")
     return {**rendered, **kernels, "LICENSE": licence, "report.json": report}
+
+
+def _own_files(
+    facts: ModelFacts,
+    variant: Variant | None,
+    context: Mapping[str, object],
+    digests: Mapping[str, str],
+) -> dict[str, str]:
+    """The steps and the weights of one core: ``<id>.c``, or a header that it includes."""
+    ending = f"_{variant.suffix}" if variant else ""
+    weights = f"{facts.id}_weights{ending}.h"
+    own = {**context, "m": facts, "weights": weights, **_joined(_called(facts), digests)}
+    name = f"{facts.id}{ending}.h" if variant else f"{facts.id}.c"
+    return {name: render("model.c.j2", own), weights: render("weights.h.j2", own)}
+
+
+def _symbols(facts: ModelFacts) -> set[str]:
+    return {step.kernel for step in facts.steps} | _called(facts)
+
+
+def cores_of(members: Sequence[tuple[ModelFacts, Variant | None]]) -> str:
+    """Which cores the kernels are for."""
+    if len(members) == 1:
+        return members[0][0].kernels_for
+    names = ", ".join(variant.core for _, variant in members if variant)
+    return f"kernels for {names}, of which the compiler's macros choose"
 
 
 def _sources(

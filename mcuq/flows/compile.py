@@ -22,7 +22,7 @@ from mcuq.importers.source import import_model, sizes_of
 from mcuq.ir import Array, Graph, Shape
 from mcuq.measure import judge
 from mcuq.model.bundle import Bundle
-from mcuq.model.compiled import Compiled, Target, generate, target_of
+from mcuq.model.compiled import Compiled, Target, generate_for, target_of
 from mcuq.model.report import given_advice, quantization_facts
 from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
@@ -93,7 +93,7 @@ def compile_model(
         squeezed = weigh.squeeze(source.graph, request, feeds, target.core, prefer, **tuned)
     made, advice = _quantized(source, squeezed, feeds, target, settings, progress)
     progress("generating C", 0.95)
-    return replace(generate(made, target.board), advice=(*compared, *advice))
+    return replace(generate_for(made, target.boards), advice=(*compared, *advice))
 
 
 @dataclass(frozen=True)

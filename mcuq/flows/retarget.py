@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mcuq.errors import McuqError
 from mcuq.model import bundle
-from mcuq.model.compiled import Compiled, generate
+from mcuq.model.compiled import Compiled, generate_for, richest_first
 from mcuq.program.choose import PREFERENCES
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
@@ -16,10 +16,11 @@ from mcuq.targets.boards import Board
 def retarget(folder: str | Path, board: str | Path | Board, prefer: str | None = None) -> Compiled:
     """What is in ``folder`` with the kernels of ``board``, which it must fit.
 
-    ``prefer``: as when compiling; None: as it was. The numbers that the network gives are the same.
+    ``board`` and ``prefer``: as when compiling; None: as it was. The numbers stay the same.
     """
     if prefer is not None and prefer not in PREFERENCES:
         raise McuqError("prefer", f"'{prefer}' is not one of {', '.join(PREFERENCES)}")
-    target = boards.load(board)
+    given = boards.load_all(board)
     made = bundle.load(Path(folder))
-    return generate(replace(made, board=target, prefer=prefer or made.prefer), target)
+    fresh = replace(made, board=richest_first(given)[0], prefer=prefer or made.prefer, family=())
+    return generate_for(fresh, given)

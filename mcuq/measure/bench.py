@@ -65,6 +65,7 @@ class Bench:
 
 def bench(compiled: Compiled, board: Board, progress: Progress = silent) -> Bench:
     """Count one inference on ``board``; the total is of an image without any hooks."""
+    compiled = compiled.on(board)
     with temporary() as work:
         progress("building", 0.1)
         plain, stepped = (

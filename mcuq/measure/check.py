@@ -111,11 +111,12 @@ def check(
     verdicts = []
     with temporary() as work:
         progress(HOST, 0.05)
-        verdicts.append(_check_host(compiled, work, data, expected))
+        verdicts.append(_check_host(compiled.on(None), work, data, expected))
         for done, board in enumerate(boards):
             progress(board.name, (done + 1) / (len(boards) + 1))
-            verdict = _check_board(compiled, board, work, data, expected)
-            verdicts.append(_with_clang(verdict, compiled, board, work) if clang else verdict)
+            own = compiled.on(board)
+            verdict = _check_board(own, board, work, data, expected)
+            verdicts.append(_with_clang(verdict, own, board, work) if clang else verdict)
     return verdicts
 
 

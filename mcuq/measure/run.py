@@ -29,6 +29,7 @@ def run_arrays(
     progress: Progress = silent,
 ) -> dict[str, Array]:
     """Outputs by name as integers in the user's layout, for reals ``feeds`` in internal order."""
+    compiled = compiled.on(board)
     graph = compiled.program.qgraph
     rows = vectors.to_bytes(compiled.bundle, feeds_to_int(graph, feeds))
     with temporary() as work:

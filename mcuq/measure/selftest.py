@@ -35,6 +35,7 @@ def build_selftest(
     The image is first linked for the emulated twin and run there: one that fails is not written.
     Raises FitError if the model does not fit the board.
     """
+    compiled = compiled.on(board)
     fit.check(compiled.program, compiled.plan, boards.with_memory(board))
     known = known_answers(compiled)
     with temporary() as work:

@@ -57,7 +57,7 @@ _NAMED = 3  # so many faults are named
 
 _KEYS = (
     "format", "id", "source", "digest", "board", "prefer", "graph", "qgraph", "vectors", "rounded",
-    "quantization", "whole",
+    "quantization", "whole", "family",
 )  # fmt: skip
 _GRAPH_KEYS = ("name", "inputs", "outputs", "nodes", "tensors")
 _PORT_KEYS = ("name", "tensor", "shape", "order", "kind", "scale", "offset")
@@ -80,7 +80,8 @@ class Bundle:
 
     ``rounded``: the float network whose numbers were rounded, if it is not ``graph`` itself: the
     same function with rescaled channels. ``quantization``: what was done, as the report says it.
-    ``whole``: the network before ``graph`` was compressed, if it was.
+    ``whole``: the network before ``graph`` was compressed, if it was. ``family``: boards of all the
+    cores, ``board`` the first, for which one folder holds the C; empty if it is for one, or none.
     """
 
     id: str
@@ -94,6 +95,7 @@ class Bundle:
     rounded: Graph | None = None
     quantization: Mapping[str, Any] = field(default_factory=dict)
     whole: Graph | None = None
+    family: tuple[Board, ...] = ()
 
 
 class _Arrays:
@@ -125,6 +127,7 @@ def dump(bundle: Bundle) -> bytes:
         "rounded": _graph(bundle.rounded, arrays) if bundle.rounded else None,
         "quantization": finite(bundle.quantization),
         "whole": _graph(bundle.whole, arrays) if bundle.whole else None,
+        "family": [boards.to_table(board) for board in bundle.family],
     }
     content = np.frombuffer(json.dumps(facts, default=_scalar).encode(), np.uint8)
     stream = io.BytesIO()
@@ -236,6 +239,7 @@ def _bundle(facts: object, arrays: Mapping[str, Array]) -> Bundle:
         found.read("rounded", optional(reader.graph)),
         found.read("quantization", _quantization),
         found.read("whole", optional(reader.graph)),
+        found.read("family", several(boards.from_table, 0)),
     )
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mcuq import schema
-from mcuq.emit import emit
+from mcuq.emit import cores_of, emit, emit_family, family
 from mcuq.emit.entry import Buffer, Entry, StepInfo
-from mcuq.emit.facts import golden_arrays, model_facts
+from mcuq.emit.facts import ArrayFacts, ModelFacts, golden_arrays, model_facts
 from mcuq.errors import DataError, McuqError
 from mcuq.files import write_folder, written_files
-from mcuq.ir import Array
 from mcuq.kernels.variant import Cpu
 from mcuq.model import bundle
 from mcuq.model.bundle import Bundle
@@ -29,16 +27,17 @@ from mcuq.targets import boards
 from mcuq.targets.boards import Board
 from mcuq.targets.cores import GENERIC
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True)
 class Target:
-    """What C is made for: the core of ``board`` or, without one, any; ``prefer`` picks kernels."""
+    """What C is made for: the core of ``board`` or, without one, any; ``prefer`` picks kernels.
+
+    ``boards``: all that were named, of which ``board`` has the richest core.
+    """
 
     board: Board | None
     prefer: str
+    boards: tuple[Board, ...] = ()
 
     @property
     def core(self) -> Cpu:
@@ -49,15 +48,29 @@ class Target:
 
 
 def target_of(board: str | Path | Board | None, prefer: str) -> Target:
-    """The target of a board, of its name or of its file."""
+    """The target of a board, or of several, by names or files."""
     if prefer not in PREFERENCES:
         raise McuqError("prefer", f"'{prefer}' is not one of {', '.join(PREFERENCES)}")
-    return Target(None if board is None else boards.load(board), prefer)
+    if board is None:
+        return Target(None, prefer)
+    found = boards.load_all(board)
+    return Target(richest_first(found)[0], prefer, found)
+
+
+def richest_first(given: Sequence[Board]) -> tuple[Board, ...]:
+    """One board for every kind of core that a compiler's macros tell apart."""
+    kinds: dict[int, Board] = {}
+    for board in given:
+        kinds.setdefault(family.rank(boards.cpu(board)), board)
+    return tuple(kinds[kind] for kind in sorted(kinds))
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A compiled model in memory. ``advice``: what the user should know, one sentence each."""
+    """A compiled model in memory. ``advice``: what the user should know, one sentence each.
+
+    ``variants``: of a folder for several cores, the models of each, of which all else is the first.
+    """
 
     bundle: Bundle
     program: Program
@@ -65,6 +78,15 @@ class Compiled:
     report: Json
     files: Mapping[str, str]
     advice: tuple[str, ...] = ()
+    variants: tuple[Compiled, ...] = ()
+
+    def on(self, board: Board | None) -> Compiled:
+        """What is compiled for ``board``, or for this computer: of a family, that member."""
+        if not self.variants:
+            return self
+        cpus = [variant.program.cpu for variant in self.variants]
+        index = family.chosen(cpus, boards.cpu(board) if board else None)
+        return replace(self.variants[index], files=self.files, variants=())
 
     @property
     def entry(self) -> Entry:
@@ -77,8 +99,60 @@ class Compiled:
         return write_folder(Path(folder), {**texts, bundle.FILE: bundle.dump(self.bundle)})
 
 
+def generate_for(made: Bundle, given: Sequence[Board]) -> Compiled:
+    """The files of a quantized network for boards, all of which it must fit; for none: any core.
+
+    If their cores differ in what a compiler's macros tell, they are a family: one folder.
+    """
+    kinds = richest_first(given)
+    if len(kinds) < 2:
+        whole = generate(made, kinds[0] if kinds else None)
+        fits = _fits((whole,), given)
+        if len(fits) < 2:
+            return whole
+        return _with_report(whole, {**whole.report, "boards": fits})
+    drafts = [_draft(replace(made, board=board), board) for board in kinds]
+    models = tuple(model for model, _ in drafts)
+    rows = family.variants([(m.program.cpu, max(1, m.plan.size)) for m in models])
+    members = [(facts, row) for (_, facts), row in zip(drafts, rows, strict=True)]
+    report = {
+        **models[0].report,
+        "kernels": cores_of(members),
+        "slower_than_own": {},
+        "boards": _fits(models, given),
+        "family": [{"core": row.core, "if": row.condition, "arena": row.arena} for row in rows],
+    }
+    golden = _golden(models[0], members[0][0])
+    files = emit_family(members, to_json(report), golden)
+    bundled = replace(made, board=kinds[0], family=kinds)
+    first = models[0]
+    return Compiled(bundled, first.program, first.plan, report, files, variants=models)
+
+
+def _with_report(whole: Compiled, report: Json) -> Compiled:
+    return replace(whole, report=report, files={**whole.files, "report.json": to_json(report)})
+
+
+def _fits(models: Sequence[Compiled], given: Sequence[Board]) -> Json:
+    """What the model needs of each board's memory; FitError if one has less."""
+    cpus = [model.program.cpu for model in models]
+    found = {}
+    for board in given:
+        if not board.is_core:
+            model = models[family.chosen(cpus, boards.cpu(board))]
+            found[board.name] = fit.check(model.program, model.plan, board)
+    return found
+
+
 def generate(made: Bundle, board: Board | None) -> Compiled:
     """The files of a quantized network, for ``board`` (fit checked) or for any core."""
+    draft, facts = _draft(made, board)
+    files = emit(facts, to_json(draft.report), _golden(draft, facts))
+    return replace(draft, files=files)
+
+
+def _draft(made: Bundle, board: Board | None) -> tuple[Compiled, ModelFacts]:
+    """All but the files, and what they are made of."""
     program = Target(board, made.prefer).lower(made.qgraph)
     placed = plan(program)
     report = model_report(program, placed, made.id, made.digest, made.quantization)
@@ -88,18 +162,16 @@ def generate(made: Bundle, board: Board | None) -> Compiled:
     report["kernels"] = sentence(program, richer)
     report["slower_than_own"] = {row.core: row.factor for row in richer}
     facts = model_facts(program, placed, made.id, made.source, made.digest, richer)
-    golden = golden_arrays(facts, *_known(program.qgraph, made.vectors))
-    return Compiled(made, program, placed, report, emit(facts, to_json(report), golden))
+    return Compiled(made, program, placed, report, {}), facts
 
 
-def _known(
-    qgraph: QGraph, vectors: Mapping[str, Array]
-) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+def _golden(model: Compiled, facts: ModelFacts) -> tuple[ArrayFacts, ...]:
     """The first vector and what comes out, in the order of the ports."""
-    rows = {name: values[:1] for name, values in vectors.items()}
+    qgraph = model.program.qgraph
+    rows = {name: values[:1] for name, values in model.bundle.vectors.items()}
     found = run_int(qgraph, rows, {port.tensor for port in qgraph.outputs})
     inputs = tuple(rows[port.name] for port in qgraph.inputs)
-    return inputs, tuple(found[port.tensor] for port in qgraph.outputs)
+    return golden_arrays(facts, inputs, tuple(found[port.tensor] for port in qgraph.outputs))
 
 
 def load_compiled(folder: str | Path) -> Compiled:
@@ -116,7 +188,8 @@ def load_compiled(folder: str | Path) -> Compiled:
     if _identity(files.get("report.json", "{}")) != _identity(to_json(report)):
         reason = "was compiled by another version of mcuq, or its report.json was changed"
         raise DataError(str(path), reason, "Compile the model again")
-    return Compiled(made, program, placed, report, files)
+    variants = tuple(_draft(replace(made, board=board), board)[0] for board in made.family)
+    return Compiled(made, program, placed, report, files, variants=variants)
 
 
 def _read_texts(folder: Path) -> dict[str, str]:

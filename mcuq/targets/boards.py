@@ -118,6 +118,14 @@ def load(given: str | Path | Board) -> Board:
     return _read(assets.boards() / f"{text}.toml")
 
 
+def load_all(given: str | Path | Board) -> tuple[Board, ...]:
+    """The boards of a list of names and files, such as ``microbit,cortex-m4``, or of one."""
+    if isinstance(given, str) and "," in given:
+        parts = [part.strip() for part in given.split(",")]
+        return tuple(load(part) for part in dict.fromkeys(parts))
+    return (load(given),)
+
+
 def of_core(name: str) -> Board:
     """A board of which nothing is known but its core, with all that the core may have.
 
