@@ -1,4 +1,4 @@
-"""Commands for continuous integration: verify and diff."""
+"""Commands for continuous integration: verify, diff and sbom."""
 
 from __future__ import annotations
 
@@ -112,3 +112,24 @@ def diff(old: str, new: str, json_path: str | None) -> None:
     else:
         say("the same kernels run the same steps")
     write_json(json_path, found.to_json())
+
+
+@click.command()
+@click.argument("folder", type=click.Path())
+@click.option("-o", "--out", required=True, type=click.Path(), help="The .json file to write.")
+def sbom(folder: str, out: str) -> None:
+    """Write a bill of materials: CycloneDX JSON.
+
+    Hashes of the source, the calibration vectors, the generated files and the kernels, and the
+    options; no date and no path: the same folder gives the same bytes.
+    """
+    from mcuq.cli.paths import check_paths
+    from mcuq.cli.show import say
+    from mcuq.files import write_file
+    from mcuq.flows.compile import load_compiled
+    from mcuq.model.sbom import sbom as bill
+
+    check_paths([], {"-o": out}, folder, (".json",))
+    compiled = load_compiled(folder)
+    write_file(Path(out), bill(compiled.bundle, compiled.files, compiled.report))
+    say(f"{out} written")
