@@ -124,12 +124,13 @@ def is_identity(node: Node, graph: Graph) -> bool:
 
 OP = OpSpec(
     "copy",
-    ("Slice", "Split", "Gather", "Expand", "Tile"),
+    ("Slice", "Split", "Gather", "Expand", "Tile", "Pad", "Resize", "Upsample"),
     infer,
     run_float,
     to_int,
     run_int,
     limits=(within,),
+    note="whatever moves elements; Pad by mirroring, Resize to the nearest",
     values=Values.PICKED,
     is_identity=is_identity,
     keeps_scale=True,
