@@ -94,15 +94,10 @@ def to_int(
     return IntForm(replace(node, attrs={key: node.ints(key) for key in keys}))
 
 
-def moved(node: Node, inputs: Sequence[Array], outside: int) -> Array:
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     """The elements at ``sources``."""
     flat = inputs[0].reshape(len(inputs[0]), -1)
     return flat[:, sources(node)].reshape(len(flat), *node.ints("shape")[1:])
-
-
-def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
-    """The elements at ``sources``."""
-    return moved(node, inputs, 0)
 
 
 def within(node: Node, shapes: Sequence[Shape]) -> bool:
@@ -136,5 +131,4 @@ OP = OpSpec(
     keeps_scale=True,
     runs_s16=True,
     scaling=Scaling.TENSOR,
-    moved=moved,
 )
