@@ -122,7 +122,7 @@ def grouped(node: Node, shapes: Sequence[Shape]) -> bool:
 
 OP = OpSpec(
     "conv2d",
-    ("Conv",),
+    ("Conv", "ConvTranspose"),
     infer,
     run_float,
     to_int,

@@ -96,15 +96,10 @@ def to_int(
     return IntForm(replace(node, attrs={key: node.ints(key) for key in keys}))
 
 
-def moved(node: Node, inputs: Sequence[Array], outside: int) -> Array:
+def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     """The elements at ``sources``."""
     flat = inputs[0].reshape(len(inputs[0]), -1)
     return flat[:, sources(node)].reshape(len(flat), *node.ints("shape")[1:])
-
-
-def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
-    """The elements at ``sources``."""
-    return moved(node, inputs, 0)
 
 
 def within(node: Node, shapes: Sequence[Shape]) -> bool:
@@ -135,17 +130,17 @@ _FORM = Form(
 )
 OP = OpSpec(
     "copy",
-    ("Slice", "Split", "Gather", "Expand", "Tile"),
+    ("Slice", "Split", "Gather", "Expand", "Tile", "Pad", "Resize", "Upsample"),
     infer,
     run_float,
     to_int,
     run_int,
     limits=(within,),
+    note="whatever moves elements; Pad by mirroring, Resize to the nearest",
     values=Values.PICKED,
     is_identity=is_identity,
     keeps_scale=True,
     runs_s16=True,
     scaling=Scaling.TENSOR,
-    moved=moved,
     schema=Schema(_FORM, _FORM, forms.keeps_numbers),
 )

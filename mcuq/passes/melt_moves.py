@@ -42,11 +42,13 @@ def _step(graph: Graph) -> Graph | None:
 def _is_movement(node: Node) -> bool:
     """Whether the node writes elements of its one input, and nothing else."""
     op = spec(node.op)
-    return op.moved is not None and op.values in (Values.PICKED, Values.SAME)
+    return node.op == "copy" or (op.moved is not None and op.values is Values.SAME)
 
 
 def _source(graph: Graph, node: Node) -> Map:
     """For each element of the output its place in the input of a movement."""
+    if node.op == "copy":
+        return copy.sources(node)
     shape = graph.shape(node.inputs[0])
     moved = spec(node.op).moved
     places = np.arange(prod(shape)).reshape(shape)

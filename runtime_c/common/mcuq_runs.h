@@ -147,6 +147,21 @@ static inline int8_t *mcuq_copy_laced(int8_t *to, const int8_t *from, mcuq_loops
     return to;
 }
 
+/** Rows of two bytes. */
+static inline int8_t *mcuq_copy_twos(int8_t *to, const int8_t *from, mcuq_loops p)
+{
+    const int32_t apart = p.stride[2], step = p.stride[1];
+
+    for (int32_t block = p.size[0]; block > 0; block--, from += p.stride[0]) {
+        const int8_t *at = from;
+        for (int32_t row = p.size[1]; row > 0; row--, at += step, to += 2) {
+            to[0] = at[0];
+            to[1] = at[apart];
+        }
+    }
+    return to;
+}
+
 /** Bytes that are apart. */
 static inline int8_t *mcuq_copy_apart(int8_t *to, const int8_t *from, mcuq_loops p)
 {
@@ -175,11 +190,14 @@ static inline int8_t *mcuq_copy_loops(int8_t *to, const int8_t *from, mcuq_loops
     const int32_t length = p.size[2], apart = p.stride[2];
     const int32_t strides = p.stride[0] | p.stride[1];
 
+    if (length == 2 && p.stride[1] == 1 &&
+        mcuq_in_words(to, from, p.stride[0] | apart | p.size[1])) {
+        return mcuq_copy_laced(to, from, p);
+    }
+    if (length == 2) {
+        return mcuq_copy_twos(to, from, p);
+    }
     if (apart != 1) {
-        if (length == 2 && p.stride[1] == 1 &&
-            mcuq_in_words(to, from, p.stride[0] | apart | p.size[1])) {
-            return mcuq_copy_laced(to, from, p);
-        }
         return mcuq_copy_apart(to, from, p);
     }
     if (length > MCUQ_LONG_RUN || !mcuq_in_words(to, from, strides | length)) {

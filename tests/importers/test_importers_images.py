@@ -13,6 +13,7 @@ from onnx_models import agrees, feeds_for, model, node, ops, random, run_graph, 
 
 from mcuq import importers
 from mcuq.passes import pipeline
+from mcuq.quantize import given
 
 IMAGE = {"x": (1, 4, 6, 5)}
 LINE = {"x": (1, 4, 9)}
@@ -195,3 +196,24 @@ def test_what_is_not_resized_is_refused(attrs: Any, reason: str, tmp_path: Path)
     proto = model([node("Resize", "x r s", "y", **attrs)], constants, IMAGE, opset=19)
     (problem,) = importers.problems_of(save(proto, tmp_path))
     assert reason in str(problem)
+
+
+def test_scales_of_quantized_weights_repeat_for_each_phase(tmp_path: Path) -> None:
+    """Scales per output channel, axis 1 of a transposed convolution; its integers stay."""
+    fracs = (3, 5, 7)
+    whole = np.random.default_rng(0).integers(-128, 128, (4, 3, 4, 4)).astype(np.int8)
+    constants = {
+        "s": np.array(2.0**-4, np.float32), "z": np.array(0, np.int8), "w": whole,
+        "k": 2.0 ** -np.array(fracs, np.float32), "n": np.zeros(3, np.int8),
+        "t": np.array(2.0**-1, np.float32),
+    }  # fmt: skip
+    nodes = [
+        node("QuantizeLinear", "x s z", "q"), node("DequantizeLinear", "q s z", "d"),
+        node("DequantizeLinear", "w k n", "v", axis=1),
+        node("ConvTranspose", "d v", "h", strides=[2, 2], pads=[1, 1, 1, 1]),
+        node("QuantizeLinear", "h t z", "r"), node("DequantizeLinear", "r t z", "y"),
+    ]  # fmt: skip
+    graph = pipeline.run(importers.load(save(model(nodes, constants, IMAGE), tmp_path)))
+    (layer,) = (n for n in graph.nodes if n.op == "conv2d")
+    assert given.kept_weights(graph)[layer.inputs[1]] == fracs * 4
+    assert given.kept_activations(graph)[layer.output] == (1, 0)

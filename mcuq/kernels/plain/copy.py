@@ -47,15 +47,13 @@ def _lower_take(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def cost(sizes: tuple[int, ...], strides: tuple[int, ...], count: int, cpu: Cpu) -> float:
-    """Instructions of ``count`` elements: runs of words, two laced runs, or bytes apart."""
+    """Instructions of ``count`` elements: pairs, runs of words, or bytes apart."""
     length, apart = (sizes[-1], strides[-1]) if sizes else (1, 0)
     rows = count // length
     if apart == 1:
         return (
             elementwise.instructions(cpu, count, 0.9, 1.4) + (40.0 if length > 64 else 9.0) * rows
         )
-    if length == 2 and strides[-2:-1] == (1,):
-        return elementwise.instructions(cpu, count, 3.4, 5.0)
     return elementwise.instructions(cpu, count, 4.2, 7.0) + 14.0 * rows
 
 
