@@ -15,7 +15,7 @@ from mcuq.ops import rnn
 from mcuq.ops.recurrent import start_frac
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-_DEFAULTS = {"LSTM": ("sigmoid", "tanh", "tanh"), "GRU": ("sigmoid", "tanh"), "RNN": ("tanh",)}
+_DEFAULTS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 
 
@@ -100,7 +100,7 @@ def _common(call: Call, directions: int) -> dict[str, Any]:
         found["limit"] = limit
     acts = _activations(call, directions)
     if call.op == "RNN":
-        found["activation"] = acts[0]
+        found["activation"] = acts[0].lower()
     if call.op == "GRU":
         found["after"] = bool(call.integer("linear_before_reset", 0))
     return found
@@ -109,14 +109,14 @@ def _common(call: Call, directions: int) -> dict[str, Any]:
 def _activations(call: Call, directions: int) -> tuple[str, ...]:
     """Those of one direction; other ones than the usual are refused."""
     usual = _DEFAULTS[call.op]
-    given = tuple(str(_text(name)).lower() for name in call.attrs.get("activations", ()))
+    given = tuple(_text(name).capitalize() for name in call.attrs.get("activations", ()))
     if not given:
         return usual
     one = given[: len(usual)]
-    able = one == usual or (call.op == "RNN" and one[0] in rnn.ACTIVATIONS)
+    able = one == usual or (call.op == "RNN" and one[0].lower() in rnn.ACTIVATIONS)
     if given != one * directions or not able:
-        listed = ", ".join(name.capitalize() for name in usual)
-        raise Refused(f"{call.op} with activations {', '.join(given)}", f"Use {listed}")
+        reason = f"{call.op} with activations {', '.join(given)}"
+        raise Refused(reason, f"Use {', '.join(usual)}")
     return one
 
 

@@ -85,18 +85,26 @@ MCUQ_NAKED static const uint32_t *four_rows(MCUQ_NAKED_ARGUMENT const uint32_t *
 
 #else
 
+/* One datum times its four weights. */
+#define MCUQ_BLOCK_DATUM(i)                                                                        \
+    datum = data[i];                                                                               \
+    a += w[4 * (i)] * datum;                                                                       \
+    b += w[4 * (i) + 1] * datum;                                                                   \
+    c += w[4 * (i) + 2] * datum;                                                                   \
+    d += w[4 * (i) + 3] * datum
+
 /* acc[0..3] += the products of 8 * turns data with their weights; returns these' end. */
 static inline const uint32_t *four_rows(const uint32_t *words, const uint16_t *data, int32_t turns,
                                         uint32_t *acc)
 {
     const uint8_t *w = (const uint8_t *)words;
     uint32_t a = acc[0], b = acc[1], c = acc[2], d = acc[3];
-    for (int32_t i = 0; i < 4 * turns; i++, w += 8, data += 2) {
-        const uint32_t first = data[0], second = data[1];
-        a += w[0] * first + w[4] * second;
-        b += w[1] * first + w[5] * second;
-        c += w[2] * first + w[6] * second;
-        d += w[3] * first + w[7] * second;
+    for (int32_t i = 0; i < 2 * turns; i++, w += 16, data += 4) {
+        uint32_t datum;
+        MCUQ_BLOCK_DATUM(0);
+        MCUQ_BLOCK_DATUM(1);
+        MCUQ_BLOCK_DATUM(2);
+        MCUQ_BLOCK_DATUM(3);
     }
     acc[0] = a;
     acc[1] = b;

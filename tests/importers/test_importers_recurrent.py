@@ -166,9 +166,9 @@ def test_clip_limits_what_the_gates_see(op: str, tmp_path: Path) -> None:
         (recurrent("GRU", "x w r b n", given={"n": np.array([STEPS - 1], np.int32)}),
          "sequences of several lengths"),
         (recurrent("LSTM", input_forget=1), "with coupled gates"),
-        (recurrent("LSTM", activations=["Relu", "Tanh", "Tanh"]), "activations relu, tanh, tanh"),
-        (recurrent("GRU", activations=["Sigmoid", "Softsign"]), "activations sigmoid, softsign"),
-        (recurrent("RNN", activations=["Elu"]), "activations elu"),
+        (recurrent("LSTM", activations=["Relu", "Tanh", "Tanh"]), "activations Relu, Tanh, Tanh"),
+        (recurrent("GRU", activations=["Sigmoid", "Softsign"]), "activations Sigmoid, Softsign"),
+        (recurrent("RNN", activations=["Elu"]), "activations Elu"),
     ],
 )  # fmt: skip
 def test_what_has_no_form_is_refused(proto: Model, reason: str, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     """So many per turn of 32 products, per four rows and per unit."""
     steps, in_len, hidden = plain.sizes(node, qgraph)
     turn, four, unit = weighted.pick(
-        cpu, (80.0, 80.0, 90.0), (109.0, 140.0, 150.0), (112.0, 80.0, 100.0)
+        cpu, (96.0, 80.0, 90.0), (109.0, 230.0, 150.0), (121.0, 100.0, 100.0)
     )
     groups = 0.0
     for section in sections(node, qgraph):

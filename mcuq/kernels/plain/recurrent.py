@@ -106,7 +106,7 @@ def cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     steps, in_len, hidden = sizes(node, qgraph)
     rows = qgraph.tensor(node.inputs[1]).shape[0]
     row, by_input, by_state, unit = weighted.pick(
-        cpu, (40.0, 5.0, 3.5, 60.0), (60.0, 8.0, 6.5, 90.0), (40.0, 6.0, 4.5, 70.0)
+        cpu, (40.0, 6.5, 5.6, 60.0), (60.0, 13.0, 12.0, 90.0), (40.0, 8.0, 7.2, 70.0)
     )
     return steps * (rows * (row + in_len * by_input + hidden * by_state) + unit * hidden)
 
