@@ -17,7 +17,8 @@ from mcuq.importers.steps import Step
 from mcuq.ir import Array
 
 MAX_STEPS = 12
-GRID = np.linspace(-9.0, 9.0, 181)
+_FAR = np.array((11.0, 15.0, 19.0, 21.0, 31.0, 60.0, 80.0))
+GRID = np.concatenate((np.linspace(-9.0, 9.0, 181), -_FAR, _FAR))
 TOLERANCE = 1e-4
 Function = Callable[..., Array]
 
@@ -32,6 +33,10 @@ def _gelu_tanh(x: Array) -> Array:
     return np.asarray(0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
 
 
+def _softplus(x: Array) -> Array:
+    return np.asarray(np.logaddexp(0.0, x))
+
+
 TARGETS: tuple[tuple[str, Mapping[str, str | float], Function], ...] = (
     ("Gelu", {"approximate": "none"}, lambda x: 0.5 * x * (1 + _ERF(x / math.sqrt(2)))),
     ("Gelu", {"approximate": "tanh"}, _gelu_tanh),
@@ -39,14 +44,18 @@ TARGETS: tuple[tuple[str, Mapping[str, str | float], Function], ...] = (
     ("HardSwish", {}, lambda x: x * np.clip(x / 6 + 0.5, 0, 1)),
     ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}, lambda x: np.clip(x / 6 + 0.5, 0, 1)),
     ("Sigmoid", {}, _sigmoid),
+    ("Softplus", {}, _softplus),
+    ("Softsign", {}, lambda x: x / (1 + np.abs(x))),
+    ("Mish", {}, lambda x: x * np.tanh(_softplus(x))),
 )
 STEPS: dict[str, Function] = {
     "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide, "Pow": np.power,
     "Erf": _ERF, "Tanh": np.tanh, "Sigmoid": _sigmoid, "Exp": np.exp, "Neg": np.negative,
     "Reciprocal": np.reciprocal, "Identity": lambda x: x, "Cast": lambda x: x,
-    "Relu": lambda x: np.maximum(x, 0.0),
+    "Relu": lambda x: np.maximum(x, 0.0), "Softplus": _softplus, "Log": np.log, "Abs": np.abs,
+    "Less": np.less, "Greater": np.greater, "Where": np.where,
 }  # fmt: skip
-_LAST = frozenset(("Mul", "Div", "Reciprocal"))
+_LAST = frozenset(("Mul", "Div", "Reciprocal", "Log", "Where"))
 
 
 def fuse(steps: Sequence[Step], constants: Mapping[str, Array]) -> list[Step]:

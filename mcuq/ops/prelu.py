@@ -5,9 +5,10 @@
 ``one`` = 2**(shift + frac_y - frac_x), and slope[c] is the slope in the same unit, rounded;
 ``bias`` holds the output's zero and the rounding constant. The shift is the largest with which
 ``one`` and all slopes are below 2**22: then |x' * slope| < 2**30, |bias| <= 2**29 + 2**21, and
-the sum fits 32 bits. One slope for all is a table (``leaky_relu``).
+the sum fits 32 bits; in s16, whose zeros are 0, below 2**15. One slope for all is a table
+(``leaky_relu``).
 
-C: mcuq_prelu_s8.c
+C: mcuq_prelu_s8.c, mcuq_prelu_s16.c
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from mcuq.ops.weights import cut_values
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import Fields, whole
 
-MAX_SHIFT = 22
+MAX_SHIFT = {"s8": 22, "s16": 15}
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -53,7 +54,7 @@ def to_int(
     """The integer prelu with a table of its slopes."""
     x, y = acts[node.inputs[0]], acts[node.output]
     slopes, finer = slopes_of(node), frac_of(y) - frac_of(x)
-    shift = _shift(slopes, finer)
+    shift = _shift(slopes, finer, MAX_SHIFT[x.kind])
     if not max(0, -finer) <= shift:
         raise ModelError(
             graph.name,
@@ -71,18 +72,18 @@ def _numbers(x: QTensor, y: QTensor, shift: int) -> dict[str, int]:
     return {"one": one, "bias": half(shift) + (y.zero << shift), "zero_x": x.zero, "shift": shift}
 
 
-def _shift(slopes: Array, finer: int) -> int:
-    """The largest with which all multipliers stay below 2**22, the power of two included."""
+def _shift(slopes: Array, finer: int, bits: int) -> int:
+    """The largest with which all multipliers stay below 2**bits, the power of two included."""
     largest = max(1.0, float(np.abs(slopes).max(initial=0.0)))
-    return min(MAX_SHIFT, MAX_SHIFT - 1 - finer - math.ceil(math.log2(largest)))
+    return min(bits, bits - 1 - finer - math.ceil(math.log2(largest)))
 
 
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
-    """(x s8, slopes s32 (C,)) -> s8."""
+    """(x, slopes s32 (C,)) -> the kind of x."""
     x = inputs[0].astype(np.int32) - node.int("zero_x")
     acc = x * np.where(x < 0, inputs[1], node.int("one")) + node.int("bias")
     acc >>= node.int("shift")
-    y: Array = np.clip(acc, node.int("out_min"), node.int("out_max")).astype(np.int8)
+    y: Array = np.clip(acc, node.int("out_min"), node.int("out_max")).astype(inputs[0].dtype)
     return y
 
 
@@ -95,7 +96,7 @@ def one_each(node: Node, shapes: Sequence[Shape]) -> bool:
 def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tuple[str, int]]:
     """The output no finer than a shift of 0 allows."""
     largest = max(1.0, float(np.abs(slopes_of(node)).max(initial=0.0)))
-    room = MAX_SHIFT - 1 - math.ceil(math.log2(largest))
+    room = MAX_SHIFT[kind] - 1 - math.ceil(math.log2(largest))
     yield node.output, fracs[node.inputs[0]] + max(room, 0)
 
 
@@ -133,6 +134,7 @@ OP = OpSpec(
     note="a slope per channel",
     flow=Flow.EACH,
     keeps_sign=always,
+    runs_s16=True,
     scaling=Scaling.CHANNELS,
     frac_limits=frac_limits,
     cut=cut,

@@ -66,6 +66,16 @@ typedef struct {
 } mcuq_mul_broadcast_s16_params;
 
 typedef struct {
+    const int32_t *slopes; /* [channels] */
+    int32_t rows, channels;
+    int32_t one;    /* what a slope of 1 is */
+    int32_t bias;   /* the rounding constant 2^(shift-1) */
+    int16_t zero_x; /* 0 */
+    uint8_t shift;
+    int16_t out_min, out_max;
+} mcuq_prelu_s16_params;
+
+typedef struct {
     const int16_t *table; /* [513], the results for -32768, -32640, ... 32768 */
     int32_t count;
 } mcuq_lut_s16_params;
@@ -119,6 +129,7 @@ void mcuq_add_broadcast_s16(const mcuq_add_broadcast_s16_params *p, const void *
 void mcuq_mul_s16(const mcuq_mul_s16_params *p, const void *a, const void *b, void *out);
 void mcuq_mul_broadcast_s16(const mcuq_mul_broadcast_s16_params *p, const void *a, const void *b,
                             void *out);
+void mcuq_prelu_s16(const mcuq_prelu_s16_params *p, const void *in, void *out);
 
 /** With u = in[i] + 32768, k = u >> 7, r = u & 127 and t the table:
  *  out[i] = t[k] + (((t[k + 1] - t[k]) * r + 64) >> 7); in, out: [count], in place too. */

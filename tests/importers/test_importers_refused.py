@@ -27,7 +27,7 @@ REFUSED = {
         [node("Resize", "x - s", "y", mode="cubic")], {"s": np.array([1, 1, 2, 2], np.float32)}
     ),
     "ConvTranspose": model([node("ConvTranspose", "x w", "y")], {"w": W}),
-    "LogSoftmax": model([node("LogSoftmax", "x", "y")]),
+    "Hardmax": model([node("Hardmax", "x", "y")]),
     "Conv": model(
         [node("Conv", "x w", "y")], {"w": random(6, 4, 3, 3, 3)}, {"x": ("N", 4, 6, 6, 6)}
     ),

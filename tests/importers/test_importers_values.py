@@ -216,6 +216,36 @@ def test_sums_and_indices(name: str, tmp_path: Path) -> None:
     assert [op for op in ops(graph) if op != "reshape"] == expected
 
 
+BOUND = {"one": number(1), "far": number(20), "zero": number(0)}
+CHAINS: dict[str, tuple[list[Any], str]] = {
+    "softplus": (
+        [node("Exp", "x", "e"), node("Add", "one e", "s"), node("Log", "s", "y")], "softplus",
+    ),
+    "softplus of torch": (
+        [node("Softplus", "x", "s"), node("Greater", "x far", "b"), node("Where", "b x s", "y")],
+        "softplus",
+    ),
+    "softsign": (
+        [node("Abs", "x", "a"), node("Add", "a one", "s"), node("Div", "x s", "y")], "softsign",
+    ),
+    "mish": (
+        [node("Softplus", "x", "s"), node("Tanh", "s", "t"), node("Mul", "t x", "y")], "mish",
+    ),
+    "what differs far away": (
+        [node("Softplus", "x", "s"), node("Greater", "x far", "b"), node("Where", "b zero s", "y")],
+        "add",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_function_written_as_several(name: str, tmp_path: Path) -> None:
+    nodes, last = CHAINS[name]
+    found = ops(agrees(model(nodes, BOUND), tmp_path, tolerance=1e-4))
+    assert found[-1] == last
+    assert (len(found) == 1) == (last != "add")
+
+
 @pytest.mark.parametrize("axis", [1, 2, -1])
 def test_log_softmax(axis: int, tmp_path: Path) -> None:
     graph = agrees(model([node("LogSoftmax", "x", "y", axis=axis)]), tmp_path)

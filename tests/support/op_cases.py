@@ -648,6 +648,17 @@ SMOOTH = tuple(
     )
 )
 STRAIGHT = (
+    # Slopes of 12 bits behind the point: half a unit of them is 4 LSB of the largest value.
+    *(
+        Case(
+            "prelu", f"s16, {about}", (Act(shape, 12, 0, "s16"),), {"slopes": slopes}, frac, 0,
+            4.6, "s16",
+        )
+        for about, shape, slopes, frac in (
+            ("an image", (1, 5, 3, 3), (0.25, -1.5, 3.7), 12),
+            ("a vector, coarser", (1, 2), (0.3, -0.01), 10),
+        )
+    ),
     # A bend between two places 1 / 128 apart is missed by 0.2 / 4 / 128 at most: 13 LSB at frac 15.
     Case(
         "hard_sigmoid", "s16", (Act((1, 400), 12, 0, "s16"),), {"alpha": 0.2, "beta": 0.5}, 14, 0,

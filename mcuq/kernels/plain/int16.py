@@ -15,6 +15,7 @@ from mcuq.kernels.plain import (
     extremum,
     max_pool2d,
     mul,
+    prelu,
     transpose,
 )
 from mcuq.kernels.plain.elementwise import instructions, output_size
@@ -87,6 +88,7 @@ VARIANTS = (
     _twin(mul.VARIANTS[1], "mcuq_mul_broadcast_s16_params"),
     *(_twin(variant, "mcuq_extremum_s16_params") for variant in extremum.VARIANTS),
     _twin(transpose.VARIANTS[0]),
+    _twin(prelu.VARIANTS[0], "mcuq_prelu_s16_params"),
     Variant("lut16", "mcuq_lut_s16", _lut, _lut_cost, gap=_in_place, kinds=S16),
     # Twice as long as its input: the last byte is written where the last one was read.
     _requant("s8", "s16", lambda node, qgraph, index: output_size(node, qgraph)),
