@@ -331,7 +331,7 @@ trust = 0.3
 
 
 def prepare(folder: Path) -> Originals:
-    """Write the originals: an ONNX, a .pt2 and two .tflite models, data, a folder, a configuration, a board."""
+    """Write the originals: models in four files, data, a folder, a configuration, a board."""
     import torch
 
     torch.manual_seed(0)

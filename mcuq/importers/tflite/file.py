@@ -78,15 +78,15 @@ class Model:
     others: Mapping[int, Model] = field(default_factory=dict)
 
 
-def content_of(path: Path) -> bytes:
-    """The bytes of the file ``path``."""
+def read(path: Path) -> Model:
+    """The model in the file ``path``."""
     thing = path.name
     if not path.is_file():
         reason = "is not a file" if path.exists() else "no such file"
         raise ModelError(thing, reason, "Check the path")
     if path.stat().st_size >= MAX_BYTES:
         raise ModelError(thing, "is larger than 1 GB", "Use a smaller network")
-    return path.read_bytes()
+    return parse(path.read_bytes(), thing)
 
 
 def parse(content: bytes, thing: str) -> Model:
