@@ -219,6 +219,13 @@ def test_refused_in_one_line(reason: str, tmp_path: Path) -> None:
     assert ". " in line, "no remedy"
 
 
+def test_a_zero_point_beyond_its_type_is_refused(tmp_path: Path) -> None:
+    made = quantized(sized(DENSE), feeds_of(sized(DENSE)))
+    made = with_tensors(made, x=replace(made.tensors["x"], zeros=(545460846595,)))
+    (line,) = refusal(made, tmp_path)
+    assert line.startswith("net.tflite: tensor 'x': has a zero point that is no int8")
+
+
 CHAINS = (
     "CONV_2D same", "CONV_2D 1x1 relu6", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MUL",
     "AVERAGE_POOL_2D same", "MAX_POOL_2D valid", "CONCATENATION", "SOFTMAX beta", "LOGISTIC",
