@@ -126,7 +126,7 @@ def sbom(folder: str, out: str) -> None:
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import say
     from mcuq.files import write_file
-    from mcuq.flows.compile import load_compiled
+    from mcuq.model.compiled import load_compiled
     from mcuq.model.sbom import sbom as bill
 
     check_paths([], {"-o": out}, folder, (".json",))

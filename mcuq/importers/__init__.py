@@ -51,8 +51,7 @@ def read(path: Path | str, sizes: Sizes | None = None) -> Imported:
         converted = tflite.to_onnx(source)
         made = onnx_graph.to_graph(onnx_file.check(converted.proto, source.name, None))
         notes = (*made.graph.notes, *converted.notes)
-        graph = replace(made.graph, notes=notes)
-        return replace(made, graph=graph, tflite=converted.source)
+        return replace(made, graph=replace(made.graph, notes=notes))
     if suffix == ".pt2":
         from mcuq.importers import torch_program
 

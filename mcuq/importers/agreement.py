@@ -1,8 +1,7 @@
 """Compares an imported graph with its source, on a few rows: what differs is refused.
 
 The ONNX model is run by onnx's reference evaluator, and every value that both sides know is
-compared, first ones first; what a torch module or program computes is compared after that, and
-what LiteRT computes of a float .tflite file, if it is installed. Where
+compared, first ones first; what a torch module or program computes is compared after that. Where
 onnx's evaluator does not agree, ONNX Runtime decides, if it is installed.
 
 Two rows are run, or one where an inference takes more than 50 million products; a network that
@@ -24,7 +23,7 @@ from mcuq.data.feeds import user_reals
 from mcuq.errors import ModelError
 from mcuq.importers import onnx_run
 from mcuq.importers.builder import Value
-from mcuq.importers.imported import Imported, Source, Values
+from mcuq.importers.imported import Imported, Values
 from mcuq.importers.steps import Step
 from mcuq.ir import Array, Graph, Hint, Node, Tensor, from_memory, to_memory, unique_name
 from mcuq.ops import spec
@@ -89,7 +88,7 @@ def check(
     user = {port.name: from_memory(port, inside[port.name]) for port in graph.inputs}
     try:
         _check_onnx(imported, own, user)
-        _check_sources(imported, own, user)
+        _check_torch(imported, own, user)
     except onnx_run.NotRunError as error:
         return (f"not compared with its source: {error}",)
     return ()
@@ -304,19 +303,12 @@ def _difference(name: str, node: str, found: Array, wanted: Array) -> _Differenc
     return _Difference(name, node, float(found.flat[worst]), float(wanted.flat[worst]))
 
 
-def _check_sources(imported: Imported, own: Values, user: Values) -> None:
-    """What the module, program or file itself computes, where its values have the names of ours."""
-    if imported.torch is not None:
-        _check_source(imported, imported.torch, own, user, ", as torch computes it", _REWRITE)
-    if imported.tflite is not None:
-        _check_source(imported, imported.tflite, own, user, ", as LiteRT computes it", _REPORT)
-
-
-def _check_source(
-    imported: Imported, source: Source, own: Values, user: Values, who: str, remedy: str
-) -> None:
+def _check_torch(imported: Imported, own: Values, user: Values) -> None:
+    """What the module or program itself computes, where its values have the names of ours."""
+    if imported.torch is None:
+        return
     for rows, part in _parts(imported, user):
-        for name, wanted in source(part).items():
+        for name, wanted in imported.torch(part).items():
             value = imported.values.get(name)
             if value is None or prod(wanted.shape) != len(own[value.tensor][rows]) * len(
                 value.view
@@ -327,4 +319,4 @@ def _check_source(
             if _apart(found, target, FUSED).any():
                 where = f"{imported.model.name}: value '{name}'"
                 different = _difference(name, "", found, target)
-                raise ModelError(where, f"{different}{who}", remedy)
+                raise ModelError(where, f"{different}, as torch computes it", _REWRITE)

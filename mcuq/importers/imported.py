@@ -24,7 +24,7 @@ class Imported:
     ``values``: by the model's own name, which tensor holds a value (of reals), and where its
     elements lie in memory. ``fused``: activations were recognised by their shape, to 1e-4.
     ``torch``: runs what ``model`` was exported from, a module or a program; the outputs have the
-    names of ``model``. ``tflite``: the same of the file that ``model`` was converted from.
+    names of ``model``.
     """
 
     graph: Graph
@@ -35,4 +35,3 @@ class Imported:
     values: Mapping[str, Value]
     fused: bool = False
     torch: Source | None = None
-    tflite: Source | None = None

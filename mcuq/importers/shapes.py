@@ -22,6 +22,8 @@ def infer(step: Step, constants: Mapping[str, Array], kinds: Mapping[str, Kind])
     names = [name for name in dict.fromkeys(step.inputs) if name]
     if any(name not in kinds for name in names):
         return {}
+    if step.op == "Slice" and names and 0 in kinds[names[0]].shape:
+        return {}  # onnx ends the process where a step goes back through no elements
     types = {name: _type(kinds[name]) for name in names}
     data = {
         name: onnx.numpy_helper.from_array(np.asarray(constants[name]))
@@ -57,6 +59,6 @@ def _kind(found: Any) -> Kind | None:
     if not tensor.elem_type or not tensor.HasField("shape"):
         return None
     dims = tensor.shape.dim
-    if not all(dim.HasField("dim_value") for dim in dims):
-        return None
+    if not all(dim.HasField("dim_value") and dim.dim_value >= 0 for dim in dims):
+        return None  # a window larger than its image is given a size below 0
     return Kind(int(tensor.elem_type), tuple(int(dim.dim_value) for dim in dims))

@@ -43,6 +43,11 @@ def kinds(node: Node, qgraph: QGraph, *wanted: str) -> Iterator[str]:
         yield f"its data is {', '.join(found)}, not {', '.join(wanted)}"
 
 
+def data_kind(node: Node, qgraph: QGraph) -> str:
+    """The kind of an operator's data, which its first input chooses: s16, else s8."""
+    return "s16" if qgraph.tensors[node.inputs[0]].kind == "s16" else "s8"
+
+
 def keeps_numbers(node: Node, qgraph: QGraph) -> Iterator[str]:
     """Kind, frac and zero of the output are those of every input."""
     numbers = {_numbers(qgraph.tensors[name]) for name in (*node.inputs, node.output)}

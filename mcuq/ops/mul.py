@@ -121,7 +121,7 @@ def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tup
 
 def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
     """What does not follow from the numbers of the tensors."""
-    yield from forms.kinds(node, qgraph, "s8", "s8", "s8")
+    yield from forms.kinds(node, qgraph, *[forms.data_kind(node, qgraph)] * 3)
     yield from forms.in_range(node, qgraph)
     a, b, y = (qgraph.tensors[name] for name in (*node.inputs, node.output))
     try:

@@ -107,15 +107,17 @@ def cut(node: Node, shape: Shape, inputs: Array | None, outputs: Array | None) -
 
 def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
     """What does not follow from the numbers of the tensors, or could overflow."""
-    yield from forms.kinds(node, qgraph, "s8", "s32", "s8")
+    kind = forms.data_kind(node, qgraph)
+    yield from forms.kinds(node, qgraph, kind, "s32", kind)
     yield from forms.in_range(node, qgraph)
     x, table, y = (qgraph.tensors[name] for name in (*node.inputs, node.output))
     shift = frac_of(table) + frac_of(x) - frac_of(y)
-    if not (0 <= shift <= MAX_SHIFT and 0 <= frac_of(table) < MAX_SHIFT):
-        yield f"its shift is {shift}, not in 0..{MAX_SHIFT}"
+    most = MAX_SHIFT[kind]
+    if not (0 <= shift <= most and 0 <= frac_of(table) < most):
+        yield f"its shift is {shift}, not in 0..{most}"
         return
     yield from forms.follows(node, _numbers(x, y, shift))
-    if table.shape != (x.shape[-1],) or np.abs(qgraph.data(table.name)).max() > 1 << MAX_SHIFT:
+    if table.shape != (x.shape[-1],) or np.abs(qgraph.data(table.name)).max() > 1 << most:
         yield "its slopes do not fit"
 
 

@@ -19,8 +19,10 @@ from mcuq.ops import validate
 from mcuq.qir import QGraph
 from mcuq.quantize import choice, mixed, wide
 from mcuq.quantize.assemble import assemble
+from mcuq.quantize.equalize.as_given import keep_steps
 from mcuq.quantize.given import Given, complete, outcome
 from mcuq.quantize.ranges import from_hints, scales
+from mcuq.quantize.ranges.inputs import given_inputs
 from mcuq.quantize.state import EFFORTS, OPTIONAL, RANGES, Options, Progress, State, Step, StepNote
 from mcuq.quantize.structure import activations
 from mcuq.reference import feeds_to_float
@@ -125,7 +127,8 @@ def _as_given(graph: Graph, options: Options) -> State:
         found = from_hints.ranges(graph, dictated) or {}
         warnings = (_NO_DATA,)
     state = State(graph, {}, options, ranges=found, warnings=warnings)
-    for step in (scales.split_concats, scales.choose_scales, scales.choose_weights):
+    fitted = (given_inputs, keep_steps) if warnings else ()
+    for step in (scales.split_concats, *fitted, scales.choose_scales, scales.choose_weights):
         state = step(state)
     return state
 

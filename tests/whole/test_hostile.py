@@ -57,6 +57,21 @@ def test_every_kind_is_sampled_and_untouched_files_are_read(originals: Originals
         assert hostile.run(*argv).code == 0
 
 
+@pytest.mark.parametrize(
+    ("first", "reason"),
+    [
+        (node("Slice", "x a a c", "s"), "takes nothing"),
+        (node("MaxPool", "x", "s", kernel_shape=[9, 9]), "window"),
+    ],
+)
+def test_a_slice_of_what_has_no_size(first: Any, reason: str, tmp_path: Path) -> None:
+    """For which onnx's shape inference ends the process."""
+    constants = {"a": np.array([0]), "b": np.array([-9]), "c": np.array([3]), "m": np.array([-1])}
+    path = save(model([first, node("Slice", "s m b c m", "y")], constants), tmp_path)
+    (error, *_) = importers.problems_of(path)
+    assert reason in str(error)
+
+
 # The bundle.
 
 

@@ -154,7 +154,15 @@ def test_calibration_is_needed_only_for_what_is_not_given(tmp_path: Path) -> Non
     assert len(made.compiled.bundle.vectors["x"]) == 32
     assert [verdict.exact for verdict in made.check([])] == [True]
     with pytest.raises(DataError, match="no calibration data"):
-        compile_network(save(small(0.1, np.int8(0), POWERS), tmp_path))
+        compile_network(save(FLOAT, tmp_path))
+
+
+@pytest.mark.parametrize("weight_scale", [0.01, 2.0**-7])
+def test_given_ranges_take_the_place_of_data(weight_scale: float, tmp_path: Path) -> None:
+    made = compile_network(save(small(0.1, np.int8(0), weight_scale), tmp_path))
+    assert made.report["quantized_model"]["refitted"] > 0
+    assert any("the ranges that the model states" in line for line in made.advice)
+    assert [verdict.exact for verdict in made.check([])] == [True]
 
 
 def test_float_models_say_nothing(tmp_path: Path) -> None:

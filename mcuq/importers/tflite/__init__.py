@@ -7,7 +7,7 @@ each, ``handlers`` lists them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -15,8 +15,7 @@ from onnx import helper
 
 from mcuq.errors import McuqError, ModelError, raise_all
 from mcuq.importers.builder import Refused
-from mcuq.importers.imported import Source
-from mcuq.importers.tflite import constants, file, run, variables
+from mcuq.importers.tflite import constants, file, variables
 from mcuq.importers.tflite.dilation import without_batches
 from mcuq.importers.tflite.handlers import HANDLERS, REFUSED
 from mcuq.importers.tflite.writer import OPSET, Call, Writer, constant_of, information
@@ -24,21 +23,15 @@ from mcuq.importers.tflite.writer import OPSET, Call, Writer, constant_of, infor
 
 @dataclass(frozen=True)
 class Converted:
-    """``proto``: the model as ONNX; ``notes``: what the user should know, one sentence each.
-
-    ``source``: runs the file itself, if that can be (``run.source``).
-    """
+    """``proto``: the model as ONNX; ``notes``: what the user should know, one sentence each."""
 
     proto: onnx.ModelProto
     notes: tuple[str, ...] = ()
-    source: Source | None = None
 
 
 def to_onnx(path: Path) -> Converted:
     """The model in the .tflite file ``path``; raises every fault at once."""
-    content = file.content_of(path)
-    model = file.parse(content, path.name)
-    return replace(convert(model), source=run.source(content, model))
+    return convert(file.read(path))
 
 
 def convert(model: file.Model) -> Converted:

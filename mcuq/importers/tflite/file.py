@@ -78,15 +78,15 @@ class Model:
     others: Mapping[int, Model] = field(default_factory=dict)
 
 
-def content_of(path: Path) -> bytes:
-    """The bytes of the file ``path``."""
+def read(path: Path) -> Model:
+    """The model in the file ``path``."""
     thing = path.name
     if not path.is_file():
         reason = "is not a file" if path.exists() else "no such file"
         raise ModelError(thing, reason, "Check the path")
     if path.stat().st_size >= MAX_BYTES:
         raise ModelError(thing, "is larger than 1 GB", "Use a smaller network")
-    return path.read_bytes()
+    return parse(path.read_bytes(), thing)
 
 
 def parse(content: bytes, thing: str) -> Model:
@@ -182,6 +182,8 @@ def _tensor(raw: Any, root: Any, thing: str) -> Tensor:
     if buffer.Offset() > 1 or buffer.Size() > 1:
         raise ModelError(where, "keeps its data outside the file's tables", _AGAIN)
     scales, zeros, axis = _numbers(raw.Quantization(), shape, where)
+    if kind in ("int8", "uint8", "int16") and any(not _holds(kind, zero) for zero in zeros):
+        raise ModelError(where, f"has a zero point that is no {kind}", _AGAIN)
     data = None
     if buffer.DataLength() and raw.Sparsity() is not None:
         data = _sparse(raw.Sparsity(), buffer.DataAsNumpy(), kind, shape, where)
@@ -216,6 +218,11 @@ def _data(content: Array, kind: str, shape: Shape, where: str) -> Array:
     if values.size != prod(shape):
         raise ModelError(where, "holds fewer values than its shape needs", _AGAIN)
     return values.reshape(shape)
+
+
+def _holds(kind: str, value: int) -> bool:
+    limits = np.iinfo(kind)
+    return bool(limits.min <= value <= limits.max)
 
 
 def _numbers(raw: Any, shape: Shape, where: str) -> tuple[tuple[float, ...], tuple[int, ...], int]:

@@ -27,9 +27,23 @@ def affine_inputs(state: State) -> State:
     """Every input that only weighted layers read gets the scale and offset that fill 8 bits."""
     for port in state.graph.inputs:
         if state.acts[port.tensor].kind == "s8" and _foldable(state.graph, port):
-            state = _with_affine(state, port)
+            state = _with_affine(state, port, *_conversion(state.seen[port.tensor]))
     state = observe(state)
     return choose_weights(state.with_(acts=limit_fracs(state.graph, state.acts)))
+
+
+def given_inputs(state: State) -> State:
+    """The same with the scale that a quantized model states, without any data.
+
+    Only where its lowest integer is 0: an offset lets the rounding of the weights into the bias,
+    which nothing corrects without data.
+    """
+    for port in state.graph.inputs:
+        hint = state.graph.hints.get(port.tensor)
+        lowest = hint is not None and hint.bits == 8 and hint.zero == -128
+        if hint is not None and lowest and _foldable(state.graph, port):
+            state = _with_affine(state, port, hint.scale[0], 0)
+    return state
 
 
 def _foldable(graph: Graph, port: Port) -> bool:
@@ -40,8 +54,7 @@ def _foldable(graph: Graph, port: Port) -> bool:
     return port.kind == "s8" and not port.scale and weighted and not graph.is_output(port.tensor)
 
 
-def _with_affine(state: State, port: Port) -> State:
-    scale, offset = _conversion(state.seen[port.tensor])
+def _with_affine(state: State, port: Port, scale: float, offset: int) -> State:
     graph = state.graph
     tensors, nodes = dict(graph.tensors), []
     for node in graph.nodes:
@@ -50,7 +63,9 @@ def _with_affine(state: State, port: Port) -> State:
         nodes.append(node)
     described = replace(port, scale=(scale,), offset=(float(offset - 128),))
     inputs = tuple(described if p is port else p for p in graph.inputs)
-    feeds = {**state.feeds, port.name: state.feeds[port.name] / np.float32(scale) + offset}
+    feeds = dict(state.feeds)
+    if port.name in feeds:
+        feeds[port.name] = feeds[port.name] / np.float32(scale) + offset
     act = QTensor(port.tensor, graph.shape(port.tensor), "s8", 0, -128)
     changed = replace(graph, nodes=tuple(nodes), tensors=tensors, inputs=inputs)
     return state.with_(graph=changed, feeds=feeds).with_acts({port.tensor: act})
