@@ -57,6 +57,7 @@ def of_another_version(
     own = assets.folder
     with monkeypatch.context() as patch:
         patch.setattr(assets, "folder", lambda n: runtime if n == "runtime_c" else own(n))
+        patch.setattr(assets, "kernel_files", assets.kernel_files.__wrapped__)  # it remembers
         return generate(model.bundle, boards.load(name) if name else None)
 
 
