@@ -23,6 +23,7 @@ from mcuq.emit.naming import check_id, model_id
 from mcuq.errors import DataError, McuqError
 from mcuq.files import write_folder, written_files
 from mcuq.fixed import DTYPES, RANGES
+from mcuq.flows.made_up import refuse_misfit
 from mcuq.importers.sizes import Sizes
 from mcuq.ir import Array, Graph, Shape
 from mcuq.kernels.variant import Cpu
@@ -32,7 +33,7 @@ from mcuq.model.bundle import Bundle
 from mcuq.model.report import Json, given_advice, model_report, quantization_facts, to_json
 from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
-from mcuq.program import fit, least
+from mcuq.program import fit
 from mcuq.program.choose import PREFERENCES
 from mcuq.program.lower import Program, lower
 from mcuq.program.plan import Plan, plan
@@ -117,7 +118,7 @@ def compile_model(
     sizes = sizes_of(shapes, settings, calibration)
     source = _read(model, example_input, name, settings, sizes)
     if target.board and request is None:  # compression would make it smaller
-        least.check(source.graph, target.board)
+        refuse_misfit(source.graph, target.board, settings)
     feeds = calibration_feeds(calibration, source.graph)
     compared = importers.check(source.imported, source.graph, feeds)
     squeezed = None
