@@ -17,6 +17,7 @@ from mcuq.data import feeds as data
 from mcuq.data.batches import Given, gathered
 from mcuq.emit.naming import check_id, model_id
 from mcuq.fixed import DTYPES, RANGES
+from mcuq.flows.made_up import refuse_misfit
 from mcuq.importers.sizes import Sizes
 from mcuq.importers.source import import_model, sizes_of
 from mcuq.ir import Array, Graph, Shape
@@ -26,7 +27,6 @@ from mcuq.model.compiled import Compiled, Target, generate_for, target_of
 from mcuq.model.report import given_advice, quantization_facts
 from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
-from mcuq.program import least
 from mcuq.program.lower import Program
 from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph
@@ -84,7 +84,7 @@ def compile_model(
     sizes = sizes_of(shapes, settings, calibration)
     source = _read(model, example_input, name, settings, sizes)
     if target.board and request is None:  # compression would make it smaller
-        least.check(source.graph, target.board)
+        refuse_misfit(source.graph, target.board, settings)
     feeds = calibration_feeds(calibration, source.graph)
     compared = importers.check(source.imported, source.graph, feeds)
     squeezed = None

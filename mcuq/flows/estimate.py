@@ -14,14 +14,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mcuq import importers
-from mcuq.config import Config, quantize_options
-from mcuq.errors import McuqError, ModelError
+from mcuq.config import Config
+from mcuq.errors import McuqError
 from mcuq.flows.compile import prepare
+from mcuq.flows.made_up import made_up
 from mcuq.importers.source import import_model, sizes_of
-from mcuq.ir import Array, Graph, Port, Shape
+from mcuq.ir import Graph, Shape
 from mcuq.measure.inspect import inspect_graph
 from mcuq.program import fit
 from mcuq.program.choose import PREFERENCES
@@ -29,16 +28,12 @@ from mcuq.program.lower import lower
 from mcuq.program.plan import plan
 from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph
-from mcuq.quantize import Options, needs_calibration, quantize
-from mcuq.quantize.state import OPTIONAL
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
 from mcuq.targets.cores import CORES, Cpu
 
 if TYPE_CHECKING:
     import torch
-
-ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -138,35 +133,6 @@ def estimate_graph(
         found.append(_on(by_core[core], board))
     facts = inspect_graph(graph)
     return Estimate(graph.name, facts.macs, facts.weights, tuple(found))
-
-
-def made_up(graph: Graph, settings: Config) -> QGraph:
-    """The integers of ``graph`` with the scales of seeded inputs; with its own where it has all."""
-    given = quantize_options(settings)
-    bits = given.get("bits", {})
-    options = Options(effort="fast", ranges="minmax", bits=bits, skip=OPTIONAL, rows=ROWS)
-    if not needs_calibration(graph):
-        return quantize(graph, {}, options)
-    failed: ModelError | None = None
-    for low, high in ((-2.0, 2.0), (0.0, 1.0), (0.5, 0.6)):
-        try:
-            return quantize(graph, _inputs(graph, low, high), options)
-        except ModelError as error:  # a logarithm, say, of what its inputs never are
-            failed = failed or error
-    assert failed is not None
-    raise failed
-
-
-def _inputs(graph: Graph, low: float, high: float) -> dict[str, Array]:
-    chance = np.random.default_rng(0)
-    return {p.name: _rows(graph, p, chance, low, high) for p in graph.inputs}
-
-
-def _rows(graph: Graph, port: Port, chance: np.random.Generator, low: float, high: float) -> Array:
-    shape = (ROWS, *graph.shape(port.tensor)[1:])
-    if port.kind == "u8":
-        return chance.integers(0, 256, shape).astype(np.uint8)
-    return chance.uniform(low, high, shape).astype(np.float32)
 
 
 def _needs(qgraph: QGraph, board: Board, prefer: str) -> Needs:

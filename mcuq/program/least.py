@@ -1,36 +1,56 @@
 """What a network takes at least, whatever its scales will be: known before it is quantized.
 
-Both bounds hold for every kernel and every choice of the quantizer, so that a refusal by them never
-hits a network that fits. What they let through may still not fit: ``fit.check`` has the last word.
+Both bounds are meant to hold for every kernel and every choice of the quantizer. What they let
+through may still not fit: ``fit.check`` has the last word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
-from mcuq.errors import FitError, raise_all, size_text
+from mcuq.errors import FitError, size_text
 from mcuq.ir import Array, Graph
 from mcuq.ops import has_weights, is_view, layout_of
 from mcuq.targets.boards import Board
 
 _NEAR_ZERO = 1 / 16
-"""A weight that is smaller, beside the largest of its channel, might become 0 and not be stored."""
+"""A weight that is smaller, beside the largest of its channel, might become 0 and not be stored.
 
-_LEVELS = 8
+Rounding alone makes zeros of less than 1/64; the rest is room for what rescales input channels.
+"""
+
+_DEAD, _SILENT = 2.0**-10, 2.0**-16
+"""Channels whose largest weight is smaller, beside that of the layer or at all, may become 0."""
+
+_FINE, _COARSE = 31, 8
+"""So many steps from 0 to the largest weight: integers have at least twice as many.
+
+Weights on two steps that are not neighbours never become one integer. A channel on more than 32
+steps of the fine scale thus has more than 16 integers, one on more than 8 of the coarse scale more
+than 4.
+"""
 _CODE, _SHORT_CODE = 0.5, 0.25
 """Bytes of the codes of 16 values and of 4."""
 
 
-def check(graph: Graph, board: Board) -> None:
-    """FitError if ``graph``, ready to be quantized, cannot fit ``board`` at all."""
-    needs = (
-        ("flash", least_flash(graph), board.flash.length),
-        ("RAM", least_ram(graph), board.ram.length),
+@dataclass(frozen=True)
+class Faults:
+    """What is too small for a network; None for what may be enough."""
+
+    flash: FitError | None
+    ram: FitError | None
+
+
+def faults(graph: Graph, board: Board) -> Faults:
+    """Which memories of ``board`` cannot hold ``graph``, ready to be quantized."""
+    return Faults(
+        _over(graph.name, "flash", least_flash(graph), board.flash.length, board),
+        _over(graph.name, "RAM", least_ram(graph), board.ram.length, board),
     )
-    raise_all([error for need in needs for error in _over(graph.name, *need, board)])
 
 
 def least_flash(graph: Graph) -> int:
@@ -67,20 +87,30 @@ def _layers(graph: Graph) -> Iterable[tuple[Array, int]]:
 
 
 def _least_bytes(weights: Array, axis: int) -> float:
-    """Of weights that surely are not 0, and have more than four values, half a byte each."""
+    """Those that surely are not 0, a byte each, or a code where so few values might do."""
     rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
     peak = np.abs(rows).max(axis=1, initial=0.0, keepdims=True)
-    shares = rows / np.where(peak > 0, peak, 1.0)
-    levels = max(len(np.unique(np.round(row * _LEVELS))) for row in shares)
+    alive = peak[:, 0] >= max(_DEAD * float(peak.max(initial=0.0)), _SILENT)
+    if not alive.any():
+        return 0.0
+    shares = rows[alive] / peak[alive]
     kept = int((np.abs(shares) >= _NEAR_ZERO).sum())
-    return kept * (_CODE if levels > 2 * 4 else _SHORT_CODE)
+    if _levels(shares, _FINE) > 2 * 16:
+        return kept
+    return kept * (_CODE if _levels(shares, _COARSE) > 2 * 4 else _SHORT_CODE)
 
 
-def _over(name: str, what: str, needed: int, has: int, board: Board) -> Iterable[FitError]:
-    if needed > has:
-        reason = (
-            f"needs {size_text(needed)} {what} at least, {board.name} has {size_text(has)} "
-            f"(over by {size_text(needed - has)})"
-        )
-        remedy = "Choose a larger board or a smaller network; see 'mcuq estimate MODEL --all'"
-        yield FitError(name, reason, remedy)
+def _levels(shares: Array, steps: int) -> float:
+    """On how many steps the weights of a channel lie, at least half of the channels on more."""
+    return float(np.median([len(np.unique(np.round(row * steps))) for row in shares]))
+
+
+def _over(name: str, what: str, needed: int, has: int, board: Board) -> FitError | None:
+    if needed <= has:
+        return None
+    reason = (
+        f"needs {size_text(needed)} {what} at least, {board.name} has {size_text(has)} "
+        f"(over by {size_text(needed - has)})"
+    )
+    remedy = "Choose a larger board or a smaller network; see 'mcuq estimate MODEL --all'"
+    return FitError(name, reason, remedy)

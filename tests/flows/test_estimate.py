@@ -18,9 +18,10 @@ from mcuq import quantize
 from mcuq.config import Config, InputConfig
 from mcuq.errors import FitError, McuqError, ModelError
 from mcuq.flows import compile as road
-from mcuq.flows import estimate
+from mcuq.flows import made_up
 from mcuq.flows.compile import compile_model
 from mcuq.flows.estimate import Estimate, Needs, estimate_graph, estimate_model
+from mcuq.flows.made_up import refuse_misfit
 from mcuq.ir import Graph
 from mcuq.measure.bench import bench
 from mcuq.model.compiled import Compiled, generate
@@ -35,7 +36,7 @@ FAST = Config(quantize={"effort": "fast"})
 
 
 @functools.cache
-def made(name: str) -> tuple[Estimate, Compiled]:
+def compared(name: str) -> tuple[Estimate, Compiled]:
     """What is estimated of a network without data, and its compile with data."""
     if name == "digits":
         rows = np.random.default_rng(3).uniform(0, 1, (40, 1, 8, 8)).astype(np.float32)
@@ -50,7 +51,7 @@ def made(name: str) -> tuple[Estimate, Compiled]:
 
 
 def of(name: str, board: str) -> tuple[Needs, Compiled]:
-    found, given = made(name)
+    found, given = compared(name)
     needs = next(needs for needs in found.boards if needs.board == board)
     return needs, generate(given.bundle, boards.load(board))
 
@@ -87,13 +88,50 @@ def test_the_least_is_never_above_what_it_takes(name: str) -> None:
         assert least.least_ram(given.bundle.graph) <= said["ram"] + said["io"]
 
 
-def test_the_least_of_a_small_network() -> None:
+def test_the_least_ram_of_a_small_network() -> None:
     """Between the two layers 32 bytes are kept, beside 16 of input and 4 of output."""
     net = Net((1, 16))
     graph = net.graph(net.dense(net.dense("x", 32, clip=RELU), 4, clip=NO_CLIP))
     assert least.least_ram(graph) == 16 + 32 + 4
-    weights = 16 * 32 + 32 * 4
-    assert 0.3 * weights <= least.least_flash(graph) <= 0.5 * weights
+
+
+@pytest.mark.parametrize(
+    ("row", "bytes_each"),
+    [
+        (np.linspace(-1, 1, 300), 282),  # the rest is within 1/16 of zero
+        (np.tile(np.linspace(-1, 1, 16), 20), 160),  # codes of 4 bits
+        (np.tile([-1.0, 1.0], 150), 75),  # codes of 2 bits
+        (np.tile([1.0, 0.0, 0.0], 100), 25),
+        (np.zeros(300), 0),
+    ],
+)
+def test_the_least_flash_of_a_channel(row: np.ndarray, bytes_each: int) -> None:
+    net = Net((1, len(row)))
+    weights = net.constant("w", [row, row, row])
+    bias = net.constant("b", [0.0, 0.0, 0.0])
+    graph = net.graph(net.node("dense", "x", weights, bias, clip=NO_CLIP))
+    assert least.least_flash(graph) == 3 * bytes_each
+
+
+def test_channels_that_training_has_switched_off_take_nothing() -> None:
+    """Decay leaves weights of 1e-30 there, which become 0 and are not stored."""
+    chance = np.random.default_rng(0)
+    rows = chance.normal(0, 1, (64, 300)) * np.where(np.arange(64) < 8, 1, 1e-30)[:, None]
+    net = Net((1, 300))
+    weights, bias = net.constant("w", rows), net.constant("b", np.zeros(64))
+    graph = net.graph(net.node("dense", "x", weights, bias, clip=NO_CLIP))
+    assert 0.7 * 8 * 300 <= least.least_flash(graph) <= 8 * 300
+
+
+def test_flash_is_refused_only_if_the_rounded_weights_are_too_large_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    board = replace(boards.load("mps2_an386"), flash=Region(0, 80_000))
+    monkeypatch.setattr(least, "least_flash", lambda graph: 80_001)
+    refuse_misfit(wide(), board, Config())
+    monkeypatch.setattr(made_up, "_smallest", lambda *given: 80_001)
+    with pytest.raises(FitError, match=r"78\.1 KiB flash at least"):
+        refuse_misfit(wide(), board, Config())
 
 
 def wide() -> Graph:
@@ -111,7 +149,7 @@ def test_a_misfit_is_refused_before_it_is_quantized(
     board = boards.load("mps2_an386")
     source = replace(_source(), graph=wide())
     monkeypatch.setattr(road, "_read", lambda *given: source)
-    monkeypatch.setattr(quantize, "quantize_report", lambda *given: pytest.fail("quantized"))
+    monkeypatch.setattr(road, "_quantized", lambda *given: pytest.fail("quantized"))
     region = Region(0x20000000, 900)
     with pytest.raises(FitError, match=words) as refused:
         compile_model("wide.onnx", board=replace(board, **{memory: region}))
@@ -130,7 +168,8 @@ def test_what_fits_by_a_byte_is_not_refused() -> None:
         flash=Region(0, said["flash"]),
         ram=Region(0x20000000, said["ram"] + said["stack"] + said["io"]),
     )
-    least.check(given.bundle.graph, tight)
+    refuse_misfit(given.bundle.graph, tight, Config())
+    assert least.faults(given.bundle.graph, tight) == least.Faults(None, None)
 
 
 def test_boards_of_one_core_differ_in_time_and_room_alone() -> None:
@@ -165,7 +204,7 @@ def test_a_function_that_some_inputs_break(monkeypatch: pytest.MonkeyPatch) -> N
             raise ModelError(graph.name, "tensor 'logs' becomes infinite or NaN")
         return quantize.quantize(graph, feeds, options)
 
-    monkeypatch.setattr(estimate, "quantize", fragile)
+    monkeypatch.setattr(made_up, "quantize", fragile)
     found = estimate_graph(residual_network(), [boards.load("mps2_an386")])
     assert tried == [True, False]
     assert found.boards[0].fits
