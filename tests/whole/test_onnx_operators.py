@@ -9,11 +9,11 @@ from benchmarks.onnx_operators import Outcome, outcomes, table
 ACCEPTED = frozenset(
     """
     Add ArgMax Attention AveragePool BatchNormalization Clip Concat Conv ConvInteger
-    DequantizeLinear Div Dropout Einsum Elu Flatten Gelu Gemm GlobalAveragePool GlobalMaxPool GroupNormalization
-    HardSigmoid HardSwish Identity InstanceNormalization LeakyRelu LpNormalization MatMul
-    MatMulInteger MaxPool Mean MeanVarianceNormalization Mul Neg Pad QLinearConv QLinearMatMul
-    RMSNormalization ReduceMax ReduceMean Relu Reshape ReverseSequence Sigmoid Softmax
-    SpaceToDepth Squeeze Sub Sum Swish Tanh Transpose Unsqueeze
+    DequantizeLinear Div Dropout Einsum Elu Flatten Gelu Gemm GlobalAveragePool GlobalMaxPool
+    GroupNormalization HardSigmoid HardSwish Identity InstanceNormalization LeakyRelu
+    LpNormalization MatMul MatMulInteger MaxPool Mean MeanVarianceNormalization Mul Neg Pad
+    QLinearConv QLinearMatMul RMSNormalization ReduceMax ReduceMean Relu Reshape ReverseSequence
+    Sigmoid Softmax SpaceToDepth Squeeze Sub Sum Swish Tanh Transpose Unsqueeze
     """.split()
 )
 """Operators of which at least one case comes through."""
