@@ -23,8 +23,8 @@ FOLDER = SHARED / "public"
 SIZES = {"rapidocr_cls": {"x": (1, 3, 48, 192)}}
 EXACT = {
     "deeploy_tinyvit", "fall_f103", "gesture_esp", "onnx2c_mnist", "onnx2c_velardo9",
-    "rapidocr_cls", "sayit_kws", "snn_ctrl_policy", "st_mbv2_05_128", "st_yamnet", "super_resolution",
-    "tiny_cnn_mpu6050", "tract_keras",
+    "rapidocr_cls", "sayit_kws", "snn_ctrl_policy", "st_mbv2_05_128", "st_yamnet",
+    "super_resolution", "tiny_cnn_mpu6050", "tract_keras",
 }  # fmt: skip
 NEAR = {"connxr_mnist_quant": 20.0}
 """Decibels: these round to 8 bits inside."""
