@@ -28,13 +28,13 @@ def fuse(steps: Sequence[Step], constants: Mapping[str, Array]) -> list[Step]:
 
 
 def _masked(step: Step, makers: Mapping[str, Step], constants: Mapping[str, Array]) -> Step:
-    maker = makers.get(step.inputs[0])
-    while maker is not None and maker.op in ("Cast", "Identity"):
+    maker = makers.get(step.inputs[0]) if step.inputs else None
+    while maker is not None and maker.op in ("Cast", "Identity") and maker.inputs:
         maker = makers.get(maker.inputs[0])
     found = None
-    if maker is not None and maker.op in ("Add", "Sub"):
+    if maker is not None and maker.op in ("Add", "Sub") and len(maker.inputs) == 2:
         found = _added(maker, constants)
-    elif maker is not None and maker.op == "Where":
+    elif maker is not None and maker.op == "Where" and len(maker.inputs) == 3:
         found = _chosen(maker, constants)
     if found is None:
         return step

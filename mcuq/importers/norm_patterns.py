@@ -60,6 +60,16 @@ def fuse(
     return [found.norms[s.outputs[0]].step(s) if s.outputs[0] in found.norms else s for s in steps]
 
 
+_OPERANDS = {"Add": 2, "Sub": 2, "Mul": 2, "Div": 2, "Pow": 2}
+
+
+def _formed(step: Step) -> bool:
+    """Whether ``step`` reads and writes as many values as it should."""
+    count = len(step.inputs)
+    whole = count > 0 and all(step.inputs) and len(step.outputs) == 1
+    return whole and _OPERANDS.get(step.op, count) == count
+
+
 class _Found:
     """What each value is, as far as normalizations are made of it."""
 
@@ -67,14 +77,14 @@ class _Found:
         self, steps: Sequence[Step], constants: Mapping[str, Array], kinds: Mapping[str, Kind]
     ) -> None:
         self.constants, self.kinds = constants, kinds
-        self.makers = {name: step for step in steps for name in step.outputs}
+        formed = [step for step in steps if _formed(step)]
+        self.makers = {name: step for step in formed for name in step.outputs}
         self.norms: dict[str, Norm] = {}
         self.squares: dict[str, Power] = {}
         self.roots: dict[str, Power] = {}
         self.inverses: dict[str, Power] = {}
-        for step in steps:
-            if len(step.outputs) == 1 and all(step.inputs):
-                self._read(step)
+        for step in formed:
+            self._read(step)
 
     def _read(self, step: Step) -> None:
         output = step.outputs[0]
@@ -123,6 +133,8 @@ class _Found:
         if given is None or name not in self.kinds or not step.attrs.get("keepdims", 1):
             return None
         rank = len(self.kinds[name].shape)
+        if any(not -rank <= int(a) < rank for a in np.reshape(given, -1)):
+            return None
         return self.name(name), tuple(sorted(int(a) % rank for a in np.reshape(given, -1)))
 
     def count(self, name: str, axes: Axes) -> int:
@@ -146,7 +158,7 @@ class _Found:
         if pair is None or known is None or pair[1].size != 1:
             return None
         number = float(pair[1].reshape(()))
-        if step.op == "Add":
+        if step.op == "Add" and number >= 0:
             return replace(known, epsilon=known.epsilon + number / float(known.factor))
         if step.op == "Mul" and number > 0:
             return replace(known, factor=known.factor * number)
@@ -262,7 +274,9 @@ class _Found:
 
     def _fits(self, norm: Norm, constant: Array) -> bool:
         shape = self.kinds[norm.x].shape
-        return np.broadcast_shapes(shape, constant.shape) == shape
+        last = shape[len(shape) - constant.ndim :] if constant.ndim <= len(shape) else ()
+        pairs = zip(last, constant.shape, strict=False)
+        return constant.ndim <= len(shape) and all(size in (1, s) for s, size in pairs)
 
     def _late(self, step: Step) -> Norm | None:
         """``x * f + (bias - mean * f)`` with f the inverse of the root times a scale."""

@@ -94,6 +94,8 @@ def normalized(
     bias: Array | None,
 ) -> Value:
     """``value`` normalized over ``axes``, times ``scale``, plus ``bias``."""
+    if not epsilon >= 0:
+        raise Refused(f"an epsilon of {epsilon:g}", "Use a small positive one")
     value = settled(call, value)
     builder = call.builder
     tensor, places = value.tensor, builder.places(value)

@@ -33,22 +33,18 @@ def _step(graph: Graph) -> Graph | None:
 
 def _joined(graph: Graph, node: Node, follower: Node) -> tuple[Node, dict[int, Array]] | None:
     """The node that does both, with its scale and bias."""
-    shape = graph.shape(node.output)
-    constants = [graph.data(n) for n in follower.inputs if graph.is_constant(n)]
-    affine = spec(follower.op).affine
-    if affine is None or len(constants) != 1:
-        return None
-    if graph.shape(follower.output) != shape:
+    shape, affine = graph.shape(node.output), spec(follower.op).affine
+    fixed = [i for i, name in enumerate(follower.inputs) if graph.is_constant(name)]
+    if affine is None or len(fixed) != 1 or graph.shape(follower.output) != shape:
         return None
     count = prod(shape)
     scale, bias = (
         np.tile(graph.data(n).astype(np.float64), count // graph.data(n).size)
         for n in node.inputs[1:]
     )
-    given = np.broadcast_to(constants[0].astype(np.float64), shape).reshape(-1)
-    index = next(i for i, n in enumerate(follower.inputs) if graph.is_constant(n))
-    factor, shift = affine(index, given)
-    scale, bias = scale * factor, bias * factor + shift
+    data = graph.data(follower.inputs[fixed[0]]).astype(np.float64)
+    factor, term = affine(fixed[0], np.broadcast_to(data, shape).reshape(-1))
+    scale, bias = scale * factor, bias * factor + term
     period = next(p for p in periods(node) if _repeats(scale, p) and _repeats(bias, p))
     made = replace(
         node, outputs=follower.outputs, attrs={**node.attrs, "clip": follower.attrs["clip"]}

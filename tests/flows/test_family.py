@@ -15,9 +15,10 @@ from mcuq.config import Config
 from mcuq.emit import family
 from mcuq.errors import FitError
 from mcuq.firmware import toolchain
-from mcuq.flows.compile import Compiled, compile_model, generate, load_compiled
+from mcuq.flows.compile import compile_model
 from mcuq.flows.retarget import retarget
 from mcuq.measure import bench, check, selftest
+from mcuq.model.compiled import Compiled, generate, load_compiled
 from mcuq.targets import boards
 from mcuq.targets.cores import CORES, FAMILIES
 

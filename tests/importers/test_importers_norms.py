@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from onnx_models import agrees, model, node, ops, random
 
+from mcuq.errors import McuqError
+
 W, B = random(6, low=0.5, high=1.5), random(6, seed=1)
 TOKENS = {"x": ("N", 5, 6)}
 IMAGE = {"x": ("N", 6, 4, 5)}
@@ -83,6 +85,20 @@ def test_a_norm_over_channels_of_an_image(tmp_path: Path) -> None:
     constants = {"w": W.reshape(6, 1, 1), "b": B.reshape(6, 1, 1), "two": np.float32(2),
                  "e": np.float32(1e-6)}  # fmt: skip
     assert ops(agrees(model(nodes, constants, IMAGE), tmp_path)) == ["normalize"]
+
+
+@pytest.mark.parametrize("epsilon", [-0.5, float("nan")])
+def test_an_epsilon_that_is_none_is_refused(epsilon: float, tmp_path: Path) -> None:
+    nodes = [node("LayerNormalization", "x w", "y", epsilon=epsilon)]
+    with pytest.raises(McuqError, match="an epsilon of"):
+        agrees(model(nodes, {"w": W}, TOKENS), tmp_path)
+
+
+def test_less_than_the_variance_is_no_norm(tmp_path: Path) -> None:
+    nodes = [*MEAN, *SQUARE, *ROOT, node("Div", "d r", "n"), *AFFINE]
+    constants = {"w": W, "b": B, "e": np.float32(-1e-3)}
+    with pytest.raises(McuqError):
+        agrees(model(nodes, constants, TOKENS), tmp_path)
 
 
 def test_what_is_used_twice_stays_right(tmp_path: Path) -> None:

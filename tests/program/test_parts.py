@@ -10,8 +10,9 @@ import pytest
 from onnx_models import model, node, random, save
 
 from mcuq.config import Config
-from mcuq.flows.compile import Compiled, compile_model, generate
+from mcuq.flows.compile import compile_model
 from mcuq.measure import check
+from mcuq.model.compiled import Compiled, generate
 from mcuq.targets import boards
 
 SHAPE = (1, 4, 12, 5)

@@ -14,8 +14,9 @@ from torch import nn
 from torch.nn import functional
 
 from mcuq.config import Config
-from mcuq.flows.compile import Compiled, compile_model, generate
+from mcuq.flows.compile import compile_model
 from mcuq.measure import check
+from mcuq.model.compiled import Compiled, generate
 from mcuq.targets import boards
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from small_networks import Net
 
-from mcuq.flows.compile import Compiled, generate
 from mcuq.ir import Graph
 from mcuq.measure import check
 from mcuq.model.bundle import Bundle
+from mcuq.model.compiled import Compiled, generate
 from mcuq.passes import pipeline
 from mcuq.quantize import Options, quantize
 from mcuq.reference import feeds_to_int

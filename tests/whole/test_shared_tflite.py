@@ -16,8 +16,9 @@ from test_shared_models import cifar, keywords, wakeword
 from tflite_models import interpreter
 
 from mcuq.data import feeds as data
-from mcuq.flows.compile import Compiled, compile_model
+from mcuq.flows.compile import compile_model
 from mcuq.ir import Array, from_memory
+from mcuq.model.compiled import Compiled
 from mcuq.reference import feeds_to_float, feeds_to_int, outputs_of, port_to_real
 
 

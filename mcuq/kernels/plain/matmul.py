@@ -30,7 +30,7 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    """Measured, a product and a sum."""
+    """Estimated from the code: a product and a sum."""
     *outer, depth = node.ints("sizes")
     each = 7.0 if "thumb2" in cpu.features else 9.0
     return 100.0 + prod(outer) * (40.0 + each * depth)
