@@ -22,8 +22,8 @@ from mcuq.importers.sizes import Sizes
 FOLDER = SHARED / "public"
 SIZES = {"rapidocr_cls": {"x": (1, 3, 48, 192)}}
 EXACT = {
-    "deeploy_autoenc1d", "deeploy_tinyvit", "espdl_streaming", "fall_f103", "gesture_esp", "kitahack_tcn",
-    "letnet_gray", "onnx2c_mnist", "onnx2c_velardo9", "rapidocr_cls", "sayit_kws",
+    "deeploy_autoenc1d", "deeploy_tinyvit", "espdl_streaming", "fall_f103", "gesture_esp",
+    "kitahack_tcn", "letnet_gray", "onnx2c_mnist", "onnx2c_velardo9", "rapidocr_cls", "sayit_kws",
     "snn_ctrl_policy", "st_mbv2_05_128", "st_yamnet", "super_resolution", "tiny_cnn_mpu6050",
     "tract_keras", "yunet_n_320",
 }  # fmt: skip
