@@ -145,10 +145,10 @@ def _unary(op: str, *attrs: str, opset: int = 0) -> Writer:
 
 
 def _silu(values: Values, node: Node) -> Value:
-    value, alpha = values.known[node.inputs[0]], float(node.attrs.get("alpha", 1.0))
+    value, rate = values.known[node.inputs[0]], float(node.attrs.get("rate", 1.0))
     source = value.name
-    if alpha != 1.0:
-        factor = values.constant(f"{node.name}.alpha", np.array(alpha))
+    if rate != 1.0:
+        factor = values.constant(f"{node.name}.rate", np.array(rate))
         source = values.emit("Mul", f"{node.name}.scaled", [source, factor])
     gate = values.emit("Sigmoid", f"{node.name}.sigmoid", [source])
     made = values.emit_as("Mul", node.name, node.output, [value.name, gate])

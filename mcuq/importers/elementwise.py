@@ -154,7 +154,7 @@ def gelu(call: Call) -> dict[str, Any]:
 
 def swish(call: Call) -> dict[str, Any]:
     alpha = call.real("alpha", 1.0)
-    return {} if alpha == 1.0 else {"alpha": alpha}
+    return {} if alpha == 1.0 else {"rate": alpha}
 
 
 def negative(call: Call) -> Value:

@@ -62,9 +62,9 @@ def gelu(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
 
 
 def silu(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-    """``x * sigmoid(alpha * x)``, with ``alpha`` 1 unless it is given."""
-    alpha = float(node.attrs.get("alpha", 1.0))
-    return inputs[0] * (inputs[0] * alpha).sigmoid()
+    """``x * sigmoid(rate * x)``, with ``rate`` 1 unless it is given."""
+    rate = float(node.attrs.get("rate", 1.0))
+    return inputs[0] * (inputs[0] * rate).sigmoid()
 
 
 def _op(name: str, onnx: str, run_float: RunFloat, attrs: Fields | None = None) -> OpSpec:
