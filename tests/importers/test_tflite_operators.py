@@ -433,17 +433,22 @@ _REALS_ONLY = """
     """.split()
 NOT_IN = {
     "float32": frozenset[str](),
-    "int8": frozenset([*_REALS_ONLY, "REVERSE_SEQUENCE"]),
+    "int8": frozenset([*_REALS_ONLY, "REVERSE_SEQUENCE", "SUM"]),
     "uint8": frozenset(
         [*_REALS_ONLY, *"""SQUARED_DIFFERENCE ELU EXP LOG SQRT RSQRT ABS NEG REDUCE_PROD
         BATCH_MATMUL""".split()]
     ),
     "int16": frozenset(
         [*_REALS_ONLY, *"""SQUARED_DIFFERENCE RELU_N1_TO_1 RELU_0_TO_1 ELU HARD_SWISH LOG_SOFTMAX
-        ARG_MAX ARG_MIN L2_NORMALIZATION SPACE_TO_DEPTH DEPTH_TO_SPACE ONE_HOT PRELU""".split()]
+        ARG_MAX ARG_MIN L2_NORMALIZATION SPACE_TO_DEPTH DEPTH_TO_SPACE ONE_HOT PRELU SUM LOG
+        RSQRT""".split()]
     ),
 }  # fmt: skip
-"""What the kernels cannot compute, or compute otherwise: comparisons of rounded values flip."""
+"""What the kernels cannot compute, or compute otherwise.
+
+Comparisons of rounded values flip; SUM of integers gives the input's zero, whatever the input; the
+tables of LOG and RSQRT in 16 bits are off by 100 steps where they reach the end of their range.
+"""
 STEPS = 2.0
 """The integer kernels round inside an operator, where the float network does not."""
 CASES = [

@@ -18,7 +18,7 @@ def lstm(call: Call) -> Results:
         raise Refused("it has peepholes, a projection or normalization", "Use a plain LSTM")
     if call.integer("FusedActivationFunction", _TANH) != _TANH:
         raise Refused("its activation is not TANH", "Use a plain LSTM")
-    gates = [index for index in (1, 4, 3, 2) if call.has(index)]
+    gates = [index for index in (1, 4, 2, 3) if call.has(index)]  # ONNX: in, out, forget, cell
     if len(gates) != 4:
         raise Refused("it couples its gates", "Use a plain LSTM")
     weights = np.concatenate([call.reals(index) for index in gates])
