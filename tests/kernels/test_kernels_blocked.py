@@ -11,12 +11,14 @@ import pytest
 from kernel_harness import TARGETS, Case, check, check_riscv32, one_node
 
 from mcuq.ir import Array, Node
-from mcuq.kernels import block
+from mcuq.kernels.block import conv2d, dense, depthwise_conv2d
 from mcuq.kernels.block.conv2d import extra_pairs, group_weights
 from mcuq.kernels.variant import Variant
 from mcuq.ops import spec
 
-CONV2D, DEPTHWISE_PAIR, DEPTHWISE_3X3, DEPTHWISE, DENSE_4, DENSE_8 = block.VARIANTS
+(CONV2D,) = conv2d.VARIANTS
+DEPTHWISE_PAIR, DEPTHWISE_3X3, DEPTHWISE = depthwise_conv2d.VARIANTS
+DENSE_4, DENSE_8 = dense.VARIANTS
 BATCH = 60
 FULL = (-128, 127)
 NARROW = (-77, 90)
