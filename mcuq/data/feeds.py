@@ -304,6 +304,8 @@ def _faults(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise  # of opening the file, not of what it holds
         raise _unreadable(path, error) from error
 
 

@@ -198,7 +198,7 @@ def _by_runtime(
         found = _as_user(own[value.tensor][rows], value)
         if real.size != found.size:
             return _Difference(name, name, float(found.size), float(real.size))
-        target = real.reshape(found.shape).astype(np.float64)
+        target = _rows_first(real, value).reshape(found.shape).astype(np.float64)
         if _apart(found, target, FUSED).any():
             return _difference(name, name, found, target)
     return None
@@ -228,8 +228,9 @@ def _first(imported: Imported, own: Values, rows: slice, part: Values) -> _Diffe
             found = _as_user(own[value.tensor][rows], value)
             if found.size != wanted.size:
                 return _Difference(name, step.name, float(found.size), float(wanted.size))
-            if _apart(found, wanted.reshape(found.shape), _looseness(imported)).any():
-                noisy.append((step, name, found, wanted.reshape(found.shape)))
+            target = _rows_first(wanted, value).reshape(found.shape)
+            if _apart(found, target, _looseness(imported)).any():
+                noisy.append((step, name, found, target))
     return _beyond_noise(imported, part, noisy) if noisy else None
 
 
@@ -244,7 +245,9 @@ def _comparable(
         return values[name] if hint is None else np.clip(values[name], *_span(hint))
     if step.op not in ("ArgMax", "ArgMin"):
         return None
-    return _with_ties(step, values, _as_user(own, value).reshape(values[name].shape))
+    axis = _batch_axis(values[name], value)
+    shape = np.moveaxis(values[name], axis, 0).shape
+    return _with_ties(step, values, np.moveaxis(_as_user(own, value).reshape(shape), 0, axis))
 
 
 def _with_ties(step: Step, values: Values, found: Array) -> Array:
@@ -264,6 +267,18 @@ def _with_ties(step: Step, values: Values, found: Array) -> Array:
 def _as_user(own: Array, value: Value) -> Array:
     """(N, elements) of the value, in the order of the model."""
     return own.reshape(len(own), -1)[:, value.view].astype(np.float64)
+
+
+def _batch_axis(real: Array, value: Value) -> int:
+    """Where the rows of ``real`` are: the model may have moved them behind other axes."""
+    if real.ndim != len(value.shape):
+        return 0
+    apart = [i for i, size in enumerate(value.shape) if size != real.shape[i]]
+    return apart[0] if len(apart) == 1 and value.shape[apart[0]] == 1 else 0
+
+
+def _rows_first(real: Array, value: Value) -> Array:
+    return np.moveaxis(real, _batch_axis(real, value), 0) if real.ndim else real
 
 
 def _looseness(imported: Imported) -> float:
@@ -289,7 +304,8 @@ def _beyond_noise(
     for step, values in onnx_run.run(imported.whole, part, np.float32):
         rounded |= {name: values[name] for name in step.outputs if name in names}
     for step, name, found, wanted in noisy:
-        near = rounded[name].reshape(wanted.shape).astype(np.float64)
+        real = _rows_first(rounded[name], imported.values[name])
+        near = real.reshape(wanted.shape).astype(np.float64)
         both = np.isfinite(near) & np.isfinite(wanted)
         noise = float(np.abs(np.where(both, near - wanted, 0.0)).max(initial=0.0))
         apart = _apart(found, wanted, _looseness(imported), noise)
@@ -315,7 +331,7 @@ def _check_torch(imported: Imported, own: Values, user: Values) -> None:
             ):
                 continue
             found = _as_user(own[value.tensor][rows], value)
-            target = wanted.reshape(found.shape).astype(np.float64)
+            target = _rows_first(wanted, value).reshape(found.shape).astype(np.float64)
             if _apart(found, target, FUSED).any():
                 where = f"{imported.model.name}: value '{name}'"
                 different = _difference(name, "", found, target)

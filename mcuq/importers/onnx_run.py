@@ -90,21 +90,37 @@ def _joined_softmax(step: Step, read: Mapping[str, Array]) -> Array:
 
 
 def _evaluated(step: Step, read: Mapping[str, Array]) -> list[Array]:
+    """What a step writes, in float32 where its definition is a function with such constants."""
+    try:
+        results = _by_evaluator(step, read)
+    except Exception:
+        small = {n: a.astype(np.float32) if a.dtype == np.float64 else a for n, a in read.items()}
+        try:
+            results = _by_evaluator(step, small)
+        except Exception as error:  # whatever the evaluator raises: it cannot compute this
+            text = " ".join(str(error).split())[:120]
+            raise NotRunError(f"node '{step.name}': {text}") from error
+    wanted = iter(np.asarray(result) for result in results)
+    return [next(wanted) if name else np.zeros(0) for name in step.outputs]
+
+
+def _by_evaluator(step: Step, read: Mapping[str, Array]) -> list[Any]:
     from onnx.reference import ReferenceEvaluator
 
     value = onnx.helper.make_value_info
-    inputs = [value(name, onnx.TypeProto()) for name in read]
+    inputs = [value(name, _type(array)) for name, array in read.items()]
     outputs = [value(name, onnx.TypeProto()) for name in step.outputs if name]
     graph = onnx.helper.make_graph([step.proto], "step", inputs, outputs)
     made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", step.opset)])
-    try:
-        with np.errstate(all="ignore"):
-            results = list(ReferenceEvaluator(made).run(None, dict(read)))
-    except Exception as error:  # whatever the evaluator raises: it cannot compute this
-        text = " ".join(str(error).split())[:120]
-        raise NotRunError(f"node '{step.name}': {text}") from error
-    wanted = iter(np.asarray(result) for result in results)
-    return [next(wanted) if name else np.zeros(0) for name in step.outputs]
+    with np.errstate(all="ignore"):
+        return list(ReferenceEvaluator(made).run(None, dict(read)))
+
+
+def _type(array: Array) -> onnx.TypeProto:
+    """The model's type of a value: some operators are defined by functions of it."""
+    kind = np.dtype(np.float32) if array.dtype == np.float64 else array.dtype
+    element = onnx.helper.np_dtype_to_tensor_dtype(kind)
+    return onnx.helper.make_tensor_type_proto(element, array.shape)
 
 
 def _numbers(step: Step, read: Mapping[str, Array]) -> tuple[Array, Array]:

@@ -234,7 +234,7 @@ def test_permission_denied_is_not_called_damaged(
     ["mcuq/ops/add.py", "templates/linker.ld.j2", "lib/python3/x.py", "tmp/mcuq-1/in.bin"],
 )
 def test_a_file_of_ours_is_our_bug(place: Place, place_of: str, tmp_path: Path) -> None:
-    root = Path(mcuq.__file__).parents[2]
+    root = Path(mcuq.__file__).parents[1]
     place.patch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     place.patch.setattr("sysconfig.get_path", lambda name: str(tmp_path / "lib"))
     path = (root if (root / place_of).exists() else tmp_path) / place_of

@@ -97,8 +97,7 @@ def test_an_epsilon_that_is_none_is_refused(epsilon: float, tmp_path: Path) -> N
 def test_less_than_the_variance_is_no_norm(tmp_path: Path) -> None:
     nodes = [*MEAN, *SQUARE, *ROOT, node("Div", "d r", "n"), *AFFINE]
     constants = {"w": W, "b": B, "e": np.float32(-1e-3)}
-    with pytest.raises(McuqError):
-        agrees(model(nodes, constants, TOKENS), tmp_path)
+    assert "normalize" not in ops(agrees(model(nodes, constants, TOKENS), tmp_path))
 
 
 def test_what_is_used_twice_stays_right(tmp_path: Path) -> None:

@@ -49,7 +49,10 @@ FILES = {
     "tiny.c": MODEL,
     "kernels/mcuq_affine.h": KERNEL_HEADER,
     "kernels/mcuq_affine.c": KERNEL,
-    "kernels/mcuq_trace.h": assets.kernel_files()["mcuq_trace.h"].read_text(),
+    **{
+        f"kernels/{name}": assets.kernel_files()[name].read_text()
+        for name in ("mcuq_target.h", "mcuq_trace.h")
+    },
     "README.md": "not compiled",
 }
 

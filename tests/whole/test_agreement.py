@@ -63,7 +63,7 @@ def test_the_first_difference_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 def test_another_shape_is_a_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     swapped_pads(monkeypatch)
     path = path_of(model([node("Conv", "x w b", "y", pads=[0, 2, 0, 2])], WEIGHTS), tmp_path)
-    with pytest.raises(ModelError, match="its result 'y' is"):
+    with pytest.raises(ModelError, match=r"its result would be \(1, 3, 8, 3\)"):
         importers.check(importers.read(path))
 
 
@@ -71,7 +71,7 @@ def test_a_saturated_output_hides_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     """The softmax is 1 for the same class in both; what it reads is compared, too."""
 
     def doubled(call: Call) -> Any:
-        found = reductions._reduced(call, "avg_pool2d")
+        found = reductions.reduce_mean(call)
         tensor = call.builder.emit("add", "twice", (found.tensor,) * 2, "t", clip=images.NO_CLIP)
         return replace(found, tensor=tensor)
 
@@ -138,7 +138,7 @@ def test_a_stated_batch_is_run_as_stated(tmp_path: Path) -> None:
     constants = {"s": np.array([6, 120], np.int64), "w": random(120, 3)}
     proto = model(nodes, constants, {"x": (6, 4, 6, 5)})
     imported = importers.read(path_of(proto, tmp_path))
-    assert imported.model.rows == 6
+    assert imported.rows == 6
     assert importers.check(imported) == ()
 
 
