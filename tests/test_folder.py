@@ -241,7 +241,7 @@ def test_a_device_is_written_to(tmp_path: Path, name: str) -> None:
 
 def test_standard_output_in_a_file_goes_on_where_it_is(tmp_path: Path) -> None:
     code = (
-        "from mcuq.folder import write_file; from pathlib import Path\n"
+        "from mcuq.files import write_file; from pathlib import Path\n"
         "print('before'); write_file(Path('/dev/stdout'), b'new\\n'); print('after')"
     )
     with (tmp_path / "log").open("wb") as log:

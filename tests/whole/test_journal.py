@@ -152,7 +152,7 @@ def test_where_one_operation_fails_nothing_is_left_half_done(tmp_path: Path, lin
 
 def test_a_kill_by_the_system_is_repaired_too(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from mcuq.folder import write_folder; from pathlib import Path\n"
+        "import os, sys; from mcuq.files import write_folder; from pathlib import Path\n"
         "real, calls = os.link, []\n"
         "def link(*a, **k):\n"
         "    calls.append(1)\n"

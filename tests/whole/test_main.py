@@ -15,9 +15,10 @@ ROOT = Path(__file__).parents[2]
 # A command that works in a temporary folder with a program that has a child of its own.
 WORKING = """
 import mcuq.cli
-from mcuq import folder, toolchain
+from mcuq import files
+from mcuq.firmware import toolchain
 def cli():
-    with folder.temporary() as place:
+    with files.temporary() as place:
         script = "sleep 600 & echo $! > pid.part; mv pid.part pid; wait"
         toolchain.call(["sh", "-c", script], 600, place)
 mcuq.cli.cli = cli
@@ -38,17 +39,18 @@ subprocess.Popen.__init__ = init
 # The same with two compilers, each waited for by a thread.
 COMPILING = """
 import os, pathlib, sys
-sys.path.insert(0, "tests")
+sys.path.insert(0, "tests/support")
 import mcuq.cli
-from mcuq import build, folder
+from mcuq import files
+from mcuq.firmware import image
 from tiny_model import ENTRY, FILES
 def cli():
-    with folder.temporary() as place:
+    with files.temporary() as place:
         compiler = place / "compiler"
         compiler.write_text("#!/bin/sh\\necho $$ > pid.part; mv pid.part pid; exec sleep 600")
         compiler.chmod(0o755)
         os.chdir(place)
-        build.compile_host(FILES, ENTRY, place, compiler=str(compiler))
+        image.compile_host(FILES, ENTRY, place, compiler=str(compiler))
 mcuq.cli.cli = cli
 from mcuq.__main__ import main
 main()
