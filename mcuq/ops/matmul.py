@@ -150,7 +150,7 @@ def within(node: Node, shapes: Sequence[Shape]) -> bool:
 
 def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tuple[str, int]]:
     """The output no finer than the product, which is at most MAX_SHIFT finer than the output."""
-    if len(fracs) == 3 or (len(fracs) == 2 and node.inputs[0] == node.inputs[1]):
+    if len(fracs) == len({*node.inputs, node.output}):
         a, b = fracs[node.inputs[0]], fracs[node.inputs[1]]
         yield node.output, a + b
         yield from ((n, fracs[node.output] + MAX_SHIFT - min(a, b)) for n in node.inputs)

@@ -113,7 +113,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
 
 def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tuple[str, int]]:
     """The output no finer than the product, which is at most a shift finer than the output."""
-    if len(fracs) == 3:
+    if len(fracs) == len({*node.inputs, node.output}):  # a square has one operand
         a, b = fracs[node.inputs[0]], fracs[node.inputs[1]]
         yield node.output, a + b
         yield from ((n, fracs[node.output] + max_shift(kind) - min(a, b)) for n in node.inputs)

@@ -33,6 +33,7 @@ KINDS = (
     *("avg_pool", "residual", "mul", "sub", "concat", "pad", "gate", "constant", "same", "turn"),
     *("mix", "attention", "second_input", "output", "larger", "move", "move"),
     *("function", "function", "bounded", "extremum", "reduce", "choose", "norm_pool", "running"),
+    *("normalize", "product", "sequence"),
 )
 
 
@@ -395,6 +396,64 @@ def _norm(net: Network, x: str) -> str:
     return net.add("BatchNormalization", [x, *parts, variance], net.shapes[x])
 
 
+def _normalize(net: Network, x: str) -> str:
+    """Values less their mean, by their deviation: of all, of each channel or of each position."""
+    shape = net.shapes[x]
+    op = net.choose("Layer", "Instance", "MeanVariance", "Lp")
+    name, channels = f"{op}Normalization", shape[0]
+    if op == "Layer":
+        last = [net.weights(shape[-1]) for _ in range(2)]
+        return net.add(name, [x, *last], shape, axis=-1, epsilon=1e-3)
+    if op == "Instance":
+        parts = [net.weights(channels) for _ in range(2)]
+        return net.add(name, [x, *parts], shape, epsilon=1e-3)
+    if op == "MeanVariance":
+        return net.add(name, [x], shape, axes=list(range(1, len(shape) + 1)))
+    shifted = net.add("Add", [x, net.constant(np.array([0.5], np.float32))], shape)
+    return net.add(name, [shifted], shape, axis=-1, p=2)
+
+
+def _product(net: Network, x: str) -> str:
+    """Each channel with each other: a small attention over channels."""
+    shape = net.shapes[x]
+    channels, positions = shape[0], int(np.prod(shape[1:]))
+    rows = [
+        net.add("Reshape", [value, net.integers(1, channels, positions)], (channels, positions))
+        for value in (x, _same_shape(net, x))
+    ]
+    scores = net.add("Einsum", rows, (channels, channels), equation="bij,bkj->bik")
+    small = net.constant(np.array([1 / positions], np.float32))
+    gates = _softmax(net, "Softmax", net.add("Mul", [scores, small], (channels, channels)))
+    mixed = net.add("MatMul", [gates, rows[1]], (channels, positions))
+    return net.add("Reshape", [mixed, net.integers(1, *shape)], shape)
+
+
+def _sequence(net: Network, x: str) -> str:
+    """A recurrent layer over the positions of a row, in one direction or the other."""
+    channels, *size = net.shapes[x]
+    length = int(np.prod(size))
+    if length > 40:
+        return _unary(net, x)
+    op, hidden = net.choose("LSTM", "GRU", "RNN"), net.pick(1, 3, 4)
+    gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[op] * hidden
+    flat = net.add("Reshape", [x, net.integers(1, channels, length)], (channels, length))
+    steps = net.add("Transpose", [flat], (length, channels), perm=[2, 0, 1])
+    scale = 1 / np.sqrt(channels + hidden)
+    parts = [net.weights(1, gates, n, scale=scale) for n in (channels, hidden)]
+    attrs = {"linear_before_reset": 1} if op == "GRU" else {}
+    made = net.add(
+        op,
+        [steps, *parts, net.weights(1, 2 * gates, scale=0.2)],
+        (1, 1, hidden),
+        hidden_size=hidden,
+        direction=net.choose("forward", "reverse"),
+        **attrs,
+    )
+    turned = net.add("Transpose", [made], (hidden, length), perm=[2, 1, 3, 0])
+    ones = (hidden, *size)
+    return net.add("Reshape", [turned, net.integers(1, *ones)], ones)
+
+
 def _unary(net: Network, x: str) -> str:
     op = net.choose(*UNARY)
     tensors = [x]
@@ -499,6 +558,9 @@ _GROW: dict[str, Callable[[Network, str], str]] = {
     "choose": _choose,
     "norm_pool": _norm_pool,
     "running": _running,
+    "normalize": _normalize,
+    "product": _product,
+    "sequence": _sequence,
     "second_input": _second_input,
     "output": _output,
 }
