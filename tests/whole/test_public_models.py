@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx_models import random, run_graph
 from places import SHARED
 
-from mcuq import importers
+from mcuq import capacity, importers
 from mcuq.importers.sizes import Sizes
 
 FOLDER = SHARED / "public"
@@ -27,6 +27,8 @@ EXACT = {
     "snn_ctrl_policy", "st_mbv2_05_128", "st_yamnet", "super_resolution", "tiny_cnn_mpu6050",
     "tract_keras", "yunet_n_320",
 }  # fmt: skip
+LARGE = {"kitahack_tcn": 1 << 27}
+"""All tensors of these together have more elements than mcuq takes unasked."""
 NEAR = {"connxr_mnist_quant": 20.0}
 """Decibels: these round to 8 bits inside."""
 OLD_NORMS = {"rapidocr_cls"}
@@ -61,7 +63,8 @@ def as_evaluated(proto: Any, name: str) -> Any:
 @pytest.mark.parametrize("name", sorted({*EXACT, *NEAR}))
 def test_comes_through_and_is_right(name: str) -> None:
     path = FOLDER / f"{name}.onnx"
-    graph = importers.load(path, Sizes(SIZES.get(name, {})))
+    with capacity.allowing(LARGE.get(name, capacity.MAX_ELEMENTS)):
+        graph = importers.load(path, Sizes(SIZES.get(name, {})))
     given = feeds(graph, name)
     proto = as_evaluated(onnx.load(path), name)
     ranks = {i.name: len(i.type.tensor_type.shape.dim) for i in proto.graph.input}
@@ -84,7 +87,7 @@ def test_what_does_not_come_through_lacks_an_operator() -> None:
     lines = [
         str(fault)
         for path in sorted(FOLDER.glob("*.onnx"))
-        if path.stem not in SIZES
+        if path.stem not in SIZES and path.stem not in LARGE
         for fault in importers.problems_of(path)
     ]
     words = ("is not supported", "computed", "takes a part", "not a float", "with integers")
