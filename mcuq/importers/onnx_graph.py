@@ -72,7 +72,7 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
         fault = _import(step, model, builder, known, flat.kinds)
         if fault is not None:
             faults.append((step, fault))
-    raise_all([*flat.faults, *causes.joined(faults, steps, model.name)])
+    raise_all([*flat.faults, *causes.joined(faults, model.name)])
     ports, left_out = _outputs(model, builder, known)
     left_out += _truths(ports, flat.kinds)
     names = [given.name for given in model.inputs]

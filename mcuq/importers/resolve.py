@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from mcuq import capacity
 from mcuq.errors import McuqError, ModelError
 from mcuq.importers import foreign, old_opsets
 from mcuq.importers.builder import Refused
@@ -43,8 +44,6 @@ MAX_NODES = 10_000
 """More than this, written out, is no network for a microcontroller."""
 MAX_DEPTH = 64
 """Subgraphs and functions inside each other."""
-MAX_FOLDED = 1 << 27
-"""Elements of all computed constants together."""
 FAULTS = (ValueError, IndexError, TypeError, ArithmeticError, KeyError, AttributeError)
 ENDLESS = 1 << 62
 _CONTROL = "Export the model without control flow"
@@ -53,7 +52,11 @@ _STANDARD = ("", "ai.onnx")
 
 
 class TooLarge(Exception):
-    """Why the whole model is given up."""
+    """Why the whole model is given up, and what to do."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +130,7 @@ def resolve(model: OnnxModel, shapes: Mapping[str, Shape], symbolic: bool) -> Fl
     try:
         made.nodes(ordered, Scope(model.opset))
     except TooLarge as error:
-        made.faults.append(ModelError(model.name, str(error), "Use a smaller network"))
+        made.faults.append(ModelError(model.name, str(error), error.remedy))
     roots = frozenset(model.outputs) | made.read_by_faults
     kept = needed(made.steps, roots)
     made.faults += _misread(made, kept)
@@ -192,7 +195,8 @@ class _Resolver:
     def _count(self) -> None:
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            raise TooLarge(f"has more than {MAX_NODES} nodes, functions and loops written out")
+            reason = f"has more than {MAX_NODES} nodes, functions and loops written out"
+            raise TooLarge(reason, "Use a smaller network")
 
     def _node(self, bound: Any, node: Any, scope: Scope) -> None:
         function = self.model.functions.get((node.domain, node.op_type))
@@ -296,9 +300,10 @@ class _Resolver:
             self._keep(name, data)
 
     def _keep(self, name: str, data: Array) -> None:
+        reason = capacity.excess((data.size,), self._folded)
+        if reason:
+            raise TooLarge(reason, capacity.remedy())
         self._folded += data.size
-        if self._folded > MAX_FOLDED:
-            raise TooLarge(f"computes more than {MAX_FOLDED} elements of constants")
         self.constant(name, data)
 
     def _new(self, node: Any, part: str) -> str:

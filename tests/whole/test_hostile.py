@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx_models import model, node, random, save
+from onnx_models import agrees, model, node, random, save
 
 from benchmarks import hostile
 from benchmarks.hostile import Originals
@@ -200,21 +200,14 @@ def test_a_report_that_is_none(text: str, originals: Originals, tmp_path: Path) 
         load_compiled(copy)
 
 
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        (b"../x", "names '../x', which is no path inside the folder"),
-        (b"/etc/passwd", "names '/etc/passwd', which is no path inside"),
-        (b"kernels/../../x", "which is no path inside"),
-        (b"\xff", "is not UTF-8"),
-    ],
-)
+@pytest.mark.parametrize("name", [b"../x", b"/etc/passwd", b"kernels/../../x", b"\xff"])
 def test_a_list_of_files_that_leads_outside(
-    line: bytes, reason: str, originals: Originals, tmp_path: Path
+    name: bytes, originals: Originals, tmp_path: Path
 ) -> None:
+    reason = ".mcuq-files: is damaged"
     copy = Path(shutil.copytree(originals.folder / "out", tmp_path / "out"))
     with (copy / ".mcuq-files").open("ab") as stream:
-        stream.write(line + b"\n")
+        stream.write(b"0" * 64 + b"  " + name + b"\n")
     with pytest.raises(McuqError, match=reason):
         load_compiled(copy)
     again = hostile.run(
@@ -227,7 +220,7 @@ def test_a_list_of_files_that_leads_outside(
 def test_a_missing_list_is_not_called_another_version(originals: Originals, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(originals.folder / "out", tmp_path / "out"))
     (copy / ".mcuq-files").unlink()
-    with pytest.raises(DataError, match=r"has no list of the files .* Copy the whole folder"):
+    with pytest.raises(DataError, match=r"holds no \.mcuq-files, the list of the files"):
         load_compiled(copy)
 
 
@@ -303,7 +296,7 @@ def test_a_title_is_no_markup(originals: Originals, tmp_path: Path) -> None:
         (("run", "out", "--input", "model.pt", "--board", "microbit", "-o", "x.npy"),
          "model.pt: holds no numeric array"),
         (("compile", "m.onnx", "--calib", "model.pt", "-o", "x"), "holds no numeric array"),
-        (("compile", "m.onnx", "--config", "n" * 300, "-o", "x"), "File name too long"),
+        (("compile", "m.onnx", "--config", "n" * 300, "-o", "x"), "has a name that is too long"),
     ],
 )  # fmt: skip
 def test_options_out_of_bounds_and_files_of_another_kind(
@@ -458,13 +451,14 @@ def _lstm(steps: int) -> onnx.ModelProto:
     return model(nodes, constants, {"x": ("N", steps, 2)})
 
 
-def test_an_unrolled_lstm_is_one_fault_that_says_so(tmp_path: Path) -> None:
-    text = _fault(_lstm(10), tmp_path)
-    assert "it is part of an LSTM of 10 steps written out in single operators" in text
-    assert "Use 1-D convolutions" in text or "use 1-D convolutions" in text
+def test_an_unrolled_lstm_is_read_step_by_step(tmp_path: Path) -> None:
+    agrees(_lstm(10), tmp_path)
 
 
 def test_the_same_fault_of_many_nodes_is_said_once(tmp_path: Path) -> None:
-    nodes = [node("Erf", "x" if i == 0 else f"v{i}", f"v{i + 1}") for i in range(7)]
+    nodes = [node("Hardmax", "x" if i == 0 else f"v{i}", f"v{i + 1}") for i in range(7)]
     text = _fault(model([*nodes, node("Relu", "v7", "y")]), tmp_path)
-    assert "nodes 'Erf:v1', 'Erf:v2', 'Erf:v3' and 4 more: operator Erf is not supported" in text
+    assert (
+        "nodes 'Hardmax:v1', 'Hardmax:v2', 'Hardmax:v3' and 4 more: operator Hardmax is not supported"
+        in text
+    )
