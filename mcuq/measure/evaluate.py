@@ -18,6 +18,8 @@ from mcuq.qir import QGraph
 from mcuq.quantize.structure import logits_of
 from mcuq.reference import feeds_to_float, feeds_to_int, port_to_real, run_float, run_int
 
+LARGEST_CLASS = 1 << 31
+
 
 @dataclass(frozen=True, eq=False)
 class Output:
@@ -162,6 +164,8 @@ def evaluate_given(
 def are_classes(given: Array, graph: Graph) -> bool:
     """Whether ``given`` numbers classes: whole numbers, one per row, and an output that has any."""
     if given.ndim != 1 or not bool((given == np.floor(given)).all()):
+        return False
+    if not bool((np.abs(given) < LARGEST_CLASS).all()):  # infinite, maybe
         return False
     port = graph.outputs[0]
     if port.kind == "s32" or prod(port.shape) > 1:
