@@ -135,8 +135,9 @@ def _conversion(port: Port, tensor: QTensor) -> Iterator[str]:
     where = f"port '{port.name}'"
     if port.kind != tensor.kind:
         yield f"{where} is {port.kind}, its tensor {tensor.kind}"
+    channels = tensor.shape[1] if len(tensor.shape) == 4 and port.kind == "u8" else 1  # planes
     for numbers, what in ((port.scale, "scales"), (port.offset, "offsets")):
-        if len(numbers) not in (1, tensor.shape[-1]):
+        if len(numbers) not in (1, tensor.shape[-1], channels):
             yield f"{where} has {len(numbers)} {what}"
     if len(port.scale) != len(port.offset):
         yield f"{where} has {len(port.scale)} scales and {len(port.offset)} offsets"

@@ -69,13 +69,14 @@ class Target:
     compiler: tuple[str, ...]
     board: Board | None = None
     core: str = ""
+    timed: bool = True
 
     @property
     def timer(self) -> str:
         """What ``_SUPPORT`` reads: SysTick, or the timer of the boards where that is slow."""
         if self.board is None:
             return "HOST"
-        if self.core:
+        if self.core or not self.timed:
             return "NONE"
         return "SYSTICK" if self.board.cpu in ("cortex-m33", "cortex-m55") else "CMSDK"
 

@@ -23,7 +23,7 @@ SOURCE = Path(__file__).with_name("memory_plugin.c")
 
 def faults(cases: Sequence[Case], target: Target, folder: Path) -> list[str]:
     """What the cases touch beside their own, "case: load of 4 bytes at 0x... by ...": the first."""
-    target = replace(target, timer="NONE")
+    target = replace(target, timed=False)
     image = build(cases, target, folder)
     found = elf.read(image)
     lines = [" ".join((str(case), f"{first:x}", f"{end:x}", str(mode)))
@@ -55,7 +55,8 @@ def _ranges(
     cases: Sequence[Case], target: Target, found: elf.Elf
 ) -> Iterator[tuple[int, int, int, int]]:
     """(case, first, end, mode) of all that may be touched."""
-    top = sum(target.ram)
+    assert target.board is not None
+    top = target.board.ram.origin + target.board.ram.length
     yield EVERY, top - STACK, top, BOTH
     yield EVERY, found.address("constants_begin"), found.address("constants_end"), READ
     arena = found.address("arena")

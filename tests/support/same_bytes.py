@@ -1,6 +1,6 @@
 """Prints a digest of what some small compilations write: the same on every processor.
 
-python tests/same_bytes.py MODEL.onnx VARIANT...
+python tests/support/same_bytes.py MODEL.onnx VARIANT...
 
 Calibration rows lie in MODEL.npy beside it; without that they are those for the tests' own network.
 """

@@ -84,7 +84,9 @@ def test_an_output_is_the_models_own_or_the_header_says_how(
     made = compiled(name, tmp_path)
     (port,) = made.program.qgraph.outputs
     header = made.files["net.h"]
-    assert (f" * {text}\n" in header) if text else ("out_y[" not in header.split("/** Run")[0])
+    assert (
+        (f" * {text}\n" in header) if text else ("out_y[" not in header.split("/** @brief Run")[0])
+    )
     assert len(made.program.steps) == steps
     if not text:
         assert port.order is None

@@ -21,7 +21,8 @@ from mcuq.quantize.rounding.compensate import damped
 from mcuq.quantize.rounding.layers import Moments, moments
 from mcuq.reference import run_exact, run_float
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
+SUPPORT = ROOT / "tests" / "support"
 PROCESSORS = (
     {},
     {
@@ -47,9 +48,9 @@ def uneven_images() -> Graph:
 
 
 def start(model: Path, variants: tuple[str, ...], processor: dict[str, str]) -> subprocess.Popen:
-    path = os.pathsep.join([str(HERE.parent), str(HERE)])
+    path = os.pathsep.join([str(ROOT), str(SUPPORT)])
     kept = {k: v for k, v in os.environ.items() if k not in {n for p in PROCESSORS for n in p}}
-    command = [sys.executable, str(HERE / "same_bytes.py"), str(model), *variants]
+    command = [sys.executable, str(SUPPORT / "same_bytes.py"), str(model), *variants]
     return subprocess.Popen(
         command, env={**kept, "PYTHONPATH": path, **processor}, stdout=subprocess.PIPE, text=True
     )
