@@ -38,7 +38,7 @@ class Output:
 
     def to_json(self) -> dict[str, object]:
         """Four digits each: what the float network's last bits are differs between processors."""
-        decibels = round(self.sqnr_db, 3) if np.isfinite(self.sqnr_db) else None
+        decibels = round(self.sqnr_db, 2) if np.isfinite(self.sqnr_db) else None
         mse, mae = (float(f"{value:.4g}") for value in (self.mse, self.mae))
         return {"name": self.name, "sqnr_db": decibels, "mse": mse, "mae": mae}
 

@@ -54,7 +54,7 @@ class Judgement:
         return {
             "rows": self.result.samples,
             "held_out": self.held_out,
-            "sqnr_db": round(self.result.sqnr_db, 3) if np.isfinite(self.result.sqnr_db) else None,
+            "sqnr_db": round(self.result.sqnr_db, 2) if np.isfinite(self.result.sqnr_db) else None,
             "agreement": self.agreement,
             "outputs": [output.to_json() for output in self.result.outputs],
             "warnings": list(self.warnings),
