@@ -475,7 +475,7 @@ static inline uint32_t *mcuq_pair_merge(const int8_t *const from[4], uint32_t *x
     const int8_t *b = from[1];
     const int8_t *c = from[2];
     const int8_t *d = from[3];
-    for (; count >= 2; count -= 2) {
+    for (int32_t left = count >> 1; left > 0; left--) {
         x[0] = mcuq_pair(a[0], b[0]);
         x[1] = mcuq_pair(c[0], d[0]);
         x[2] = mcuq_pair(a[1], b[1]);
@@ -486,7 +486,7 @@ static inline uint32_t *mcuq_pair_merge(const int8_t *const from[4], uint32_t *x
         d += 2;
         x += 4;
     }
-    if (count > 0) {
+    if (count & 1) {
         *x++ = mcuq_pair(*a, *b);
         *x++ = mcuq_pair(*c, *d);
     }

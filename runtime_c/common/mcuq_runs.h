@@ -1,7 +1,7 @@
 /* mcuq_runs.h: three nested loops over bytes, written one after the other, in words where that is
  * allowed. A call of memcpy costs as much as 16 bytes or more: short runs are copied here.
- * Tails are counted from the length: where a loop that takes eight (or two) at a time leaves their
- * number behind, gcc 12.2 loses the test of it at -Os on Cortex-M55. */
+ * Tails are counted from the length: where a loop that takes two at a time leaves one or none
+ * behind, gcc 12.2 drops the test for the one at -Os on Cortex-M55. */
 #ifndef MCUQ_RUNS_H
 #define MCUQ_RUNS_H
 
