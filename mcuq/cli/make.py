@@ -66,7 +66,7 @@ def compile_(
     checkpoint: str | None,
     out: str,
 ) -> None:
-    """Quantize MODEL (.onnx or .pt2), write its C files to a folder."""
+    """Quantize MODEL (.onnx, .tflite, .pt2), write its C to a folder."""
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress
     from mcuq.files import check_replaceable

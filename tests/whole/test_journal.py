@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import signal
 import subprocess
@@ -140,7 +141,7 @@ def test_killed_at_any_operation_the_next_run_repairs(tmp_path: Path, links: boo
 @pytest.mark.parametrize("links", [True, False])
 def test_where_one_operation_fails_nothing_is_left_half_done(tmp_path: Path, links: bool) -> None:
     before, after = outcomes(tmp_path)
-    fault = lambda: OSError(5, "Input/output error")  # noqa: E731
+    fault = functools.partial(OSError, 5, "Input/output error")
     for number, _ in enumerate(interrupted(tmp_path / "work", fault, False, links)):
         place = tmp_path / "work" / str(number)
         repair(place)

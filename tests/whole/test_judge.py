@@ -160,7 +160,7 @@ def test_rows_that_quantization_did_not_see_are_taken(tmp_path: Path) -> None:
 
 
 def data(folder: Path, **arrays: np.ndarray) -> str:
-    np.savez(folder / "data.npz", **arrays)  # type: ignore[arg-type]
+    np.savez(folder / "data.npz", **arrays)
     return str(folder / "data.npz")
 
 
