@@ -22,6 +22,7 @@ from mcuq.ops.spec import (
     Form,
     IntForm,
     OpSpec,
+    RunFloat,
     RunInt,
     Scaling,
     Schema,
@@ -83,39 +84,28 @@ _SCHEMA = Schema(
     Form(forms.RANGE, (2, 2), either=True, alike=True),
     faults,
 )
-MAXIMUM = OpSpec(
-    "maximum",
-    ("Max", "Or"),
-    broadcast.infer,
-    maximum,
-    to_int,
-    _run_int(True),
-    limits=(broadcast.spreads,),
-    note="of any number; one number is a clip",
-    values=Values.BETWEEN,
-    flow=Flow.POINTWISE,
-    fuse_clip=clip.fuse,
-    keeps_scale=True,
-    joins=True,
-    runs_s16=True,
-    scaling=Scaling.CHANNELS,
-    schema=_SCHEMA,
-)
-MINIMUM = OpSpec(
-    "minimum",
-    ("Min",),
-    broadcast.infer,
-    minimum,
-    to_int,
-    _run_int(False),
-    limits=(broadcast.spreads,),
-    note="of any number; one number is a clip",
-    values=Values.BETWEEN,
-    flow=Flow.POINTWISE,
-    fuse_clip=clip.fuse,
-    keeps_scale=True,
-    joins=True,
-    runs_s16=True,
-    scaling=Scaling.CHANNELS,
-    schema=_SCHEMA,
-)
+
+
+def _spec(name: str, onnx: tuple[str, ...], run_float: RunFloat, larger: bool) -> OpSpec:
+    return OpSpec(
+        name,
+        onnx,
+        broadcast.infer,
+        run_float,
+        to_int,
+        _run_int(larger),
+        limits=(broadcast.spreads,),
+        note="of any number; one number is a clip",
+        values=Values.BETWEEN,
+        flow=Flow.POINTWISE,
+        fuse_clip=clip.fuse,
+        keeps_scale=True,
+        joins=True,
+        runs_s16=True,
+        scaling=Scaling.CHANNELS,
+        schema=_SCHEMA,
+    )
+
+
+MAXIMUM = _spec("maximum", ("Max", "Or"), maximum, larger=True)
+MINIMUM = _spec("minimum", ("Min",), minimum, larger=False)
