@@ -7,7 +7,15 @@ from pathlib import Path
 from mcuq.files import write_file
 from mcuq.ir import Graph
 
-__all__ = ["save"]
+__all__ = ["check", "save"]
+
+
+def check(graph: Graph) -> None:
+    """ModelError for a graph with an operator that cannot be written: known before any work."""
+    from mcuq.exporters import operators
+
+    for node in graph.nodes:
+        operators.check(graph, node)
 
 
 def save(graph: Graph, path: str | Path) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 from mcuq.errors import ModelError
 from mcuq.exporters.values import Value, Values, file_places, file_shape
 from mcuq.importers import layout, resize
-from mcuq.ir import Array, Node, Shape
+from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import copy, resize_linear
 from mcuq.ops.softmax import scale_of
 
@@ -21,10 +21,16 @@ MASKED = 1e5
 """What is taken from scores that a softmax leaves out."""
 
 
+def check(graph: Graph, node: Node) -> None:
+    """ModelError if ``node`` cannot be written."""
+    if node.op not in _WRITERS:
+        reason = f"node '{node.name}': mcuq cannot write operator {node.op} as ONNX"
+        raise ModelError(graph.name, reason, "Compress while compiling: mcuq compile --compress")
+
+
 def write(values: Values, node: Node) -> None:
     """Append ``node`` to the file."""
-    if node.op not in _WRITERS:
-        raise ModelError(values.graph.name, f"node '{node.name}': {node.op} has no ONNX form")
+    check(values.graph, node)
     values.known[node.output] = _WRITERS[node.op](values, node)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcuq import importers
+from mcuq import exporters, importers
 from mcuq.compress.pipeline import compress_graph
 from mcuq.compress.request import Request
 from mcuq.compress.weigh import Small, plain_program, requested, squeeze
@@ -42,7 +42,7 @@ def compress_model(
     shapes: Mapping[str, Shape] | None = None,
     progress: Progress = silent,
 ) -> Small:
-    """A smaller network; the arguments are those of ``compiler.compile_model``.
+    """A smaller network; the arguments are those of ``compile_model``.
 
     ``table``: the ``[compress]`` table of a configuration. ``calibration`` may be missing: then
     weights go by their size, nothing is tuned, and no kernels are weighed.
@@ -57,6 +57,7 @@ def compress_model(
     sizes = sizes_of(shapes, Config(), calibration)
     imported = import_model(model, example_input, sizes)[0]
     whole = pipeline.run(imported.graph)
+    exporters.check(whole)
     feeds = None if calibration is None else calibration_feeds(calibration, whole)
     importers.check(imported, whole, feeds)
     if feeds is None:

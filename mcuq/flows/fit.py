@@ -14,7 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcuq import importers
+from mcuq import exporters, importers
 from mcuq.compress import weigh
 from mcuq.compress.pipeline import Compressed, compress_graph
 from mcuq.compress.request import Methods, Request, Tuning
@@ -123,7 +123,7 @@ def fit_model(
     shapes: Mapping[str, Shape] | None = None,
     progress: Progress = silent,
 ) -> Fitted:
-    """As ``fit_graph``, for a model as ``compiler.compile_model`` takes it.
+    """As ``fit_graph``, for a model as ``compile_model`` takes it.
 
     ``flash`` and ``ram``: bytes; None: what the board has. ``table``: a ``[compress]`` table, of
     which only the settings of tuning count.
@@ -141,6 +141,7 @@ def fit_model(
     sizes = sizes_of(shapes, Config(), calibration)
     imported = import_model(model, example_input, sizes)[0]
     graph = pipeline.run(imported.graph)
+    exporters.check(graph)
     feeds = calibration_feeds(calibration, graph)
     importers.check(imported, graph, feeds)
     place = None if checkpoint is None else Path(checkpoint)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from onnx_models import model, node, save
 from sklearn.datasets import load_digits
 from small_networks import Net
 
@@ -17,6 +18,8 @@ import mcuq
 from mcuq.cli import cli
 from mcuq.compress.request import Request, parse
 from mcuq.compress.weigh import paying, plain_program, requested
+from mcuq.errors import ModelError
+from mcuq.flows.compress import compress_model
 from mcuq.importers import load
 from mcuq.ir import Graph
 from mcuq.model.compiled import load_compiled
@@ -179,3 +182,12 @@ def test_methods_of_the_command_replace_those_of_the_config() -> None:
     assert str(request.default) == "log"
     assert str(request.layers[0][1]) == "int4"
     assert request.tuning.epochs == 3
+
+
+def test_what_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+    nodes = [node("Transpose", "x", "t", perm=[0, 1, 3, 2]), node("MatMul", "x t", "y")]
+    path = save(model(nodes), tmp_path)
+    steps: list[str] = []
+    with pytest.raises(ModelError, match="cannot write operator matmul as ONNX"):
+        compress_model(path, compress="structured:0.5", progress=lambda text, _: steps.append(text))
+    assert steps == ["reading the model"]
