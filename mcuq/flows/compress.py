@@ -14,7 +14,7 @@ from mcuq.config import Config
 from mcuq.data.batches import Given, gathered
 from mcuq.errors import McuqError
 from mcuq.importers.source import import_model, sizes_of
-from mcuq.ir import Array, Shape
+from mcuq.ir import Array, Graph, Shape
 from mcuq.passes import pipeline
 from mcuq.progress import Progress, silent
 from mcuq.quantize.calibration import calibration_feeds
@@ -51,15 +51,7 @@ def compress_model(
     request = requested(compress, table or {}, recover)
     if request is None:
         raise McuqError("compress", "no method is given", "Pass --compress structured:0.5")
-    importers.check_kind(model)
-    calibration = None if calibration is None else gathered(calibration)
-    progress("reading the model", 0.0)
-    sizes = sizes_of(shapes, Config(), calibration)
-    imported = import_model(model, example_input, sizes)[0]
-    whole = pipeline.run(imported.graph)
-    exporters.check(whole)
-    feeds = None if calibration is None else calibration_feeds(calibration, whole)
-    importers.check(imported, whole, feeds)
+    whole, feeds = read(model, example_input, calibration, shapes, progress)
     if feeds is None:
         return Small(whole, compress_graph(whole, request, report=progress))
     squeezed = squeeze(
@@ -74,3 +66,23 @@ def compress_model(
     )
     progress("weighing kernels", 0.95)
     return squeezed.weighed(plain_program(squeezed.done.graph, feeds, core, PREFER))
+
+
+def read(
+    model: str | Path | torch.nn.Module,
+    example_input: Any,
+    calibration: Given | None,
+    shapes: Mapping[str, Shape] | None,
+    progress: Progress,
+) -> tuple[Graph, dict[str, Array] | None]:
+    """The network after all passes, which can be written, and its calibration rows, if any."""
+    importers.check_kind(model)
+    calibration = None if calibration is None else gathered(calibration)
+    progress("reading the model", 0.0)
+    sizes = sizes_of(shapes, Config(), calibration)
+    imported = import_model(model, example_input, sizes)[0]
+    whole = pipeline.run(imported.graph)
+    exporters.check(whole)
+    feeds = None if calibration is None else calibration_feeds(calibration, whole)
+    importers.check(imported, whole, feeds)
+    return whole, feeds

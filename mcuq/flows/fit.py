@@ -14,21 +14,17 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcuq import exporters, importers
 from mcuq.compress import weigh
 from mcuq.compress.pipeline import Compressed, compress_graph
 from mcuq.compress.request import Methods, Request, Tuning
 from mcuq.compress.sparsity import Pattern
 from mcuq.compress.weigh import Small
-from mcuq.config import Config
-from mcuq.data.batches import Given, gathered
+from mcuq.data.batches import Given
 from mcuq.errors import McuqError, size_text
-from mcuq.flows.compress import PREFER
-from mcuq.importers.source import import_model, sizes_of
+from mcuq.flows.compress import PREFER, read
 from mcuq.ir import Array, Graph, Shape
 from mcuq.measure.evaluate import evaluate
 from mcuq.ops import layout_of
-from mcuq.passes import pipeline
 from mcuq.program import fit
 from mcuq.program.plan import plan
 from mcuq.progress import Progress, silent
@@ -135,15 +131,8 @@ def fit_model(
         target = boards.with_memory(target)
     limits = Limits(flash or target.flash.length, ram or target.ram.length, max_drop)
     request = weigh.requested(None if table else Request(), table or {}, recover)
-    importers.check_kind(model)
-    calibration = None if calibration is None else gathered(calibration)
-    progress("reading the model", 0.0)
-    sizes = sizes_of(shapes, Config(), calibration)
-    imported = import_model(model, example_input, sizes)[0]
-    graph = pipeline.run(imported.graph)
-    exporters.check(graph)
-    feeds = calibration_feeds(calibration, graph)
-    importers.check(imported, graph, feeds)
+    graph, feeds = read(model, example_input, calibration, shapes, progress)
+    feeds = calibration_feeds(None, graph) if feeds is None else feeds
     place = None if checkpoint is None else Path(checkpoint)
     return fit_graph(
         graph,

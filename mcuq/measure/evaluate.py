@@ -12,7 +12,7 @@ import numpy as np
 from mcuq.data.feeds import load_evaluated, user_reals
 from mcuq.errors import DataError
 from mcuq.ir import Array, Graph, Node, from_memory
-from mcuq.ops import is_view, spec
+from mcuq.ops import spec
 from mcuq.ops.spec import Values
 from mcuq.qir import QGraph
 from mcuq.quantize.structure import logits_of
@@ -170,7 +170,7 @@ def are_classes(given: Array, graph: Graph) -> bool:
     port = graph.outputs[0]
     if port.kind == "s32" or prod(port.shape) > 1:
         return True
-    node = _behind_views(graph, port.tensor)
+    node = maker_of(graph, port.tensor)
     return node is not None and node.op == "sigmoid"
 
 
@@ -273,7 +273,7 @@ def classes(graph: Graph, name: str, output: Array) -> Array | None:
 
     None where the output is not one vector of classes per row.
     """
-    node = _behind_views(graph, name)
+    node = maker_of(graph, name)
     rows = output.reshape(len(output), -1)
     if node is not None and spec(node.op).gives_indices and rows.shape[1] == 1:
         return rows[:, 0].astype(np.int64)
@@ -284,9 +284,10 @@ def classes(graph: Graph, name: str, output: Array) -> Array | None:
     return None
 
 
-def _behind_views(graph: Graph, name: str) -> Node | None:
+def maker_of(graph: Graph, name: str) -> Node | None:
+    """The node that computes the values of ``name``, which others may have moved since."""
     node = graph.producer(name)
-    while node is not None and is_view(node):
+    while node is not None and spec(node.op).values >= Values.SAME:
         node = graph.producer(node.inputs[0])
     return node
 

@@ -15,9 +15,8 @@ import numpy as np
 
 from mcuq.fixed import RANGES
 from mcuq.ir import Array, Graph, Node
-from mcuq.measure.evaluate import Evaluation, evaluate
+from mcuq.measure.evaluate import Evaluation, evaluate, maker_of
 from mcuq.ops import spec
-from mcuq.ops.spec import Values
 from mcuq.qir import QGraph, frac_of
 from mcuq.quantize.structure import logits_of
 
@@ -115,16 +114,9 @@ def _columns(graph: Graph, result: Evaluation) -> Iterator[str]:
     for port, output in zip(graph.outputs, result.outputs, strict=True):
         if output.found is None or output.exact is None:
             continue
-        maker = _behind_views(graph, logits_of(graph, port.tensor))
+        maker = maker_of(graph, logits_of(graph, port.tensor))
         bounded = maker is not None and max(map(abs, spec(maker.op).bounds(maker))) <= 1.0
         yield from _column_warnings(port.name, output.exact, output.found, bounded)
-
-
-def _behind_views(graph: Graph, name: str) -> Node | None:
-    node = graph.producer(name)
-    while node is not None and spec(node.op).values >= Values.SAME:
-        node = graph.producer(node.inputs[0])
-    return node
 
 
 def _column_warnings(name: str, exact: Array, found: Array, bounded: bool) -> Iterator[str]:
@@ -183,7 +175,7 @@ def _pads(graph: Graph, qgraph: QGraph) -> Iterator[str]:
 
 def _own_name(graph: Graph, node: Node) -> str:
     """The name, not of a view, of what ``node`` reads."""
-    maker = _behind_views(graph, node.inputs[0])
+    maker = maker_of(graph, node.inputs[0])
     return node.inputs[0] if maker is None else maker.output
 
 
