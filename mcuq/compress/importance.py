@@ -20,7 +20,7 @@ from mcuq.compress.groups import PINNED, Structure, reads_all_channels
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import float_of, layout_of
-from mcuq.ops.exact import shortened
+from mcuq.ops.parts.exact import shortened
 from mcuq.ops.spec import TorchTensor
 from mcuq.quantize.structure import are_logits, logits_of
 from mcuq.reference import chunk_rows, feeds_to_float, float_constants, walk

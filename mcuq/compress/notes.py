@@ -10,7 +10,7 @@ import numpy as np
 from mcuq.compress.request import Methods
 from mcuq.ir import Array, Graph
 from mcuq.ops import layout_of
-from mcuq.ops.coded import joined
+from mcuq.ops.parts.coded import joined
 from mcuq.quantize.simulate import decibels, output_names, relative_error
 from mcuq.quantize.structure import weighted
 from mcuq.reference import feeds_to_float, run_float

@@ -16,7 +16,7 @@ import numpy as np
 
 from mcuq.compress.groups import Structure
 from mcuq.ir import Array, Graph, Node, Tensor
-from mcuq.ops.exact import product
+from mcuq.ops.parts.exact import product
 from mcuq.quantize.factors import factored, solved
 from mcuq.quantize.rounding.layers import (
     MAX_DEPTH,

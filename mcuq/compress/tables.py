@@ -12,7 +12,7 @@ import numpy as np
 
 from mcuq.compress.constraint import Constraint
 from mcuq.ir import Array
-from mcuq.ops.weights import along
+from mcuq.ops.parts.weights import along
 
 NEAR = (-1, 0, 1)
 """Changes of a channel's exponent that are tried."""

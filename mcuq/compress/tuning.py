@@ -21,8 +21,8 @@ from mcuq.compress.constraint import Constraint
 from mcuq.compress.normalize import Normalization
 from mcuq.ir import Array, Graph, Node, Port, Tensor, rebuild
 from mcuq.ops import float_of, has_weights, layout_of, spec
+from mcuq.ops.parts.weights import FRAC_MAX, FRAC_MIN
 from mcuq.ops.spec import RunFloat
-from mcuq.ops.weights import FRAC_MAX, FRAC_MIN
 from mcuq.qir import QTensor, frac_of
 from mcuq.quantize.ranges.scales import minmax_frac
 from mcuq.quantize.simulate import fake_quantize_array

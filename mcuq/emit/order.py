@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mcuq.emit.c_text import shape_text
-from mcuq.importers import layout
+from mcuq.importers.nodes import layout
 from mcuq.ir import Port
 from mcuq.qir import QTensor
 

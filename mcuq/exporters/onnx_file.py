@@ -10,7 +10,7 @@ from onnx import helper
 from mcuq.errors import ModelError
 from mcuq.exporters.operators import write
 from mcuq.exporters.values import Value, Values, info
-from mcuq.importers import layout
+from mcuq.importers.nodes import layout
 from mcuq.ir import Array, Graph, Port
 from mcuq.version import __version__
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.exporters.values import Value, Values, file_places, file_shape
-from mcuq.importers import layout, resize
+from mcuq.importers.nodes import layout, resize
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import copy, resize_linear
+from mcuq.ops import resize_linear
+from mcuq.ops.movement import copy
 from mcuq.ops.softmax import scale_of
 
 Writer = Callable[[Values, Node], Value]

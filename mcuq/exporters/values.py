@@ -16,8 +16,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from mcuq.importers import layout
-from mcuq.importers.layout import Map
+from mcuq.importers.nodes import layout
+from mcuq.importers.nodes.layout import Map
 from mcuq.ir import Array, Graph, Shape, unique_name
 
 

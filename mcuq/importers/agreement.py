@@ -22,9 +22,9 @@ import numpy as np
 from mcuq.data.feeds import user_reals
 from mcuq.errors import ModelError
 from mcuq.importers import onnx_run
-from mcuq.importers.builder import Value
 from mcuq.importers.imported import Imported, Values
-from mcuq.importers.steps import Step
+from mcuq.importers.nodes.builder import Value
+from mcuq.importers.standard.steps import Step
 from mcuq.ir import Array, Graph, Hint, Node, Tensor, from_memory, to_memory, unique_name
 from mcuq.ops import spec
 from mcuq.reference import outputs_of, run_float

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mcuq.importers.builder import Value
+from mcuq.importers.nodes.builder import Value
 from mcuq.importers.onnx_file import OnnxModel
-from mcuq.importers.resolve import Flat
+from mcuq.importers.standard.resolve import Flat
 from mcuq.ir import Array, Graph, Shape
 
 Values = dict[str, Array]

@@ -11,21 +11,22 @@ import numpy as np
 import onnx
 
 from mcuq.errors import McuqError, ModelError, raise_all
-from mcuq.importers import batch, causes, fusion, layout, masks, norm_patterns, quantized
-from mcuq.importers.batch_rules import Mixed
-from mcuq.importers.builder import Builder, Refused, Value, check_size
-from mcuq.importers.call import Call, Operand
-from mcuq.importers.folding import fold
-from mcuq.importers.handlers import HANDLERS, MOVEMENTS
 from mcuq.importers.imported import Imported
-from mcuq.importers.layout import plain_shape
-from mcuq.importers.lookahead import wished_layout
-from mcuq.importers.modern import Kind
+from mcuq.importers.nodes import causes, fusion, layout, masks, norm_patterns
+from mcuq.importers.nodes.builder import Builder, Refused, Value, check_size
+from mcuq.importers.nodes.call import Call, Operand
+from mcuq.importers.nodes.handlers import HANDLERS, MOVEMENTS
+from mcuq.importers.nodes.layout import plain_shape
+from mcuq.importers.nodes.lookahead import wished_layout
+from mcuq.importers.nodes.suggestions import remedy_for
 from mcuq.importers.onnx_file import OnnxModel
-from mcuq.importers.resolve import FAULTS, Flat, resolve
 from mcuq.importers.sizes import Chosen, Sizes, choose
-from mcuq.importers.steps import Step, needed, node_error
-from mcuq.importers.suggestions import remedy_for
+from mcuq.importers.standard import batch, quantized
+from mcuq.importers.standard.batch_rules import Mixed
+from mcuq.importers.standard.folding import fold
+from mcuq.importers.standard.modern import Kind
+from mcuq.importers.standard.resolve import FAULTS, Flat, resolve
+from mcuq.importers.standard.steps import Step, needed, node_error
 from mcuq.ir import Array, Graph, Port, Shape
 
 EXACT = frozenset(

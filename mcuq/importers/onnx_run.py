@@ -16,8 +16,8 @@ import numpy as np
 import onnx
 
 from mcuq.importers.onnx_file import OnnxModel
-from mcuq.importers.resolve import Flat
-from mcuq.importers.steps import Step
+from mcuq.importers.standard.resolve import Flat
+from mcuq.importers.standard.steps import Step
 from mcuq.ir import Array
 
 _SPANS = {

@@ -7,26 +7,22 @@ from mcuq.kernels.plain import (
     add,
     argmax,
     avg_pool2d,
-    concat,
     conv2d,
-    copy,
     dense,
     depthwise_conv2d,
     extremum,
-    from_u8,
     int16,
     lut,
     matmul,
     max_pool2d,
     mul,
     normalize,
-    pad,
     prelu,
     recurrent,
     resize_linear,
     softmax,
-    transpose,
 )
+from mcuq.kernels.plain.movement import concat, copy, from_u8, pad, transpose
 from mcuq.kernels.variant import Variant
 
 VARIANTS: tuple[Variant, ...] = (

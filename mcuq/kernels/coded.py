@@ -6,7 +6,7 @@ from mcuq.kernels.block import conv2d_coded, dense_coded_pairs
 from mcuq.kernels.dsp import conv2d_coded as coded_dsp_conv2d
 from mcuq.kernels.dsp import dense_coded, dense_linear
 from mcuq.kernels.mve import coded
-from mcuq.kernels.plain import dense_coded_sums
+from mcuq.kernels.plain.compressed import dense_coded_sums
 from mcuq.kernels.variant import Variant
 
 VARIANTS: tuple[Variant, ...] = (

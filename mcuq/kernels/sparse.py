@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mcuq.kernels.dsp import sparse
 from mcuq.kernels.mve import sparse as sparse_mve
-from mcuq.kernels.plain import dense_2of4, dense_sparse, dense_sparse4
+from mcuq.kernels.plain.compressed import dense_2of4, dense_sparse, dense_sparse4
 from mcuq.kernels.variant import Variant
 
 VARIANTS: tuple[Variant, ...] = (

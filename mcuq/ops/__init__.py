@@ -10,35 +10,28 @@ from mcuq.ops import (
     avg_pool2d,
     batch_norm,
     clip,
-    concat,
     conv2d,
-    copy,
     dense,
     depthwise_conv2d,
     extremum,
     from_u8,
-    functions,
-    gru,
     log_softmax,
-    lstm,
     lut,
-    lut16,
     matmul,
     max_pool2d,
     mul,
     normalize,
-    pad,
     prelu,
     requant,
-    reshape,
     resize_linear,
-    rnn,
     softmax,
     sub,
-    transpose,
     unary,
 )
-from mcuq.ops.layout import Layout
+from mcuq.ops.movement import concat, copy, pad, reshape, transpose
+from mcuq.ops.parts import functions, lut16
+from mcuq.ops.parts.layout import Layout
+from mcuq.ops.recurrent import gru, lstm, rnn
 from mcuq.ops.spec import OpSpec, RunFloat, Values
 
 OPS: tuple[OpSpec, ...] = (

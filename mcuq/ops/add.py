@@ -18,7 +18,8 @@ import numpy as np
 from mcuq.errors import ModelError
 from mcuq.fixed import half
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import broadcast, clip, forms, operand
+from mcuq.ops import clip
+from mcuq.ops.parts import broadcast, forms, operand
 from mcuq.ops.spec import (
     Flow,
     Form,

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import forms
+from mcuq.ops.parts import forms
 from mcuq.ops.spec import Form, Format, IntForm, OpSpec, Scaling, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor
 

@@ -19,7 +19,9 @@ import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import clip, exact, forms, windows
+from mcuq.ops import clip
+from mcuq.ops.parts import exact, forms, windows
+from mcuq.ops.parts.windows import Window
 from mcuq.ops.spec import (
     NO_CLIP,
     Flow,
@@ -33,7 +35,6 @@ from mcuq.ops.spec import (
     Values,
     fused_clip,
 )
-from mcuq.ops.windows import Window
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import flag, whole
 

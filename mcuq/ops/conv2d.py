@@ -17,12 +17,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import clip, exact, windows
-from mcuq.ops.accumulate import exact_type, requantize, rows_per_chunk
-from mcuq.ops.layout import Layout
+from mcuq.ops import clip
+from mcuq.ops.parts import exact, windows
+from mcuq.ops.parts.accumulate import exact_type, requantize, rows_per_chunk
+from mcuq.ops.parts.layout import Layout
+from mcuq.ops.parts.weights import bias_of, convolution_form, convolution_schema, cut_padding
+from mcuq.ops.parts.windows import Window
 from mcuq.ops.spec import IntForm, OpSpec, Padding, TorchTensor
-from mcuq.ops.weights import bias_of, convolution_form, convolution_schema, cut_padding
-from mcuq.ops.windows import Window
 from mcuq.qir import QGraph, QTensor
 from mcuq.schema import whole
 

@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import clip, exact
-from mcuq.ops.accumulate import exact_type, requantize
-from mcuq.ops.layout import Layout
+from mcuq.ops import clip
+from mcuq.ops.parts import exact
+from mcuq.ops.parts.accumulate import exact_type, requantize
+from mcuq.ops.parts.layout import Layout
+from mcuq.ops.parts.weights import bias_of, weighted_form, weighted_schema
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
-from mcuq.ops.weights import bias_of, weighted_form, weighted_schema
 from mcuq.qir import QGraph, QTensor
 
 LAYOUT = Layout(outputs=0, inputs=1)

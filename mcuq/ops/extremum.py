@@ -16,7 +16,8 @@ import numpy as np
 
 from mcuq.fixed import quantize
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import broadcast, clip, forms, operand
+from mcuq.ops import clip
+from mcuq.ops.parts import broadcast, forms, operand
 from mcuq.ops.spec import (
     Flow,
     Form,

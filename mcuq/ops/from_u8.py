@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mcuq.ir import Array, Node, Shape
-from mcuq.ops import forms
+from mcuq.ops.parts import forms
 from mcuq.ops.spec import Form, OpSpec, Schema
 from mcuq.qir import QGraph
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mcuq.fixed import FloatArray, dequantize, quantize
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import forms, lut16
+from mcuq.ops.parts import forms, lut16
 from mcuq.ops.spec import NO_CLIP, Bounds, Form, IntForm, OpSpec, RunFloat, Schema, ToInt
 from mcuq.qir import QGraph, QTensor, frac_of
 

@@ -22,7 +22,8 @@ import numpy.typing as npt
 from mcuq.errors import ModelError
 from mcuq.fixed import half
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import clip, forms, operand
+from mcuq.ops import clip
+from mcuq.ops.parts import forms, operand
 from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor, always
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import Fields, several, whole

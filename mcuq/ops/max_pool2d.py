@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import forms, windows
+from mcuq.ops.parts import forms, windows
+from mcuq.ops.parts.windows import Window
 from mcuq.ops.spec import Flow, Form, IntForm, OpSpec, Padding, Scaling, Schema, TorchTensor, Values
-from mcuq.ops.windows import Window
 from mcuq.qir import QGraph, QTensor
 
 

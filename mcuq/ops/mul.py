@@ -17,7 +17,8 @@ import numpy as np
 from mcuq.errors import ModelError
 from mcuq.fixed import half
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import broadcast, clip, forms, operand
+from mcuq.ops import clip
+from mcuq.ops.parts import broadcast, forms, operand
 from mcuq.ops.spec import Flow, Form, IntForm, OpSpec, Schema, TorchTensor, always
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import whole

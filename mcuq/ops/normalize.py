@@ -30,7 +30,8 @@ import numpy.typing as npt
 from mcuq.errors import ModelError
 from mcuq.fixed import FloatArray, half, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import clip, forms
+from mcuq.ops import clip
+from mcuq.ops.parts import forms
 from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import Fields, flag, real, several

@@ -21,9 +21,9 @@ import numpy as np
 from mcuq.errors import ModelError
 from mcuq.fixed import half, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import forms
+from mcuq.ops.parts import forms
+from mcuq.ops.parts.weights import cut_values
 from mcuq.ops.spec import Flow, Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, always
-from mcuq.ops.weights import cut_values
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import Fields, whole
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from mcuq.fixed import DTYPES, half
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import forms
+from mcuq.ops.parts import forms
 from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import whole

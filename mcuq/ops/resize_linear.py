@@ -18,9 +18,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import forms
+from mcuq.ops.parts import forms
+from mcuq.ops.parts.windows import SIZE_MAX
 from mcuq.ops.spec import Flow, Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, Values
-from mcuq.ops.windows import SIZE_MAX
 from mcuq.qir import QGraph, QTensor
 from mcuq.schema import Fields, real, several, whole
 

@@ -14,7 +14,7 @@ from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.layout import Layout
+from mcuq.ops.parts.layout import Layout
 from mcuq.qir import QGraph, QTensor
 from mcuq.schema import Fields
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import add, broadcast, clip, operand
+from mcuq.ops import add, clip
 from mcuq.ops.add import FLOAT_FORM
+from mcuq.ops.parts import broadcast, operand
 from mcuq.ops.spec import Flow, IntForm, OpSpec, Scaling, Schema, TorchTensor
 from mcuq.qir import QTensor
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mcuq.ir import Node, Shape
-from mcuq.ops import forms, lut
+from mcuq.ops import lut
+from mcuq.ops.parts import forms
 from mcuq.ops.spec import Flow, OpSpec, RunFloat, Scaling, TorchTensor, always
 from mcuq.schema import Fields, choice, optional, real
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Tensor, unique_name
-from mcuq.ops import copy, has_weights
+from mcuq.ops import has_weights
+from mcuq.ops.movement import copy
 from mcuq.passes.join_affine import affine_of
 from mcuq.passes.rewrite import is_clipped, named, sole_consumer, swap, until_stable
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Graph, Node, Shape, with_hint_moved
-from mcuq.ops import copy, spec
+from mcuq.ops import spec
+from mcuq.ops.movement import copy
 from mcuq.ops.spec import Padding
 from mcuq.passes.rewrite import allowed, shapes_of, sole_consumer, swap, until_stable
 

@@ -8,8 +8,9 @@ from math import prod
 import numpy as np
 
 from mcuq.ir import Graph, Node, with_hint_moved
-from mcuq.ops import copy, is_view, spec
-from mcuq.ops.copy import Map
+from mcuq.ops import is_view, spec
+from mcuq.ops.movement import copy
+from mcuq.ops.movement.copy import Map
 from mcuq.ops.spec import Values
 from mcuq.passes.rewrite import sole_consumer, swap_last, until_stable
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcuq.ir import Array
-from mcuq.ops.exact import product, snap_rows
+from mcuq.ops.parts.exact import product, snap_rows
 
 BLOCK = 48
 """So many columns are subtracted at once from those behind them."""

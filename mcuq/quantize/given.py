@@ -16,7 +16,7 @@ import numpy as np
 
 from mcuq.ir import Graph, Hint
 from mcuq.ops import layout_of
-from mcuq.ops.weights import along
+from mcuq.ops.parts.weights import along
 from mcuq.qir import QTensor
 from mcuq.quantize.simulate import dequantized
 from mcuq.quantize.structure import activations, groups, weighted

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import exact, float_of, layout_of, spec
+from mcuq.ops import float_of, layout_of, spec
 from mcuq.ops.clip import clamp
+from mcuq.ops.parts import exact
 from mcuq.qir import QTensor, frac_of
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import logits_of

@@ -22,7 +22,7 @@ from mcuq.compress.structured import prune_channels
 from mcuq.compress.tuning import Student
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Graph, Tensor
-from mcuq.ops.weights import weight_fracs
+from mcuq.ops.parts.weights import weight_fracs
 from mcuq.quantize import Options, quantize
 from mcuq.reference import outputs_of
 

@@ -20,7 +20,7 @@ from mcuq.compress.tables import Rows, constraint_of, error_of, weights_of
 from mcuq.errors import DataError
 from mcuq.ir import Array
 from mcuq.ops import layout_of
-from mcuq.ops.coded import exponents_of, has_few_values, joined
+from mcuq.ops.parts.coded import exponents_of, has_few_values, joined
 from mcuq.quantize import Options, quantize_report
 from mcuq.quantize.structure import weighted
 

@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx_models import feeds_for, model, node, ops, random, run_graph, save
 
 from mcuq import importers
-from mcuq.importers import resolve
+from mcuq.importers.standard import resolve
 from mcuq.ir import Graph
 from mcuq.passes import pipeline
 

@@ -15,7 +15,7 @@ from mcuq.ir import Array, Node
 from mcuq.kernels import sparse
 from mcuq.kernels.dsp import sparse as sparse_dsp
 from mcuq.kernels.mve import sparse as sparse_mve
-from mcuq.kernels.plain import dense_2of4, dense_sparse, dense_sparse4
+from mcuq.kernels.plain.compressed import dense_2of4, dense_sparse, dense_sparse4
 from mcuq.kernels.variant import Cpu, Variant
 from mcuq.ops import spec
 from mcuq.program.lower import Program, lower

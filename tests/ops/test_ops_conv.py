@@ -16,7 +16,7 @@ from mcuq.fixed import dequantize, quantize
 from mcuq.ir import Graph, Node, Tensor
 from mcuq.kernels.plain import pool2d
 from mcuq.ops import spec
-from mcuq.ops.weights import quantize_weights, uniform_pad_value, weight_fracs
+from mcuq.ops.parts.weights import quantize_weights, uniform_pad_value, weight_fracs
 from mcuq.qir import QGraph, QTensor
 
 NO_CLIP = (-math.inf, math.inf)

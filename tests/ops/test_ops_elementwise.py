@@ -14,9 +14,10 @@ import torch
 
 from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Tensor
-from mcuq.ops import add, lut, mul, operand, spec
-from mcuq.ops.broadcast import spread
+from mcuq.ops import add, lut, mul, spec
 from mcuq.ops.clip import out_range
+from mcuq.ops.parts import operand
+from mcuq.ops.parts.broadcast import spread
 from mcuq.ops.softmax import exp_table
 from mcuq.ops.spec import IntForm
 from mcuq.qir import QGraph, QTensor

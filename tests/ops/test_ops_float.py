@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from mcuq.ir import Node
-from mcuq.ops import float_of, windows
-from mcuq.ops.windows import Window
+from mcuq.ops import float_of
+from mcuq.ops.parts import windows
+from mcuq.ops.parts.windows import Window
 
 SIZES = ((1, 1), (1, 3), (5, 3), (6, 2), (20, 5))
 KERNELS = ((1, 1), (1, 2), (2, 1), (3, 3), (5, 3))

@@ -13,7 +13,8 @@ from mcuq.errors import ModelError
 from mcuq.fixed import FloatArray
 from mcuq.ir import Graph
 from mcuq.measure.evaluate import evaluate
-from mcuq.ops import recurrent, spec, validate
+from mcuq.ops import spec, validate
+from mcuq.ops.recurrent import cell as recurrent
 from mcuq.qir import QGraph
 from mcuq.quantize import Options, quantize
 

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from mcuq import importers
 from mcuq.errors import ModelError
 from mcuq.flows import compile
-from mcuq.importers import images, onnx_run, reductions
-from mcuq.importers.call import Call
+from mcuq.importers import onnx_run
+from mcuq.importers.nodes import images, reductions
+from mcuq.importers.nodes.call import Call
 from mcuq.measure import inspect
 
 WEIGHTS = {"w": random(3, 4, 3, 3), "b": random(3)}
@@ -83,7 +84,7 @@ def test_a_saturated_output_hides_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def importers_table() -> Any:
-    from mcuq.importers.handlers import HANDLERS
+    from mcuq.importers.nodes.handlers import HANDLERS
 
     return HANDLERS
 

@@ -23,7 +23,7 @@ from mcuq.data import feeds
 from mcuq.errors import DataError, McuqError, ModelError
 from mcuq.importers import load, pt2_file
 from mcuq.ir import Graph
-from mcuq.ops.windows import Window
+from mcuq.ops.parts.windows import Window
 from mcuq.passes import pipeline
 
 MOST_BYTES = 64 << 20

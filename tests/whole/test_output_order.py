@@ -13,7 +13,7 @@ from mcuq import importers
 from mcuq.config import Config
 from mcuq.emit import order
 from mcuq.flows.compile import compile_model
-from mcuq.importers import layout
+from mcuq.importers.nodes import layout
 from mcuq.ir import Array, Port
 from mcuq.measure import check
 from mcuq.model.compiled import Compiled

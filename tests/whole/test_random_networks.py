@@ -19,7 +19,7 @@ from mcuq.emulate import qemu, stack
 from mcuq.firmware import image as build
 from mcuq.firmware.image import Image
 from mcuq.flows.compile import compile_model
-from mcuq.importers.handlers import HANDLERS
+from mcuq.importers.nodes.handlers import HANDLERS
 from mcuq.measure import check
 from mcuq.model import vectors
 from mcuq.model.compiled import Compiled, generate

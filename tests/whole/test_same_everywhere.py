@@ -15,7 +15,7 @@ from small_networks import NO_CLIP, Net, residual_network
 
 from mcuq.exporters.onnx_file import to_bytes
 from mcuq.ir import Graph
-from mcuq.ops import exact
+from mcuq.ops.parts import exact
 from mcuq.quantize import factors
 from mcuq.quantize.rounding.compensate import damped
 from mcuq.quantize.rounding.layers import Moments, moments

@@ -14,7 +14,7 @@ import onnx
 from onnx import helper
 
 from mcuq.errors import McuqError, ModelError, raise_all
-from mcuq.importers.builder import Refused
+from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.tflite import constants, file, variables
 from mcuq.importers.tflite.dilation import without_batches
 from mcuq.importers.tflite.handlers import HANDLERS, REFUSED

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from mcuq.importers.builder import Refused
+from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.tflite.writer import Call
 from mcuq.ir import Array
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcuq.importers.builder import Refused
+from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.tflite.writer import Call
 
 Results = list[str]

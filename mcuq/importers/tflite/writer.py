@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from mcuq.importers.builder import Refused
+from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.tflite.file import Model, Operator, Tensor
 from mcuq.ir import Array, Shape
 

@@ -16,9 +16,9 @@ from mcuq.kernels.block import fields as blocked_fields
 from mcuq.kernels.dsp.blocks import scratch_budget
 from mcuq.kernels.plain import weighted
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
-from mcuq.ops import windows
 from mcuq.ops.conv2d import window
-from mcuq.ops.windows import Window
+from mcuq.ops.parts import windows
+from mcuq.ops.parts.windows import Window
 from mcuq.qir import QGraph
 
 GROUP = 4

@@ -19,7 +19,7 @@ from mcuq.kernels.dsp.blocks import scratch_budget
 from mcuq.kernels.plain import weighted
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.ops.depthwise_conv2d import window
-from mcuq.ops.windows import Window
+from mcuq.ops.parts.windows import Window
 from mcuq.qir import QGraph
 
 _ANY = "mcuq_depthwise_conv2d_s8_block"

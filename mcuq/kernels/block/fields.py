@@ -5,7 +5,7 @@ from __future__ import annotations
 from mcuq.ir import Node
 from mcuq.kernels.plain import weighted
 from mcuq.kernels.variant import Field
-from mcuq.ops.windows import Window
+from mcuq.ops.parts.windows import Window
 from mcuq.qir import QGraph
 
 SIZE_MAX = 32767

@@ -10,7 +10,7 @@ from mcuq.ir import Array, Node
 from mcuq.kernels.plain import weighted
 from mcuq.kernels.variant import S16, Call, ConstArray, Cpu, Field, Variant
 from mcuq.ops.conv2d import window
-from mcuq.ops.windows import Window
+from mcuq.ops.parts.windows import Window
 from mcuq.qir import QGraph
 
 _SYMBOL = "mcuq_conv2d_s16_dsp"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from mcuq.ir import Node
 from mcuq.kernels.variant import Call, Cpu, Field, Variant
-from mcuq.ops.broadcast import Spread, spread
+from mcuq.ops.parts.broadcast import Spread, spread
 from mcuq.qir import QGraph
 
 Rates = tuple[float, float]

@@ -16,9 +16,9 @@ from mcuq.kernels.plain import (
     max_pool2d,
     mul,
     prelu,
-    transpose,
 )
 from mcuq.kernels.plain.elementwise import instructions, output_size
+from mcuq.kernels.plain.movement import transpose
 from mcuq.kernels.variant import S16, Call, ConstArray, Cpu, Field, Variant, lower_as
 from mcuq.qir import QGraph
 

@@ -7,7 +7,7 @@ import numpy as np
 from mcuq.ir import Array, Node
 from mcuq.kernels.plain.weighted import Rates, placement
 from mcuq.kernels.variant import Field
-from mcuq.ops.windows import Window, window
+from mcuq.ops.parts.windows import Window, window
 from mcuq.qir import QGraph
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from mcuq.ir import Node
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field
-from mcuq.ops.windows import Window
+from mcuq.ops.parts.windows import Window
 from mcuq.qir import QGraph
 
 Rates = tuple[float, ...]

@@ -20,7 +20,7 @@ import numpy as np
 
 from mcuq.ir import Array, Graph
 from mcuq.ops import spec
-from mcuq.ops.exact import shortened
+from mcuq.ops.parts.exact import shortened
 from mcuq.quantize import wide
 from mcuq.quantize.equalize.balance import Activations, balance
 from mcuq.quantize.equalize.components import Component, bound_of, components

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcuq.ir import Array
-from mcuq.ops.exact import shortened
+from mcuq.ops.parts.exact import shortened
 from mcuq.quantize.equalize.weight_noise import Reader
 
 STEPS = 150

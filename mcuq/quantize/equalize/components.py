@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass
 
 from mcuq.ir import Graph, Node
-from mcuq.ops import coded, has_weights, layout_of, spec
+from mcuq.ops import has_weights, layout_of, spec
+from mcuq.ops.parts import coded
 from mcuq.ops.spec import Scaling
 from mcuq.quantize import given
 from mcuq.quantize.structure import activations

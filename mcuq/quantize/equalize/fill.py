@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mcuq.ir import Array
-from mcuq.ops.exact import shortened
+from mcuq.ops.parts.exact import shortened
 from mcuq.quantize.equalize.components import Component, bound_of
 from mcuq.quantize.equalize.rescale import Change, rescaled
 from mcuq.quantize.equalize.weight_noise import OwnWeights, Reader, mixes, own_weights, reader

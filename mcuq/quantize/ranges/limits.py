@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from mcuq.ir import Graph, Node
-from mcuq.ops import coded, has_weights, layout_of, spec
-from mcuq.ops.weights import weight_fracs
+from mcuq.ops import has_weights, layout_of, spec
+from mcuq.ops.parts import coded
+from mcuq.ops.parts.weights import weight_fracs
 from mcuq.qir import QTensor, frac_of
 from mcuq.quantize import wide
 from mcuq.quantize.structure import group_of

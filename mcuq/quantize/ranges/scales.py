@@ -11,8 +11,9 @@ import numpy as np
 from mcuq.errors import ModelError
 from mcuq.fixed import floor_log2
 from mcuq.ir import Array, Graph, Node, Tensor, unique_name
-from mcuq.ops import coded, layout_of, spec
-from mcuq.ops.weights import finest, quantize_weights
+from mcuq.ops import layout_of, spec
+from mcuq.ops.parts import coded
+from mcuq.ops.parts.weights import finest, quantize_weights
 from mcuq.qir import QTensor
 from mcuq.quantize import given, wide
 from mcuq.quantize.ranges.by_values import METHODS, best

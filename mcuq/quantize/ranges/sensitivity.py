@@ -15,7 +15,7 @@ import numpy as np
 
 from mcuq.ir import Array, Graph
 from mcuq.ops import float_of, spec
-from mcuq.ops.exact import shortened
+from mcuq.ops.parts.exact import shortened
 from mcuq.quantize.simulate import output_names
 from mcuq.reference import chunk_rows, float_constants, run_exact
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import layout_of
-from mcuq.ops.coded import exponents_of
-from mcuq.ops.exact import product
+from mcuq.ops.parts.coded import exponents_of
+from mcuq.ops.parts.exact import product
 from mcuq.qir import QTensor
 from mcuq.quantize import wide
 from mcuq.quantize.factors import Factored, factored, power_of, settled, solved

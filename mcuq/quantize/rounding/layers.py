@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
-from mcuq.ops import layout_of, windows
-from mcuq.ops.exact import (
+from mcuq.ops import layout_of
+from mcuq.ops.parts import windows
+from mcuq.ops.parts.exact import (
     MANTISSA,
     MOST_TERMS,
     channel_peaks,

@@ -1,0 +1,1 @@
+"""Standard nodes as the operators of a Graph: a handler for each kind of node."""

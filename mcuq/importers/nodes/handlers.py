@@ -1,0 +1,130 @@
+"""The table of ONNX operators and the functions that import them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from mcuq.importers.nodes import (
+    elementwise,
+    functions,
+    images,
+    linear,
+    logic,
+    movement,
+    norms,
+    products,
+    recurrent,
+    reductions,
+    sums,
+    views,
+)
+from mcuq.importers.nodes.builder import Value
+from mcuq.importers.nodes.call import Call, Operand
+from mcuq.importers.nodes.conv_transpose import conv_transpose
+from mcuq.importers.nodes.elementwise import binary, clip_to, unary
+from mcuq.importers.nodes.resize import resize
+from mcuq.importers.standard import quantized
+from mcuq.ir import Array
+
+Handler = Callable[[Call], Value | Array | list[Operand]]
+MOVEMENTS = """
+    Transpose Slice Split Gather GatherElements GatherND Expand Tile DepthToSpace SpaceToDepth
+    ReverseSequence
+""".split()
+
+FUNCTIONS = """
+    Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Floor Log Mish Round Sign Sin Sinh
+    Softplus Softsign Sqrt Tan
+""".split()
+
+HANDLERS: dict[str, Handler] = {
+    "Conv": images.planar(images.conv),
+    "ConvTranspose": images.planar(conv_transpose),
+    "MaxPool": images.planar(images.max_pool),
+    "AveragePool": images.planar(images.average_pool),
+    "GlobalAveragePool": reductions.global_average,
+    "GlobalMaxPool": reductions.global_max,
+    "ReduceMean": reductions.reduce_mean,
+    "ReduceMax": reductions.reduce_max,
+    "ReduceMin": reductions.reduce_min,
+    "ReduceSum": sums.summed(),
+    "ReduceL1": sums.summed(("abs", {})),
+    "ReduceL2": sums.summed(sums.SQUARE, ("sqrt", {})),
+    "ReduceLogSum": sums.summed(None, ("log", {})),
+    "ReduceLogSumExp": sums.log_sum_exp,
+    "ReduceSumSquare": sums.summed(sums.SQUARE),
+    "GlobalLpPool": sums.global_norm,
+    "LpPool": sums.window_norm,
+    "CumSum": sums.running,
+    "Pad": images.pad,
+    "Resize": resize,
+    "Upsample": resize,
+    "Gemm": linear.gemm,
+    "MatMul": linear.matmul,
+    "Einsum": products.einsum,
+    "BatchNormalization": linear.batch_norm,
+    "LayerNormalization": norms.layer,
+    "RMSNormalization": norms.root_mean_square,
+    "InstanceNormalization": norms.instance,
+    "GroupNormalization": norms.group,
+    "LpNormalization": norms.length,
+    "MeanVarianceNormalization": norms.mean_variance,
+    "Relu": clip_to(0.0, math.inf),
+    "Clip": quantized.clip,
+    "Sigmoid": unary("sigmoid"),
+    "Tanh": unary("tanh"),
+    "HardSigmoid": unary("hard_sigmoid", elementwise.hard_sigmoid),
+    "HardSwish": unary("hard_swish"),
+    "LeakyRelu": unary("leaky_relu", elementwise.leaky),
+    "PRelu": functions.prelu,
+    **{op: unary(op.lower()) for op in FUNCTIONS},
+    "Elu": unary("elu", elementwise.elu),
+    "Selu": unary("selu", functions.selu),
+    "Celu": unary("celu", functions.celu),
+    "ThresholdedRelu": unary("thresholded_relu", functions.thresholded_relu),
+    "Shrink": unary("shrink", functions.shrink),
+    "Exp": unary("exp", lambda call: {"rate": 1.0}),
+    "Reciprocal": unary("reciprocal", lambda call: {"numerator": 1.0}),
+    "Pow": functions.power,
+    "Gelu": unary("gelu", elementwise.gelu),
+    "Swish": unary("silu", elementwise.swish),
+    "Add": binary("add"),
+    "Sub": binary("sub"),
+    "Mul": binary("mul"),
+    "Div": functions.divide,
+    "Neg": elementwise.negative,
+    "Sum": elementwise.total,
+    "Mean": elementwise.mean,
+    "Max": elementwise.extremum(largest=True),
+    "Min": elementwise.extremum(largest=False),
+    "Less": logic.comparison("<"),
+    "LessOrEqual": logic.comparison("<="),
+    "Equal": logic.comparison("="),
+    "GreaterOrEqual": logic.comparison(">="),
+    "Greater": logic.comparison(">"),
+    "Not": logic.negation,
+    "And": logic.junction("mul"),
+    "Or": logic.junction("maximum"),
+    "Xor": logic.exclusive,
+    "Where": logic.where,
+    "Softmax": reductions.softmax,
+    "LogSoftmax": reductions.softmax,
+    "ArgMax": reductions.argmax,
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent.layer),
+    "ArgMin": reductions.argmin,
+    "TopK": reductions.top,
+    "Concat": views.concat,
+    **dict.fromkeys(MOVEMENTS, movement.moved),
+    "Reshape": views.reshape,
+    "Flatten": views.flatten,
+    "Squeeze": views.squeeze,
+    "Unsqueeze": views.unsqueeze,
+    "Identity": views.same,
+    "Dropout": views.same,
+    "Cast": views.cast,
+    "QuantizeLinear": quantized.quantize,
+    "DequantizeLinear": quantized.dequantize,
+    "Shape": views.shape_of,
+    "Size": views.size_of,
+}

@@ -1,0 +1,1 @@
+"""Plain kernels that move elements and compute nothing."""

@@ -1,0 +1,1 @@
+"""What operators share: forms of numbers, weights, windows, layouts, exact sums."""

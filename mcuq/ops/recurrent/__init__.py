@@ -1,0 +1,1 @@
+"""LSTM, GRU and RNN: three cells over one kind of sequence."""
