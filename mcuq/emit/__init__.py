@@ -134,7 +134,7 @@ def _called(facts: ModelFacts) -> set[str]:
 def _declaring(symbol: str) -> str:
     """The header that declares ``symbol``."""
     pattern = re.compile(rf"^void {symbol}\(", re.MULTILINE)
-    contracts = sorted(assets.room_files("include"))
+    contracts = assets.room_files("include")
     return next(path.name for path in contracts if pattern.search(path.read_text()))
 
 

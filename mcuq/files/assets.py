@@ -40,12 +40,13 @@ def kernel_files() -> dict[str, Path]:
     >>> kernel_files()["mcuq_requant.h"].parent.name
     'common'
     """
-    return {path.name: path for room in KERNEL_ROOMS for path in sorted(room_files(room))}
+    return {path.name: path for room in KERNEL_ROOMS for path in room_files(room)}
 
 
 def room_files(room: str) -> list[Path]:
-    """The C files and headers below the folder ``room`` of the kernels."""
-    return [path for path in (runtime_c() / room).rglob("mcuq_*") if path.suffix in (".c", ".h")]
+    """The C files and headers below the folder ``room`` of the kernels, by name."""
+    found = (runtime_c() / room).rglob("mcuq_*")
+    return sorted((p for p in found if p.suffix in (".c", ".h")), key=lambda path: path.name)
 
 
 def boards() -> Path:

@@ -1,6 +1,6 @@
 """How an operator is run on a core: a kernel variant, described as data.
 
-A variant is one entry here and one C file of the same name in ``runtime_c/src``. All variants of
+A variant is one entry here and one C file of the same name in ``runtime_c``. All variants of
 an operator equal its ``run_int`` bit for bit.
 """
 
@@ -67,7 +67,7 @@ Lower = Callable[[Node, QGraph], tuple[Call, ...]]
 class Variant:
     """A way to run ``op``.
 
-    ``symbol``: the public function of ``runtime_c/src/<symbol>.c``.
+    ``symbol``: the public function of ``<symbol>.c``, somewhere in ``runtime_c``.
     ``needs``: CPU features without which it is not chosen (the C file itself builds everywhere:
     it holds a portable body with the same packing, so an artifact runs on the host too).
     ``accepts(node, qgraph)``: whether shapes and numbers suit it.
