@@ -5,6 +5,7 @@ from __future__ import annotations
 from places import SHARED
 
 _NEEDS_SHARED = [
-    "whole/test_shared_models.py", "whole/test_shared_tflite.py", "whole/test_public_models.py",
+    "networks/test_shared_models.py", "networks/test_shared_tflite.py",
+    "networks/test_public_models.py",
 ]  # fmt: skip
 collect_ignore = [] if SHARED.is_dir() else _NEEDS_SHARED

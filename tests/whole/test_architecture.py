@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from mcuq.ops import OPS
@@ -30,6 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = tuple(
     cli __main__
     """.strip().splitlines()
 )
+MOST_BESIDE = 28
 FENCED = {
     "onnx": ("importers", "exporters"),
     "jinja2": ("emit",),
@@ -109,6 +111,19 @@ def test_third_parties_stay_in_their_modules() -> None:
         if name.split(".")[0] == fenced and [*module.split("."), ""][1] not in allowed
     ]
     assert strays == []
+
+
+def test_no_folder_holds_too_much_beside_each_other() -> None:
+    """About 25 files that are code; READMEs and what names a package do not count."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout
+    beside = Counter(
+        path.parent.as_posix()
+        for path in map(Path, tracked.splitlines())
+        if path.suffix in (".py", ".c", ".h") and path.name != "__init__.py"
+    )
+    assert beside
+    assert {folder: n for folder, n in beside.items() if n > MOST_BESIDE} == {}
+    assert len([p for p in PACKAGE.glob("*.py") if not p.name.startswith("__")]) <= 12
 
 
 def test_help_is_fast_and_does_not_import_torch() -> None:
