@@ -52,7 +52,7 @@ def of_another_version(
     runtime = folder / "runtime_c"
     shutil.copytree(assets.runtime_c(), runtime)
     params = re.compile(r"typedef struct \{(?=[^}]*\} mcuq_\w+_params;)")
-    for header in (runtime / "include").glob("*.h"):
+    for header in (runtime / "include").rglob("*.h"):
         header.write_text(params.sub(r"\g<0> int32_t more;", header.read_text()))
     own = assets.folder
     with monkeypatch.context() as patch:
