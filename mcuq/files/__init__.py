@@ -7,12 +7,13 @@ else stays where it is. A folder with files but without a manifest is somebody e
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mcuq.errors import DataError, McuqError, ToolError
@@ -26,6 +27,8 @@ MANIFEST = ".mcuq-files"
 SELFTEST = "selftest"
 # How the names of our temporary folders begin.
 TEMPORARY = "mcuq-"
+# Lies in each of them, empty, and is locked as long as its process lives.
+_IN_USE = ".in-use"
 _ELSEWHERE = "Choose another folder with -o"
 # Where a regular file is what somebody else has open, and is not exchanged for another.
 _OPEN_ELSEWHERE = ("/dev/fd/", "/dev/std", "/proc/")
@@ -172,8 +175,22 @@ def temporary() -> Iterator[Path]:
         made = tempfile.TemporaryDirectory(prefix=TEMPORARY)
     except FileNotFoundError as error:
         raise ToolError("TMPDIR", str(error.strerror), "Set it to a folder that exists") from None
-    with made as name:
+    with made as name, (Path(name) / _IN_USE).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _sweep(Path(name).parent)
         yield Path(name)
+
+
+def _sweep(place: Path) -> None:
+    """Remove our temporary folders that killed processes left: their lock is nobody's any more."""
+    for mark in place.glob(f"{TEMPORARY}*/{_IN_USE}"):
+        with suppress(OSError):
+            lock = os.open(mark, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(mark.parent)
+            finally:
+                os.close(lock)
 
 
 def _write_stream(path: Path, content: bytes) -> None:

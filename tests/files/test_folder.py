@@ -267,3 +267,21 @@ def test_no_temporary_folder_is_one_line(tmp_path: Path, monkeypatch: pytest.Mon
         files.temporary(),
     ):
         pass
+
+
+def test_what_a_killed_process_left_is_swept_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "mcuq-of-a-user").mkdir()
+    code = (
+        "import os, signal; from mcuq import files\n"
+        "with files.temporary(): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=False)
+    assert len(list(tmp_path.iterdir())) == 2
+    with files.temporary() as first, files.temporary() as second:
+        kept = {tmp_path / "mcuq-of-a-user", first, second}
+        assert set(tmp_path.iterdir()) == kept
+    assert list(tmp_path.iterdir()) == [tmp_path / "mcuq-of-a-user"]
