@@ -189,15 +189,8 @@ def _reason(error: toolchain.CallFailed, program: Image | Path) -> str:
     """What the exit code and the last words of a test program mean."""
     if error.code == _FAULT and isinstance(program, Image):
         found = re.search(r"fault at 0x([0-9a-f]{8})", error.output)
-        return f"fault {_place(program.elf, int(found[1], 16))}" if found else "fault"
+        return f"fault {elf.read(program.elf).place(int(found[1], 16))}" if found else "fault"
     return _REASONS.get(error.code, error.reason)
-
-
-def _place(path: Path, address: int) -> str:
-    for symbol in elf.read(path).functions():
-        if symbol.address <= address < symbol.address + symbol.size:
-            return f"at 0x{address:08x} in {symbol.name}"
-    return f"at 0x{address:08x}"
 
 
 def _records(data: bytes) -> Iterator[Step]:

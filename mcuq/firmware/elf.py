@@ -12,7 +12,9 @@ from mcuq.errors import ToolError
 
 _HEADER = struct.Struct("<16sHHIIIIIHHHHHH")
 _SECTION = struct.Struct("<10I")
+_PROGRAM = struct.Struct("<8I")
 _SYMBOL = struct.Struct("<IIIBBH")
+_PT_LOAD = 1
 _SHT_SYMTAB, _SHT_NOBITS = 2, 8
 _SHF_WRITE, _SHF_ALLOC, _SHF_EXECINSTR = 1, 2, 4
 _OBJECT, _FUNCTION = 1, 2
@@ -57,12 +59,21 @@ class Symbol:
     local: bool = False
 
 
+@dataclass(frozen=True)
+class Segment:
+    """Bytes that are loaded at an address: that of flash, for data that startup copies to RAM."""
+
+    address: int
+    data: bytes
+
+
 @dataclass(frozen=True, eq=False)
 class Elf:
     """What mcuq reads from an ELF file."""
 
     sections: tuple[Section, ...]
     symbols: tuple[Symbol, ...]
+    segments: tuple[Segment, ...] = ()
 
     def address(self, name: str) -> int:
         """The address of the symbol ``name``; KeyError if there is none."""
@@ -74,6 +85,13 @@ class Elf:
         if not found:
             raise KeyError(name)
         return min(found, key=lambda symbol: symbol.local)
+
+    def place(self, address: int) -> str:
+        """An address in a message: with the function that it lies in, if in any."""
+        for symbol in self.functions():
+            if symbol.address <= address < symbol.address + symbol.size:
+                return f"at 0x{address:08x} in {symbol.name}"
+        return f"at 0x{address:08x}"
 
     def functions(self) -> Iterator[Symbol]:
         return (symbol for symbol in self.symbols if symbol.kind == "function")
@@ -92,7 +110,16 @@ def _read(path: Path, changed: int) -> Elf:
         for r in raw
     )
     symbols = tuple(s for r in raw if r[1] == _SHT_SYMTAB for s in _symbols(data, r, raw))
-    return Elf(sections, symbols)
+    return Elf(sections, symbols, tuple(_segments(data, header)))
+
+
+def _segments(data: bytes, header: tuple[int, ...]) -> Iterator[Segment]:
+    """What a loader writes, from the program headers."""
+    offset, size, count = header[5], header[9], header[10]
+    for at in range(offset, offset + count * size, size):
+        kind, place, _, address, length, *_ = _PROGRAM.unpack_from(data, at)
+        if kind == _PT_LOAD and length:
+            yield Segment(address, data[place : place + length])
 
 
 def read(path: Path) -> Elf:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mcuq.emit import render
@@ -36,8 +37,16 @@ class _Array:
     lines: list[str]
 
 
-def model_header(entry: Entry) -> str:
-    """``mcuq_model.h``: static buffers for the model, and ``MCUQ_MODEL_RUN()``."""
+def identity(files: Mapping[str, str]) -> bytes:
+    """16 bytes that stand for the C of a model: what is in an image that says so."""
+    digest = hashlib.sha256()
+    for name in sorted(name for name in files if name.endswith((".c", ".h", ".S"))):
+        digest.update(f"{name}\0{files[name]}\0".encode())
+    return digest.digest()[:16]
+
+
+def model_header(entry: Entry, which: bytes) -> str:
+    """``mcuq_model.h``: static buffers for the model, its ``identity``, ``MCUQ_MODEL_RUN()``."""
     return render(
         "harness_model.h.j2",
         {
@@ -45,13 +54,21 @@ def model_header(entry: Entry) -> str:
             "arena": max(1, entry.arena),
             "inputs": _buffers(entry.inputs, "in"),
             "outputs": _buffers(entry.outputs, "out"),
+            "steps": len(entry.steps),
+            "identity": list(which),
         },
     )
 
 
 def _buffers(buffers: Sequence[Buffer], side: str) -> list[_Buffer]:
     """Numbered rather than named: a model may use any identifier that begins like ours."""
-    return [_Buffer(f"model_{side}_{i}", buffer.bytes) for i, buffer in enumerate(buffers)]
+    named = zip(symbols(buffers, side), buffers, strict=True)
+    return [_Buffer(symbol, buffer.bytes) for symbol, buffer in named]
+
+
+def symbols(buffers: Sequence[Buffer], side: str) -> list[str]:
+    """The names of the static buffers for the inputs ("in") or the outputs ("out")."""
+    return [f"model_{side}_{i}" for i in range(len(buffers))]
 
 
 def selftest(entry: Entry, vectors: Sequence[Vector]) -> str:

@@ -23,15 +23,18 @@ from mcuq.targets import boards
 from mcuq.targets.boards import Board, Region
 from mcuq.targets.cores import FAMILIES
 
-KINDS = ("trace", "run", "plain", "steps", "selftest", "fits", "custom")
-_TRACED = ("trace", "steps")
+KINDS = ("trace", "run", "plain", "steps", "selftest", "fits", "gdb", "serial", "custom")
+_TRACED = ("trace", "steps", "gdb", "serial")
 _SIZED = ("plain", "selftest", "fits")
+_LISTED = ("selftest", "serial")
 _MAINS = {
-    "trace": "mcuq_harness_vectors.c",
-    "run": "mcuq_harness_vectors.c",
-    "plain": "mcuq_harness_plain.c",
-    "steps": "mcuq_harness_plain.c",
-    "fits": "mcuq_harness_fits.c",
+    "trace": ("mcuq_harness_vectors.c",),
+    "run": ("mcuq_harness_vectors.c",),
+    "plain": ("mcuq_harness_plain.c",),
+    "steps": ("mcuq_harness_plain.c",),
+    "fits": ("mcuq_harness_fits.c",),
+    "gdb": ("mcuq_harness_desk.c", "mcuq_desk_gdb.c"),
+    "serial": ("mcuq_harness_desk.c", "mcuq_desk_serial.c"),
 }
 _MODEL_FLAGS = ("-std=c99", "-O2", "-ffunction-sections", "-fdata-sections")
 # Beside the objects of each compiler: what it knows of the stack, for stack.py.
@@ -71,7 +74,7 @@ class Image:
     that carry hooks. ``image_flash`` and ``image_ram`` (with the stack's reserve) are totals with
     harness and startup. ``callgraphs``: what the compiler wrote about the stack of the model's
     functions (stack.py), .ci of gcc, .su of clang. ``compiler``: "gcc" or "clang".
-    ``listings``: of a selftest image, its .hex and .bin files.
+    ``listings``: of an image to flash by hand, its .hex and .bin files.
     """
 
     elf: Path
@@ -120,7 +123,7 @@ def compile_host(
     includes = _include_flags(folder)
     sources = _write_model(files, entry, folder)
     model = [_Unit(s, (*_MODEL_FLAGS, *target.flags, "-DMCUQ_TRACE", *includes)) for s in sources]
-    mains = [_harness(_MAINS["trace"]), _harness("mcuq_semihost_host.c")]
+    mains = [*map(_harness, _MAINS["trace"]), _harness("mcuq_semihost_host.c")]
     rest = [_Unit(s, ("-std=c99", "-O2", *target.flags, *includes)) for s in mains]
     objects = _compile(target, [*model, *rest])
     suffix = f"{Path(compiler).name}{'-sanitized' if sanitize else ''}"
@@ -146,7 +149,7 @@ def compile_image(
     trace: inputs in, every step's tensor out. run: inputs in, outputs out. plain: one inference
     between markers (counts, stack). steps: plain with a marker after each step. selftest:
     ``vectors`` inside, with .hex and .bin. fits: next to nothing around the model, always for the
-    board's own memory. custom: ``extra`` supplies ``main``.
+    board's own memory. gdb, serial: what ``mcuq.desk`` talks to. custom: ``extra`` has ``main``.
     ``extra`` adds C sources to any kind; ``own_memory`` links for the board's own memory.
     ``compiler``: gcc, or clang for the model's own sources. if the link overflows it.
     """
@@ -173,7 +176,7 @@ def compile_image(
         image_flash=_total(sections, lambda s: s.stored),
         image_ram=_total(sections, lambda s: s.writable) + machine.stack,
         callgraphs=tuple(o.with_suffix(_STACK_FLAGS[compiler][1]) for o in made),
-        listings=_listings(board, linked) if kind == "selftest" else (),
+        listings=_listings(board, linked) if kind in _LISTED else (),
         compiler=compiler,
     )
 
@@ -235,12 +238,13 @@ def _sources(
         path = folder / "harness" / "mcuq_selftest.c"
         _write(path, harness.selftest(entry, vectors))
         return [*startup, path]
-    return [*startup, *([_harness(_MAINS[kind])] if kind in _MAINS else [])]
+    return [*startup, *map(_harness, _MAINS.get(kind, ()))]
 
 
 def _write_model(files: Mapping[str, str], entry: Entry, folder: Path) -> list[Path]:
     """Write the model's C files and its buffers' header; the sources to compile, sorted."""
-    _write(folder / "harness" / "mcuq_model.h", harness.model_header(entry))
+    header = harness.model_header(entry, harness.identity(files))
+    _write(folder / "harness" / "mcuq_model.h", header)
     names = sorted(name for name in files if name.endswith((".c", ".h", ".S")))
     for name in names:
         _write(folder / "model" / name, files[name])

@@ -7,11 +7,18 @@ extern uint32_t mcuq_stack_top[];
 void mcuq_reset(void);
 void mcuq_hard_fault(void);
 void mcuq_unexpected(void);
+void mcuq_systick(void) __attribute__((weak, alias("mcuq_unexpected")));
 
 /* In assembly, because the compiler may use the FPU or MVE anywhere as soon as it is allowed to.
+ * A debugger may start here behind another program: no interrupts, and VTOR (0xE000ED08, on cores
+ * that have it) at our own vectors.
  * CPACR (0xE000ED88): coprocessors 10 and 11 on. CCR (0xE000ED14) bit 19: low-overhead loops. */
 __attribute__((naked, noreturn)) void mcuq_reset(void)
 {
+    __asm__ volatile("cpsid i\n\t"
+                     "ldr r0, =0xE000ED08\n\t"
+                     "ldr r1, =mcuq_vectors\n\t"
+                     "str r1, [r0]");
 #if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
     __asm__ volatile("ldr r0, =0xE000ED88\n\t"
                      "ldr r1, [r0]\n\t"
@@ -61,8 +68,9 @@ void mcuq_unexpected(void)
     mcuq_fault(0);
 }
 
-/* The 16 system vectors; test images enable no interrupt. */
-__attribute__((section(".vectors"), used)) static void (*const vectors[16])(void) = {
+/* The 16 system vectors; of interrupts, a test image enables none but SysTick. */
+extern void (*const mcuq_vectors[16])(void);
+__attribute__((section(".vectors"), used)) void (*const mcuq_vectors[16])(void) = {
     (void (*)(void))mcuq_stack_top,
     mcuq_reset,
     mcuq_unexpected,
@@ -78,5 +86,5 @@ __attribute__((section(".vectors"), used)) static void (*const vectors[16])(void
     mcuq_unexpected,
     mcuq_unexpected,
     mcuq_unexpected,
-    mcuq_unexpected,
+    mcuq_systick,
 };

@@ -5,6 +5,7 @@
     .globl mcuq_reset
     .type mcuq_reset, @function
 mcuq_reset:
+    csrci mstatus, 8 /* MIE: a debugger may start here behind another program */
     .option push
     .option norelax /* gp is what relaxation would use */
     la gp, __global_pointer$

@@ -16,7 +16,7 @@ from mcuq.targets.boards import Region
 
 
 def test_the_header_holds_the_models_buffers_and_its_call() -> None:
-    text = model_header(ENTRY)
+    text = model_header(ENTRY, bytes(range(16)))
     assert "static int8_t model_arena[8]" in text
     assert "tiny_run(model_arena, (void *)model_in_0, (void *)model_out_0)" in text
 
