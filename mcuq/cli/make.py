@@ -183,20 +183,31 @@ def retarget(folder: str, board: str, prefer: str | None, out: str | None) -> No
     "--board", required=True, help="A board's name or .toml file.", shell_complete=complete_board
 )
 @click.option("-o", "--out", type=click.Path(), help="Default: FOLDER/selftest/BOARD.")
-def build(folder: str, board: str, out: str | None) -> None:
+@click.option("--serial", is_flag=True, help="The image for check --on serial:..., with --port.")
+@click.option(
+    "--port", help="The board's serial line: your C file, or one of mcuq's (docs/board.md)."
+)
+def build(folder: str, board: str, out: str | None, serial: bool, port: str | None) -> None:
     """Build a self-test image for a board: .elf, .hex, .bin and .map.
 
     Known answers are inside; the verdict is in the RAM symbol mcuq_verdict and, with a debugger
     attached, printed over semihosting.
     """
     from mcuq.cli.show import progress, say
+    from mcuq.measure.desk import build_serial
     from mcuq.measure.selftest import build_selftest
     from mcuq.model.compiled import load_compiled
     from mcuq.targets.boards import load, with_memory
 
+    if serial != (port is not None):
+        missing, other = ("--port", "--serial") if serial else ("--serial", "--port")
+        raise McuqError(other, f"comes without {missing}", "Give both, or neither")
     target = with_memory(load(board))
     place = Path(out) if out else Path(folder) / "selftest" / target.name
     with progress(f"build {folder}") as report:
-        made = build_selftest(load_compiled(folder), target, place, report)
+        if port is None:
+            made = build_selftest(load_compiled(folder), target, place, report)
+        else:
+            made = build_serial(load_compiled(folder), target, port, place, report)
     for path in made:
         say(str(path))

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from mcuq.cli.complete import complete_board
+from mcuq.errors import McuqError
 
 if TYPE_CHECKING:
     from mcuq.model.compiled import Compiled
     from mcuq.targets.boards import Board
+
+
+_on = click.option(
+    "--on", "place", help="A real board: gdb:HOST:PORT or serial:/dev/TTY (docs/board.md)."
+)
+_port = click.option(
+    "--port", help="With --on gdb: your C file that sets up the board's clocks (docs/board.md)."
+)
 
 
 @click.command()
@@ -27,14 +36,24 @@ if TYPE_CHECKING:
 @click.option("--all", "every", is_flag=True, help="One emulated board for every kind of core.")
 @click.option("--vectors", "count", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@_on
+@_port
 @click.option("--json", "json_path", type=click.Path(), help="Write the verdicts as JSON.")
 def check(
-    folder: str, names: Sequence[str], every: bool, count: int, seed: int, json_path: str | None
+    folder: str,
+    names: Sequence[str],
+    every: bool,
+    count: int,
+    seed: int,
+    place: str | None,
+    port: str | None,
+    json_path: str | None,
 ) -> None:
     """Compare every tensor with the reference, on host and boards.
 
     The boards are emulated, and every step of every vector counts. Without --board or --all:
     the board that the model was compiled for, else all cores. Exits 1 if anything differs.
+    With --on it is one real board, by itself.
 
     The C files of FOLDER are compiled and run on this computer and in emulators: check only a
     folder whose C you would run.
@@ -46,8 +65,14 @@ def check(
     from mcuq.targets.boards import load
     from mcuq.targets.cores import CHECKED
 
-    check_paths(names, {"--json": json_path}, folder)
+    check_paths([*names, port], {"--json": json_path}, folder)
     compiled = load_compiled(folder)
+    if place is not None:
+        if every or len(names) > 1:
+            raise McuqError("--on", "is for one board", "Name it with --board")
+        board = _target(folder, next(iter(names), None), compiled)
+        _check_desk(compiled, board, place, port, count, seed, json_path)
+    _refuse_port(port)
     made = compiled.bundle
     own = list(made.family or (made.board,)) if made.board else []
     if every or not (names or own):
@@ -59,6 +84,32 @@ def check(
     _show_kernels(compiled, chosen, verdicts)
     write_json(json_path, {"boards": {v.board: v.to_json() for v in verdicts}})
     raise SystemExit(0 if all(v.exact for v in verdicts) else 1)
+
+
+def _check_desk(
+    compiled: Compiled,
+    board: Board,
+    place: str,
+    port: str | None,
+    count: int,
+    seed: int,
+    json_path: str | None,
+) -> NoReturn:
+    from mcuq.cli.show import progress, say, write_json
+    from mcuq.measure.desk import check_desk
+
+    with progress(f"check on {place}") as report:
+        verdict = check_desk(compiled, board, place, count, seed, port, report)
+    _show_verdicts([verdict])
+    spent = "counts no cycles" if verdict.cycles is None else f"{verdict.cycles:,} cycles"
+    say(f"{board.name} on {place}: {spent}")
+    write_json(json_path, {"boards": {verdict.board: verdict.to_json()}})
+    raise SystemExit(0 if verdict.exact else 1)
+
+
+def _refuse_port(port: str | None) -> None:
+    if port is not None:
+        raise McuqError("--port", "is for a real board", "Add --on, or leave it out")
 
 
 def _show_verdicts(verdicts: Sequence[Any]) -> None:
@@ -164,19 +215,38 @@ def _percent(share: float | None) -> str | None:
     shell_complete=complete_board,
 )
 @click.option("--why", is_flag=True, help="Show the kernels that each step could have used.")
+@_on
+@_port
 @click.option("--json", "json_path", type=click.Path(), help="Write the counts as JSON.")
-def bench(folder: str, board: str | None, why: bool, json_path: str | None) -> None:
-    """Executed instructions of one inference, in total and per step."""
+def bench(
+    folder: str,
+    board: str | None,
+    why: bool,
+    place: str | None,
+    port: str | None,
+    json_path: str | None,
+) -> None:
+    """Executed instructions of one inference, in total and per step.
+
+    With --on, cycles that a real board took, beside the estimates.
+    """
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, write_json
     from mcuq.measure import bench as benchmark
     from mcuq.model.compiled import load_compiled
 
-    check_paths([board], {"--json": json_path}, folder)
+    check_paths([board, port], {"--json": json_path}, folder)
     compiled = load_compiled(folder)
     target = _target(folder, board, compiled)
     with progress(f"bench {folder}") as report:
-        result = benchmark.bench(compiled, target, report)
+        if place is None:
+            _refuse_port(port)
+            result = benchmark.bench(compiled, target, report)
+        else:
+            from mcuq.measure.desk import measure_desk
+
+            spent = measure_desk(compiled, target, place, port, report)
+            result = benchmark.bench(compiled, target, report).measured(place, spent)
     _show_steps(result)
     if why:
         _show_choices(result)
@@ -187,10 +257,13 @@ def _show_steps(result: Any) -> None:
     from mcuq.cli.show import say, table
 
     rows = [
-        (s.name, s.op, s.kernel, s.macs, s.instructions, s.per_mac, s.cycles_estimate)
+        (s.name, s.op, s.kernel, s.macs, s.instructions, s.per_mac, s.cycles_estimate, s.cycles)
         for s in result.steps
     ]
-    columns = ("step", "?op", "!kernel", "#MACs", "#instructions", "?#per MAC", "?#est. cycles")
+    columns = (
+        *("step", "?op", "!kernel", "#MACs", "#instructions", "?#per MAC", "?#est. cycles"),
+        "?#measured cycles",
+    )
     table(f"{result.board} ({result.core})", columns, rows)
     say(
         f"{result.instructions:,} instructions, {result.macs:,} MACs, "
@@ -206,6 +279,21 @@ def _show_steps(result: Any) -> None:
             f"estimated cycles (zero-wait memory, Arm's reference manuals): "
             f"{result.cycles_estimate:,}{time}"
         )
+    _show_measured(result)
+
+
+def _show_measured(result: Any) -> None:
+    from mcuq.cli.show import say
+
+    if result.on is None:
+        return
+    if result.cycles is None:
+        say(f"{result.on}: the core counts no cycles")
+        return
+    time = ""
+    if result.measured_milliseconds is not None:
+        time = f", {result.measured_milliseconds:.2f} ms at {result.clock_hz / 1e6:g} MHz"
+    say(f"measured cycles, {result.on}: {result.cycles:,}{time}")
 
 
 def _show_choices(result: Any) -> None:

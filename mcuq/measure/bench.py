@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mcuq.emulate import count, cycles
@@ -19,7 +20,9 @@ from mcuq.targets.boards import Board
 
 @dataclass(frozen=True)
 class StepCost:
-    """One step. ``cycles_estimate`` is None for cores without a published cycle model."""
+    """One step. ``cycles_estimate`` is None for cores without a published cycle model, ``cycles``,
+    measured on a board, without one.
+    """
 
     name: str
     op: str
@@ -28,6 +31,7 @@ class StepCost:
     instructions: int
     cycles_estimate: int | None
     choices: tuple[Choice, ...]
+    cycles: int | None = None
 
     @property
     def per_mac(self) -> float | None:
@@ -39,7 +43,7 @@ class Bench:
     """The cost of one inference on one board; bytes without the harness.
 
     ``clock_hz`` is None for a core. ``kernels``: which core they are for, and what the board's own
-    would take.
+    would take. ``on``: where the board is on which ``cycles`` were measured.
     """
 
     board: str
@@ -52,15 +56,35 @@ class Bench:
     ram: int
     steps: tuple[StepCost, ...]
     kernels: str
+    on: str | None = None
+    cycles: int | None = None
 
     @property
     def milliseconds(self) -> float | None:
-        if self.cycles_estimate is None or self.clock_hz is None:
+        return self._milliseconds(self.cycles_estimate)
+
+    @property
+    def measured_milliseconds(self) -> float | None:
+        return self._milliseconds(self.cycles)
+
+    def _milliseconds(self, cycles: int | None) -> float | None:
+        if cycles is None or self.clock_hz is None:
             return None
-        return 1000 * self.cycles_estimate / self.clock_hz
+        return 1000 * cycles / self.clock_hz
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "milliseconds_estimate": self.milliseconds}
+        return {
+            **asdict(self),
+            "milliseconds_estimate": self.milliseconds,
+            "milliseconds": self.measured_milliseconds,
+        }
+
+    def measured(self, on: str, cycles: Sequence[int] | None) -> Bench:
+        """With the ``cycles`` of each step that a board needed; None: it counts none."""
+        if cycles is None:
+            return replace(self, on=on)
+        steps = (replace(s, cycles=n) for s, n in zip(self.steps, cycles, strict=True))
+        return replace(self, on=on, cycles=sum(cycles), steps=tuple(steps))
 
 
 def bench(compiled: Compiled, board: Board, progress: Progress = silent) -> Bench:

@@ -52,7 +52,8 @@ class Verdict:
     ``tensors``: tensors compared, ``mismatches``: how many of them differ. ``flash``: weights,
     constants and code; ``ram``: arena and statics; ``stack``: the measured worst case; all
     without the harness. ``stack_bound``: the worst case, proven; ``stack_compiler``: of what. The
-    same of clang, if it was asked for and is installed.
+    same of clang, if it was asked for and is installed. ``on``: where the board is, if it is a real
+    one; ``cycles``: of one inference there, measured.
     """
 
     board: str
@@ -69,6 +70,8 @@ class Verdict:
     stack_compiler: str | None = None
     stack_bound_clang: int | None = None
     stack_compiler_clang: str | None = None
+    on: str | None = None
+    cycles: int | None = None
 
     @property
     def exact(self) -> bool:
@@ -98,16 +101,8 @@ def check(
 
     ``clang``: the stack is proven for its code, too.
     """
-    if number < 1:
-        raise DataError("check", f"compares nothing with {number} vectors", "Give at least one")
-    size = sum(t.size for t in compiled.program.qgraph.tensors.values() if t.data is None)
-    if number * size > MOST_ELEMENTS:
-        reason = f"{number} vectors of {size} elements are too many to compare"
-        raise DataError("check", reason, f"Give at most {max(1, MOST_ELEMENTS // size)}")
-    rows = vectors.make(compiled.bundle, number, seed)
     progress("integer reference", 0.0)
-    expected = run_int(compiled.program.qgraph, rows)
-    data = vectors.to_bytes(compiled.bundle, rows)
+    data, expected = expected_of(compiled, number, seed)
     verdicts = []
     with temporary() as work:
         progress(HOST, 0.05)
@@ -118,6 +113,20 @@ def check(
             verdict = _check_board(own, board, work, data, expected)
             verdicts.append(_with_clang(verdict, own, board, work) if clang else verdict)
     return verdicts
+
+
+def expected_of(
+    compiled: Compiled, number: int, seed: int
+) -> tuple[list[bytes], Mapping[str, Array]]:
+    """``number`` vectors as bytes, and every tensor that the reference makes of them."""
+    if number < 1:
+        raise DataError("check", f"compares nothing with {number} vectors", "Give at least one")
+    size = sum(t.size for t in compiled.program.qgraph.tensors.values() if t.data is None)
+    if number * size > MOST_ELEMENTS:
+        reason = f"{number} vectors of {size} elements are too many to compare"
+        raise DataError("check", reason, f"Give at most {max(1, MOST_ELEMENTS // size)}")
+    rows = vectors.make(compiled.bundle, number, seed)
+    return vectors.to_bytes(compiled.bundle, rows), run_int(compiled.program.qgraph, rows)
 
 
 def _check_host(

@@ -52,12 +52,15 @@ def build_selftest(
             )
             if not own and not qemu.run_selftest(image):
                 raise ToolError(board.name, "the self-test fails in emulation", "Run 'mcuq check'")
-        files = {
-            f"{compiled.bundle.id}-selftest{source.suffix}": source.read_bytes()
-            for source in (image.elf, *image.listings, image.map)
-        }
-    _write(Path(out), files)
-    return [Path(out) / name for name in files]
+        return write_images(image, Path(out))
+
+
+def write_images(image: build.Image, out: Path) -> list[Path]:
+    """Write the ``.elf`` of an image, its listings and its ``.map``, as ``<model>-<kind>``."""
+    sources = (image.elf, *image.listings, image.map)
+    files = {f"{image.entry.id}-{image.kind}{s.suffix}": s.read_bytes() for s in sources}
+    _write(out, files)
+    return [out / name for name in files]
 
 
 def _write(place: Path, files: Mapping[str, bytes]) -> None:

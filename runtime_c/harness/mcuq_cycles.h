@@ -68,9 +68,9 @@ static inline uint32_t mcuq_cycles_now(void)
 static inline void mcuq_cycles_start(void)
 {
 #if __ARM_ARCH >= 7 && !defined(__ARM_ARCH_8M_BASE__) /* software of the others has no DWT */
-    MCUQ_DEMCR |= 1U << 24;                           /* TRCENA */
-    MCUQ_DWT_LAR = 0xC5ACCE55U;                       /* Cortex-M7 locks its DWT */
-    MCUQ_DWT_CTRL |= 1U;                              /* CYCCNTENA */
+    MCUQ_DEMCR |= 1U << 24;     /* TRCENA */
+    MCUQ_DWT_LAR = 0xC5ACCE55U; /* Cortex-M7 locks its DWT */
+    MCUQ_DWT_CTRL |= 1U;        /* CYCCNTENA */
     const uint32_t before = MCUQ_DWT_CYCCNT;
     __asm__ volatile("nop\n\tnop\n\tnop\n\tisb" ::: "memory");
     mcuq_has_cyccnt = MCUQ_DWT_CYCCNT != before;

@@ -1,5 +1,5 @@
-/* mcuq_port_ns16550.c: the serial line of QEMU's RISC-V machine virt (16550), which needs no setting
- * up there: a board's own has its divisor latch.
+/* mcuq_port_ns16550.c: the serial line of QEMU's RISC-V machine virt (16550), which needs no
+ * setting up there: a board's own has its divisor latch.
  */
 #include "mcuq_desk.h"
 

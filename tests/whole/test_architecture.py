@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = tuple(
     importers quantize program
     exporters emit
     compress firmware
-    model emulate
+    model emulate desk
     measure
     flows
     api
