@@ -26,6 +26,12 @@ _SPANS = {
 }  # fmt: skip
 _TYPES = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 21: "uint4", 22: "int4"}
 _RECURRENT = ("LSTM", "GRU", "RNN")
+_FLOATS = (
+    onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16,
+    onnx.TensorProto.BFLOAT16,
+)  # fmt: skip
+_OF_INFERENCE = {"BatchNormalization": 15}
+"""Versions before these are taken by the evaluator for training, whatever they say."""
 Float = type[np.float32] | type[np.float64]
 
 
@@ -73,9 +79,15 @@ def _computed(
         read = {name: array.astype(kind) for name, array in read.items()}
     if step.op in _RECURRENT and step.attrs.get("clip"):  # which the evaluator leaves out
         raise NotRunError(f"node '{step.name}': {step.op} with clip")
+    if step.op == "Cast" and int(step.attrs["to"]) in _FLOATS and _holds_reals(step, read):
+        return {step.outputs[0]: read[step.inputs[0]]}
     joined = step.op in ("Softmax", "LogSoftmax") and step.opset < 13
     found = [_joined_softmax(step, read)] if joined else _evaluated(step, read)
     return {n: _real(a, kind) for n, a in zip(step.outputs, found, strict=False) if n}
+
+
+def _holds_reals(step: Step, read: Mapping[str, Array]) -> bool:
+    return read[step.inputs[0]].dtype.kind == "f"
 
 
 def _joined_softmax(step: Step, read: Mapping[str, Array]) -> Array:
@@ -111,7 +123,8 @@ def _by_evaluator(step: Step, read: Mapping[str, Array]) -> list[Any]:
     inputs = [value(name, _type(array)) for name, array in read.items()]
     outputs = [value(name, onnx.TypeProto()) for name in step.outputs if name]
     graph = onnx.helper.make_graph([step.proto], "step", inputs, outputs)
-    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", step.opset)])
+    opset = max(step.opset, _OF_INFERENCE.get(step.op, 0))
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
     with np.errstate(all="ignore"):
         return list(ReferenceEvaluator(made).run(None, dict(read)))
 

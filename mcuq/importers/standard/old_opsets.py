@@ -95,8 +95,16 @@ def _concat(old: Old) -> list[Any] | None:
 
 
 def _dropout(old: Old) -> list[Any] | None:
-    """Dropout at inference: nothing."""
-    return [old.part("Identity", old.inputs[:1])] if len(old.node.output) == 1 else None
+    """Dropout at inference: nothing, and its mask leaves nothing out."""
+    if old.input(2):
+        return None
+    nodes = [old.part("Identity", old.inputs[:1])]
+    del nodes[0].output[1:]
+    mask = next(iter(old.node.output[1:]), "")
+    if mask:
+        kept = old.constant(np.ones(old.kind(old.input(0)).shape, bool), "kept")
+        nodes.append(onnx.helper.make_node("Identity", [kept], [mask]))
+    return nodes
 
 
 def _selu(old: Old) -> list[Any] | None:
