@@ -6,28 +6,30 @@ from math import isclose, prod
 
 import numpy as np
 
-from mcuq.importers.nodes import layout, movement
+from mcuq.importers.nodes import layout, movement, resample
 from mcuq.importers.nodes.builder import Refused, Value, check_size
 from mcuq.importers.nodes.call import Call, Operand
 from mcuq.ir import Array, Shape
 
-_NEAREST = "Resize to the nearest, or with mode linear"
+_NEAREST = "Resize to the nearest, or with mode linear or cubic"
 
 
 def resize(call: Call) -> Value | list[Operand]:
-    """Resize and Upsample, nearest and linear, in every coordinate mode; linear along two axes."""
+    """Resize and Upsample in every mode of coordinates; linear along two axes."""
     mode = call.text("mode", "nearest")
     if mode == "nearest":
         return movement.nearest(call)
-    if mode not in ("linear", "bilinear"):
+    if mode not in resample.MODES:
         raise Refused(f"{call.op} with mode {mode}", _NEAREST)
     value = call.value()
     scales, sizes = _scaled(call, value.shape)
     check_size(sizes)
     if min(sizes) < 1:
         raise Refused("a size of 0", "Keep at least one element")
-    if call.integer("antialias", 0) and min(scales) < 1:
-        raise Refused("Resize with antialias to a smaller size", "Use AveragePool before it")
+    smooth = bool(call.integer("antialias", 0)) and min(scales) < 1
+    cropped = call.text("coordinate_transformation_mode", "") == "tf_crop_and_resize"
+    if mode == "cubic" or smooth or cropped:
+        return resample.by_matrices(call, value, scales, sizes)
     axes = [a for a, size in enumerate(value.shape) if (scales[a], sizes[a]) != (1.0, size)]
     if not axes:
         return value

@@ -13,13 +13,20 @@ from typing import Any
 import numpy as np
 
 from mcuq.importers.nodes.builder import Refused
-from mcuq.importers.standard import attention_forms, integer_forms
+from mcuq.importers.standard import (
+    attention_forms,
+    classical,
+    expansions,
+    integer_forms,
+    whole_numbers,
+)
 from mcuq.importers.standard.modern import Old
 from mcuq.ir import Array
 
 Rewrite = Callable[[Old], list[Any] | None]
 MICROSOFT = ("com.microsoft", "com.ms.internal.nhwc")
 QONNX = ("onnx.brevitas", "qonnx.custom_op.general", "finn.custom_op.general")
+PULP = ("PACTOps", "pulp", "Deeploy")
 _ROUNDINGS = ("ROUND", "HALF_EVEN")
 
 
@@ -27,11 +34,15 @@ def standard(old: Old) -> list[Any] | None:
     """The standard nodes for ``old``; None if it is one, or is not known."""
     domain, op = old.node.domain, old.node.op_type
     if domain in ("", "ai.onnx"):
-        rewrite = {**integer_forms.STANDARD, "Attention": attention_forms.attention}.get(op)
+        rewrite = _STANDARD.get(op)
     elif domain == "com.microsoft":
         rewrite = {**integer_forms.MICROSOFT, **_MICROSOFT}.get(op)
     elif domain in QONNX:
         rewrite = _QONNX.get(op)
+    elif domain in PULP:
+        rewrite = whole_numbers.PULP.get(op)
+    elif domain == "ai.onnx.ml":
+        rewrite = classical.REWRITES.get(op)
     else:
         rewrite = None
     return None if rewrite is None else rewrite(old)
@@ -237,6 +248,12 @@ def _trunc(old: Old) -> list[Any]:
     return [old.part("Mul", [old.input(0), factor])]
 
 
+_STANDARD: dict[str, Rewrite] = {
+    **expansions.STANDARD,
+    **whole_numbers.STANDARD,
+    **integer_forms.STANDARD,
+    "Attention": attention_forms.attention,
+}
 _MICROSOFT: dict[str, Rewrite] = {
     "FusedConv": _fused_conv,
     "FusedGemm": _fused_gemm,
