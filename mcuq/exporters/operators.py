@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from math import prod
 
 import numpy as np
 
 from mcuq.errors import ModelError
+from mcuq.exporters import products, sequences
+from mcuq.exporters.clips import bare, clip_to, limits_of
 from mcuq.exporters.values import Value, Values, file_places, file_shape
 from mcuq.importers.nodes import layout, resize
 from mcuq.ir import Array, Graph, Node, Shape
@@ -17,7 +18,6 @@ from mcuq.ops.movement import copy
 from mcuq.ops.softmax import scale_of
 
 Writer = Callable[[Values, Node], Value]
-NO_CLIP = (-math.inf, math.inf)
 MASKED = 1e5
 """What is taken from scores that a softmax leaves out."""
 
@@ -27,6 +27,8 @@ def check(graph: Graph, node: Node) -> None:
     if node.op not in _WRITERS:
         reason = f"node '{node.name}': mcuq cannot write operator {node.op} as ONNX"
         raise ModelError(graph.name, reason, "Compress while compiling: mcuq compile --compress")
+    if node.op in ("lstm", "gru", "rnn"):
+        sequences.check(graph, node)
 
 
 def write(values: Values, node: Node) -> None:
@@ -56,7 +58,7 @@ def _convolution(values: Values, node: Node, weights: Array, groups: int) -> Val
     made = values.emit_as(
         "Conv",
         node.name,
-        _bare(node),
+        bare(node),
         [source, values.constant(w, weights), values.constant(b, values.graph.data(b))],
         kernel_shape=weights.shape[2:],
         strides=node.ints("strides"),
@@ -87,7 +89,7 @@ def _dense(values: Values, node: Node) -> Value:
     made = values.emit_as(
         "Gemm",
         node.name,
-        _bare(node),
+        bare(node),
         [
             flat.name,
             values.constant(w, weights[:, value.places]),
@@ -98,42 +100,17 @@ def _dense(values: Values, node: Node) -> Value:
     return _limited(values, node, made)
 
 
-def _bare(node: Node) -> str:
-    """The name of the node's value before its clip."""
-    return node.output if _limits(node) == NO_CLIP else f"{node.output}.unclipped"
-
-
-def _limits(node: Node) -> tuple[float, float]:
-    low, high = node.attrs.get("clip", NO_CLIP)
-    return float(low), float(high)
-
-
 def _limited(values: Values, node: Node, made: str) -> Value:
     """``made``, in the usual order, with the node's clip behind it."""
-    name = _clip_to(values, _limits(node), f"{node.name}.clip", made, node.output)
+    name = clip_to(values, limits_of(node), f"{node.name}.clip", made, node.output)
     shape = values.graph.shape(node.output)
     return Value(name, file_shape(shape), file_places(shape))
-
-
-def _clip_to(
-    values: Values, limits: tuple[float, float], label: str, source: str, output: str
-) -> str:
-    low, high = limits
-    if (low, high) == NO_CLIP:
-        return source
-    if (low, high) == (0.0, math.inf):
-        return values.emit_as("Relu", label, output, [source])
-    ends = [
-        "" if math.isinf(v) else values.constant(f"{label}.{key}", np.array(v))
-        for key, v in (("min", low), ("max", high))
-    ]
-    return values.emit_as("Clip", label, output, [source, *(ends if ends[1] else ends[:1])])
 
 
 def _clip(values: Values, node: Node) -> Value:
     value = values.known[node.inputs[0]]
     limits = (node.float("low"), node.float("high"))
-    return _same_order(value, _clip_to(values, limits, node.name, value.name, node.output))
+    return _same_order(value, clip_to(values, limits, node.name, value.name, node.output))
 
 
 def _same_order(value: Value, name: str) -> Value:
@@ -210,7 +187,7 @@ def _binary(op: str) -> Writer:
     def writer(values: Values, node: Node) -> Value:
         shape = values.graph.shape(node.output)
         inputs = [_operand(values, name, shape) for name in node.inputs]
-        return _limited(values, node, values.emit_as(op, node.name, _bare(node), inputs))
+        return _limited(values, node, values.emit_as(op, node.name, bare(node), inputs))
 
     return writer
 
@@ -245,12 +222,12 @@ def _max_pool(values: Values, node: Node) -> Value:
 def _average_pool(values: Values, node: Node) -> Value:
     source = values.usual(node.inputs[0])
     if node.ints("kernel") == source.shape[2:] and not any(node.ints("pads")):
-        made = values.emit_as("GlobalAveragePool", node.name, _bare(node), [source.name])
+        made = values.emit_as("GlobalAveragePool", node.name, bare(node), [source.name])
         return _limited(values, node, made)
     made = values.emit_as(
         "AveragePool",
         node.name,
-        _bare(node),
+        bare(node),
         [source.name],
         kernel_shape=node.ints("kernel"),
         strides=node.ints("strides"),
@@ -401,6 +378,11 @@ _PLAIN = """
     Softsign Sqrt Tan
 """.split()
 _WRITERS: dict[str, Writer] = {
+    "matmul": products.matmul,
+    "normalize": products.normalize,
+    "lstm": sequences.lstm,
+    "gru": sequences.gru,
+    "rnn": sequences.rnn,
     "conv2d": _conv2d,
     "depthwise_conv2d": _depthwise,
     "dense": _dense,

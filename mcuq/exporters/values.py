@@ -108,6 +108,14 @@ class Values:
         self.nodes.append(helper.make_node(op, list(inputs), [name], name=label, **attrs))
         return name
 
+    def emit_several(
+        self, op: str, label: str, index: int, inputs: Sequence[str], **attrs: Any
+    ) -> str:
+        """As ``emit``, of which only output ``index`` is written."""
+        made = self.emit(op, label, inputs, **attrs)
+        self.nodes[-1].output[:] = [""] * index + [made]
+        return made
+
     def constant(self, name: str, data: Array) -> str:
         """A constant of the file; float32 unless it holds integers."""
         unique = self._unique(name)

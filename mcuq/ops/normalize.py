@@ -41,7 +41,7 @@ Long = npt.NDArray[np.int64]
 MAX_WIDTH = 65535
 MAX_SHIFT = 20
 _MAX_BETA = 1 << 29
-_TINY = 1e-30
+TINY = 1e-30
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -67,7 +67,7 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     if node.attrs["centered"]:
         rows = rows - rows.mean(dim=(2, 4), keepdim=True)
     square = rows.square().mean(dim=(2, 4), keepdim=True)
-    epsilon = max(float(node.attrs["epsilon"]), _TINY)
+    epsilon = max(float(node.attrs["epsilon"]), TINY)
     found = (rows * (square + epsilon).rsqrt()).reshape(len(x), -1, len(gamma))
     return clip.clamp((found * gamma + beta).reshape(x.shape), node.attrs["clip"])
 
