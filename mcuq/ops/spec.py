@@ -227,6 +227,7 @@ class OpSpec:
     ``joins``: its inputs lie beside each other in the output.
     ``output``: the format that it dictates for its output.
     ``runs_s16``: it has a form whose activations are s16.
+    ``narrows``: it always reads s16, and writes either width.
     ``refuses(node, span)``: why it cannot compute with values that span so much, "" if it can.
     ``frac_limits(node, fracs, kind)``: the finest frac of each activation, given those of the
     others, for which 32 bits suffice; a layer's follow from its weights.
@@ -276,6 +277,7 @@ class OpSpec:
     joins: bool = False
     output: Format | None = None
     runs_s16: bool = False
+    narrows: bool = False
     refuses: Callable[[Node, Bounds], str] = _takes_all
     frac_limits: Callable[[Node, Mapping[str, int], str], Iterable[tuple[str, int]]] = _any_fracs
     inside: Inside | None = None

@@ -36,11 +36,14 @@ def candidates(graph: Graph) -> tuple[tuple[str, ...], ...]:
 
 
 def wanted(graph: Graph, bits: Mapping[str, int]) -> frozenset[str]:
-    """The tensors that get 16 bits: named ones with their sets, else what ``"*"`` says."""
+    """The tensors that get 16 bits: what operators read that take no less; named ones with their
+    sets, else what ``"*"`` says.
+    """
     found: set[str] = set()
+    read = {node.inputs[0] for node in graph.nodes if spec(node.op).narrows}
     for group in candidates(graph):
         named = [bits[name] for name in group if name in bits]
-        if max(named, default=bits.get(_ANY, 8)) == 16:
+        if max(named, default=bits.get(_ANY, 8)) == 16 or read.intersection(group):
             found.update(group)
     return frozenset(found)
 
@@ -90,7 +93,7 @@ def frac_for(peak: float) -> int:
 def node_kind(node: Node, acts: Mapping[str, QTensor]) -> str:
     """The width that ``node`` runs at: that of the widest activation around it, if it can."""
     names = (*node.inputs, node.output)
-    wide = any(acts[name].kind == "s16" for name in names if name in acts)
+    wide = spec(node.op).narrows or any(acts[name].kind == "s16" for name in names if name in acts)
     return "s16" if wide and spec(node.op).runs_s16 else "s8"
 
 
@@ -143,7 +146,7 @@ class _Writer:
         kind = node_kind(node, self.acts)
         node = replace(node, inputs=tuple(self._input(name, kind) for name in node.inputs))
         output = node.output
-        if self.acts[output].kind not in (kind, "s32"):
+        if self.acts[output].kind not in (kind, "s32") and not spec(node.op).narrows:
             wide = self._new(output, kind)
             self.nodes.append(replace(node, outputs=(wide,)))
             self._convert(wide, output)

@@ -755,10 +755,59 @@ RECURRENT = tuple(
     )
 )
 
+
+def _sound(about: str, points: int, length: int, bands: int, kind: str = "s8", rows: int = 0,
+           frac: int = 3, bound: float = 0.6, **attrs: Any) -> Case:  # fmt: skip
+    """Random weights over a Hann window; ``rows``: cepstra, or 0 for the bands as they are.
+
+    Bands hold a sixteenth of all bins each, and ``added`` hides what rounding leaves of silence.
+    """
+    window = np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2
+    chance = np.random.default_rng(points + bands)
+    bins = points // 2 + 1
+    mel = np.zeros((bins, bands))
+    for band in range(bands):
+        first = int(chance.integers(0, bins - bins // 16))
+        mel[first : first + bins // 16, band] = chance.uniform(0.1, 1.0, bins // 16)
+    mix = chance.uniform(-0.3, 0.5, (rows, bands)) if rows else chance.uniform(0.5, 2.0, bands)
+    offset = chance.uniform(-3, 3, rows or bands)
+    usual = {
+        "hop": length // 2, "start": 0, "frames": 3, "points": points, "edge": "none",
+        "previous": "stream", "root": False, "gain": 0.75, "preemphasis": 0.0, "centered": False,
+        "floor": 0.0, "added": points * 0.01, "clip": NO_CLIP,
+    }  # fmt: skip
+    samples = Act((1, 2 * length), 15, 0, "s16")
+    operands = (samples, *(v.astype(np.float32) for v in (window, mel, mix, offset)))
+    return Case("features", about, operands, {**usual, **attrs}, frac, 0, bound, kind)
+
+
+_EMPHASIS = {"preemphasis": 0.97, "previous": "frame", "centered": True}
+SOUND = tuple(
+    _sound(f"{about}, {kind}", points, length, bands, kind, frac=frac, bound=bound, **attrs)
+    for kind, frac, bound in (("s8", 3, 0.6), ("s16", 9, 6.0))
+    for about, points, length, bands, attrs in (
+        ("64 points", 64, 64, 1, {}),
+        ("128 points, padded", 128, 101, 5, {"floor": 1.0, "added": 0.0, "clip": (-2.0, 3.0)}),
+        ("256 points, cepstra, roots", 256, 256, 8, {"rows": 5, "root": True}),
+        ("512 points, emphasis", 512, 400, 9, {"preemphasis": 0.96875}),
+        ("512 points, no mean", 512, 480, 3, _EMPHASIS),
+        ("mirrored", 128, 128, 4, {"edge": "reflect", "start": -64, "frames": 5}),
+        (
+            "between zeros",
+            64,
+            60,
+            4,
+            {"edge": "zero", "start": -31, "preemphasis": 0.5, "frames": 6},
+        ),
+        ("1024 points, roots", 1024, 1000, 3, {"root": True, "frames": 2}),
+        ("2048 points", 2048, 2048, 2, {"frames": 1, "centered": True}),
+    )
+)
+
 CASES: tuple[Case, ...] = (
     *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *FUNCTIONS, *DOMAINS,
     *EXTREMA, *PRELUS, *REDUCTIONS, *MOVES, *OTHERS,
-    *RESIZED, *PRODUCTS, *NORMS, *WIDE, *SMOOTH, *STRAIGHT, *REQUANTS, *RECURRENT,
+    *RESIZED, *PRODUCTS, *NORMS, *WIDE, *SMOOTH, *STRAIGHT, *REQUANTS, *RECURRENT, *SOUND,
 )  # fmt: skip
 
 

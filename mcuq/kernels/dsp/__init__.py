@@ -12,6 +12,7 @@ from mcuq.kernels.dsp import (
     depthwise_conv2d,
     depthwise_planes,
     elementwise,
+    features,
     matmul,
     pool2d,
     recurrent,
@@ -33,4 +34,5 @@ VARIANTS: tuple[Variant, ...] = (
     *pool2d.VARIANTS,
     *speed.VARIANTS,
     *recurrent.VARIANTS,
+    *features.VARIANTS,
 )

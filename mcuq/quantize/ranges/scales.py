@@ -262,6 +262,7 @@ def _by_values(
 def dictated(graph: Graph) -> dict[str, tuple[str, int, int]]:
     """Tensors whose (kind, frac, zero) the operator dictates."""
     fixed = {p.tensor: ("s8", 0, -128) for p in graph.inputs if p.kind == "u8" or p.scale}
+    fixed.update((p.tensor, ("s16", 0, 0)) for p in graph.inputs if p.kind == "s16")
     for node in graph.nodes:
         made = spec(node.op).output
         if made is not None:
