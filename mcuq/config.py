@@ -11,6 +11,10 @@ mean = [123.7, 116.3, 103.5] # in byte units: real = (byte - mean) / std
 std = [58.4, 57.1, 57.4]
 layout = "nhwc"              # the order in which the firmware's bytes lie
 
+[input.words]
+kind = "pcm16"               # samples of sound; the network takes features of it,
+features = "mlperf_kws"      # by the name of a recipe, or a table: features/table.py
+
 [shapes]                     # of inputs whose sizes the model leaves open
 image = [1, 3, 96, 96]
 
@@ -24,7 +28,7 @@ min_sqnr = 20.0
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,12 +39,16 @@ from mcuq.schema import FLOAT32, from_toml, shown
 
 @dataclass(frozen=True)
 class InputConfig:
-    """One ``[input.NAME]`` table; ``mean`` and ``std`` are one value or one per channel."""
+    """One ``[input.NAME]`` table; ``mean`` and ``std`` are one value or one per channel.
+
+    ``features`` is as it stands there: see ``features/table.py``.
+    """
 
     kind: str = "u8"
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     layout: str = "nhwc"
+    features: Any = None
 
 
 @dataclass(frozen=True)
@@ -61,12 +69,13 @@ class Config:
 FRAC_LIMIT = 32
 """No activation has a finer or a coarser frac: 2**-32 is below what float32 adds to 1."""
 
-_INPUT_KEYS = ("kind", "mean", "std", "layout")
+_INPUT_KEYS = ("kind", "mean", "std", "layout", "features")
+_FULL_SCALE = 32768.0
 _QUANTIZE_KEYS = ("ranges", "effort", "seed", "fracs", "bits")
 _RANGES = ("auto", "minmax", "percentile", "mse", "kl")
 _EITHER_RANGE = " or ".join(_RANGES)
 _CHOICES = {
-    "kind": ("u8",),
+    "kind": ("u8", "pcm16"),
     "layout": ("nhwc", "nchw"),
     "effort": ("fast", "normal", "best"),
 }
@@ -141,10 +150,28 @@ def _input(thing: str, name: str, value: Any, faults: list[McuqError]) -> InputC
     table = _table(thing, f"input.{name}", value, faults)
     faults += _unknown(thing, where, table, _INPUT_KEYS) + _bad_choices(thing, where, table)
     mean = _numbers(thing, where + "mean", table.get("mean", 0.0), faults)
-    std = _numbers(thing, where + "std", table.get("std", 1.0), faults)
+    kind = table.get("kind", "u8")
+    usual = _FULL_SCALE if kind == "pcm16" else 1.0
+    std = _numbers(thing, where + "std", table.get("std", usual), faults)
     if any(value <= 0 for value in std):
         faults.append(McuqError(thing, f"{where}std is not above 0"))
-    return InputConfig(table.get("kind", "u8"), mean, std, table.get("layout", "nhwc"))
+    features = table.get("features")
+    faults += _misplaced(thing, where, kind, table)
+    return InputConfig(kind, mean, std, table.get("layout", "nhwc"), features)
+
+
+def _misplaced(
+    thing: str, where: str, kind: object, table: Mapping[str, Any]
+) -> Iterator[McuqError]:
+    """Keys that say nothing of an input of this kind."""
+    if kind != "pcm16" and "features" in table:
+        yield McuqError(thing, f"{where}features are made of samples", 'Set kind = "pcm16"')
+    for key in ("mean", "layout"):
+        if kind == "pcm16" and key in table:
+            yield McuqError(thing, f"{where}{key} says nothing of samples", "Leave it out")
+    if kind == "pcm16" and "features" in table and "std" in table:
+        remedy = "Say full_scale in the features"
+        yield McuqError(thing, f"{where}std says nothing of features", remedy)
 
 
 def _shapes(thing: str, value: Any, faults: list[McuqError]) -> dict[str, tuple[int, ...]]:

@@ -63,7 +63,8 @@ class Port:
     ``shape`` is the user's own shape (batch 1). ``order[i]`` is the place in our memory of the
     user's i-th element in his own row-major order (None: the same). ``real = (q - offset) * scale``
     converts the integers at this port, one value or one per last-axis channel; both are empty in a
-    float graph until something fixes them. ``kind`` is s8, u8 or s32.
+    float graph until something fixes them. ``kind`` is s8, u8, s16 or s32; in a float graph u8 and
+    s16 say that the firmware has such integers: bytes, or samples of sound.
     """
 
     name: str

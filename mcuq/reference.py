@@ -21,6 +21,9 @@ from mcuq.qir import QGraph
 CHUNK_ELEMENTS = 1 << 20
 """Rows per chunk are chosen so that the largest activation of a chunk has about this size."""
 
+RAW = {"u8": np.uint8, "s16": np.int16}
+"""What a sensor gives, by the kind of a port of a float graph."""
+
 Value = TypeVar("Value")
 
 
@@ -139,10 +142,10 @@ def outputs_of(network: Graph | QGraph, feeds: Mapping[str, Array]) -> dict[str,
 def port_to_int(port: Port, reals: Array) -> Array:
     """The integers of ``port`` for the user's reals: ``round(x / scale + offset)``, internal order.
 
-    A uint8 array at a u8 port is raw bytes already and passes unchanged. Reals beyond the range
-    saturate.
+    A uint8 array at a u8 port is raw bytes already, an int16 one at an s16 port samples: they pass
+    unchanged. Reals beyond the range saturate.
     """
-    if port.kind == "u8" and reals.dtype == np.uint8:
+    if reals.dtype == RAW.get(port.kind):
         return reals
     scale, offset = _affine(port)
     low, high = RANGES[port.kind]
@@ -162,10 +165,10 @@ def feeds_to_int(qgraph: QGraph, feeds: Mapping[str, Array]) -> dict[str, Array]
 
 
 def feeds_to_float(graph: Graph, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """What the float graph reads: at a u8 port the byte values, elsewhere the reals; float32."""
+    """What the float graph reads: byte values or samples at their ports, else reals; float32."""
     return {
         port.name: (
-            port_to_int(port, feeds[port.name]) if port.kind == "u8" else feeds[port.name]
+            port_to_int(port, feeds[port.name]) if port.kind in RAW else feeds[port.name]
         ).astype(np.float32)
         for port in graph.inputs
     }

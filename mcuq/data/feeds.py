@@ -32,7 +32,10 @@ Network = Graph | QGraph
 
 
 def load(ref: str | Path, network: Network) -> dict[str, Array]:
-    """The inputs by port name, in internal order: float32, or uint8 bytes at a u8 port."""
+    """The inputs by port name, in internal order: float32; uint8 at a u8 port, int16 at an s16 one.
+
+    ``network``: a float graph, whose s16 ports take samples; in an integer graph they may be reals.
+    """
     arrays, picked = read(ref)
     return _feeds(str(ref), arrays, picked, network)
 
@@ -162,7 +165,7 @@ def _range_advice(values: Array, port: Port, network: Network) -> list[str]:
     if port.kind == "u8" and high <= 1:
         return [f"calibration: input '{port.name}' holds only 0 and 1: are these bytes, 0..255?"]
     hint = network.hints.get(port.tensor) if isinstance(network, Graph) else None
-    if port.kind == "u8":
+    if port.kind in ("u8", "s16"):
         return []
     if hint is None:
         return _bytes_advice(values, port) if low >= 0 and FEW_LEVELS < high <= 255 else []
@@ -381,6 +384,8 @@ def _checked(ref: str, array: Array, port: Port) -> Array:
         raise DataError(ref, f"no rows for input '{port.name}'", "Give at least one sample")
     if port.kind == "u8":
         return _bytes(ref, array, port)
+    if port.kind == "s16":
+        return _samples(ref, array, port)
     with np.errstate(over="ignore"):
         reals = array.astype(np.float32)
     if not bool(np.isfinite(reals).all()):
@@ -449,10 +454,21 @@ def _bytes(ref: str, array: Array, port: Port) -> Array:
     return whole.astype(np.uint8)
 
 
+def _samples(ref: str, array: Array, port: Port) -> Array:
+    """Samples of sound, which are whole numbers of 16 bits."""
+    if not bool(np.isfinite(array).all()):
+        raise DataError(ref, "holds NaN or infinity", "Remove or repair such rows")
+    low, high = float(array.min()), float(array.max())
+    if not _whole(array) or low < -32768 or high > 32767:
+        reason = f"input '{port.name}' takes samples of 16 bits; these span {low:g} to {high:g}"
+        raise DataError(ref, reason, "Give int16; reals within +-1 times 32768, rounded")
+    return array.astype(np.int16)
+
+
 def user_reals(port: Port, values: Array) -> Array:
     """What rows at ``port``, in memory order, mean to the model: reals in the user's own order."""
     rows = from_memory(port, values)
-    if port.kind != "u8":
+    if port.kind not in ("u8", "s16"):
         return rows
     channels = _user_channels(port)
     scale, offset = np.array(port.scale, np.float64), np.array(port.offset, np.float64)

@@ -27,6 +27,7 @@ from mcuq.model.compiled import Compiled, Target, generate_for, target_of
 from mcuq.model.report import given_advice, quantization_facts
 from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
+from mcuq.passes.describe_sound import describe_sound
 from mcuq.program.lower import Program
 from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph
@@ -189,10 +190,11 @@ def _worse_than_narrow(
 
 def prepare(graph: Graph, config: Config) -> Graph:
     """The graph with its inputs described as the configuration says, and all passes run."""
-    for name, described in config.inputs.items():
-        graph = describe(
-            graph, name, described.kind, described.mean, described.std, described.layout
-        )
+    for name, said in config.inputs.items():
+        if said.kind == "pcm16":
+            graph = describe_sound(graph, name, said.std, said.features)
+        else:
+            graph = describe(graph, name, said.kind, said.mean, said.std, said.layout)
     return pipeline.run(graph)
 
 

@@ -60,6 +60,8 @@ def _inputs(graph: Graph, low: float, high: float) -> dict[str, Array]:
 
 def _rows(graph: Graph, port: Port, chance: np.random.Generator, low: float, high: float) -> Array:
     shape = (ROWS, *graph.shape(port.tensor)[1:])
+    if port.kind == "s16":
+        return chance.integers(-8192, 8192, shape).astype(np.int16)
     if port.kind == "u8":
         return chance.integers(0, 256, shape).astype(np.uint8)
     return chance.uniform(low, high, shape).astype(np.float32)

@@ -25,8 +25,9 @@ from mcuq.importers import onnx_run
 from mcuq.importers.imported import Imported, Values
 from mcuq.importers.nodes.builder import Value
 from mcuq.importers.standard.steps import Step
-from mcuq.ir import Array, Graph, Hint, Node, Tensor, from_memory, to_memory, unique_name
+from mcuq.ir import Array, Graph, Hint, Node, Port, Tensor, from_memory, to_memory, unique_name
 from mcuq.ops import spec
+from mcuq.passes.describe_sound import model_input
 from mcuq.reference import outputs_of, run_float
 
 ROWS = 2
@@ -76,8 +77,10 @@ def check(
         return ("not compared with its source, which states a large batch",)
     if ready is not None and feeds:
         chosen = _repeated(feeds, count)
-        user = {port.name: user_reals(port, chosen[port.name]) for port in ready.inputs}
-        given = {p.name: to_memory(p, graph.shape(p.tensor), user[p.name]) for p in graph.inputs}
+        given = {
+            own.name: _as_imported(graph, own, ready, port, chosen[port.name])
+            for own, port in zip(graph.inputs, ready.inputs, strict=True)
+        }
         _check_passes(imported, given, ready, chosen)
     else:
         given = _seeded(graph, count)
@@ -92,6 +95,14 @@ def check(
     except onnx_run.NotRunError as error:
         return (f"not compared with its source: {error}",)
     return ()
+
+
+def _as_imported(graph: Graph, own: Port, ready: Graph, port: Port, rows: Array) -> Array:
+    """What ``graph`` reads where ``ready`` reads ``rows`` at ``port``; features of samples."""
+    shape = graph.shape(own.tensor)
+    if port.shape != own.shape:
+        return model_input(ready, port, own, shape, rows)
+    return to_memory(own, shape, user_reals(port, rows))
 
 
 def _check_passes(

@@ -61,7 +61,7 @@ def run_file(
         raise DataError(str(out), "is neither a .npy nor a .npz file", "Name one with -o")
     if out.suffix == ".npy" and len(names) > 1:
         raise data.several_outputs(out, names)
-    outputs = run_arrays(compiled, board, data.load(source, graph), progress)
+    outputs = run_arrays(compiled, board, data.load(source, compiled.bundle.graph), progress)
     ports = {port.name: port for port in graph.outputs}
     shown = outputs if raw else {n: port_to_real(ports[n], v) for n, v in outputs.items()}
     stream = io.BytesIO()

@@ -40,7 +40,7 @@ def describe(
     Each is one value, or one per channel. Kind "s8" keeps reals at the port and only sets the
     layout.
     """
-    port = _port(graph, name)
+    port = port_named(graph, name)
     where = f"{graph.name}: input '{name}'"
     _check_choice(where, "kind", kind, KINDS)
     _check_choice(where, "layout", layout, LAYOUTS)
@@ -64,13 +64,13 @@ def describe(
     scale = 1.0 / np.broadcast_to(stds, (channels,))
     graph = _fold(graph, port.tensor, scale, -np.broadcast_to(means, (channels,)) * scale)
     described = replace(
-        _port(graph, name), kind="u8", scale=tuple(1.0 / s for s in stds), offset=means
+        port_named(graph, name), kind="u8", scale=tuple(1.0 / s for s in stds), offset=means
     )
-    graph = _with_port(graph, described)
+    graph = with_port(graph, described)
     return _channels_first(graph, described) if layout == "nchw" else graph
 
 
-def _port(graph: Graph, name: str) -> Port:
+def port_named(graph: Graph, name: str) -> Port:
     names = [port.name for port in graph.inputs]
     if name not in names:
         remedy = closest(name, names, f"Inputs: {', '.join(names)}")
@@ -88,7 +88,7 @@ def _values(given: Values) -> tuple[float, ...]:
     return tuple(float(v) for v in listed)
 
 
-def _with_port(graph: Graph, port: Port) -> Graph:
+def with_port(graph: Graph, port: Port) -> Graph:
     ports = tuple(port if p.name == port.name else p for p in graph.inputs)
     return replace(graph, inputs=ports)
 
@@ -112,7 +112,7 @@ def _channels_last(graph: Graph, port: Port) -> Graph:
     nodes = [
         Node("transpose", cut, (port.tensor,), (cut,), {"perm": (0, 3, 1, 2)}),
         Node("reshape", old, (cut,), (old,), {"shape": shape}),
-        *(_reading(node, port.tensor, old) for node in graph.nodes),
+        *(reading(node, port.tensor, old) for node in graph.nodes),
     ]
     tensors = {
         **graph.tensors,
@@ -120,7 +120,7 @@ def _channels_last(graph: Graph, port: Port) -> Graph:
         cut: Tensor(cut, port.shape),
         old: Tensor(old, shape),
     }
-    return rebuild(_with_port(graph, replace(port, order=order)), nodes, tensors)
+    return rebuild(with_port(graph, replace(port, order=order)), nodes, tensors)
 
 
 def _is_image(port: Port, shape: tuple[int, ...]) -> bool:
@@ -131,7 +131,7 @@ def _is_image(port: Port, shape: tuple[int, ...]) -> bool:
     return np.array_equal(port.order, turned)
 
 
-def _reading(node: Node, old: str, new: str) -> Node:
+def reading(node: Node, old: str, new: str) -> Node:
     return replace(node, inputs=tuple(new if n == old else n for n in node.inputs))
 
 
@@ -205,7 +205,7 @@ def _with_norm(graph: Graph, tensor: str, scale: Array, shift: Array) -> Graph:
         tensors[made] = Tensor(made, values.shape, np.ascontiguousarray(values, np.float32))
         inputs.append(made)
     norm = Node("batch_norm", name, tuple(inputs), (name,))
-    nodes = [norm, *(_reading(node, tensor, name) for node in graph.nodes)]
+    nodes = [norm, *(reading(node, tensor, name) for node in graph.nodes)]
     ports = tuple(replace(p, tensor=name) if p.tensor == tensor else p for p in graph.outputs)
     return rebuild(replace(graph, outputs=ports), nodes, tensors)
 
@@ -227,5 +227,5 @@ def _channels_first(graph: Graph, port: Port) -> Graph:
         port.tensor: Tensor(port.tensor, (1, channels, height, width)),
         name: Tensor(name, shape),
     }
-    nodes = [node, *(_reading(n, port.tensor, name) for n in graph.nodes)]
-    return rebuild(_with_port(graph, replace(port, order=order)), nodes, tensors)
+    nodes = [node, *(reading(n, port.tensor, name) for n in graph.nodes)]
+    return rebuild(with_port(graph, replace(port, order=order)), nodes, tensors)

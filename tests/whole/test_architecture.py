@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = tuple(
     ir files config
     qir
     ops targets data
+    features
     reference passes kernels
     importers quantize program
     exporters emit

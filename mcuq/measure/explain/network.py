@@ -59,7 +59,7 @@ def inputs(
     for port, outer in zip(graph.inputs, qgraph.inputs, strict=True):
         act = qgraph.tensors[outer.tensor]
         given = thinned(vectors[port.name] if feeds is None else feeds[port.name])
-        if feeds is None or given.dtype == np.uint8:
+        if feeds is None or given.dtype.kind in "iu":
             integers[port.name] = given
             reals[port.name] = real(given, act)
             continue
