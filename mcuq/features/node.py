@@ -45,22 +45,21 @@ def node(made: Features, name: str, inputs: tuple[str, ...], output: str, frames
 
     What integers cannot tell from silence is a floor in float as well.
     """
-    attrs = {
-        "hop": made.hop,
-        "start": 0 if made.edge == "none" else (made.points - made.frame) // 2 - made.points // 2,
-        "frames": frames,
-        "points": made.points,
-        "edge": made.edge,
-        "previous": made.previous,
-        "root": made.power == 1,
-        "gain": made.full_scale / FULL_SCALE,
-        "preemphasis": made.preemphasis,
-        "centered": not made.keep_mean,
-        "added": made.added,
-        "floor": made.floor,
-        "clip": made.limits,
-    }
-    found = Node("features", name, inputs, (output,), attrs)
+    found = Node("features", name, inputs, (output,)).with_attrs(
+        hop=made.hop,
+        start=0 if made.edge == "none" else (made.points - made.frame) // 2 - made.points // 2,
+        frames=frames,
+        points=made.points,
+        edge=made.edge,
+        previous=made.previous,
+        root=made.power == 1,
+        gain=made.full_scale / FULL_SCALE,
+        preemphasis=made.preemphasis,
+        centered=not made.keep_mean,
+        added=made.added,
+        floor=made.floor,
+        clip=made.limits,
+    )
     parts = constants(made)
     least = op.scale_of(found, parts["window"], parts["mel"], 0).unit
     return found.with_attrs(floor=max(made.floor, least))

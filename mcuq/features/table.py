@@ -20,18 +20,22 @@ _MILLISECONDS = {"frame_ms": "frame", "hop_ms": "hop"}
 _BANDS = {"mels": "count", "low": "low", "high": "high", "mel_scale": "scale", "mel_norm": "norm",
           "triangles": "triangles"}  # fmt: skip
 _LENGTH = whole(1, 65535)
-_READERS: Mapping[str, Reader[object]] = {
+_FRAMES: Mapping[str, Reader[object]] = {
     "rate": whole(1, 1_000_000),
     "frame": _LENGTH,
     "hop": _LENGTH,
     "frame_ms": real(0.0),
     "hop_ms": real(0.0),
     "points": _LENGTH,
+    "power": whole(1, 2),
     "window": choice(WINDOWS),
     "preemphasis": real(0.0, 1.0),
     "previous": choice(PREVIOUS),
     "keep_mean": flag,
-    "power": whole(1, 2),
+    "full_scale": real(1e-30),
+    "edge": choice(EDGES),
+}
+_SPECTRUM: Mapping[str, Reader[object]] = {
     "factor": real(1e-30),
     "mels": whole(1, 512),
     "low": real(0.0),
@@ -39,17 +43,18 @@ _READERS: Mapping[str, Reader[object]] = {
     "mel_scale": choice(mel.SCALES),
     "mel_norm": choice(mel.NORMS),
     "triangles": choice(mel.TRIANGLES),
-    "log": choice(LOGS),
     "floor": real(0.0),
     "added": real(0.0),
+}
+_RESULT: Mapping[str, Reader[object]] = {
+    "log": choice(LOGS),
     "cepstra": whole(0, 512),
     "ortho": flag,
     "scale": real(),
     "offset": real(),
     "limits": several(real(-math.inf, math.inf), 2, 2),
-    "full_scale": real(1e-30),
-    "edge": choice(EDGES),
 }
+_READERS = {**_FRAMES, **_SPECTRUM, **_RESULT}
 
 
 def recipe(name: str, **changes: object) -> Features:

@@ -24,6 +24,18 @@ static inline int32_t mcuq_next_reversed(int32_t place, int32_t half)
     return place | bit;
 }
 
+/** The bits of all magnitudes of a frame, and the sum of its samples. */
+static inline int32_t mcuq_survey(const mcuq_features_params *p, const int16_t *x, int32_t *sum)
+{
+    int32_t bits = 0, total = 0;
+    for (int32_t i = 0; i < p->length; i++) {
+        bits |= x[i] ^ (x[i] >> 15);
+        total += x[i];
+    }
+    *sum = total;
+    return bits;
+}
+
 /** The first two stages, which only add: four neighbours at a time. Halves of what is turned are
  *  rounded up, as it was negated before. */
 static inline void mcuq_first_stages(int32_t *z, int32_t half)

@@ -1,6 +1,8 @@
 /* mcuq_features_frames.h: the body of features, by the functions that an includer defines before:
- *     spectrum(p, z): the FFT of z, [points / 2][2] in the order of reversed bits, to powers
- *     put_inside(p, x, z, e, mean): windowed samples of a frame that lies whole within `in`, to z
+ *     put_inside(p, x, z, e, mean): windowed samples of a frame that lies whole within `in`, behind
+ *         the first two stages of the FFT, to z, [points / 2][2]
+ *     spectrum(p, z): the stages that are left, to powers
+ *     survey_inside(p, x, &sum): as survey
  * and by `element`, the type of the output. */
 #include <string.h>
 
@@ -29,35 +31,27 @@ static int32_t survey(const mcuq_features_params *p, const int16_t *in, int32_t 
     return bits;
 }
 
-static int32_t survey_inside(const mcuq_features_params *p, const int16_t *x, int32_t *sum)
-{
-    int32_t bits = 0, total = 0;
-    for (int32_t i = 0; i < p->length; i++) {
-        bits |= x[i] ^ (x[i] >> 15);
-        total += x[i];
-    }
-    *sum = total;
-    return bits;
-}
-
 static void put_around(const mcuq_features_params *p, const int16_t *in, int32_t first, int32_t *z,
                        int32_t e, int32_t mean)
 {
     const int32_t half = 1 << p->log2_half;
     int32_t before = around(p, in, p->within ? first : first - 1);
     int32_t place = 0;
+    memset(z, 0, (size_t)8 * (size_t)half);
     for (int32_t i = 0; i < p->length; i++) {
         const int32_t x = around(p, in, first + i);
         z[2 * place + (i & 1)] = mcuq_windowed(p, x, before, i, e, mean);
         before = x;
         place = (i & 1) ? mcuq_next_reversed(place, half) : place;
     }
+    mcuq_first_stages(z, half);
 }
 
 /** Samples to the powers of a frame; returns how often the samples were doubled. */
 static int32_t frame(const mcuq_features_params *p, const int16_t *in, int32_t first, int32_t *z)
 {
-    const int32_t inside = first > 0 && first + p->length <= p->samples;
+    const int32_t from = p->pre ? first - 1 : first;
+    const int32_t inside = from >= 0 && first + p->length <= p->samples;
     int32_t sum, bits, mean, e;
     bits = inside ? survey_inside(p, in + first, &sum) : survey(p, in, first, &sum);
     if (p->pre && !p->within) {
@@ -66,7 +60,6 @@ static int32_t frame(const mcuq_features_params *p, const int16_t *in, int32_t f
     }
     e = bits ? mcuq_zeros32((uint32_t)bits) - 17 : 15;
     mean = p->dc ? (int32_t)(((int64_t)sum * p->dc) >> 16) * (1 << e) : 0;
-    memset(z, 0, (size_t)8 << p->log2_half);
     if (inside) {
         put_inside(p, in + first, z, e, mean);
     } else {

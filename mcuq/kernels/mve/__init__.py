@@ -8,6 +8,7 @@ from mcuq.kernels.mve import (
     dense,
     depthwise_conv2d,
     elementwise,
+    features,
     pool2d,
     recurrent,
 )
@@ -21,4 +22,5 @@ VARIANTS: tuple[Variant, ...] = (
     *pool2d.VARIANTS,
     *elementwise.VARIANTS,
     *recurrent.VARIANTS,
+    *features.VARIANTS,
 )

@@ -84,6 +84,7 @@ def fields(node: Node, qgraph: QGraph) -> tuple[Field, ...]:
         Field("mel", "mel"),
         Field("log2", "log2"),
         Field("root", "root" if root else 0),
+        Field("stages", 0),
         *(Field(name, name) for name in ("mix", "offset", "shift")),
         *(Field(name, value) for name, value in numbers.items()),
     )
@@ -134,13 +135,19 @@ def of_frames(node: Node, qgraph: QGraph, rates: Sequence[float]) -> float:
     return node.int("frames") * sum(number * rate for number, rate in pairs)
 
 
-def variant(symbol: str, kind: str, cost: Cost, needs: frozenset[str] = frozenset()) -> Variant:
-    """The kernel ``symbol``, which writes ``kind``."""
+def variant(
+    symbol: str,
+    kind: str,
+    cost: Cost,
+    needs: frozenset[str] = frozenset(),
+    lowered: Lower | None = None,
+) -> Variant:
+    """The kernel ``symbol``, which writes ``kind``; ``lowered``: if not as the plain ones."""
 
     def suits(node: Node, qgraph: QGraph) -> bool:
         return qgraph.tensor(node.output).kind == kind
 
-    return Variant("features", symbol, lower(symbol), cost, suits, needs, kinds=S16)
+    return Variant("features", symbol, lowered or lower(symbol), cost, suits, needs, kinds=S16)
 
 
 VARIANTS = tuple(variant(symbol, kind, cost) for symbol, kind in KINDS)

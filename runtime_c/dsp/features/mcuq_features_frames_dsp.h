@@ -4,6 +4,8 @@
  * A butterfly takes about 17 instructions, two samples that are windowed 14. */
 #include "mcuq_spectrum_dsp.h"
 
+#define survey_inside mcuq_survey
+
 static inline uint32_t pair(const int16_t *at)
 {
     uint32_t word;
@@ -21,22 +23,14 @@ static void put_plain(const mcuq_features_params *p, const int16_t *x, int32_t *
         at[0] = mcuq_halved_low(x[2 * i] * factor, w);
         at[1] = mcuq_halved_high(x[2 * i + 1] * factor, w);
     }
-    if (p->length & 1) {
-        z[2 * mcuq_reversed(pairs, p->log2_half)] =
-            mcuq_halved(x[2 * pairs] * factor, p->window[2 * pairs]);
-    }
 }
 
-static void put_inside(const mcuq_features_params *p, const int16_t *x, int32_t *z, int32_t e,
-                       int32_t mean)
+static void put_emphasised(const mcuq_features_params *p, const int16_t *x, int32_t *z, int32_t e,
+                           int32_t mean)
 {
     const int32_t factor = 1 << (p->x_shift + e), emphasis = p->pre * (1 << e);
     const int32_t pairs = p->length >> 1;
-    int32_t before = p->within ? x[0] : x[-1];
-    if (p->pre == 0 && mean == 0) {
-        put_plain(p, x, z, e);
-        return;
-    }
+    int32_t before = p->pre && !p->within ? x[-1] : x[0];
     for (int32_t i = 0; i < pairs; i++) {
         int32_t *const at = z + 2 * mcuq_reversed(i, p->log2_half);
         const uint32_t w = pair(p->window + 2 * i);
@@ -45,10 +39,23 @@ static void put_inside(const mcuq_features_params *p, const int16_t *x, int32_t 
         at[1] = mcuq_halved_high(second * factor - first * emphasis - mean, w);
         before = second;
     }
-    if (p->length & 1) {
-        z[2 * mcuq_reversed(pairs, p->log2_half)] =
-            mcuq_windowed(p, x[2 * pairs], before, 2 * pairs, e, mean);
+}
+
+static void put_inside(const mcuq_features_params *p, const int16_t *x, int32_t *z, int32_t e,
+                       int32_t mean)
+{
+    const int32_t last = p->length - 1;
+    memset(z, 0, (size_t)8 << p->log2_half);
+    if (p->pre == 0 && mean == 0) {
+        put_plain(p, x, z, e);
+    } else {
+        put_emphasised(p, x, z, e, mean);
     }
+    if (p->length & 1) {
+        z[2 * mcuq_reversed(last >> 1, p->log2_half)] =
+            mcuq_windowed(p, x[last], x[last - (last > 0)], last, e, mean);
+    }
+    mcuq_first_stages(z, 1 << p->log2_half);
 }
 
 static inline void rotate(uint32_t w, int32_t re, int32_t im, int32_t *t)
@@ -80,8 +87,8 @@ static void unfold(const mcuq_features_params *p, int32_t *z)
     const int32_t half = 1 << p->log2_half;
     const int32_t sum = z[0] + z[1], difference = z[0] - z[1];
     const int16_t *w = p->twiddles + 2;
-    int32_t *a = z + 2, *b = z + 2 * half - 2;
-    for (; a <= b; a += 2, b -= 2, w += 2) {
+    for (int32_t k = 1; k <= half / 2; k++, w += 2) {
+        int32_t *const a = z + 2 * k, *const b = z + 2 * (half - k);
         const int32_t even_re = (a[0] + b[0]) >> 1, even_im = (a[1] - b[1]) >> 1;
         int32_t t[2];
         rotate(pair(w), a[1] + b[1], b[0] - a[0], t);
@@ -95,7 +102,6 @@ static void unfold(const mcuq_features_params *p, int32_t *z)
 static void spectrum(const mcuq_features_params *p, int32_t *z)
 {
     const int32_t half = 1 << p->log2_half;
-    mcuq_first_stages(z, half);
     for (int32_t size = 4; size < half; size *= 2) {
         stage(p->twiddles, z, half, size);
     }

@@ -24,6 +24,7 @@ typedef struct {
     const int16_t *mel;      /* the weights of the bins of each band, band after band; 15 bits */
     const uint16_t *log2;    /* [257]: log2(1 + i / 256), 15 bits */
     const uint16_t *root;    /* [193]: sqrt(64 + i), 12 bits; NULL for powers */
+    const int32_t *stages;   /* MVE: twiddles once more, stage by stage; else NULL */
     const int16_t *mix;      /* [out_len][bands], or [bands] if each band goes alone */
     const int32_t *offset;   /* [out_len] */
     const int8_t *shift;     /* [out_len] */
@@ -46,6 +47,12 @@ void mcuq_features_s16_s8(const mcuq_features_params *p, const int8_t *in, int8_
 void mcuq_features_s16_dsp(const mcuq_features_params *p, const int8_t *in, int8_t *out,
                            void *scratch);
 void mcuq_features_s16_s8_dsp(const mcuq_features_params *p, const int8_t *in, int8_t *out,
+                              void *scratch);
+
+/** With Helium. */
+void mcuq_features_s16_mve(const mcuq_features_params *p, const int8_t *in, int8_t *out,
+                           void *scratch);
+void mcuq_features_s16_s8_mve(const mcuq_features_params *p, const int8_t *in, int8_t *out,
                               void *scratch);
 
 #endif

@@ -1,16 +1,22 @@
 /* mcuq_features_plain.h: the body of features on any core; see mcuq_features_frames.h. */
+#include <string.h>
+
 #include "mcuq_features_fft.h"
+
+#define survey_inside mcuq_survey
 
 static void put_inside(const mcuq_features_params *p, const int16_t *x, int32_t *z, int32_t e,
                        int32_t mean)
 {
     const int32_t half = 1 << p->log2_half;
-    int32_t before = p->within ? x[0] : x[-1], place = 0;
+    int32_t before = p->pre && !p->within ? x[-1] : x[0], place = 0;
+    memset(z, 0, (size_t)8 * (size_t)half);
     for (int32_t i = 0; i < p->length; i++) {
         z[2 * place + (i & 1)] = mcuq_windowed(p, x[i], before, i, e, mean);
         before = x[i];
         place = (i & 1) ? mcuq_next_reversed(place, half) : place;
     }
+    mcuq_first_stages(z, half);
 }
 
 static void stage(const int16_t *w, int32_t *z, int32_t half, int32_t size)
@@ -32,7 +38,6 @@ static void stage(const int16_t *w, int32_t *z, int32_t half, int32_t size)
 static void spectrum(const mcuq_features_params *p, int32_t *z)
 {
     const int32_t half = 1 << p->log2_half;
-    mcuq_first_stages(z, half);
     for (int32_t size = 4; size < half; size *= 2) {
         stage(p->twiddles, z, half, size);
     }
