@@ -8,11 +8,13 @@ print(model.check(["mps2_an386"]))
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from mcuq.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from mcuq import train
     from mcuq.api import (
         Model,
         compile,
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Config", "McuqError", "Model", "compile", "compress_model", "diff", "estimate", "fit_model",
-    "inspect", "load", "retarget", "verify",
+    "inspect", "load", "retarget", "train", "verify",
 ]  # fmt: skip
 
 
@@ -42,6 +44,8 @@ def __getattr__(name: str) -> Any:
         from mcuq.errors import McuqError
 
         return McuqError
+    if name == "train":
+        return importlib.import_module("mcuq.train")
     from mcuq import api
 
     return getattr(api, name)

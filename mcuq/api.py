@@ -28,7 +28,7 @@ from mcuq.flows.fit import fit_model
 from mcuq.flows.retarget import retarget as make_for
 from mcuq.flows.verify import Verified, limits_of
 from mcuq.flows.verify import verify as hold
-from mcuq.ir import Array, Shape
+from mcuq.ir import Array, Graph, Shape
 from mcuq.measure import bench as benchmark
 from mcuq.measure import check as checking
 from mcuq.measure import evaluate, explain, selftest
@@ -159,7 +159,7 @@ class Model:
 
 
 def compile(
-    model: str | Path | torch.nn.Module,
+    model: str | Path | torch.nn.Module | Graph,
     example_input: Any = None,
     calibration: Given | None = None,
     *,
@@ -216,7 +216,7 @@ def inspect(model: str | Path, shapes: Mapping[str, Shape] | None = None) -> pre
 
 
 def estimate(
-    model: str | Path | torch.nn.Module,
+    model: str | Path | torch.nn.Module | Graph,
     example_input: Any = None,
     *,
     on: AnyBoard | Sequence[AnyBoard] | None = None,

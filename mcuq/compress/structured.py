@@ -45,10 +45,38 @@ def prune_channels(
     """
     _check(amount, scope, measure, multiple)
     plan = _Plan.of(graph, only, measure, multiple)
+    removed = _chosen(plan, amount, importance, calibration, scope, of, seed)
+    small = remove(graph, plan.found, removed)
+    if not (removed and refit and calibration):
+        return small
+    with torch_threads(1):
+        return refitted(small, graph, plan.found, removed, calibration)
+
+
+def units_to_remove(
+    graph: Graph, amount: float, importance: str, calibration: Mapping[str, Array] | None
+) -> tuple[Structure, frozenset[int]]:
+    """What ``prune_channels`` would remove with these arguments, and of which structure."""
+    _check(amount, "global", "macs", 4)
+    plan = _Plan.of(graph, None, "macs", 4)
+    return plan.found, _chosen(plan, amount, importance, calibration, "global", None, 0)
+
+
+def _chosen(
+    plan: _Plan,
+    amount: float,
+    importance: str,
+    calibration: Mapping[str, Array] | None,
+    scope: str,
+    of: Graph | None,
+    seed: int,
+) -> frozenset[int]:
+    """The units that matter least, without which ``amount`` of it is gone."""
+    graph = plan.graph
     whole = plan if of is None else plan.before(of)
     target = (1.0 - amount) * whole.cost(frozenset()) + 1e-9
     if plan.cost(frozenset()) <= target:
-        return graph
+        return frozenset()
     with torch_threads(1):
         score = importance_of(graph, plan.found, importance, calibration, seed)
     order = {group: sorted(group.units, key=lambda u: (score[u], u)) for group in plan.groups}
@@ -57,12 +85,7 @@ def prune_channels(
     taken: list[Part] = []
     for taken in worth if scope == "global" else plan.evenly(order):
         if plan.cost(_units(taken)) <= target:
-            removed = plan.without_excess(taken, target)
-            small = remove(graph, plan.found, removed)
-            if not (refit and calibration):
-                return small
-            with torch_threads(1):
-                return refitted(small, graph, plan.found, removed, calibration)
+            return plan.without_excess(taken, target)
     raise _empties(plan, amount, _units(taken))
 
 

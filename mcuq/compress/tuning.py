@@ -189,7 +189,7 @@ class Student:
         for name, parameter in self._free.items():
             value = self._follow[name](parameter * self._unit[name])
             if rounded and name in self._axis:
-                value = _passes(value, _rounded_weights(value.detach(), self._axis[name]))
+                value = passes(value, _rounded_weights(value.detach(), self._axis[name]))
             values[name] = value
         return values
 
@@ -202,7 +202,7 @@ class Student:
         with torch.no_grad():
             steps = values.mul(scale).add_(0.5).floor_()
             steps.clamp_(low - act.zero, high - act.zero).div_(scale)
-        return _passes(values, steps)
+        return passes(values, steps)
 
 
 class _Passes(torch.autograd.Function):
@@ -217,7 +217,7 @@ class _Passes(torch.autograd.Function):
         return gradient, None
 
 
-_passes: Callable[[TorchTensor, TorchTensor], TorchTensor] = _Passes.apply
+passes: Callable[[TorchTensor, TorchTensor], TorchTensor] = _Passes.apply
 
 
 def _rounded_weights(weights: TorchTensor, axis: int) -> TorchTensor:

@@ -46,7 +46,7 @@ WIDE_ENOUGH_DB = 40.0
 
 
 def compile_model(
-    model: str | Path | torch.nn.Module,
+    model: str | Path | torch.nn.Module | Graph,
     example_input: Any = None,
     calibration: Given | None = None,
     *,
@@ -64,7 +64,8 @@ def compile_model(
     """Compile a network to C.
 
     ``model``: a path of a ``.onnx`` or ``.pt2`` file, or a ``torch.nn.Module`` together with its
-    ``example_input`` (a tensor or a tuple of them). ``calibration``: typical inputs in the model's
+    ``example_input`` (a tensor or a tuple of them), or what ``mcuq.train.finish`` returned, which
+    needs neither. ``calibration``: typical inputs in the model's
     own layout: a file, an array or tensor, a list of samples, a loader of batches, or a dict of
     these by input name (``data.batches``). ``board`` picks the fastest kernels
     for its core and refuses what does not fit it. ``name`` prefixes the C symbols. ``prefer``:
@@ -105,20 +106,20 @@ class _Source:
     name: str
     digest: str
     graph: Graph
-    imported: Imported
+    imported: Imported | None
 
 
 def _read(
-    model: str | Path | torch.nn.Module,
+    model: str | Path | torch.nn.Module | Graph,
     example: Any,
     name: str | None,
     settings: Config,
     sizes: Sizes,
 ) -> _Source:
-    imported, digest, source = import_model(model, example, sizes)
-    identity = check_id(name) if name else model_id(Path(source).stem)
-    graph = prepare(imported.graph, settings)
-    return _Source(identity, Path(source).name, digest, graph, imported)
+    source = import_model(model, example, sizes)
+    identity = check_id(name) if name else model_id(Path(source.name).stem)
+    graph = prepare(source.graph, settings)
+    return _Source(identity, Path(source.name).name, source.digest, graph, source.imported)
 
 
 def _costs(program: Program) -> tuple[float, float]:

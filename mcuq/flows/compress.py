@@ -80,9 +80,9 @@ def read(
     calibration = None if calibration is None else gathered(calibration)
     progress("reading the model", 0.0)
     sizes = sizes_of(shapes, Config(), calibration)
-    imported = import_model(model, example_input, sizes)[0]
-    whole = pipeline.run(imported.graph)
+    source = import_model(model, example_input, sizes)
+    whole = pipeline.run(source.graph)
     exporters.check(whole)
     feeds = None if calibration is None else calibration_feeds(calibration, whole)
-    importers.check(imported, whole, feeds)
+    importers.check(source.imported, whole, feeds)
     return whole, feeds

@@ -86,7 +86,7 @@ class Estimate:
 
 
 def estimate_model(
-    model: str | Path | torch.nn.Module,
+    model: str | Path | torch.nn.Module | Graph,
     example_input: Any = None,
     *,
     on: Sequence[str | Path | Board],
@@ -109,8 +109,8 @@ def estimate_model(
         raise McuqError("estimate", reason, "Estimate --bits 8 and --bits 16, the two ends")
     targets = [boards.load(board) for board in on]
     progress("reading the model", 0.0)
-    imported, _, _ = import_model(model, example_input, sizes_of(shapes, settings, None))
-    return estimate_graph(prepare(imported.graph, settings), targets, prefer, settings, progress)
+    source = import_model(model, example_input, sizes_of(shapes, settings, None))
+    return estimate_graph(prepare(source.graph, settings), targets, prefer, settings, progress)
 
 
 def estimate_graph(

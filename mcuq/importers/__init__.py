@@ -86,8 +86,8 @@ def read_torch(module: torch.nn.Module, example_input: Any) -> Imported:
 
 
 def check_kind(model: object) -> None:
-    """Refuse what is neither a path nor a module nor an exported program, and say what it is."""
-    if isinstance(model, (str, Path)) or hasattr(model, "graph_module"):
+    """Refuse what is no path, module, exported program or graph, and say what it is."""
+    if isinstance(model, (str, Path, Graph)) or hasattr(model, "graph_module"):
         return
     if isinstance(model, Mapping):
         reason = "is a dict, as a state_dict is: it holds weights, but not the layers"
@@ -99,9 +99,14 @@ def check_kind(model: object) -> None:
 
 
 def check(
-    imported: Imported, ready: Graph | None = None, feeds: Mapping[str, Array] | None = None
+    imported: Imported | None, ready: Graph | None = None, feeds: Mapping[str, Array] | None = None
 ) -> tuple[str, ...]:
-    """Refuse ``imported`` if it computes something else than its source (``agreement.check``)."""
+    """Refuse ``imported`` if it computes something else than its source (``agreement.check``).
+
+    None: it was checked when it was trained.
+    """
+    if imported is None:
+        return ()
     from mcuq.importers import agreement
 
     return agreement.check(imported, ready, feeds)

@@ -251,6 +251,11 @@ def to_array(tensor: Any, thing: str, folder: Path | None) -> Array:
     return array
 
 
+def to_proto(name: str, values: Array) -> Any:
+    """A stored tensor with these values; the inverse of ``to_array``."""
+    return onnx.numpy_helper.from_array(values, name)
+
+
 def _external(tensor: Any, where: str, folder: Path | None, shape: Shape, dtype: Any) -> Array:
     """The data of a tensor stored beside the model: never outside its folder."""
     entries = {entry.key: entry.value for entry in tensor.external_data}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,20 +34,35 @@ def sizes_of(
     return Sizes(given, lambda: data.shapes_of(calibration))
 
 
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A network as it was read; ``digest``: the SHA-256 of what it was made from.
+
+    ``imported``: what it can be compared with; None for a graph that was compared before.
+    """
+
+    graph: Graph
+    digest: str
+    name: str
+    imported: Imported | None
+
+
 def import_model(
-    model: str | Path | torch.nn.Module, example: Any, sizes: Sizes | None = None
-) -> tuple[Imported, str, str]:
-    """What was imported, the SHA-256 of what it was made from, and the name of its source."""
+    model: str | Path | torch.nn.Module | Graph, example: Any, sizes: Sizes | None = None
+) -> Source:
+    """The network in a file, a module or exported program, or what ``train.finish`` returned."""
+    if isinstance(model, Graph):
+        return Source(model, _digest(model), model.name, None)
     if isinstance(model, (str, Path)):
         imported = importers.read(model, sizes)
         content = hashlib.sha256()
         for file in importers.files_of(model):
             content.update(file.read_bytes())
-        return imported, content.hexdigest(), str(model)
+        return Source(imported.graph, content.hexdigest(), str(model), imported)
     if example is None and not hasattr(model, "graph_module"):  # of an exported program
         raise DataError("compile", "no example input", "Pass example_input with the module")
     imported = importers.read_torch(model, example)
-    return imported, _digest(imported.graph), type(model).__name__
+    return Source(imported.graph, _digest(imported.graph), type(model).__name__, imported)
 
 
 def _digest(graph: Graph) -> str:

@@ -6,14 +6,15 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mcuq.errors import McuqError, ModelError
 from mcuq.importers import fake_quant, onnx_file, onnx_graph, pt2_file, torch_run
 from mcuq.importers.imported import Imported
+from mcuq.ir import Array
 
 _REMEDY = "See that torch.onnx.export(module, example, dynamo=True) works"
 
@@ -31,14 +32,21 @@ def from_module(module: Any, example_input: Any) -> Imported:
     if not isinstance(module, torch.nn.Module):
         remedy = "Pass a path, a torch.nn.Module or what torch.export.export returns"
         raise ModelError(name, "is not a model", remedy)
+    rows = _rows(name, example_input)
+    with torch_run.in_eval_mode(module):
+        return _exported(module, rows, name)
+
+
+def _rows(name: str, example_input: Any) -> tuple[Any, ...]:
+    """The first row of each example."""
+    import torch
+
     given = example_input if isinstance(example_input, (tuple, list)) else (example_input,)
     wrong = [v for v in given if not isinstance(v, torch.Tensor) or v.dim() == 0 or not len(v)]
     if wrong or not given:
         reason = "the example input is not a tensor, or a tuple of tensors, with a batch"
         raise ModelError(name, reason, "Pass for example torch.randn(1, 3, 32, 32)")
-    rows = tuple(v[:1].detach() for v in given)
-    with torch_run.in_eval_mode(module):
-        return _exported(module, rows, name)
+    return tuple(v[:1].detach() for v in given)
 
 
 def load(path: Path) -> Imported:
@@ -46,40 +54,98 @@ def load(path: Path) -> Imported:
     content = pt2_file.checked(path)
     import torch
 
-    with _quiet():
+    with quiet():
         try:
             program = torch.export.load(io.BytesIO(content))
         except Exception as error:  # torch raises many kinds: the file is at fault
-            reason = f"cannot be loaded ({_short(error)})"
+            reason = f"cannot be loaded ({short(error)})"
             raise ModelError(path.name, reason, "Save it again with torch.export.save") from error
     return _exported(program, None, path.name)
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """A module as ONNX whose initializers are its parameters and buffers, by their own names.
+
+    So it is imported again with other numbers in milliseconds, where exporting takes seconds.
+    """
+
+    name: str
+    proto: Any
+    first: Imported
+
+    @classmethod
+    def of(cls, module: Any, example_input: Any) -> Template:
+        """The template of a torch module in eval mode; ``first`` has the numbers it has now."""
+        name = type(module).__name__
+        rows = _rows(name, example_input)
+        with torch_run.in_eval_mode(module):
+            program = _program(module, rows, name, optimize=False)
+            return cls(name, program.model_proto, _imported(program, module, rows, name))
+
+    def imported(self, state: Mapping[str, Array]) -> Imported:
+        """The network with the numbers ``state`` by parameter name; others are as in ``first``."""
+        proto = type(self.proto)()
+        proto.CopyFrom(self.proto)
+        for tensor in proto.graph.initializer:
+            if tensor.name in state:
+                tensor.CopyFrom(onnx_file.to_proto(tensor.name, state[tensor.name]))
+        return onnx_graph.to_graph(onnx_file.check(proto, self.name, None))
 
 
 def _exported(model: Any, rows: Any, name: str) -> Imported:
     import torch
 
-    with _quiet():
+    module = model if isinstance(model, torch.nn.Module) else None
+    return _imported(_program(model, rows, name), module, rows, name)
+
+
+def _program(model: Any, rows: Any, name: str, optimize: bool = True) -> Any:
+    """What ``torch.onnx.export`` makes; without ``optimize`` parameters stay as they are."""
+    import torch
+
+    settings: dict[str, Any] = {"dynamo": True, "verbose": False, "optimize": optimize}
+    settings["custom_translation_table"] = fake_quant.translations()
+    with quiet():
         try:
-            table = fake_quant.translations()
-            program = torch.onnx.export(
-                model, rows or (), dynamo=True, verbose=False, custom_translation_table=table
-            )
+            program = torch.onnx.export(model, rows or (), **settings)
             if program is None:
                 raise RuntimeError("no program")
-            proto = program.model_proto
+            if not optimize:
+                _optimize_around(program.model.graph, program)
+            return program
         except McuqError:
             raise
         except Exception as error:  # torch raises many kinds: the model is at fault
-            reason = f"cannot be exported to ONNX ({_short(error)})"
+            reason = f"cannot be exported to ONNX ({short(error)})"
             raise ModelError(name, reason, _REMEDY) from error
+
+
+def _optimize_around(graph: Any, program: Any) -> None:
+    """Simplify ``graph`` as the exporter does, but for its initializers: seen as inputs meanwhile,
+    they are not computed with.
+    """
+    held = list(graph.initializers.values())
+    numbers = [value.const_value for value in held]
+    for value in held:
+        del graph.initializers[value.name]
+        value.const_value = None
+        graph.inputs.append(value)
+    program.optimize()
+    for value, number in zip(held, numbers, strict=True):
+        graph.inputs.remove(value)
+        value.const_value = number
+        graph.initializers[value.name] = value
+
+
+def _imported(program: Any, module: Any, rows: Any, name: str) -> Imported:
     exported = program.exported_program
     torch_run.check_state(exported, name)
-    found = onnx_graph.to_graph(onnx_file.check(proto, name, None))
-    module = model if isinstance(model, torch.nn.Module) else None
+    found = onnx_graph.to_graph(onnx_file.check(program.model_proto, name, None))
     return replace(found, torch=torch_run.source(exported, module, rows, found.model))
 
 
-def _short(error: BaseException) -> str:
+def short(error: BaseException) -> str:
     """The first cause of ``error``, on one line."""
     while error.__cause__ is not None:
         error = error.__cause__
@@ -88,7 +154,7 @@ def _short(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps torch's own progress, warnings and log lines from the user's terminal."""
     before = logging.root.manager.disable
     sink = io.StringIO()

@@ -1,8 +1,9 @@
 """What an already quantized model gives: numbers that are kept where they are powers of two.
 
-A tensor of at most 8 bits keeps its frac and zero if its scale is a power of two (with fewer than 8
-bits, if its zero point is 0 or the lowest integer). Weights keep their fracs if every one lies on
-the grid of its scale; their integers are then those of the model. Everything else is fitted anew.
+A tensor keeps its frac and zero if its scale is a power of two (with fewer than 8 bits, if its zero
+point is 0 or the lowest integer; with 16, if it is 0 and what writes it can write 16). Weights keep
+their fracs if every one lies on the grid of its scale; their integers are then those of the model.
+Everything else is fitted anew.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from mcuq.ops import layout_of
 from mcuq.ops.parts.weights import along
 from mcuq.qir import QTensor
 from mcuq.quantize.simulate import dequantized
-from mcuq.quantize.structure import activations, groups, weighted
+from mcuq.quantize.structure import activations, groups, narrow, weighted
 
 FRAC_MIN, FRAC_MAX = -20, 24
 
@@ -35,13 +36,18 @@ def power_of_two(scale: float) -> int | None:
     return frac if mantissa == 0.5 and FRAC_MIN <= frac <= FRAC_MAX else None
 
 
-def kept_activations(graph: Graph) -> dict[str, tuple[int, int]]:
-    """(frac, zero) of each activation that keeps what the model gives, its whole group with it."""
-    found: dict[str, tuple[int, int]] = {}
-    if graph.hints:
-        for group in groups(graph):
-            numbers = [own for own in (_own(graph.hints.get(n)) for n in group) if own]
-            found.update((name, numbers[0]) for name in group if numbers)
+Numbers = tuple[str, int, int]
+"""(kind, frac, zero)."""
+
+
+def kept_activations(graph: Graph) -> dict[str, Numbers]:
+    """The numbers of each activation that keeps what the model gives, its whole group with it."""
+    found: dict[str, Numbers] = {}
+    fixed = narrow(graph) if graph.hints else frozenset()
+    for group in groups(graph) if graph.hints else ():
+        numbers = [own for own in (_own(graph.hints.get(n)) for n in group) if own]
+        if numbers and (numbers[0][0] == "s8" or not fixed.intersection(group)):
+            found.update((name, numbers[0]) for name in group)
     return found
 
 
@@ -63,14 +69,16 @@ def differ(graph: Graph, name: str, output: str) -> bool | None:
     return None if first is None or second is None else first != second
 
 
-def _own(hint: Hint | None) -> tuple[int, int] | None:
-    if hint is None or len(hint.scale) != 1 or hint.bits > 8:
+def _own(hint: Hint | None) -> Numbers | None:
+    if hint is None or len(hint.scale) != 1:
         return None
     frac = power_of_two(hint.scale[0])
     lowest = -(1 << (hint.bits - 1))
-    if frac is None or (hint.bits < 8 and hint.zero not in (0, lowest)):
+    if frac is None or (hint.bits != 8 and hint.zero not in (0, lowest)):
         return None
-    return frac, -128 if hint.zero == lowest else hint.zero
+    if hint.bits > 8:
+        return None if hint.zero else ("s16", frac, 0)
+    return "s8", frac, -128 if hint.zero == lowest else hint.zero
 
 
 def _grid(graph: Graph, name: str, axis: int, hint: Hint) -> tuple[int, ...] | None:
@@ -117,7 +125,7 @@ def _activations(graph: Graph, acts: Mapping[str, QTensor]) -> Iterator[Given]:
     for name in activations(graph):
         hint, act = graph.hints.get(name), acts.get(name)
         if hint is not None and act is not None:
-            kept = _own(hint) == (act.frac, act.zero)
+            kept = _own(hint) == (act.kind, act.frac, act.zero)
             yield Given(name, "activation", hint.scale, act.frac, kept)
 
 

@@ -60,6 +60,12 @@ def group_of(graph: Graph) -> dict[str, tuple[str, ...]]:
     return {name: group for group in groups(graph) for name in group}
 
 
+def narrow(graph: Graph) -> frozenset[str]:
+    """The tensors that cannot have 16 bits: what writes or feeds them has only 8."""
+    found = {node.output for node in graph.nodes if not spec(node.op).runs_s16}
+    return frozenset(found | {p.tensor for p in graph.inputs if p.kind != "s8" or p.scale})
+
+
 def weighted(graph: Graph) -> tuple[Node, ...]:
     """The nodes with constant weights and bias."""
     return tuple(node for node in graph.nodes if has_weights(node))

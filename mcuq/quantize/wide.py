@@ -17,7 +17,7 @@ from mcuq.ops import OPS, spec
 from mcuq.qir import QTensor
 from mcuq.quantize import given
 from mcuq.quantize.state import State
-from mcuq.quantize.structure import groups, never_negative
+from mcuq.quantize.structure import groups, narrow, never_negative
 
 HEADROOM = 1
 """Bits above the range that calibration has seen: 15 bits lose nothing that matters."""
@@ -29,10 +29,8 @@ _ANY = "*"
 
 def candidates(graph: Graph) -> tuple[tuple[str, ...], ...]:
     """The sets of tensors, each of one scale, that can have 16 bits."""
-    narrow = {node.output for node in graph.nodes if not spec(node.op).runs_s16}
-    narrow |= {port.tensor for port in graph.inputs if port.kind != "s8" or port.scale}
-    narrow |= given.kept_activations(graph).keys()
-    return tuple(group for group in groups(graph) if not narrow.intersection(group))
+    fixed = narrow(graph) | given.kept_activations(graph).keys()
+    return tuple(group for group in groups(graph) if not fixed.intersection(group))
 
 
 def wanted(graph: Graph, bits: Mapping[str, int]) -> frozenset[str]:

@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = tuple(
     importers quantize program
     exporters emit
     compress firmware
-    model emulate desk
+    model emulate desk train
     measure
     flows
     api

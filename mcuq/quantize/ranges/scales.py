@@ -143,7 +143,7 @@ def choose_scales(state: State) -> State:
         elif forced is not None:
             frac, zero = forced, middle(*span, forced, below)
         elif group[0] in kept:
-            frac, zero = kept[group[0]]
+            kind, frac, zero = kept[group[0]]
         elif method == "auto" and group[0] in state.seen:
             frac, zero = least_noise(state, group, options)
         elif method in METHODS and len(options) > 1:

@@ -1,0 +1,107 @@
+"""A plain training loop, for who has none: what the examples and the measurements use."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mcuq.errors import DataError, McuqError
+from mcuq.progress import Progress, silent
+
+Loss = Callable[[Any, Tensor], Tensor]
+Augment = Callable[[Tensor], Tensor]
+
+
+def fit(
+    module: nn.Module,
+    inputs: Tensor,
+    labels: Tensor | None = None,
+    *,
+    epochs: int = 10,
+    learning_rate: float = 1e-3,
+    batch: int = 64,
+    seed: int = 0,
+    teacher: nn.Module | None = None,
+    loss: Loss = nn.functional.cross_entropy,
+    augment: Augment | None = None,
+    report: Progress = silent,
+) -> list[float]:
+    """Train ``module`` in place by Adam, its rate falling as a cosine; the mean loss of each epoch.
+
+    ``labels``: (N, ...) what ``loss`` compares the outputs with. ``teacher``: a network whose
+    outputs are to be met instead, or half of it if there are labels. Deterministic for ``seed``.
+    Raises ``McuqError`` if there is nothing to learn from, or the loss is no number.
+    """
+    _check(inputs, labels, teacher)
+    chance = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(parameters, learning_rate)
+    steps = epochs * math.ceil(len(inputs) / batch)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
+    losses = []
+    for epoch in range(epochs):
+        module.train()
+        total = 0.0
+        order = torch.randperm(len(inputs), generator=chance)
+        for first in range(0, len(inputs), batch):
+            rows = order[first : first + batch]
+            x = inputs[rows] if augment is None else augment(inputs[rows])
+            found = _loss(module, x, None if labels is None else labels[rows], teacher, loss)
+            if not math.isfinite(float(found.detach())):
+                reason = f"the loss is no longer a number in epoch {epoch + 1}"
+                raise McuqError("training", reason, "Choose a lower learning rate")
+            optimizer.zero_grad()
+            found.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(parameters, 10.0)
+            optimizer.step()
+            schedule.step()
+            total += float(found.detach()) * len(rows)
+        losses.append(total / len(inputs))
+        report("training", (epoch + 1) / epochs)
+    module.eval()
+    return losses
+
+
+def accuracy(module: nn.Module, inputs: Tensor, labels: Tensor, batch: int = 500) -> float:
+    """The share of rows whose largest output is that of the label, in eval mode."""
+    module.eval()
+    right = 0
+    with torch.no_grad():
+        for first in range(0, len(inputs), batch):
+            rows = slice(first, first + batch)
+            right += int((module(inputs[rows]).argmax(1) == labels[rows]).sum())
+    return right / len(inputs)
+
+
+def _check(inputs: Tensor, labels: Tensor | None, teacher: nn.Module | None) -> None:
+    if labels is None and teacher is None:
+        reason = "there are neither labels nor a teacher to learn from"
+        raise DataError("training", reason, "Pass labels, or the float network as teacher")
+    if labels is not None and len(labels) != len(inputs):
+        raise DataError("training", f"{len(labels)} labels for {len(inputs)} rows")
+
+
+def _loss(
+    module: nn.Module, x: Tensor, labels: Tensor | None, teacher: nn.Module | None, loss: Loss
+) -> Tensor:
+    outputs = module(x)
+    found = None if labels is None else loss(outputs, labels)
+    if teacher is None:
+        if found is None:
+            raise TypeError("no labels")
+        return found
+    with torch.no_grad():
+        wanted = teacher(x)
+    gap = _gap(outputs, wanted)
+    return gap if found is None else (gap + found) / 2
+
+
+def _gap(outputs: Tensor, wanted: Tensor) -> Tensor:
+    """The difference of two logits as that of their shares of classes."""
+    shares = wanted.softmax(-1)
+    return nn.functional.cross_entropy(outputs, shares)

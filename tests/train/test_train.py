@@ -1,0 +1,110 @@
+"""Options, the loop, checkpoints, and what is refused, each in one line."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch_networks import Image, made, rows_for, train_steps
+
+from mcuq import McuqError, train
+
+
+class Refused(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.fft.rfft(x).real
+
+
+@pytest.fixture(scope="module")
+def prepared() -> train.Prepared:
+    """The network of images with everything that has a schedule."""
+    module = made(Image)
+    module.drop.p = 0.0
+    return train.prepare(
+        module,
+        rows_for(Image),
+        prune=train.Prune("block:0.6", "cubic", 1, 6, 2),
+        cluster=train.Cluster("cluster:4bit", 8),
+        freeze=10,
+    )
+
+
+def test_its_parameters_are_those_of_the_module(prepared: train.Prepared) -> None:
+    module = made(Image)
+    own = {name for name, _ in prepared.named_parameters()}
+    assert own == {name for name, _ in module.named_parameters()}
+    fresh = copy.deepcopy(prepared)
+    fresh.load_state_dict(module.state_dict())
+    loaded = fresh.state_dict()
+    assert all(torch.equal(loaded[name], v) for name, v in module.state_dict().items())
+
+
+def test_training_goes_on_from_a_checkpoint(prepared: train.Prepared) -> None:
+    """In the middle of the schedule of zeros, and again after the weights share values."""
+    x = rows_for(Image)
+    straight, broken = copy.deepcopy(prepared), copy.deepcopy(prepared)
+    for part in (4, 5, 3):
+        torch.manual_seed(part)
+        train_steps(straight, x, part)
+        again = copy.deepcopy(prepared)
+        again.load_state_dict(broken.state_dict())
+        torch.manual_seed(part)
+        train_steps(again, x, part)
+        broken = again
+    first, second = straight.state_dict(), broken.state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    graph = train.finish(straight)
+    weights = graph.data("c4.weight")
+    assert (weights == 0).mean() >= 0.59
+    statistics = straight.b1.running_mean.clone()
+    train_steps(straight, x, 1)
+    assert torch.equal(statistics, straight.b1.running_mean)  # frozen since step 10
+
+
+def test_training_rounds_as_the_integers_do(prepared: train.Prepared) -> None:
+    """With statistics as they are, float32 moves few values of five layers over an edge."""
+    x = rows_for(Image)
+    fresh = copy.deepcopy(prepared)
+    fresh.mcuq.step.fill_(100)
+    trained = fresh(x).detach()
+    fresh.eval()
+    step = fresh.integer_graph().outputs[0].scale[0]
+    gaps = ((trained - fresh(x)) / step).abs().numpy()
+    assert gaps.max() <= 2
+    assert (gaps < 0.5).mean() > 0.5
+
+
+def test_what_is_wrong_is_said_in_a_line(prepared: train.Prepared) -> None:
+    x = rows_for(Image)
+    prepared.eval()
+    labels = torch.zeros(len(x), dtype=torch.long)
+    network = made(Image)
+    cases = (
+        (lambda: train.prepare(Refused(), torch.zeros(2, 8)), "not supported"),
+        (lambda: train.prepare(network, torch.zeros(2, 3, 16, 16)), "Image"),
+        (
+            lambda: prepared(torch.zeros(2, 3, 16, 16)),
+            r"shape \(N, 3, 8, 8\), not \(N, 3, 16, 16\)",
+        ),
+        (lambda: train.fit(network, x), "neither labels nor a teacher"),
+        (lambda: train.fit(network, x, labels[:3]), "3 labels for 16 rows"),
+        (lambda: train.fit(network, x, labels, learning_rate=1e30), "no longer a number in epoch"),
+        (lambda: train.finish(network), "not what prepare returned"),
+        (lambda: train.Prune("block:0.5", "square").share(0), "'square' is not one of"),
+    )
+    for call, message in cases:
+        with pytest.raises(McuqError, match=message) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_fit_learns_what_its_teacher_does() -> None:
+    x, teacher = rows_for(Image, 64), made(Image).eval()
+    student = made(Image, seed=5)
+    losses = train.fit(student, x, teacher=teacher, epochs=6, learning_rate=3e-3)
+    assert losses[-1] < losses[0]
+    with torch.no_grad():
+        labels = teacher(x).argmax(1)
+    assert train.accuracy(teacher, x, labels) == 1.0
