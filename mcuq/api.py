@@ -20,10 +20,12 @@ from mcuq.compress.request import Request
 from mcuq.config import Config, parse
 from mcuq.data import feeds as data
 from mcuq.data.batches import Given
+from mcuq.emit.packages import About
 from mcuq.errors import McuqError
 from mcuq.flows.compile import compile_model
 from mcuq.flows.compress import compress_model
 from mcuq.flows.estimate import Estimate, estimate_model
+from mcuq.flows.export import export as write_package
 from mcuq.flows.fit import fit_model
 from mcuq.flows.retarget import retarget as make_for
 from mcuq.flows.verify import Verified, limits_of
@@ -105,6 +107,22 @@ class Model:
     def write(self, folder: str | Path) -> Path:
         """Write the C files, the report and the bundle: all of them, or nothing."""
         return self.compiled.write(folder)
+
+    def export(
+        self,
+        to: str,
+        out: str | Path,
+        *,
+        version: str = About.version,
+        author: str = About.author,
+        url: str = About.url,
+    ) -> Path:
+        """Write a package for ``to``: arduino, platformio, esp-idf, zephyr, cmsis-pack, cmake, ...
+
+        ``out``: a folder, or a .zip (of a CMSIS-Pack .pack); all of it, or nothing. McuqError if
+        it holds what mcuq did not write.
+        """
+        return write_package(self.compiled, to, out, About(version, author, url)).place
 
     def check(
         self,

@@ -7,6 +7,7 @@ import click
 from mcuq.capacity import MAX_ELEMENTS, allowing
 from mcuq.cli.compress import compress
 from mcuq.cli.explain import explain
+from mcuq.cli.export import export
 from mcuq.cli.gates import diff, sbom, verify
 from mcuq.cli.look import boards, doctor, estimate, inspect, ops
 from mcuq.cli.make import build, compile_, retarget
@@ -53,6 +54,6 @@ def cli(context: click.Context, max_elements: int | None) -> None:
 
 for command in (
     *(inspect, estimate, compress, compile_, retarget, check, bench, evaluate, explain, build, run),
-    *(verify, diff, sbom, boards, ops, doctor),
+    *(export, verify, diff, sbom, boards, ops, doctor),
 ):
     cli.add_command(command)

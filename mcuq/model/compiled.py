@@ -93,6 +93,12 @@ class Compiled:
         """What a test harness needs to know of the generated C."""
         return entry_of(self.program, self.plan, self.bundle.id)
 
+    @property
+    def facts(self) -> ModelFacts:
+        """What a template may print of it; of a family, of its richest core."""
+        made = self.bundle
+        return model_facts(self.program, self.plan, made.id, made.source, made.digest)
+
     def write(self, folder: str | Path) -> Path:
         """Write everything into ``folder``: all of it, or nothing."""
         texts = {name: text.encode() for name, text in self.files.items()}
