@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The tools that build what mcuq export writes, which only tests/emit/packages needs: in an environment
+# of their own.
+ECOSYSTEMS := .venv-packages/.ready
 
 # The programs that are needed, and the Debian packages that bring them.
 HOST_PROGRAMS := gcc clang cmake make
@@ -11,12 +14,12 @@ PROGRAMS := qemu-system-arm qemu-system-riscv32 arm-none-eabi-gcc riscv64-unknow
 PACKAGES := qemu-system-arm qemu-system-misc gcc-arm-none-eabi libnewlib-arm-none-eabi \
     gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf clang-format
 
-.PHONY: demo test quick lint bench setup tools host-tools clean
+.PHONY: demo test quick lint bench setup packages tools host-tools clean
 
 demo: $(READY) tools
 	$(BIN)/python examples/demo.py
 
-test: $(READY) tools
+test: $(READY) tools packages
 	$(BIN)/python -m pytest -n 2
 
 quick: $(READY) host-tools
@@ -42,6 +45,15 @@ $(READY): pyproject.toml constraints.txt
 	    { echo "$(PYTHON): cannot make virtual environments. Run: sudo apt-get install $(notdir $(PYTHON))-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
+	@touch $@
+
+packages: $(ECOSYSTEMS)
+	@missing=; command -v arduino-builder >/dev/null || missing=arduino-builder; \
+	$(call install,arduino-builder)
+
+$(ECOSYSTEMS): tests/support/packages.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 # The compilers and emulators; where they cannot be installed, the command that does it.
@@ -71,4 +83,4 @@ if [ -z "$$missing" ]; then exit 0; fi; \
 endef
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-packages build dist .pytest_cache .mypy_cache .ruff_cache

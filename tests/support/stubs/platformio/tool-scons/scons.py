@@ -1,0 +1,5 @@
+"""The SCons of this Python."""
+
+from SCons.Script.Main import main
+
+main()
