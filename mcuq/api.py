@@ -192,6 +192,7 @@ def compile(
     labels: Array | Sequence[int] | None = None,
     checkpoint: str | Path | None = None,
     shapes: Mapping[str, Shape] | None = None,
+    weights: int | None = None,
     progress: Progress = silent,
 ) -> Model:
     """Compile a network to C; the arguments are those of ``flows.compile.compile_model``.
@@ -213,6 +214,7 @@ def compile(
             labels=None if labels is None else np.asarray(labels),
             checkpoint=checkpoint,
             shapes=shapes,
+            weights=weights,
             progress=progress,
         )
     )

@@ -126,10 +126,11 @@ def sbom(folder: str, out: str) -> None:
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import say
     from mcuq.files import write_file
-    from mcuq.model.compiled import load_compiled
+    from mcuq.model.compiled import blob_name, load_compiled
     from mcuq.model.sbom import sbom as bill
 
     check_paths([], {"-o": out}, folder, (".json",))
     compiled = load_compiled(folder)
-    write_file(Path(out), bill(compiled.bundle, compiled.files, compiled.report))
+    apart = {} if compiled.blob is None else {blob_name(compiled.bundle): compiled.blob}
+    write_file(Path(out), bill(compiled.bundle, compiled.files, compiled.report, apart))
     say(f"{out} written")

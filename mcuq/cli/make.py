@@ -46,6 +46,18 @@ if TYPE_CHECKING:
     type=click.Choice(["8", "16", "mixed"]),
     help="Of activations; mixed: 16 where it helps most, for at most 1.5 x the cycles. Default: 8.",
 )
+@click.option(
+    "--weights",
+    type=click.Choice(["c", "blob"]),
+    default="c",
+    show_default=True,
+    help="Where they lie: in the C, or in a file that is updated apart from it (docs/weights.md).",
+)
+@click.option(
+    "--weights-version",
+    type=click.IntRange(0, 2**31 - 1),
+    help="With --weights blob: a number that grows with each update. Default: 1.",
+)
 @shaped
 @compressing
 @click.option("-o", "--out", required=True, type=click.Path(), help="The folder to write.")
@@ -59,6 +71,8 @@ def compile_(
     ranges: str | None,
     effort: str | None,
     bits: str | None,
+    weights: str,
+    weights_version: int | None,
     shapes: tuple[str, ...],
     methods: str | None,
     recover: int | None,
@@ -75,6 +89,9 @@ def compile_(
     check_paths([model, calib, board, config_path], {"--checkpoint": checkpoint}, out)
     check_replaceable(Path(out))
     _check_checkpoint(checkpoint, out)
+    if weights_version is not None and weights != "blob":
+        raise McuqError("--weights-version", "is of a blob", "Add --weights blob")
+    version = 1 if weights_version is None else weights_version
     settings = settings_of(config_path, ranges, effort, bits)
     with progress(f"compile {Path(model).name}") as report:
         compiled = compile_model(
@@ -89,6 +106,7 @@ def compile_(
             labels=labels_of(calib, labels),
             checkpoint=checkpoint,
             shapes=shapes_of(shapes),
+            weights=version if weights == "blob" else None,
             progress=report,
         )
     compiled.write(out)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import jinja2
 
-from mcuq.emit import stamp
+from mcuq.emit import blob, stamp
 from mcuq.emit.facts import ArrayFacts, ModelFacts
 from mcuq.emit.family import Variant
 from mcuq.files import assets
@@ -17,6 +17,7 @@ Artifact = Mapping[str, str]
 
 _KERNELS = "kernels/"
 _ALWAYS = ("mcuq_align.h", "mcuq_target.h", "mcuq_trace.h")
+_CHECK = "mcuq_blob_check"
 
 
 def emit(facts: ModelFacts, report: str, golden: tuple[ArrayFacts, ...] = ()) -> dict[str, str]:
@@ -69,13 +70,39 @@ def _own_files(
     """The steps and the weights of one core: ``<id>.c``, or a header that it includes."""
     ending = f"_{variant.suffix}" if variant else ""
     weights = f"{facts.id}_weights{ending}.h"
-    own = {**context, "m": facts, "weights": weights, **_joined(_called(facts), digests)}
+    called = _called(facts) | _checks(facts)
+    own = {**context, "m": facts, "weights": weights, **_joined(called, digests)}
     name = f"{facts.id}{ending}.h" if variant else f"{facts.id}.c"
+    if facts.apart:
+        known = {"code": code_of(facts, digests), "name": blob.name_field(facts.id)}
+        return {name: render("model.c.j2", {**own, **{k: list(v) for k, v in known.items()}})}
     return {name: render("model.c.j2", own), weights: render("weights.h.j2", own)}
 
 
+def weights_of(facts: ModelFacts) -> bytes | None:
+    """The blob of a model whose weights lie apart."""
+    if facts.apart is None:
+        return None
+    digests = stamp.digests(_kernel_texts(_symbols(facts)))
+    return blob.assemble(facts.id, code_of(facts, digests), facts.apart)
+
+
+def code_of(facts: ModelFacts, digests: Mapping[str, str]) -> bytes:
+    """What the code of a model is told apart by from other code that might read its weights."""
+    calls = [call for step in facts.steps for call in step.calls]
+    # Of a port with a scale for each channel, they are in the README alone.
+    ports = [(p.declaration, p.values[1:] and p.values) for p in (*facts.inputs, *facts.outputs)]
+    windows = [step.weights for step in facts.steps]
+    kernels = {symbol: digests[f"{symbol}.c"] for symbol in _called(facts)}
+    return blob.code_digest((calls, ports, windows, facts.offsets), kernels)
+
+
+def _checks(facts: ModelFacts) -> set[str]:
+    return {_CHECK} if facts.apart else set()
+
+
 def _symbols(facts: ModelFacts) -> set[str]:
-    return {step.kernel for step in facts.steps} | _called(facts)
+    return {step.kernel for step in facts.steps} | _called(facts) | _checks(facts)
 
 
 def cores_of(members: Sequence[tuple[ModelFacts, Variant | None]]) -> str:
@@ -105,7 +132,7 @@ def kernel_files(symbols: set[str]) -> dict[str, str]:
 
 
 def _kernel_texts(symbols: set[str]) -> dict[str, str]:
-    shipped = assets.kernel_files()
+    shipped = assets.copied_files()
     texts: dict[str, str] = {}
     pending = [f"{symbol}.c" for symbol in sorted(symbols)]
     pending += [_declaring(symbol) for symbol in sorted(symbols)] + list(_ALWAYS)
@@ -133,8 +160,8 @@ def _called(facts: ModelFacts) -> set[str]:
 
 def _declaring(symbol: str) -> str:
     """The header that declares ``symbol``."""
-    pattern = re.compile(rf"^void {symbol}\(", re.MULTILINE)
-    contracts = assets.room_files("include")
+    pattern = re.compile(rf"^(?:void|int32_t) {symbol}\(", re.MULTILINE)
+    contracts = (*assets.room_files("include"), *assets.room_files("weights"))
     return next(path.name for path in contracts if pattern.search(path.read_text()))
 
 

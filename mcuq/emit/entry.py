@@ -25,6 +25,8 @@ class StepInfo:
 class Entry:
     """``<id>_run(arena, inputs..., outputs...)`` of ``<id>.h``; ``arena`` in bytes, aligned to 16.
 
+    ``blob``: the weights, if they lie apart and are the first argument.
+
     ``steps`` are in the order in which they run, and the index is what ``MCUQ_TRACE_STEP`` passes.
     """
 
@@ -33,6 +35,7 @@ class Entry:
     inputs: tuple[Buffer, ...]
     outputs: tuple[Buffer, ...]
     steps: tuple[StepInfo, ...]
+    blob: bytes | None = None
 
     @property
     def input_bytes(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mcuq.emit import order
+from mcuq.emit.blob import Apart, Layout, Window, number_type
 from mcuq.emit.c_text import (
     CTYPES,
     array_body,
@@ -75,7 +76,10 @@ class CallFacts:
 
 @dataclass(frozen=True)
 class StepFacts:
-    """One step: its comment, its calls, and the trace hook behind them."""
+    """One step: its comment, its calls, and the trace hook behind them.
+
+    ``weights``: what it reads of the blob, if its weights lie there.
+    """
 
     index: int
     name: str
@@ -84,6 +88,7 @@ class StepFacts:
     kernel: str
     calls: tuple[CallFacts, ...]
     trace: str
+    weights: Window | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,7 @@ class ModelFacts:
     wide: bool
     kernels_for: str
     warnings: tuple[tuple[str, str], ...]
+    apart: Apart | None = None
 
     @property
     def prefix(self) -> str:
@@ -127,37 +133,45 @@ class ModelFacts:
     def parameters(self) -> tuple[str, ...]:
         """The C parameters of the run function."""
         arena = f"int8_t arena[{self.prefix}_ARENA_LEN]"
-        return (arena, *(p.declaration for p in (*self.inputs, *self.outputs)))
+        return (*self._blob, arena, *(p.declaration for p in (*self.inputs, *self.outputs)))
+
+    @property
+    def _blob(self) -> tuple[str, ...]:
+        return ("const void *blob",) if self.apart else ()
 
     @property
     def selftest_parameters(self) -> tuple[str, ...]:
         """The C parameters of the self-test, which brings the inputs."""
         arena = f"int8_t arena[{self.prefix}_ARENA_LEN]"
-        return (arena, *(p.declaration for p in self.outputs))
+        return (*self._blob, arena, *(p.declaration for p in self.outputs))
 
     @property
     def selftest_arguments(self) -> tuple[str, ...]:
         """What the self-test calls the run function with."""
         known = (f"known_{p.c_name}" for p in self.inputs)
-        return ("arena", *known, *(p.c_name for p in self.outputs))
+        blob = ("blob",) if self.apart else ()
+        return (*blob, "arena", *known, *(p.c_name for p in self.outputs))
 
     @property
     def unused(self) -> tuple[str, ...]:
         """The parameters that no call names."""
         words = {w for s in self.steps for c in s.calls for w in re.findall(r"\w+", c.line)}
         names = ("arena", *(p.c_name for p in (*self.inputs, *self.outputs)))
-        return tuple(name for name in names if name not in words)
+        blob = ("blob",) if self.apart and not any(s.weights for s in self.steps) else ()
+        return (*blob, *(name for name in names if name not in words))
 
 
 class _Writer:
     """The names given to tensors, steps and constants of one program."""
 
-    def __init__(self, program: Program, plan: Plan, model_id: str) -> None:
+    def __init__(self, program: Program, plan: Plan, model_id: str, apart: bool) -> None:
         self.program, self.plan, self.id = program, plan, model_id
         graph = program.qgraph
         self.inputs = _ports(graph.inputs, "in", model_id, graph.tensors)
         self.outputs = _ports(graph.outputs, "out", model_id, graph.tensors)
-        taken = {p.c_name for p in (*self.inputs, *self.outputs)}
+        ports = (*self.inputs, *self.outputs)
+        self.layout = Layout([_single(port) for port in ports]) if apart else None
+        taken = {p.c_name for p in ports}
         self.steps = identifiers((s.node.name for s in program.steps), taken)
         self.tensors = identifiers(
             plan.tensors, (f"{step}_scratch" for step in self.steps.values())
@@ -193,10 +207,18 @@ class _Writer:
         return self.array(step, array, 0)
 
     def array(self, step: Step, array: ConstArray, part: int) -> str:
-        """The symbol of a constant, which is recorded for the weights header."""
+        """The C expression of a constant, which is recorded for the weights header or the blob.
+
+        In the blob every step has its own, so that a hook can bring one step's at a time.
+        """
         part_text = f"_{part}" if part else ""
-        owner = "" if array.shared else f"_{self.steps[step.node.name]}{part_text}"
+        shared = array.shared and self.layout is None
+        owner = "" if shared else f"_{self.steps[step.node.name]}{part_text}"
         symbol = f"{self.id}{owner}_{array.suffix}"
+        if self.layout is not None:
+            data = array.data.astype(array.data.dtype.newbyteorder("<"))
+            place = self.layout.put(symbol, data.tobytes())
+            return f"(const {array.ctype} *)(const void *)(weights + {place})"
         self.arrays[symbol] = ArrayFacts(
             symbol,
             array.ctype,
@@ -219,7 +241,7 @@ class _Writer:
         return CallFacts(
             call.params_type,
             params,
-            tuple(_members(call, arrays)),
+            tuple(_members(call, arrays, self.layout)),
             "\n".join(_call(call.symbol, arguments)),
         )
 
@@ -227,14 +249,18 @@ class _Writer:
         graph = self.program.qgraph
         out = graph.tensors[step.node.output]
         pointer = self.pointers[self.program.root(out.name)]
+        if self.layout is not None:
+            self.layout.begin()
+        calls = tuple(self.call(step, part, index) for part in range(len(step.calls)))
         return StepFacts(
             index + 1,
             self.steps[step.node.name],
             comment(_title(step, self.program)),
             comment(_numbers(step, self.program)),
             step.variant.symbol,
-            tuple(self.call(step, part, index) for part in range(len(step.calls))),
+            calls,
             f"MCUQ_TRACE_STEP({index}, {pointer}, {out.bytes});",
+            self.layout.window() if self.layout is not None else None,
         )
 
     def offsets(self) -> tuple[tuple[str, int], ...]:
@@ -261,9 +287,13 @@ def model_facts(
     source: str,
     digest: str,
     richer: tuple[Elsewhere, ...] = (),
+    apart: int | None = None,
 ) -> ModelFacts:
-    """The facts of one model. ``source`` is the model's file name, ``digest`` its SHA-256."""
-    writer = _Writer(program, plan, model_id)
+    """The facts of one model. ``source`` is the model's file name, ``digest`` its SHA-256.
+
+    ``apart``: the version of its weights, if they lie apart.
+    """
+    writer = _Writer(program, plan, model_id, apart is not None)
     steps = tuple(writer.step(i, s) for i, s in enumerate(program.steps))
     return ModelFacts(
         id=model_id,
@@ -283,6 +313,7 @@ def model_facts(
         kernels_for=sentence(program, richer),
         warnings=target_warnings(program, richer, model_id),
         wide=any(v.kind == "s16" and v.data is None for v in program.qgraph.tensors.values()),
+        apart=writer.layout.apart(apart or 0) if writer.layout else None,
     )
 
 
@@ -305,11 +336,18 @@ def _call(symbol: str, arguments: list[str]) -> list[str]:
     return [f"{symbol}({first}", *(f"    {indent}{line}" for line in rest)]
 
 
-def _members(call: Call, arrays: Mapping[str, str]) -> list[str]:
-    """The designated initializers, packed into lines; a commented one has its own line."""
+def _members(call: Call, arrays: Mapping[str, str], layout: Layout | None) -> list[str]:
+    """The designated initializers, packed into lines; a commented one has its own line.
+
+    What training changes is read from the blob of ``layout``, and its comment would not hold.
+    """
     lines: list[str] = []
     plain: list[str] = []
     for member in call.fields:
+        ctype = number_type(call.params_type, member.name) if layout else None
+        if layout and ctype:
+            plain.append(f".{member.name} = {_read(member, ctype, layout)},")
+            continue
         text = f".{member.name} = {_value(member, arrays)},"
         if member.comment:
             lines += [*fill(plain), f"{text} /* {comment(member.comment)} */"]
@@ -317,6 +355,18 @@ def _members(call: Call, arrays: Mapping[str, str]) -> list[str]:
         else:
             plain.append(text)
     return [*lines, *fill(plain)]
+
+
+def _read(member: Field, ctype: str, layout: Layout) -> str:
+    """A member whose value, or values, lie in the blob."""
+    values = member.value if isinstance(member.value, tuple) else (member.value,)
+    words = [f"({ctype})numbers[{layout.number(int(value))}]" for value in values]
+    return "{" + ", ".join(words) + "}" if isinstance(member.value, tuple) else words[0]
+
+
+def _single(port: PortFacts) -> tuple[float, float]:
+    """Scale and zero of all of a port; zeros where it has none, or one for each channel."""
+    return (port.scale or 0.0, port.offset or 0.0)
 
 
 def _value(member: Field, arrays: Mapping[str, str]) -> str:

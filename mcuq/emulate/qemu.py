@@ -29,6 +29,7 @@ _FAULT, _WRONG = 125, 1
 _REASONS = {
     103: "a file of vectors or results could not be read or written in full",
     104: "its compiler does not shift negative numbers arithmetically",
+    105: "its weights are not for its code",
 }
 
 

@@ -43,6 +43,11 @@ def kernel_files() -> dict[str, Path]:
     return {path.name: path for room in KERNEL_ROOMS for path in room_files(room)}
 
 
+def copied_files() -> dict[str, Path]:
+    """All C that a generated folder may hold a copy of: kernels, and reading weights apart."""
+    return {**kernel_files(), **{path.name: path for path in room_files("weights")}}
+
+
 def room_files(room: str) -> list[Path]:
     """The C files and headers below the folder ``room`` of the kernels, by name."""
     found = (runtime_c() / room).rglob("mcuq_*")

@@ -37,9 +37,9 @@ class _Array:
     lines: list[str]
 
 
-def identity(files: Mapping[str, str]) -> bytes:
-    """16 bytes that stand for the C of a model: what is in an image that says so."""
-    digest = hashlib.sha256()
+def identity(files: Mapping[str, str], entry: Entry) -> bytes:
+    """16 bytes that stand for the C of a model and its weights: an image says what is in it."""
+    digest = hashlib.sha256(entry.blob or b"")
     for name in sorted(name for name in files if name.endswith((".c", ".h", ".S"))):
         digest.update(f"{name}\0{files[name]}\0".encode())
     return digest.digest()[:16]
@@ -56,6 +56,8 @@ def model_header(entry: Entry, which: bytes) -> str:
             "outputs": _buffers(entry.outputs, "out"),
             "steps": len(entry.steps),
             "identity": list(which),
+            "blob": fill(f"{value}," for value in entry.blob) if entry.blob else [],
+            "blob_bytes": len(entry.blob or b""),
         },
     )
 

@@ -243,7 +243,7 @@ def _sources(
 
 def _write_model(files: Mapping[str, str], entry: Entry, folder: Path) -> list[Path]:
     """Write the model's C files and its buffers' header; the sources to compile, sorted."""
-    header = harness.model_header(entry, harness.identity(files))
+    header = harness.model_header(entry, harness.identity(files, entry))
     _write(folder / "harness" / "mcuq_model.h", header)
     names = sorted(name for name in files if name.endswith((".c", ".h", ".S")))
     for name in names:
@@ -367,7 +367,8 @@ def _measure(target: _Target, entry: Entry, machine: Board, objects: Sequence[Pa
     flash = _total(sections, lambda s: s.stored)
     code = _total(sections, lambda s: s.code)
     ram = _total(sections, lambda s: s.writable)
-    return Sizes(flash, code, flash - code, entry.arena + ram)
+    apart = len(entry.blob or b"")
+    return Sizes(flash + apart, code, flash - code + apart, entry.arena + ram)
 
 
 def _total(sections: Iterable[elf.Section], wanted: Callable[[elf.Section], bool]) -> int:

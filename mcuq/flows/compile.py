@@ -59,6 +59,7 @@ def compile_model(
     labels: Array | None = None,
     checkpoint: str | Path | None = None,
     shapes: Mapping[str, Shape] | None = None,
+    weights: int | None = None,
     progress: Progress = silent,
 ) -> Compiled:
     """Compile a network to C.
@@ -75,6 +76,7 @@ def compile_model(
     network is tuned after that for so many epochs, with the (N,) classes ``labels`` of the
     calibration rows if known; ``checkpoint``: a file that lets tuning go on where it was stopped.
     ``shapes``: by input name, of inputs whose sizes the model leaves open, the batch as 1.
+    ``weights``: the version of weights that lie apart from the code, in a file of their own.
 
     Raises ``McuqError`` for whatever is wrong with the model, the data or the board.
     """
@@ -95,6 +97,7 @@ def compile_model(
         squeezed = weigh.squeeze(source.graph, request, feeds, target.core, prefer, **tuned)
     made, advice = _quantized(source, squeezed, feeds, target, settings, progress)
     progress("generating C", 0.95)
+    made = replace(made, weights=weights)
     return replace(generate_for(made, target.boards), advice=(*compared, *advice))
 
 

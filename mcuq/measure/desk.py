@@ -96,7 +96,7 @@ def _linked(
 
             if port is not None:
                 raise McuqError("--port", "is part of the image on a serial board", "Leave it out")
-            opened = SerialLink(at, own.entry, harness.identity(own.files))
+            opened = SerialLink(at, own.entry, harness.identity(own.files, own.entry))
         with closing(opened):
             progress("connecting", 0.3)
             opened.start()

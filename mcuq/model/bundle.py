@@ -57,7 +57,7 @@ _NAMED = 3  # so many faults are named
 
 _KEYS = (
     "format", "id", "source", "digest", "board", "prefer", "graph", "qgraph", "vectors", "rounded",
-    "quantization", "whole", "family",
+    "quantization", "whole", "family", "weights",
 )  # fmt: skip
 _GRAPH_KEYS = ("name", "inputs", "outputs", "nodes", "tensors")
 _PORT_KEYS = ("name", "tensor", "shape", "order", "kind", "scale", "offset")
@@ -82,6 +82,7 @@ class Bundle:
     same function with rescaled channels. ``quantization``: what was done, as the report says it.
     ``whole``: the network before ``graph`` was compressed, if it was. ``family``: boards of all the
     cores, ``board`` the first, for which one folder holds the C; empty if it is for one, or none.
+    ``weights``: the version of the weights, if they lie apart from the code.
     """
 
     id: str
@@ -96,6 +97,7 @@ class Bundle:
     quantization: Mapping[str, Any] = field(default_factory=dict)
     whole: Graph | None = None
     family: tuple[Board, ...] = ()
+    weights: int | None = None
 
 
 class _Arrays:
@@ -128,6 +130,7 @@ def dump(bundle: Bundle) -> bytes:
         "quantization": finite(bundle.quantization),
         "whole": _graph(bundle.whole, arrays) if bundle.whole else None,
         "family": [boards.to_table(board) for board in bundle.family],
+        "weights": bundle.weights,
     }
     content = np.frombuffer(json.dumps(facts, default=_scalar).encode(), np.uint8)
     stream = io.BytesIO()
@@ -240,6 +243,7 @@ def _bundle(facts: object, arrays: Mapping[str, Array]) -> Bundle:
         found.read("quantization", _quantization),
         found.read("whole", optional(reader.graph)),
         found.read("family", several(boards.from_table, 0)),
+        found.read("weights", optional(whole(0))),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcuq import schema
-from mcuq.emit import cores_of, emit, emit_family, family
+from mcuq.emit import cores_of, emit, emit_family, family, weights_of
 from mcuq.emit.entry import Buffer, Entry, StepInfo
 from mcuq.emit.facts import ArrayFacts, ModelFacts, golden_arrays, model_facts
 from mcuq.errors import DataError, McuqError
@@ -70,6 +70,7 @@ class Compiled:
     """A compiled model in memory. ``advice``: what the user should know, one sentence each.
 
     ``variants``: of a folder for several cores, the models of each, of which all else is the first.
+    ``blob``: the weights, if they lie apart from the code.
     """
 
     bundle: Bundle
@@ -79,6 +80,7 @@ class Compiled:
     files: Mapping[str, str]
     advice: tuple[str, ...] = ()
     variants: tuple[Compiled, ...] = ()
+    blob: bytes | None = None
 
     def on(self, board: Board | None) -> Compiled:
         """What is compiled for ``board``, or for this computer: of a family, that member."""
@@ -91,7 +93,7 @@ class Compiled:
     @property
     def entry(self) -> Entry:
         """What a test harness needs to know of the generated C."""
-        return entry_of(self.program, self.plan, self.bundle.id)
+        return replace(entry_of(self.program, self.plan, self.bundle.id), blob=self.blob)
 
     @property
     def facts(self) -> ModelFacts:
@@ -101,8 +103,15 @@ class Compiled:
 
     def write(self, folder: str | Path) -> Path:
         """Write everything into ``folder``: all of it, or nothing."""
-        texts = {name: text.encode() for name, text in self.files.items()}
-        return write_folder(Path(folder), {**texts, bundle.FILE: bundle.dump(self.bundle)})
+        files = {name: text.encode() for name, text in self.files.items()}
+        if self.blob is not None:
+            files[blob_name(self.bundle)] = self.blob
+        return write_folder(Path(folder), {**files, bundle.FILE: bundle.dump(self.bundle)})
+
+
+def blob_name(made: Bundle) -> str:
+    """The file of the weights, where they lie apart."""
+    return f"{made.id}_weights.bin"
 
 
 def generate_for(made: Bundle, given: Sequence[Board]) -> Compiled:
@@ -117,6 +126,10 @@ def generate_for(made: Bundle, given: Sequence[Board]) -> Compiled:
         if len(fits) < 2:
             return whole
         return _with_report(whole, {**whole.report, "boards": fits})
+    if made.weights is not None:
+        names = ", ".join(board.name for board in kinds)
+        reason = f"is for one core, not for {names}: each packs its weights its own way"
+        raise McuqError("--weights blob", reason, "Compile a folder for each")
     drafts = [_draft(replace(made, board=board), board) for board in kinds]
     models = tuple(model for model, _ in drafts)
     rows = family.variants([(m.program.cpu, max(1, m.plan.size)) for m in models])
@@ -154,7 +167,7 @@ def generate(made: Bundle, board: Board | None) -> Compiled:
     """The files of a quantized network, for ``board`` (fit checked) or for any core."""
     draft, facts = _draft(made, board)
     files = emit(facts, to_json(draft.report), _golden(draft, facts))
-    return replace(draft, files=files)
+    return replace(draft, files=files, blob=weights_of(facts))
 
 
 def _draft(made: Bundle, board: Board | None) -> tuple[Compiled, ModelFacts]:
@@ -164,10 +177,12 @@ def _draft(made: Bundle, board: Board | None) -> tuple[Compiled, ModelFacts]:
     report = model_report(program, placed, made.id, made.digest, made.quantization)
     if board and not board.is_core:
         report["boards"] = {board.name: fit.check(program, placed, board)}
+    if made.weights is not None:
+        report["weights"] = {"file": blob_name(made), "version": made.weights}
     richer = better(program)
     report["kernels"] = sentence(program, richer)
     report["slower_than_own"] = {row.core: row.factor for row in richer}
-    facts = model_facts(program, placed, made.id, made.source, made.digest, richer)
+    facts = model_facts(program, placed, made.id, made.source, made.digest, richer, made.weights)
     return Compiled(made, program, placed, report, {}), facts
 
 
@@ -190,18 +205,21 @@ def load_compiled(folder: str | Path) -> Compiled:
     program = Target(made.board, made.prefer).lower(made.qgraph)
     placed = plan(program)
     report = model_report(program, placed, made.id, made.digest, made.quantization)
-    files = _read_texts(path)
+    apart = blob_name(made) if made.weights is not None else None
+    files = _read_texts(path, apart)
     if _identity(files.get("report.json", "{}")) != _identity(to_json(report)):
         reason = "was compiled by another version of mcuq, or its report.json was changed"
         raise DataError(str(path), reason, "Compile the model again")
     variants = tuple(_draft(replace(made, board=board), board)[0] for board in made.family)
-    return Compiled(made, program, placed, report, files, variants=variants)
+    weights = (path / apart).read_bytes() if apart else None
+    return Compiled(made, program, placed, report, files, variants=variants, blob=weights)
 
 
-def _read_texts(folder: Path) -> dict[str, str]:
+def _read_texts(folder: Path, apart: str | None) -> dict[str, str]:
     """The text files that mcuq wrote; what the user put beside them is no part of the model."""
-    names = [name for name in written_files(folder) if name != bundle.FILE]
-    for name in names:
+    written = written_files(folder)
+    names = [name for name in written if name not in (bundle.FILE, apart)]
+    for name in (*names, *([apart] if apart else [])):
         if not (folder / name).is_file():
             raise DataError(str(folder), f"lacks its file '{name}'", "Compile the model again")
     try:

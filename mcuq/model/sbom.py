@@ -26,13 +26,18 @@ KERNELS = "kernels"
 _LICENSE = [{"license": {"id": "Apache-2.0"}}]
 
 
-def sbom(made: Bundle, files: Mapping[str, str], report: Json) -> bytes:
+def sbom(
+    made: Bundle, files: Mapping[str, str], report: Json, apart: Mapping[str, bytes] | None = None
+) -> bytes:
     """The bill of the folder that holds ``files``, the texts by path, and the bundle ``made``.
+
+    ``apart``: files that are no text, such as the weights.
 
     The model is made of its source, of the vectors that stand for the calibration data (the first
     rows, in integers), of the generated files and of the kernels.
     """
-    parts = [_source(made), _vectors(made.vectors), *_files(files)]
+    contents = {name: text.encode() for name, text in files.items()} | dict(apart or {})
+    parts = [_source(made), _vectors(made.vectors), *_files(contents)]
     body = {
         "metadata": {"tools": {"components": [_tool()]}, "component": _model(made, report)},
         "components": parts,
@@ -97,13 +102,13 @@ def _vectors(vectors: Mapping[str, Array]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _files(files: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _files(files: Mapping[str, bytes]) -> Iterator[dict[str, Any]]:
     """The generated files, and the kernels as parts of mcuq's own library."""
-    for name, text in sorted(files.items()):
+    for name, content in sorted(files.items()):
         kernel = PurePath(name).parts[0] == KERNELS
         part = {
             "type": "file", "bom-ref": f"file:{name}", "name": name,
-            "hashes": _hashes(text.encode()),
+            "hashes": _hashes(content),
         }  # fmt: skip
         yield {**part, "version": __version__, "licenses": _LICENSE} if kernel else part
 

@@ -19,9 +19,10 @@ typedef struct {
  */
 enum {
     MCUQ_EXIT_PASS = 0,
-    MCUQ_EXIT_WRONG = 1,  /* selftest: an output differs */
-    MCUQ_EXIT_FILE = 103, /* a file could not be opened, or was not written or read in full */
-    MCUQ_EXIT_SHIFT = 104 /* >> of a negative number does not keep the sign on this compiler */
+    MCUQ_EXIT_WRONG = 1,   /* selftest: an output differs */
+    MCUQ_EXIT_FILE = 103,  /* a file could not be opened, or was not written or read in full */
+    MCUQ_EXIT_SHIFT = 104, /* >> of a negative number does not keep the sign on this compiler */
+    MCUQ_EXIT_BLOB = 105   /* the weights are not for this code */
 };
 
 /** 0, or MCUQ_EXIT_SHIFT where the one assumption that C leaves to the compiler does not hold. */

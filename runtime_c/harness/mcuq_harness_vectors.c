@@ -51,6 +51,9 @@ int main(void)
     if (mcuq_self_check() != MCUQ_EXIT_PASS) {
         return MCUQ_EXIT_SHIFT;
     }
+    if (MCUQ_MODEL_OPEN() < 0) {
+        return MCUQ_EXIT_BLOB;
+    }
     while (status == MCUQ_EXIT_PASS && read_vector(in_file)) {
         MCUQ_MODEL_RUN();
         for (uint32_t i = 0; i < MCUQ_MODEL_OUTPUTS; i++) {

@@ -26,7 +26,7 @@ from mcuq.targets import boards
 VECTORS = [bytes(range(8)), bytes(8), bytes([127, 128, 255, 1, 64, 192, 2, 3])]
 EXPECTED = [[vector, affine(vector)] for vector in VECTORS]
 PORTS = {"mps2_an386": "cmsdk_uart", "riscv32_virt": "ns16550", "netduinoplus2": "stm32_usart"}
-IDENTITY = harness.identity(FILES)
+IDENTITY = harness.identity(FILES, ENTRY)
 FAST = "@4000000"
 
 
