@@ -15,6 +15,9 @@ layout = "nhwc"              # the order in which the firmware's bytes lie
 kind = "pcm16"               # samples of sound; the network takes features of it,
 features = "mlperf_kws"      # by the name of a recipe, or a table: features/table.py
 
+[output.logits]
+labels = ["cat", "dog"]      # names of the last axis, as a macro of the header
+
 [shapes]                     # of inputs whose sizes the model leaves open
 image = [1, 3, 96, 96]
 
@@ -55,8 +58,8 @@ class InputConfig:
 class Config:
     """A configuration file; the defaults are what a missing file means.
 
-    ``compress`` and ``verify`` are as they stand there: see ``compress/request.py`` and
-    ``flows/verify.py``.
+    ``labels``: of outputs, by name. ``compress`` and ``verify`` are as they stand there: see
+    ``compress/request.py`` and ``flows/verify.py``.
     """
 
     inputs: Mapping[str, InputConfig] = field(default_factory=dict)
@@ -64,11 +67,13 @@ class Config:
     compress: Mapping[str, Any] = field(default_factory=dict)
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     verify: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 FRAC_LIMIT = 32
 """No activation has a finer or a coarser frac: 2**-32 is below what float32 adds to 1."""
 
+_TABLES = ("input", "output", "quantize", "compress", "shapes", "verify")
 _INPUT_KEYS = ("kind", "mean", "std", "layout", "features")
 _FULL_SCALE = 32768.0
 _QUANTIZE_KEYS = ("ranges", "effort", "seed", "fracs", "bits")
@@ -92,7 +97,7 @@ def load(path: Path) -> Config:
 
 def parse(table: Mapping[str, Any], thing: str) -> Config:
     """The configuration in a table; ``thing`` names it in errors."""
-    faults = _unknown(thing, "", table, ("input", "quantize", "compress", "shapes", "verify"))
+    faults = _unknown(thing, "", table, _TABLES)
     inputs = _table(thing, "input", table.get("input", {}), faults)
     quantize = _table(thing, "quantize", table.get("quantize", {}), faults)
     compress = _table(thing, "compress", table.get("compress", {}), faults)
@@ -110,8 +115,9 @@ def parse(table: Mapping[str, Any], thing: str) -> Config:
     faults += _bad_ranges(thing, quantize.get("ranges", "auto"))
     shapes = _shapes(thing, table.get("shapes", {}), faults)
     described = {name: _input(thing, name, value, faults) for name, value in inputs.items()}
+    labels = _labels(thing, table.get("output", {}), faults)
     raise_all(faults)
-    return Config(described, quantize, compress, shapes, verify)
+    return Config(described, quantize, compress, shapes, verify, labels)
 
 
 def quantize_options(settings: Config) -> dict[str, Any]:
@@ -184,6 +190,21 @@ def _shapes(thing: str, value: Any, faults: list[McuqError]) -> dict[str, tuple[
         else:
             text = f"shapes.{name} is not a list of whole numbers above 0"
             faults.append(McuqError(thing, text, "Write such as [1, 3, 96, 96]"))
+    return found
+
+
+def _labels(thing: str, value: Any, faults: list[McuqError]) -> dict[str, tuple[str, ...]]:
+    """The labels by output name: lists of texts."""
+    found = {}
+    for name, given in _table(thing, "output", value, faults).items():
+        table = _table(thing, f"output.{name}", given, faults)
+        faults += _unknown(thing, f"output.{name}.", table, ("labels",))
+        listed = table.get("labels", [])
+        if isinstance(listed, list) and all(isinstance(text, str) for text in listed):
+            found[name] = tuple(listed)
+        else:
+            text = f"output.{name}.labels is not a list of texts"
+            faults.append(McuqError(thing, text, 'Write such as ["cat", "dog"]'))
     return found
 
 

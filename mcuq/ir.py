@@ -64,7 +64,8 @@ class Port:
     user's i-th element in his own row-major order (None: the same). ``real = (q - offset) * scale``
     converts the integers at this port, one value or one per last-axis channel; both are empty in a
     float graph until something fixes them. ``kind`` is s8, u8, s16 or s32; in a float graph u8 and
-    s16 say that the firmware has such integers: bytes, or samples of sound.
+    s16 say that the firmware has such integers: bytes, or samples of sound. ``labels``: names of
+    what lies along the last axis in memory, if the user gave them.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Port:
     kind: str = "s8"
     scale: tuple[float, ...] = ()
     offset: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

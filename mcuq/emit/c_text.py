@@ -30,6 +30,18 @@ def literal(value: int) -> str:
     return f"({_INT32_MIN + 1} - 1)" if value == _INT32_MIN else str(value)
 
 
+def string(text: str) -> str:
+    r"""A string literal of C that holds ``text`` in UTF-8; nothing in it ends it early.
+
+    >>> print(string('a "b" ü?'))
+    "a \\042b\\042 \\303\\274\\077"
+    """
+    harmless = (
+        chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode()
+    )
+    return f'"{"".join(harmless)}"'
+
+
 def fill(words: Iterable[str], width: int = _WIDTH) -> list[str]:
     """``words`` joined by spaces into lines of at most ``width`` columns."""
     lines: list[str] = []

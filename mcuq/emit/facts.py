@@ -15,6 +15,7 @@ from mcuq.emit.c_text import (
     frac_text,
     literal,
     shape_text,
+    string,
 )
 from mcuq.emit.naming import comment, identifiers
 from mcuq.emit.target import target_warnings
@@ -30,6 +31,7 @@ from mcuq.qir import QTensor
 class PortFacts:
     """An input or output of the generated function. ``c_name``: in_x, out_y.
 
+    ``labels``: the lines of the initializer that names what lies along the last axis, if known.
     ``order``: where the elements of the model's own lie, if in another order; ``places``: the
     initializer of the table that it names, if it does.
     """
@@ -50,6 +52,7 @@ class PortFacts:
     declaration: str
     shape: tuple[int, ...]
     numbers: tuple[tuple[str, str], ...]
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -407,6 +410,7 @@ def _port(port: Port, c_name: str, side: str, model_id: str, tensor: QTensor) ->
         range=tensor.range,
         shape=tensor.shape,
         numbers=_numbers_of(values),
+        labels=tuple(fill((f"{string(label)}," for label in port.labels), 88)),
         declaration=f"{'const ' if side == 'in' else ''}{ctype} {c_name}[{macro}_LEN]",
     )
 

@@ -28,6 +28,7 @@ from mcuq.model.report import given_advice, quantization_facts
 from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
 from mcuq.passes.describe_sound import describe_sound
+from mcuq.passes.label_output import label
 from mcuq.program.lower import Program
 from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph
@@ -193,12 +194,14 @@ def _worse_than_narrow(
 
 
 def prepare(graph: Graph, config: Config) -> Graph:
-    """The graph with its inputs described as the configuration says, and all passes run."""
+    """The graph with its ports described as the configuration says, and all passes run."""
     for name, said in config.inputs.items():
         if said.kind == "pcm16":
             graph = describe_sound(graph, name, said.std, said.features)
         else:
             graph = describe(graph, name, said.kind, said.mean, said.std, said.layout)
+    for name, labels in config.labels.items():
+        graph = label(graph, name, labels)
     return pipeline.run(graph)
 
 

@@ -50,7 +50,7 @@ from mcuq.targets import boards
 from mcuq.targets.boards import Board
 
 FILE = MARK
-_FORMAT = 2
+_FORMAT = 3
 _MAX_BYTES = 1 << 31
 _MAX_DEPTH = 8
 _NAMED = 3  # so many faults are named
@@ -60,7 +60,7 @@ _KEYS = (
     "quantization", "whole", "family", "weights",
 )  # fmt: skip
 _GRAPH_KEYS = ("name", "inputs", "outputs", "nodes", "tensors")
-_PORT_KEYS = ("name", "tensor", "shape", "order", "kind", "scale", "offset")
+_PORT_KEYS = ("name", "tensor", "shape", "order", "kind", "scale", "offset", "labels")
 _NODE_KEYS = ("op", "name", "inputs", "outputs", "attrs")
 _TENSOR_KEYS = ("name", "shape", "data")
 _QTENSOR_KEYS = (*_TENSOR_KEYS, "kind", "frac", "zero")
@@ -150,7 +150,8 @@ def _graph(graph: Graph | QGraph, arrays: _Arrays) -> dict[str, Any]:
 
 def _port(port: Port, arrays: _Arrays) -> list[Any]:
     order = arrays.put(port.order)
-    return [port.name, port.tensor, port.shape, order, port.kind, port.scale, port.offset]
+    numbers = (port.kind, port.scale, port.offset)
+    return [port.name, port.tensor, port.shape, order, *numbers, port.labels]
 
 
 def _tensor(tensor: Tensor | QTensor, arrays: _Arrays) -> list[Any]:
@@ -305,6 +306,7 @@ class _Reader:
             found.read("kind", _KIND),
             found.read("scale", several(real())),
             found.read("offset", several(real())),
+            found.read("labels", _NAMES),
         )
 
 

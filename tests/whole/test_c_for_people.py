@@ -7,18 +7,22 @@ from __future__ import annotations
 import functools
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import c_programs
 import numpy as np
 import pytest
 
-from mcuq.config import Config, InputConfig
+from mcuq import importers
+from mcuq.config import Config, InputConfig, parse
 from mcuq.emit import stamp
 from mcuq.emulate import qemu
+from mcuq.errors import McuqError
 from mcuq.files import assets
 from mcuq.firmware import image
-from mcuq.flows.compile import compile_model
+from mcuq.flows.compile import compile_model, prepare
+from mcuq.model import bundle
 from mcuq.model.compiled import Compiled, generate
 from mcuq.targets import boards
 
@@ -92,6 +96,55 @@ def test_no_float_is_used_by_the_c(tmp_path: Path) -> None:
     files = digits().files
     for name in c_programs.sources(files):
         assert not re.search(r"_(SCALE|ZERO)S?\b|\b(float|double)\b", files[name]), name
+
+
+LABELS = """
+#include <stdio.h>
+#include "digits.h"
+static const char *const names[] = DIGITS_OUT_LOGITS_LABELS;
+int main(void)
+{
+    for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++) {
+        printf("%s|", names[i]);
+    }
+    return 0;
+}
+"""
+NAMES = ("zero", 'a "quote"', "back\\slash", "Größe", "what??/", "\n7", "*/", "%s", "", "nine" * 30)
+
+
+def test_labels_are_a_macro(tmp_path: Path) -> None:
+    """Whatever stands in them, and also in C made anew for another core."""
+    made = digits().bundle
+    port = replace(made.qgraph.outputs[0], labels=NAMES)
+    labelled = replace(made, qgraph=replace(made.qgraph, outputs=(port,)))
+    (tmp_path / "mcuq_model.npz").write_bytes(bundle.dump(labelled))
+    again = generate(bundle.load(tmp_path), boards.load("cortex-m4"))
+    written(again, tmp_path)
+    (tmp_path / "main.c").write_text(LABELS)
+    c_programs.run(["gcc", "-std=c99", "-trigraphs", "-I.", "main.c", "-o", "main"], tmp_path)
+    assert c_programs.run([tmp_path / "main"], tmp_path).decode() == "|".join([*NAMES, ""])
+    assert "_LABELS" not in digits().files["digits.h"]
+
+
+def test_labels_come_with_the_configuration() -> None:
+    table = {"output": {"logits": {"labels": [f"digit {i}" for i in range(10)]}}}
+    graph = prepare(importers.load(DIGITS), parse(table, "x.toml"))
+    assert graph.outputs[0].labels == tuple(f"digit {i}" for i in range(10))
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ({"logits": {"labels": ["one"]}}, "has 10 values, but 1 labels"),
+        ({"logit": {"labels": ["one"]}}, "Did you mean 'logits'"),
+        ({"logits": {"labels": "one"}}, "output.logits.labels is not a list of texts"),
+        ({"logits": {"label": ["one"]}}, "unknown key output.logits.label"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(output: dict[str, object], message: str) -> None:
+    with pytest.raises(McuqError, match=re.escape(message)):
+        prepare(importers.load(DIGITS), parse({"output": output}, "x.toml"))
 
 
 STEPS = """
