@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from mcuq.emit import Artifact, render, stamp
 from mcuq.emit.facts import ModelFacts
@@ -17,6 +18,8 @@ from mcuq.version import __version__
 
 _VERSION = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}")
 _URL = re.compile(r"(https?://[\x21\x23-\x3b\x3d\x3f-\x7e]+)?")
+# The line of a kernel's file that gives its symbol a digest: equal kernels have equal ones.
+_SYMBOL = re.compile(r"^#define mcuq_\w+ (mcuq_\w+)$", re.MULTILINE)
 # Of the compiled folder's own files, those that a package replaces by its own.
 _REPLACED = ("CMakeLists.txt", "Makefile", "README.md")
 
@@ -191,6 +194,7 @@ def package(kind: Ecosystem, files: Artifact, facts: ModelFacts, about: About) -
         "version": __version__,
         "licence": stamp.LICENCE,
         "sources": sorted(path for path in moved if path.endswith(".c")),
+        "kernels": _kernels(moved),
         "headers": sorted(path for path in moved if path.endswith(".h")),
         "include": kind.source.rstrip("/") or ".",
     }
@@ -199,6 +203,16 @@ def package(kind: Ecosystem, files: Artifact, facts: ModelFacts, about: About) -
         for path, template in kind.files.items()
     }
     return {**moved, **added}
+
+
+def _kernels(files: Artifact) -> list[tuple[str, str]]:
+    """The symbol and the path of each kernel, which other models may bring, too."""
+    found = ((path, _SYMBOL.search(text)) for path, text in files.items() if _is_kernel(path))
+    return sorted((symbol[1], path) for path, symbol in found if symbol)
+
+
+def _is_kernel(path: str) -> bool:
+    return PurePosixPath(path).parent.name == "kernels" and path.endswith(".c")
 
 
 def archive_name(kind: Ecosystem, facts: ModelFacts, about: About) -> str:

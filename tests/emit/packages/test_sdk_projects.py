@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import bare_board
@@ -17,6 +18,9 @@ import ecosystem_tools
 import pytest
 from cmake_projects import configured
 from exported import digits, export
+
+from mcuq.flows.export import export as write
+from mcuq.model.compiled import generate_for
 
 SDKS = {
     # where the package lies, its example, the board, the program
@@ -85,6 +89,21 @@ def test_a_fault_in_the_manifest_is_found(tmp_path: Path) -> None:
     manifest.write_text(manifest.read_text().replace('version: "1.0.0"', 'version: "one"'))
     with pytest.raises(AssertionError, match="ended with"):
         compote("manifest", "lint", folder=package)
+
+
+@pytest.mark.emulated
+def test_two_models_share_kernels_in_zephyr(tmp_path: Path) -> None:
+    """All objects of all libraries are linked: nothing may be there twice."""
+    first, second = export("zephyr", tmp_path / "digits"), tmp_path / "twin"
+    twin = generate_for(replace(digits().bundle, id="twin"), digits().bundle.family)
+    write(twin, "zephyr", second)
+    sample = first / "samples/selftest"
+    (sample / "prj.conf").write_text("CONFIG_MCUQ_DIGITS=y\nCONFIG_MCUQ_TWIN=y\n")
+    board = bare_board.bare("mps2_an386", tmp_path / "board")
+    more = f"-DEXTRA_ZEPHYR_MODULES={second}"
+    build = configured(sample, tmp_path / "build", more, board=board)
+    bare_board.check_verdict(digits(), board.run(build / "zephyr"))
+    assert list(build.rglob("libmcuq_twin.a"))
 
 
 def test_zephyr_leaves_out_what_is_not_chosen(tmp_path: Path) -> None:
