@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mcuq.errors import McuqError, ModelError
-from mcuq.importers import fake_quant, onnx_file, onnx_graph, pt2_file, torch_run
+from mcuq.importers import onnx_file, onnx_graph, pt2_file, torch_forms, torch_run
 from mcuq.importers.imported import Imported
 from mcuq.ir import Array
 
@@ -105,7 +105,7 @@ def _program(model: Any, rows: Any, name: str, optimize: bool = True) -> Any:
     import torch
 
     settings: dict[str, Any] = {"dynamo": True, "verbose": False, "optimize": optimize}
-    settings["custom_translation_table"] = fake_quant.translations()
+    settings["custom_translation_table"] = torch_forms.translations()
     with quiet():
         try:
             program = torch.onnx.export(model, rows or (), **settings)

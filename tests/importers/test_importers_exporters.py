@@ -168,6 +168,11 @@ WRITTEN_OUT: dict[str, tuple[list[Any], dict[str, Any]]] = {
          node("ScatterElements", "x p u", "y", axis=1)],
         {"i": np.array([3, 0]), "p": np.tile(np.array([[[[1]], [[2]]]]), (1, 1, 6, 5))},
     ),
+    "a window over channels": (
+        [node("Unsqueeze", "x one", "u"), node("Pad", "u pads", "p"),
+         node("AveragePool", "p", "a", kernel_shape=[3, 1, 1]), node("Squeeze", "a one", "y")],
+        {"one": np.array([1]), "pads": np.array([0, 0, 1, 0, 0, 0, 0, 1, 0, 0])},
+    ),
     "no nan": ([node("IsNaN", "x", "n"), node("Where", "n z x", "w"), node("Exp", "w", "y")],
                {"z": np.float32(0)}),
 }  # fmt: skip

@@ -129,7 +129,10 @@ def _gathered(call: Call, value: Value, win: Window) -> Value:
 
 
 def planar(handler: Callable[[Call], Value]) -> Callable[[Call], Value]:
-    """``handler`` for images, which takes (N, C, D, H, W) too if one axis and its kernel are 1."""
+    """``handler`` for images, and for (N, C, D, H, W) where that is an image.
+
+    One axis and its kernel are 1, or the window sees one element along two neighbours: one axis.
+    """
 
     def squeezed(call: Call) -> Value:
         value = call.value()
@@ -138,6 +141,12 @@ def planar(handler: Callable[[Call], Value]) -> Callable[[Call], Value]:
         weights = call.operand(1)
         kernel = call.integers("kernel_shape", weights.shape[2:] if _is_array(weights) else ())
         axis = next((a for a in range(len(kernel)) if value.shape[a + 2] == kernel[a] == 1), None)
+        joined = next((a for a in (0, 1) if _still(call, kernel, a, a + 1)), None)
+        if len(kernel) == 3 and joined is not None:
+            sizes = value.shape[joined + 2 : joined + 4]
+            made = handler(_without(call, value, joined, prod(sizes)))
+            shape = (*made.shape[: joined + 2], *sizes, *made.shape[joined + 3 :])
+            return Value(shape, made.tensor, made.view)
         if axis is None or len(kernel) != 3 or not _idle(call, axis):
             raise Refused("a 3-D window", "Use 1-D or 2-D data, or one axis of size 1 in 3-D data")
         made = handler(_without(call, value, axis))
@@ -158,14 +167,25 @@ def _idle(call: Call, axis: int) -> bool:
     return pads[axis] == pads[axis + 3] == extra[axis] == 0 and sizes[axis] == 1
 
 
-def _without(call: Call, value: Value, axis: int) -> Call:
-    """``call`` on data and with a kernel of one axis less."""
+def _still(call: Call, kernel: tuple[int, ...], *axes: int) -> bool:
+    """Whether the window moves along ``axes`` element by element and sees one of them."""
+    steps, spread = (call.integers(key, (1,) * 3) for key in ("strides", "dilations"))
+    pads = call.integers("pads", (0,) * 6)
+    extra = (*call.integers("output_padding"), *call.integers("output_shape"))
+    ones = all(kernel[a : a + 1] == (1,) and steps[a] == spread[a] == 1 for a in axes)
+    named = call.text("auto_pad", "NOTSET") not in ("NOTSET", "VALID")
+    return ones and not extra and not named and not any(pads[a] or pads[a + 3] for a in axes)
+
+
+def _without(call: Call, value: Value, axis: int, joined: int = 1) -> Call:
+    """``call`` on data and with a kernel of one axis less; the next one has ``joined`` elements."""
     attrs = dict(call.attrs)
     for key in ("kernel_shape", "strides", "dilations", "output_padding", "output_shape", "pads"):
         given = call.integers(key)
         if given:
             attrs[key] = tuple(v for i, v in enumerate(given) if i % 3 != axis)
-    flat = replace(value, shape=(*value.shape[: axis + 2], *value.shape[axis + 3 :]))
+    rest = (joined, *value.shape[axis + 4 :]) if joined > 1 else value.shape[axis + 3 :]
+    flat = replace(value, shape=(*value.shape[: axis + 2], *rest))
     inputs: list[Operand] = [flat, *call.inputs[1:]]
     weights = call.operand(1)
     if _is_array(weights):
@@ -201,6 +221,8 @@ def _padded(call: Call, value: Value, pairs: list[tuple[int, int]], level: float
     rank = len(value.shape)
     if not math.isfinite(level):
         raise Refused(f"Pad with the value {level}", "Pad with a finite value")
+    if rank > 4:
+        return _padded_joined(call, value, pairs, level)
     if rank == 2:
         builder = call.builder
         flat = builder.place(value, np.arange(value.shape[1]), value.shape)
@@ -210,6 +232,22 @@ def _padded(call: Call, value: Value, pairs: list[tuple[int, int]], level: float
     image = call.image(value)
     inside = ((0, 0), *((0, 0),) * (4 - rank), *pairs[2:], pairs[1])
     return call.image_value(call.emit("pad", (image,), pads=inside, value=(level,)), rank)
+
+
+def _padded_joined(call: Call, value: Value, pairs: list[tuple[int, int]], level: float) -> Value:
+    """Of many axes: neighbours that keep their sizes are padded as one."""
+    sizes, given = [value.shape[0]], [pairs[0]]
+    for axis in range(1, len(pairs)):
+        if axis > 1 and given[-1] == pairs[axis] == (0, 0):
+            sizes[-1] *= value.shape[axis]
+        else:
+            sizes.append(value.shape[axis])
+            given.append(pairs[axis])
+    if len(sizes) > 4:
+        raise Refused(f"Pad of {len(pairs)}-dimensional data", "Pad fewer axes at once")
+    made = _padded(call, replace(value, shape=tuple(sizes)), given, level)
+    shape = tuple(s + a + b for s, (a, b) in zip(value.shape, pairs, strict=True))
+    return Value(shape, made.tensor, made.view)
 
 
 def _pair(sizes: tuple[int, ...]) -> tuple[int, int]:
