@@ -168,6 +168,7 @@ WRITTEN_OUT: dict[str, tuple[list[Any], dict[str, Any]]] = {
          node("ScatterElements", "x p u", "y", axis=1)],
         {"i": np.array([3, 0]), "p": np.tile(np.array([[[[1]], [[2]]]]), (1, 1, 6, 5))},
     ),
+    "a remainder": ([node("Mod", "x m", "y", fmod=1)], {"m": np.float32(0.75)}),
     "a window over channels": (
         [node("Unsqueeze", "x one", "u"), node("Pad", "u pads", "p"),
          node("AveragePool", "p", "a", kernel_shape=[3, 1, 1]), node("Squeeze", "a one", "y")],

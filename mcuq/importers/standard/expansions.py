@@ -231,6 +231,24 @@ def _summed(old: Old, name: str, labels: str, read: set[str], nodes: list[Any]) 
     return nodes[-1].output[0], "".join(c for c in labels if c in read)
 
 
+def _remainder(old: Old) -> list[Any] | None:
+    """Mod of reals by a constant: with ``fmod`` the sign is that of the data."""
+    divisor = old.constants.get(old.input(1))
+    if divisor is None or old.input(0) in old.constants or not old.kind(old.input(0)).real:
+        return None
+    parts = [old.part("Div", old.inputs[:2], "quotient")]
+    if old.attribute("fmod", 0):
+        size = old.part("Abs", parts[0].output[:], "size")
+        whole = old.part("Floor", size.output[:], "whole")
+        sign = old.part("Sign", parts[0].output[:], "sign")
+        names = [whole.output[0], sign.output[0]]
+        parts += [size, whole, sign, old.part("Mul", names, "turns")]
+    else:
+        parts.append(old.part("Floor", parts[0].output[:], "turns"))
+    times = old.part("Mul", [parts[-1].output[0], old.input(1)], "times")
+    return [*parts, times, old.part("Sub", [old.input(0), times.output[0]])]
+
+
 def _affine(scale: str, shift: str) -> Rewrite:
     """What old exporters wrote as one: x times a number, plus a number or one for each channel."""
 
@@ -268,6 +286,7 @@ STANDARD: dict[str, Rewrite] = {
     "Trilu": _triangle,
     **dict.fromkeys(("ScatterElements", "ScatterND", "Scatter"), _scatter),
     "Einsum": _einsum,
+    "Mod": _remainder,
     "Affine": _affine("alpha", "beta"),
     "ImageScaler": _affine("scale", "bias"),
     "Scale": _affine("scale", ""),
