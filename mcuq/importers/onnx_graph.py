@@ -12,7 +12,7 @@ import onnx
 
 from mcuq.errors import McuqError, ModelError, raise_all
 from mcuq.importers.imported import Imported
-from mcuq.importers.nodes import causes, fusion, layout, masks, norm_patterns
+from mcuq.importers.nodes import causes, fusion, layout, masks, norm_patterns, spectra
 from mcuq.importers.nodes.builder import Builder, Refused, Value, check_size
 from mcuq.importers.nodes.call import Call, Operand
 from mcuq.importers.nodes.handlers import HANDLERS, MOVEMENTS
@@ -53,7 +53,8 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
     whole = resolve(model, chosen.shapes, chosen.symbolic)
     flat, shapes, notes = _one_inference(model, chosen, whole)
     masked = masks.fuse(flat.steps, flat.constants)
-    joined = norm_patterns.fuse(masked, flat.constants, flat.kinds)
+    heard = spectra.fuse(masked, flat.constants, flat.kinds, flat.roots)
+    joined = norm_patterns.fuse(heard, flat.constants, flat.kinds)
     steps = needed(fusion.fuse(joined, flat.constants), flat.roots)
     builder = Builder()
     builder.grids.update(flat.grids)

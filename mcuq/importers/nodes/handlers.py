@@ -16,6 +16,7 @@ from mcuq.importers.nodes import (
     products,
     recurrent,
     reductions,
+    spectra,
     sums,
     views,
 )
@@ -112,6 +113,7 @@ HANDLERS: dict[str, Handler] = {
     "LogSoftmax": reductions.softmax,
     "ArgMax": reductions.argmax,
     **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent.layer),
+    "STFT": spectra.features,
     "ArgMin": reductions.argmin,
     "TopK": reductions.top,
     "Concat": views.concat,
