@@ -1,11 +1,17 @@
 /* mcuq_conv2d_mve_pixels.h: convolution in blocks of four pixels with Helium (MVE); a part of the
  * kernels that keep weights as bytes or as codes.
+ *
+ * The including file may define MCUQ_MVE_BLOCK: a twin of mcuq_mve_block for other data.
  */
 #ifndef MCUQ_CONV2D_MVE_PIXELS_H
 #define MCUQ_CONV2D_MVE_PIXELS_H
 
 #include "mcuq_conv2d_mve.h"
 #include "mcuq_mve.h"
+
+#if !defined(MCUQ_MVE_BLOCK)
+#define MCUQ_MVE_BLOCK mcuq_mve_block
+#endif
 
 #if defined(__ARM_FEATURE_MVE)
 
@@ -237,7 +243,7 @@ static inline void run_conv2d(const mcuq_conv2d_mve_params *p, const int8_t *in,
             left -= taken;
             ready += taken;
             if (ready == 4 || (left == 0 && (direct || y == p->out_h - 1))) {
-                mcuq_mve_block(p, &job, out, ready, pitch);
+                MCUQ_MVE_BLOCK(p, &job, out, ready, pitch);
                 out += ready * pitch;
                 ready = 0;
             }

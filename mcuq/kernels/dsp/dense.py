@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from mcuq.ir import Array, Node
-from mcuq.kernels.dsp.blocks import window
+from mcuq.kernels.plain.dense import is_dense
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
@@ -126,13 +126,6 @@ def _cost_8(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     turns = math.ceil(in_len / 8)
     group = 62 * turns + 3 * (turns // 8) + 58
     return 110 + 16 * turns + math.ceil(out_len / 8) * group
-
-
-def is_dense(node: Node, qgraph: QGraph) -> bool:
-    """Whether a conv2d has one output pixel, which reads all inputs once."""
-    at = window(node, qgraph)
-    whole = (at.kernel_h, at.kernel_w) == (at.in_h, at.in_w) and not any(node.ints("pads"))
-    return at.pixels == 1 and whole and node.int("groups") == 1
 
 
 def _accepts_conv2d(node: Node, qgraph: QGraph) -> bool:

@@ -9,8 +9,8 @@ import math
 import numpy as np
 
 from mcuq.ir import Array, Node
-from mcuq.kernels.dsp.dense import is_dense
 from mcuq.kernels.formats.codes import MOST, has_few_values
+from mcuq.kernels.plain.dense import is_dense
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from mcuq.ir import Array, Node
-from mcuq.kernels.dsp.dense import gap, is_dense, pack_weights, sizes
+from mcuq.kernels.dsp.dense import gap, pack_weights, sizes
 from mcuq.kernels.plain import weighted
+from mcuq.kernels.plain.dense import is_dense
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 

@@ -9,6 +9,7 @@ from mcuq.kernels.mve import (
     depthwise_conv2d,
     elementwise,
     features,
+    int16,
     pool2d,
     recurrent,
 )
@@ -21,6 +22,7 @@ VARIANTS: tuple[Variant, ...] = (
     *dense.VARIANTS,
     *pool2d.VARIANTS,
     *elementwise.VARIANTS,
+    *int16.VARIANTS,
     *recurrent.VARIANTS,
     *features.VARIANTS,
 )

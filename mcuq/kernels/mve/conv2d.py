@@ -137,12 +137,11 @@ def _fields(node: Node, s: Shape, gathered: bool) -> tuple[Field, ...]:
 
 
 def _call(
-    symbol: str, node: Node, qgraph: QGraph, s: Shape, scratch: int, weights: Array,
+    symbol: str, node: Node, qgraph: QGraph, s: Shape, scratch: int, packed: Array,
     gathered: bool = False,
 ) -> Call:  # fmt: skip
-    packed = pack_pairs(weights.reshape(s.out_c, s.depth))
     arrays = (
-        ConstArray("weights", "int8_t", packed, "[pair][step][2][16]"),
+        ConstArray("weights", "int8_t", packed, f"[pair][step][2][{packed.shape[-1]}]"),
         ConstArray("bias", "int32_t", qgraph.data(node.inputs[2])),
         minus_shift(node.ints("shift")),
         *((ConstArray("taps", "uint16_t", _taps(s)),) if gathered else ()),
@@ -175,10 +174,13 @@ def any_shape(node: Node, qgraph: QGraph) -> Shape:
 
 def accepts(node: Node, qgraph: QGraph) -> bool:
     """Whether ``mcuq_conv2d_s8_mve`` can run it."""
-    s = any_shape(node, qgraph)
+    return node.int("groups") == 1 and holds(any_shape(node, qgraph))
+
+
+def holds(s: Shape) -> bool:
+    """The parameters can hold these sizes, and a gather reaches all of the window."""
     reach = s.window_rows * s.window_w * s.in_c
-    plain = node.int("groups") == 1 and s.fits_halfwords
-    return plain and s.pads[1] < s.window_w and reach < 65536
+    return s.fits_halfwords and s.pads[1] < s.window_w and reach < 65536
 
 
 def scratch_of(s: Shape) -> int:
@@ -190,8 +192,16 @@ def scratch_of(s: Shape) -> int:
 def lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     """The call of ``mcuq_conv2d_s8_mve``."""
     s = any_shape(node, qgraph)
-    weights, gathered = qgraph.data(node.inputs[1]), not (s.in_vectors or s.direct)
-    return (_call("mcuq_conv2d_s8_mve", node, qgraph, s, scratch_of(s), weights, gathered),)
+    packed = pack_pairs(qgraph.data(node.inputs[1]).reshape(s.out_c, s.depth))
+    return lower_shape("mcuq_conv2d_s8_mve", node, qgraph, s, packed)
+
+
+def lower_shape(
+    symbol: str, node: Node, qgraph: QGraph, s: Shape, packed: Array
+) -> tuple[Call, ...]:
+    """The call of a kernel that works as ``mcuq_conv2d_s8_mve`` does, with weights packed."""
+    gathered = not (s.in_vectors or s.direct)
+    return (_call(symbol, node, qgraph, s, scratch_of(s), packed, gathered),)
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
@@ -221,7 +231,11 @@ def _load_cost(s: Shape) -> float:
 
 
 def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
-    s = any_shape(node, qgraph)
+    return gap_of(any_shape(node, qgraph))
+
+
+def gap_of(s: Shape) -> int:
+    """The gap of ``mcuq_conv2d_s8_mve``; ``in_c`` and ``out_c`` in bytes."""
     if s.direct:
         return _direct_gap(s)
     if s.whole:
@@ -270,8 +284,8 @@ def _lower_3wide(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     split = qgraph.data(node.inputs[1]).reshape(s.out_c, s.kernel[0], 3, -1, 16)
     segments = s.kernel[0] * s.in_c // 16
     scratch = block_scratch(0, s.out_c) + segments * (4 + 16 * s.window_w)
-    weights = split.transpose(0, 1, 3, 2, 4)
-    return (_call("mcuq_conv2d_3wide_s8_mve", node, qgraph, s, scratch, weights),)
+    packed = pack_pairs(split.transpose(0, 1, 3, 2, 4).reshape(s.out_c, s.depth))
+    return (_call("mcuq_conv2d_3wide_s8_mve", node, qgraph, s, scratch, packed),)
 
 
 def _cost_3wide(node: Node, qgraph: QGraph, cpu: Cpu) -> float:

@@ -1,4 +1,4 @@
-"""dense on cores with Helium (MVE): 8 outputs share the load of 16 inputs."""
+"""dense with Helium (MVE): 8 outputs share the load of 16 inputs; conv2d of one pixel, too."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from mcuq.ir import Array, Node
 from mcuq.kernels.mve.blocks import CHUNK, NEEDS, minus_shift, round_up
+from mcuq.kernels.plain.dense import is_dense
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
@@ -33,6 +34,7 @@ def _pack(weights: Array) -> Array:
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     weights, bias = (qgraph.data(n) for n in node.inputs[1:])
+    weights = weights.reshape(len(weights), -1)
     out_len, in_len = weights.shape
     padded = np.zeros(_outputs(out_len), np.int32)
     padded[:out_len] = bias
@@ -53,7 +55,9 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    out_len, in_len = qgraph.tensors[node.inputs[1]].shape
+    weights = qgraph.tensors[node.inputs[1]]
+    out_len = weights.shape[0]
+    in_len = weights.size // out_len
     steps = round_up(in_len, 16) // 16
     blocks, fours = divmod(_outputs(out_len), 8)
     turns = steps // 4 if steps % 4 == 0 else steps
@@ -64,4 +68,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return 40 + copied + 60 * chunks + blocks * block + tail + 7 * round_up(out_len, 4) / 4
 
 
-VARIANTS = (Variant("dense", SYMBOL, _lower, _cost, needs=NEEDS),)
+VARIANTS = (
+    Variant("dense", SYMBOL, _lower, _cost, needs=NEEDS),
+    Variant("conv2d", SYMBOL, _lower, _cost, is_dense, NEEDS),
+)

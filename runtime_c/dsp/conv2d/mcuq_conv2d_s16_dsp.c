@@ -164,14 +164,6 @@ static void gather(const mcuq_conv2d_s16_dsp_params *p, const int16_t *in, int32
     }
 }
 
-/** values[i] limited to the bounds of p, which saturation did not reach. */
-static void limit(const mcuq_conv2d_s16_dsp_params *p, int16_t *values)
-{
-    for (int32_t i = 0; i < p->out_c; i++) {
-        values[i] = (int16_t)mcuq_clamp(values[i], p->out_min, p->out_max);
-    }
-}
-
 /** Window i of the four is that of the last pixel again. */
 static void repeat(uint32_t *x, int32_t words, int32_t i)
 {
@@ -185,7 +177,6 @@ void mcuq_conv2d_s16_dsp(const mcuq_conv2d_s16_dsp_params *p, const void *in, vo
 {
     const int32_t pixels = p->out_h * p->out_w;
     const int positive = p->out_min == 0;
-    const int within = p->out_max == 32767 && (positive || p->out_min == -32768);
     uint32_t *x = scratch;
     int16_t *to = out;
     int32_t oy = 0, ox = 0;
@@ -212,8 +203,6 @@ void mcuq_conv2d_s16_dsp(const mcuq_conv2d_s16_dsp_params *p, const void *in, vo
         } else {
             run_signed(&job);
         }
-        for (int32_t i = 0; !within && i < PIXELS; i++) {
-            limit(p, job.out[i]);
-        }
     }
+    mcuq_dsp_clamp16(out, pixels * p->out_c, positive ? -32768 : p->out_min, p->out_max);
 }
