@@ -58,7 +58,7 @@ static void candidates(const mcuq_recurrent_rows_params *p, const buffers *b, co
         limit_rows(p, b->z + first, p->hidden);
     } else {
         reset_state(p, b, reset);
-        read_state(&job, b->more, b->unsigned_state, p->hidden);
+        read_state(&job, b->more, b->state, p->hidden);
         (void)make_rows(p, words, &job, p->hidden);
     }
 }

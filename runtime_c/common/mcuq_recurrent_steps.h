@@ -1,7 +1,7 @@
 /* mcuq_recurrent_steps.h: the walk along a sequence that kernels share which make rows by four.
  *
  * The including file brings in, before this: rows_job, run_rows, read_input, read_state and curve;
- * MCUQ_UNSIGNED_STATE: whether read_state makes a copy.
+ * MCUQ_WORD_STATE: whether read_state makes a copy, in words, and inputs are words, too.
  */
 #ifndef MCUQ_RECURRENT_STEPS_H
 #define MCUQ_RECURRENT_STEPS_H
@@ -12,8 +12,8 @@
 /** The buffers of a sequence, all in scratch. `more`: the cell, or the state that was reset. */
 typedef struct {
     uint32_t *x;
+    int32_t *state; /* a copy */
     int16_t *h, *next, *more, *z;
-    uint16_t *unsigned_state;
 } buffers;
 
 static inline int32_t eights(int32_t count)
@@ -27,11 +27,11 @@ static inline buffers prepare(const mcuq_recurrent_rows_params *p, void *scratch
     const int32_t units = 8 * eights(p->hidden);
     buffers b;
     b.x = scratch;
-    b.h = (int16_t *)(void *)(b.x + 4 * eights(p->in_len));
+    b.state = (int32_t *)(void *)(b.x + (MCUQ_WORD_STATE ? 8 : 4) * eights(p->in_len));
+    b.h = (int16_t *)(void *)(b.state + (MCUQ_WORD_STATE ? units : 0));
     b.next = b.h + units;
     b.more = b.next + units;
-    b.unsigned_state = (uint16_t *)(b.more + units);
-    b.z = (int16_t *)(b.unsigned_state + (MCUQ_UNSIGNED_STATE ? units : 0));
+    b.z = b.more + units;
     for (int32_t j = 0; j < units; j++) {
         b.h[j] = (j < p->hidden) ? p->start[j] : 0;
         b.next[j] = 0;
@@ -45,9 +45,12 @@ static inline rows_job read_step(const mcuq_recurrent_rows_params *p, const buff
                                  const int8_t *in, int32_t t)
 {
     const int8_t *const x = in + (p->in_first + t * p->in_step);
-    rows_job job = {b->x, 0, b->h, b->z, 0, eights(p->in_len), eights(p->hidden), 0};
+    rows_job job = {.x = (const void *)b->x,
+                    .z = b->z,
+                    .x_turns = eights(p->in_len),
+                    .h_turns = eights(p->hidden)};
     job.base = read_input(b->x, x, p->in_len);
-    read_state(&job, b->h, b->unsigned_state, p->hidden);
+    read_state(&job, b->h, b->state, p->hidden);
     return job;
 }
 

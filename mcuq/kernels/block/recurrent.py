@@ -7,7 +7,14 @@ import numpy as np
 from mcuq.ir import Array, Node
 from mcuq.kernels.plain import recurrent as plain
 from mcuq.kernels.plain import weighted
-from mcuq.kernels.plain.recurrent_rows import Section, call, in_bytes, sections, wrapped
+from mcuq.kernels.plain.recurrent_rows import (
+    Section,
+    call,
+    in_bytes,
+    sections,
+    whole_turns,
+    wrapped,
+)
 from mcuq.kernels.variant import Call, Cpu, Variant
 from mcuq.qir import QGraph
 
@@ -15,14 +22,10 @@ from mcuq.qir import QGraph
 def _pack(section: Section) -> Array:
     """The words of a section, four rows after four (mcuq_recurrent_block.h)."""
     whole = section.filled(4, 8, 8)
-    inputs, units = whole.input.shape[1], whole.state.shape[1]
-    start = -128 * whole.input.sum(axis=1) - (inputs << 14)
-    bias = whole.bias - 32768 * whole.state.sum(axis=1) - (units << 22)
     parts = (
-        wrapped(start),
         _interleaved(whole.input),
         in_bytes(whole.left),
-        wrapped(bias),
+        wrapped(whole.bias),
         _interleaved(whole.state),
         in_bytes(whole.right),
     )
@@ -38,15 +41,16 @@ def _interleaved(weights: Array) -> Array:
 
 def _lower(symbol: str, node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     packed = [_pack(section) for section in sections(node, qgraph)]
-    hidden = plain.sizes(node, qgraph)[2]
-    return call(symbol, node, qgraph, np.concatenate(packed), 2 * (-hidden % 8 + hidden))
+    _, in_len, hidden = plain.sizes(node, qgraph)
+    more = 2 * whole_turns(in_len) + 4 * whole_turns(hidden)  # words, and of the state a copy
+    return call(symbol, node, qgraph, np.concatenate(packed), more)
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     """So many per turn of 32 products, per four rows and per unit."""
     steps, in_len, hidden = plain.sizes(node, qgraph)
     turn, four, unit = weighted.pick(
-        cpu, (96.0, 80.0, 90.0), (109.0, 230.0, 150.0), (121.0, 100.0, 100.0)
+        cpu, (96.0, 80.0, 90.0), (95.6, 125.0, 135.0), (121.0, 100.0, 100.0)
     )
     groups = 0.0
     for section in sections(node, qgraph):

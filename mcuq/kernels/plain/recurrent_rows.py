@@ -68,10 +68,15 @@ def in_bytes(values: Array) -> Array:
     return np.ascontiguousarray(values.astype(np.uint8)).view("<u4")
 
 
+def whole_turns(count: int) -> int:
+    """``count`` up to a multiple of 8."""
+    return -(-count // 8) * 8
+
+
 def _scratch(node: Node, qgraph: QGraph) -> int:
     _, in_len, hidden = plain.sizes(node, qgraph)
     rows = sum(len(section.filled(4, 8, 8).bias) for section in sections(node, qgraph))
-    return 2 * (-in_len % 8 + in_len) + 6 * (-hidden % 8 + hidden) + 2 * rows
+    return 2 * whole_turns(in_len) + 6 * whole_turns(hidden) + 2 * rows
 
 
 def call(symbol: str, node: Node, qgraph: QGraph, packed: Array, more: int = 0) -> tuple[Call, ...]:

@@ -19,7 +19,7 @@ typedef struct {
     int32_t state_base; /* of no use here */
 } rows_job;
 
-#define MCUQ_UNSIGNED_STATE 0
+#define MCUQ_WORD_STATE 0
 
 /** The inputs, spread; returns what all their sums start with. */
 static inline int32_t read_input(uint32_t *to, const int8_t *x, int32_t count)
@@ -27,7 +27,7 @@ static inline int32_t read_input(uint32_t *to, const int8_t *x, int32_t count)
     return (int32_t)(0u - ((uint32_t)mcuq_dense_spread_all(to, x, count) << 15));
 }
 
-static inline void read_state(rows_job *job, const int16_t *h, uint16_t *copy, int32_t count)
+static inline void read_state(rows_job *job, const int16_t *h, int32_t *copy, int32_t count)
 {
     (void)copy, (void)count;
     job->h = h;
