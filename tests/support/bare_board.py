@@ -78,7 +78,11 @@ def bare(board: str, folder: Path) -> Bare:
 
 
 def check_verdict(made: Compiled, text: str, verdict: str = "PASS") -> int:
-    """An example's output: its verdict, and the numbers of the reference; the microseconds."""
+    """An example's output: its verdict, and the numbers of the reference; the microseconds.
+
+    It is printed as well: ``pytest -rP`` shows what every ecosystem's program said.
+    """
+    print(text)
     found = re.search(rf"{made.bundle.id}: (\w+), (\d+) us", text)
     assert found is not None, text
     assert found[1] == verdict, text

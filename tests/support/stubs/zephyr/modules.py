@@ -30,6 +30,9 @@ SCHEMA = {
     },
 }
 
+# What a sample sets of Zephyr's own.
+OWN = "config MAIN_STACK_SIZE\n\tint\n\tdefault 1024\n\n"
+
 
 def main(build: Path, settings: Path, modules: list[Path]) -> None:
     """Write configuration.cmake: CONFIG_ values, and the CMake folder of each module."""
@@ -40,7 +43,7 @@ def main(build: Path, settings: Path, modules: list[Path]) -> None:
         folders.append(module / meta["build"]["cmake"])
         sources.append(f'osource "{module / meta["build"]["kconfig"]}"\n')
         assert all((module / sample).is_dir() for sample in meta["samples"])
-    (build / "Kconfig").write_text("".join(sources))
+    (build / "Kconfig").write_text(OWN + "".join(sources))
     kconfig = kconfiglib.Kconfig(str(build / "Kconfig"), warn_to_stderr=False)
     kconfig.warn_assign_undef = True
     kconfig.load_config(str(settings))
