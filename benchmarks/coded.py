@@ -153,7 +153,7 @@ def rows(network: Network, prefer: str) -> Iterator[tuple[str, ...]]:
         whole, before = measured(made, board)
         for coding in CODINGS:
             compiled, after = measured(replace(made, qgraph=coded(made.qgraph, coding)), board)
-            share = compiled.report["flash_weights"] / whole.report["flash_weights"]
+            share = compiled.report.flash_weights / whole.report.flash_weights
             kernels = [step.kernel for step in after.steps]
             weighted = [s for s in after.steps if s.op in ("conv2d", "dense")]
             yield (

@@ -49,12 +49,12 @@ def flash_rows() -> Iterator[tuple[str, ...]]:
                 replace(made, qgraph=coded(made.qgraph, coding)), CORES["M4"]
             )
             more = (after.cycles_estimate or 0) - (before.cycles_estimate or 0)
-            less = whole.report["flash_weights"] - compiled.report["flash_weights"]
+            less = whole.report.flash_weights - compiled.report.flash_weights
             yield (
                 name,
                 coding.name,
                 str(coding.bits),
-                f"{1 - less / whole.report['flash_weights']:.2f}",
+                f"{1 - less / whole.report.flash_weights:.2f}",
                 f"{1 + more / (before.cycles_estimate or 1):.2f}",
                 f"{max(0.0, 4 * more / less):.2f}",
             )

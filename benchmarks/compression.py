@@ -171,7 +171,7 @@ def measure(case: Case, graph: Graph, board: str | None) -> dict[str, Any]:
             "macs": costs.macs,
             "instructions": costs.instructions,
             "flash": costs.flash,
-            "flash_weights": compiled.report["flash_weights"],
+            "flash_weights": compiled.report.flash_weights,
             "ram": costs.ram,
         }
     if board:
@@ -182,10 +182,10 @@ def measure(case: Case, graph: Graph, board: str | None) -> dict[str, Any]:
 def _fits(made: Bundle, board: str) -> str:
     """The bytes that it needs on ``board``, or why it does not fit."""
     try:
-        needs = generate(made, boards.load(board)).report["boards"][board]
+        needs = generate(made, boards.load(board)).report.boards[board]
     except FitError as error:
         return str(error)
-    return f"{board}: {needs['flash']:,} bytes of flash, {needs['ram'] + needs['stack']:,} of RAM"
+    return f"{board}: {needs.flash:,} bytes of flash, {needs.ram + needs.stack:,} of RAM"
 
 
 def run(name: str, work: Path) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def _measured(methods: str, options: Any, typical: Rows, held: Rows) -> Point:
     result = model.evaluate(*held)
     return Point(
         methods,
-        model.report["flash_weights"],
+        model.report.flash_weights,
         cost.flash,
         cost.ram,
         cost.instructions,

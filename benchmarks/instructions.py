@@ -21,6 +21,7 @@ from mcuq.config import Config
 from mcuq.flows.compile import compile_model
 from mcuq.measure.bench import Bench, bench
 from mcuq.model.compiled import generate
+from mcuq.model.report import Report
 from mcuq.targets import boards
 
 HERE = Path(__file__).parent
@@ -62,16 +63,16 @@ def measure(name: str, columns: Iterable[str]) -> Iterator[tuple[str, dict[str, 
         yield column, _costs(bench(compiled, board), compiled.report)
 
 
-def _costs(result: Bench, report: dict[str, Any]) -> dict[str, Any]:
+def _costs(result: Bench, report: Report) -> dict[str, Any]:
     return {
         "macs": result.macs,
         "instructions": result.instructions,
         "cycles_estimate": result.cycles_estimate,
         "flash": result.flash,
-        "flash_weights": report["flash_weights"],
+        "flash_weights": report.flash_weights,
         "ram": result.ram,
-        "arena_lower_bound": report["arena_lower_bound"],
-        "stack": report["boards"][result.board]["stack"],
+        "arena_lower_bound": report.arena_lower_bound,
+        "stack": report.boards[result.board].stack,
         "estimate_off": max(abs(s.choices[0].cost / s.instructions - 1) for s in result.steps),
     }
 

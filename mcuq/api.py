@@ -38,6 +38,7 @@ from mcuq.measure import inspect as preflight
 from mcuq.measure import run as emulate
 from mcuq.measure.diff import diff
 from mcuq.model.compiled import Compiled, load_compiled
+from mcuq.model.report import Report
 from mcuq.progress import Progress, silent
 from mcuq.reference import port_to_real
 from mcuq.targets import boards
@@ -75,22 +76,22 @@ class Model:
 
     def _rows(self) -> list[tuple[str, str]]:
         """What is known without building anything."""
-        facts = self.report
-        board = next(iter(facts.get("boards", {})), None)
-        flash = ("weights", facts["flash_weights"])
-        if board is not None:
-            flash = ("flash", facts["boards"][board]["flash"])
-        judged = facts.get("judged", {}).get("sqnr_db")
+        report = self.report
+        board = next(iter(report.boards), None)
+        flash = (
+            ("flash", report.boards[board].flash) if board else ("weights", report.flash_weights)
+        )
+        judged = report.judged.sqnr_db if report.judged else None
         return [
             ("model", self.compiled.bundle.id),
             ("for", board or "any core"),
             (flash[0], f"{flash[1]:,} B"),
-            ("arena", f"{facts['arena']:,} B"),
+            ("arena", f"{report.arena:,} B"),
             *([("SQNR", f"{judged:.1f} dB")] if judged is not None else []),
         ]
 
     @property
-    def report(self) -> dict[str, Any]:
+    def report(self) -> Report:
         """What ``report.json`` holds."""
         return self.compiled.report
 

@@ -54,23 +54,23 @@ def test_a_model_is_one_line_and_a_small_table() -> None:
     facts = model().report
     text = repr(model())
     assert text.startswith("<mcuq.Model digits: for any core, weights ")
-    assert f"arena {facts['arena']:,} B" in text
+    assert f"arena {facts.arena:,} B" in text
     assert len(text) < 120
     html = model()._repr_html_()
     assert html.startswith("<table><tr><th>model</th><td>digits</td></tr>")
     assert len(html) < 500
     board = mcuq.compile(DIGITS, calibration=IMAGES, effort="fast", board="nucleo_f446re")
-    flash = board.report["boards"]["nucleo_f446re"]["flash"]
+    flash = board.report.boards["nucleo_f446re"].flash
     assert f"digits: for nucleo_f446re, flash {flash:,} B, arena " in repr(board)
 
 
 def test_effort_and_bits_are_arguments() -> None:
     wide = mcuq.compile(DIGITS, calibration=IMAGES, effort="fast", bits=16)
-    assert wide.report["quantization"]["effort"] == "fast"
-    assert wide.report["inputs"][0]["kind"] == "s16"
+    assert wide.report.quantization.effort == "fast"
+    assert wide.report.inputs[0].kind == "s16"
     narrow = mcuq.compile(DIGITS, calibration=IMAGES, config=FAST, bits=8)
-    assert narrow.report["inputs"][0]["kind"] == "s8"
-    assert narrow.report["quantization"]["effort"] == "fast"
+    assert narrow.report.inputs[0].kind == "s8"
+    assert narrow.report.quantization.effort == "fast"
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from mcuq.cli.complete import complete_board
+
+if TYPE_CHECKING:
+    from mcuq.compress.notes import LayerGain
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _OPTIONS = (
@@ -103,6 +106,7 @@ def compress(
     from mcuq.cli.show import progress, say, write_json
     from mcuq.errors import McuqError
     from mcuq.flows.compress import compress_model
+    from mcuq.schema.records import plain
 
     writes = {"-o": out, "--json": json_path, "--checkpoint": checkpoint}
     check_paths([model, calib, board, config_path], writes, out=(".onnx",))
@@ -120,8 +124,8 @@ def compress(
         with progress(f"compress {Path(model).name}") as report:
             given: Any = {**common, "compress": methods, "progress": report}
             small = compress_model(model, None, calib, **given)
-        show_layers(small.report["layers"])
-        write_json(json_path, small.report)
+        show_layers(small.layers)
+        write_json(json_path, plain(small.report))
     if small is None:
         raise SystemExit(1)
     for advice in small.advice:
@@ -171,7 +175,7 @@ def _fitted(
     return found
 
 
-def show_layers(layers: Sequence[Mapping[str, Any]]) -> None:
+def show_layers(layers: Sequence[LayerGain]) -> None:
     """Print what compression did to each layer, and what that brings."""
     from mcuq.cli.show import table
 
@@ -184,4 +188,4 @@ def show_layers(layers: Sequence[Mapping[str, Any]]) -> None:
         *("#B before", "#B now", "#cycles before", "#cycles now", "??kernel", "?#SQNR dB"),
     )
     if layers:
-        table("", columns, [tuple(layer[key] for key in keys) for layer in layers])
+        table("", columns, [tuple(getattr(layer, key) for key in keys) for layer in layers])

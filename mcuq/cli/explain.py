@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from mcuq.model.report import Explained
 
 
 @click.command()
@@ -23,6 +26,7 @@ def explain(folder: str, data: str | None, json_path: str | None) -> None:
     from mcuq.files import check_addable
     from mcuq.measure.explain import explain as run_explain
     from mcuq.model import bundle
+    from mcuq.schema.records import plain
 
     check_paths([data], {"--json": json_path}, folder)
     check_addable(Path(folder), ("report.json",))
@@ -33,9 +37,8 @@ def explain(folder: str, data: str | None, json_path: str | None) -> None:
     _show_layers(result)
     _show_steps(result)
     _show_fixes(result)
-    facts = result.to_json()
-    _add_to_report(Path(folder), facts)
-    write_json(json_path, facts)
+    _add_to_report(Path(folder), result.facts)
+    write_json(json_path, plain(result.facts))
 
 
 def _show_layers(result: Any) -> None:
@@ -62,8 +65,7 @@ def _show_steps(result: Any) -> None:
     from mcuq.cli.show import table
 
     rows = [
-        (s["step"], s["before_db"], s["after_db"], "kept" if s["kept"] else "not kept")
-        for s in result.steps
+        (s.step, s.before_db, s.after_db, "kept" if s.kept else "not kept") for s in result.steps
     ]
     if rows:
         table("", ("step of the quantization", "#dB before", "#dB after", ""), rows)
@@ -88,18 +90,11 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _add_to_report(folder: Path, facts: dict[str, Any]) -> None:
-    from mcuq.cli.show import to_json
-    from mcuq.errors import DataError
-    from mcuq.files import add_files
-    from mcuq.schema import anything, from_json, table
+def _add_to_report(folder: Path, facts: Explained) -> None:
+    from dataclasses import replace
 
-    path = folder / "report.json"
-    if not path.is_file():
-        return
-    try:
-        report = table(anything)(from_json(path.read_bytes()), "the report")
-    except ValueError as error:
-        reason = f"is damaged or was changed ({error})"
-        raise DataError(str(path), reason, "Compile the model again") from error
-    add_files(folder, {path.name: to_json({**report, "explain": facts})})
+    from mcuq.files import add_files
+    from mcuq.model.report import FILE, load, to_json
+
+    if (folder / FILE).is_file():
+        add_files(folder, {FILE: to_json(replace(load(folder), explain=facts)).encode()})

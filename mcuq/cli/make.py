@@ -141,24 +141,14 @@ def settings_of(
 def _show(compiled: Compiled, out: str) -> None:
     """Print what compression brought, the advice, and what the model needs."""
     from mcuq.cli.show import say
-    from mcuq.measure.judge import line
+    from mcuq.model.report import to_text
 
-    facts = compiled.report
-    show_layers(facts.get("compression", {}).get("layers", ()))
+    report = compiled.report
+    show_layers(report.compression.layers if report.compression else ())
     for advice in compiled.advice:
         say(f"note: {advice}", err=True)
-    if "judged" in facts:
-        say(f"{out}: {line(facts['judged'])}")
-    say(
-        f"{out}: {facts['macs']:,} MACs, {facts['flash_weights']:,} B of weights, "
-        f"{facts['arena']:,} B of arena (no plan needs less than {facts['arena_lower_bound']:,} B)"
-    )
-    say(f"{out}: {facts['kernels']}")
-    for board_name, needs in facts.get("boards", {}).items():
-        say(
-            f"fits {board_name}: about {needs['flash']:,} B flash, {needs['ram']:,} B arena, "
-            f"{needs['stack']:,} B stack, {needs['io']:,} B input and output"
-        )
+    for line in to_text(report):
+        say(f"{out}: {line}")
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
@@ -14,26 +15,48 @@ from mcuq.ops.parts.coded import joined
 from mcuq.quantize.simulate import decibels, output_names, relative_error
 from mcuq.quantize.structure import weighted
 from mcuq.reference import feeds_to_float, run_float
+from mcuq.schema.records import Bytes
 
 ROWS = 64
 
 
 @dataclass(frozen=True)
 class LayerNote:
-    """``before`` and ``after``: weights; ``nonzero`` of the latter; ``values``: distinct ones, or
-    where the channels share a table, those in it.
+    """What compression did to a layer."""
 
-    ``sqnr_db``: of the layer's output against that of the network before; None without data, or
-    where the shapes differ.
-    """
+    layer: Annotated[str, "its name"]
+    methods: Annotated[str, "what was done to it"]
+    before: Annotated[Bytes, "weights before"]
+    after: Annotated[Bytes, "weights now"]
+    nonzero: Annotated[Bytes, "of these, not zero"]
+    values: Annotated[Bytes, "distinct ones; where channels share a table, those in it"]
+    sqnr_db: Annotated[
+        float | None, "of its output against before; null: no data, or another shape"
+    ]
 
-    layer: str
-    methods: str
-    before: int
-    after: int
-    nonzero: int
-    values: int
-    sqnr_db: float | None = None
+
+@dataclass(frozen=True)
+class LayerGain(LayerNote):
+    """And what that brings on the core, next to the network before."""
+
+    flash_before: Annotated[Bytes, "bytes of constants before"]
+    flash: Annotated[Bytes, "and now"]
+    cycles_before: Annotated[Bytes, "estimated cycles before"]
+    cycles: Annotated[Bytes, "and now"]
+    kernel: Annotated[str, "the C function that runs it now"]
+    dense: Annotated[bool, "the kernel stores all weights as they are"]
+    pays: Annotated[bool, "it got smaller or faster"]
+    why: Annotated[str, "what other kernels would take, if it stayed dense for all that"]
+
+
+@dataclass(frozen=True)
+class Compression:
+    """What was left out before quantizing."""
+
+    output_sqnr_db: Annotated[
+        float | None, "of the smaller float network against the whole one; null: no data"
+    ]
+    layers: Annotated[tuple[LayerGain, ...], "those with weights"]
 
 
 def notes_of(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mcuq import exporters
+from mcuq.compress.notes import Compression, LayerGain, LayerNote
 from mcuq.compress.pipeline import Compressed, compress_graph, effective
 from mcuq.compress.request import CLUSTER4_OR_EVEN, Methods, Request, from_table, parse
 from mcuq.compress.sparsity import Pattern, mask_of
@@ -25,9 +26,7 @@ from mcuq.qir import QGraph
 from mcuq.quantize import Options, quantize
 from mcuq.quantize.state import OPTIONAL
 
-Json = dict[str, Any]
 ROWS = 32
-
 
 MOST_EPOCHS = 10**6
 
@@ -61,45 +60,25 @@ def plain_program(graph: Graph, feeds: Mapping[str, Array], core: Cpu, prefer: s
     return lower(quantize(graph, feeds, options), core, prefer)
 
 
-@dataclass(frozen=True)
-class LayerGain:
-    """A layer before and after: bytes of constants, estimated cycles, kernels.
-
-    ``pays``: it got smaller or faster. ``dense``: it runs by a kernel that stores all weights as
-    they are; ``why`` then says what others would have cost, if its weights were changed.
-    """
-
-    layer: str
-    methods: str
-    flash_before: int
-    flash: int
-    cycles_before: int
-    cycles: int
-    kernel: str
-    dense: bool
-    pays: bool
-    why: str = ""
-
-
 def gains(done: Compressed, before: Program, after: Program) -> tuple[LayerGain, ...]:
     """One per layer with weights, in the order of ``after``."""
     old = {step.node.name: step for step in before.steps}
     plain = {s.node.name: s for s in lower(_densified(after), after.cpu, after.prefer).steps}
-    methods = {note.layer: note.methods for note in done.notes}
+    notes = {note.layer: note for note in done.notes}
     return tuple(
-        _gain(methods[step.node.name], old[step.node.name], step, plain[step.node.name])
+        _gain(notes[step.node.name], old[step.node.name], step, plain[step.node.name])
         for step in after.steps
-        if step.node.name in methods and step.node.name in old
+        if step.node.name in notes and step.node.name in old
     )
 
 
-def _gain(methods: str, old: Step, new: Step, plain: Step) -> LayerGain:
+def _gain(note: LayerNote, old: Step, new: Step, plain: Step) -> LayerGain:
     first, chosen = old.choices[0], new.choices[0]
     possible = {choice.symbol for choice in plain.choices}
     dense = chosen.symbol in possible
     others = [choice for choice in new.choices if choice.symbol not in possible]
     why = ""
-    changes_weights = _changes_weights(methods)
+    changes_weights = _changes_weights(note.methods)
     if dense and changes_weights and others:
         best = min(others, key=lambda choice: choice.cycles)
         why = (
@@ -110,16 +89,15 @@ def _gain(methods: str, old: Step, new: Step, plain: Step) -> LayerGain:
         why = "no kernel of this core makes use of such weights in such a layer"
     smaller = chosen.flash < first.flash or chosen.cycles < 0.99 * first.cycles
     return LayerGain(
-        new.node.name,
-        methods,
-        first.flash,
-        chosen.flash,
-        round(first.cycles),
-        round(chosen.cycles),
-        chosen.symbol,
-        dense,
-        smaller,
-        why,
+        **vars(note),
+        flash_before=first.flash,
+        flash=chosen.flash,
+        cycles_before=round(first.cycles),
+        cycles=round(chosen.cycles),
+        kernel=chosen.symbol,
+        dense=dense,
+        pays=smaller,
+        why=why,
     )
 
 
@@ -254,13 +232,9 @@ class Small:
         return self.done.graph
 
     @property
-    def report(self) -> Json:
-        """As ``report.json`` has it under ``compression``."""
-        notes = {note.layer: note for note in self.done.notes}
-        return {
-            "output_sqnr_db": self.done.sqnr_db,
-            "layers": [{**asdict(notes[gain.layer]), **asdict(gain)} for gain in self.layers],
-        }
+    def report(self) -> Compression:
+        """What compression did and brought."""
+        return Compression(self.done.sqnr_db, self.layers)
 
     @property
     def advice(self) -> tuple[str, ...]:

@@ -24,7 +24,8 @@ from mcuq.ir import Array, Graph, Shape
 from mcuq.measure import judge
 from mcuq.model.bundle import Bundle
 from mcuq.model.compiled import Compiled, Target, generate_for, target_of
-from mcuq.model.report import given_advice, quantization_facts
+from mcuq.model.facts import given_advice, quantization_of, quantized_model_of
+from mcuq.model.report import History
 from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
 from mcuq.passes.describe_sound import describe_sound
@@ -147,16 +148,17 @@ def _quantized(
     )
     graph = squeezed.done.graph if squeezed else source.graph
     result = quantize.quantize_report(graph, feeds, options)
-    facts = quantization_facts(result, options.effort, data.rows_of(feeds))
-    advice = (*source.graph.notes, *result.warnings, *given_advice(result.given))
+    known = quantized_model_of(result.given)
+    history = History(quantization_of(result, options.effort, data.rows_of(feeds)), known)
+    advice = (*source.graph.notes, *result.warnings, *given_advice(known))
     if feeds:
         seen = data.rows_of(feeds) if squeezed else options.rows
         found = judge.judge(graph, result.qgraph, feeds, seen, result.rounded)
-        facts["judged"] = found.to_json()
+        history = replace(history, judged=found.facts)
         advice = (*advice, *found.warnings, *_worse_than_narrow(graph, result, feeds, seen, found))
     if squeezed:
         small = squeezed.weighed(target.lower(result.qgraph))
-        facts["compression"] = small.report
+        history = replace(history, compression=small.report)
         advice = (*small.advice, *advice)
     made = Bundle(
         source.id,
@@ -168,7 +170,7 @@ def _quantized(
         result.qgraph,
         _vectors(result.qgraph, feeds),
         None if result.rounded is graph else result.rounded,
-        facts,
+        history,
         source.graph if squeezed else None,
     )
     return made, advice

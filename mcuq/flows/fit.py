@@ -84,7 +84,7 @@ class Fitted:
     points: tuple[Point, ...]
     verdict: str
 
-    def to_json(self) -> weigh.Json:
+    def to_json(self) -> dict[str, Any]:
         return {"verdict": self.verdict, "points": [asdict(point) for point in self.points]}
 
 
@@ -270,9 +270,8 @@ class _Search:
         core = boards.cpu(self.board)
         program = weigh.plain_program(small, self.calibration, core, PREFER)
         needs = fit.estimate(program, plan(program), self.board)
-        ram = needs["ram"] + needs["stack"] + needs["io"]
-        fits = needs["flash"] <= self.limits.flash and ram <= self.limits.ram
-        return Point(str(methods), needs["flash"], ram, round(program.cycles), fits)
+        fits = needs.flash <= self.limits.flash and needs.all_ram <= self.limits.ram
+        return Point(str(methods), needs.flash, needs.all_ram, round(program.cycles), fits)
 
     def _measured(self, methods: Methods) -> Point:
         """The point with its loss: tuned, quantized and run on the calibration rows."""

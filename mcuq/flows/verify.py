@@ -253,10 +253,10 @@ def _on_board(compiled: Compiled, board: Board, progress: Progress) -> Measured:
 
 def _judged(compiled: Compiled, thing: str) -> float:
     """The SQNR that the compile itself saw."""
-    if "judged" not in compiled.report:
+    judged = compiled.report.judged
+    if judged is None:
         raise DataError(thing, "the SQNR is not known without data", "Pass --data FILE.npz")
-    value = compiled.report["judged"]["sqnr_db"]
-    return math.inf if value is None else float(value)
+    return math.inf if judged.sqnr_db is None else judged.sqnr_db
 
 
 def _rounded(decibels: float) -> float:

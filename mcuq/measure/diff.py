@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mcuq import schema
-from mcuq.errors import DataError
-from mcuq.schema import Record, anything, optional, real, several, table, text, whole
-
-FILE = "report.json"
-_SIZE = whole(0, 1 << 53)
+from mcuq.model import report
+from mcuq.model.report import Report
 
 
 @dataclass(frozen=True)
@@ -63,73 +59,37 @@ class Diff:
         return {**names, "numbers": numbers, "steps": steps}
 
 
-@dataclass(frozen=True)
-class _Report:
-    """The part of a report that is compared."""
-
-    name: str
-    numbers: Mapping[str, float | None]
-    boards: Mapping[str, Mapping[str, int]]
-    kernels: Mapping[str, str]
-
-
 def diff(old: str | Path, new: str | Path) -> Diff:
     """The difference of two compiled folders, also of other versions of mcuq.
 
     Flash and stack are those of the first board that both were compiled for.
     """
-    before, after = _read(Path(old)), _read(Path(new))
+    before, after = report.load(Path(old)), report.load(Path(new))
     board = next((name for name in after.boards if name in before.boards), None)
-    numbers = [Change(key, value, after.numbers[key]) for key, value in before.numbers.items()]
+    was, now = (_numbers(found, board) for found in (before, after))
+    numbers = tuple(Change(what, value, now[what]) for what, value in was.items())
+    return Diff(before.name, after.name, board, numbers, tuple(_steps(before, after)))
+
+
+def _numbers(found: Report, board: str | None) -> dict[str, float | None]:
+    """What is compared, by its name and unit."""
+    numbers: dict[str, float | None] = {}
     if board is not None:
-        was, now = before.boards[board], after.boards[board]
-        numbers = [*(Change(key, was[key], now[key]) for key in was), *numbers]
-    return Diff(before.name, after.name, board, tuple(numbers), tuple(_steps(before, after)))
+        needs = found.boards[board]
+        numbers = {"flash B": needs.flash, "stack B": needs.stack, "input and output B": needs.io}
+    return {
+        **numbers,
+        "weights B": found.flash_weights,
+        "arena B": found.arena,
+        "MACs": found.macs,
+        "est. instructions": sum(step.estimated_instructions for step in found.steps),
+        "SQNR dB": found.judged.sqnr_db if found.judged else None,
+    }
 
 
-def _steps(before: _Report, after: _Report) -> Iterator[StepChange]:
-    for name in dict.fromkeys((*before.kernels, *after.kernels)):
-        change = StepChange(name, before.kernels.get(name), after.kernels.get(name))
+def _steps(before: Report, after: Report) -> Iterator[StepChange]:
+    was, now = ({step.name: step.kernel for step in found.steps} for found in (before, after))
+    for name in dict.fromkeys((*was, *now)):
+        change = StepChange(name, was.get(name), now.get(name))
         if change.old != change.new:
             yield change
-
-
-def _read(folder: Path) -> _Report:
-    path = folder / FILE
-    if not path.is_file():
-        reason = "holds no report.json"
-        raise DataError(str(folder), reason, "Name a folder that mcuq compile wrote")
-    try:
-        found = Record(table(anything)(schema.from_json(path.read_bytes()), "report"), "report")
-        return _report(found)
-    except ValueError as error:
-        reason = f"is damaged or was changed ({error})"
-        raise DataError(str(path), reason, "Compile the model again") from error
-
-
-def _report(found: Record) -> _Report:
-    steps = found.read("steps", several(_step))
-    judged = found.read("judged", optional(table(anything)))
-    decibels = optional(real())((judged or {}).get("sqnr_db"), "judged.sqnr_db")
-    numbers = {
-        "weights B": found.read("flash_weights", _SIZE),
-        "arena B": found.read("arena", _SIZE),
-        "MACs": found.read("macs", _SIZE),
-        "est. instructions": sum(cost for _, _, cost in steps),
-        "SQNR dB": decibels,
-    }
-    boards = found.read("boards", optional(table(_board))) or {}
-    return _Report(found.read("name", text()), numbers, boards, {n: k for n, k, _ in steps})
-
-
-def _step(value: object, place: str) -> tuple[str, str, int]:
-    """The name of a step, its kernel, and its estimated instructions."""
-    step = Record(table(anything)(value, place), place)
-    cost = step.read("estimated_instructions", _SIZE)
-    return step.read("name", text()), step.read("kernel", text()), cost
-
-
-def _board(value: object, place: str) -> dict[str, int]:
-    found = Record(table(anything)(value, place), place)
-    keys = {"flash": "flash B", "stack": "stack B", "io": "input and output B"}
-    return {label: found.read(key, _SIZE) for key, label in keys.items()}

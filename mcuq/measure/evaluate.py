@@ -12,11 +12,13 @@ import numpy as np
 from mcuq.data.feeds import load_evaluated, user_reals
 from mcuq.errors import DataError
 from mcuq.ir import Array, Graph, Node, from_memory
+from mcuq.model.report import JudgedOutput
 from mcuq.ops import spec
 from mcuq.ops.spec import Values
 from mcuq.qir import QGraph
 from mcuq.quantize.structure import logits_of
 from mcuq.reference import feeds_to_float, feeds_to_int, port_to_real, run_float, run_int
+from mcuq.schema.records import plain
 
 LARGEST_CLASS = 1 << 31
 
@@ -36,11 +38,16 @@ class Output:
     exact: Array | None = None
     found: Array | None = None
 
-    def to_json(self) -> dict[str, object]:
+    @property
+    def facts(self) -> JudgedOutput:
         """Four digits each: what the float network's last bits are differs between processors."""
-        decibels = round(self.sqnr_db, 2) if np.isfinite(self.sqnr_db) else None
         mse, mae = (float(f"{value:.4g}") for value in (self.mse, self.mae))
-        return {"name": self.name, "sqnr_db": decibels, "mse": mse, "mae": mae}
+        return JudgedOutput(self.name, rounded(self.sqnr_db), mse, mae)
+
+
+def rounded(decibels: float) -> float | None:
+    """Two digits; None for infinitely many decibels, or for no signal at all."""
+    return round(decibels, 2) if np.isfinite(decibels) else None
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ class Evaluation:
     def to_json(self) -> dict[str, object]:
         """Everything but the arrays."""
         facts = asdict(replace(self, outputs=()))
-        return {**facts, "outputs": [output.to_json() for output in self.outputs]}
+        return {**facts, "outputs": [plain(output.facts) for output in self.outputs]}
 
 
 def evaluate(

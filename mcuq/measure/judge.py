@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from mcuq.fixed import RANGES
 from mcuq.ir import Array, Graph, Node
-from mcuq.measure.evaluate import Evaluation, evaluate, maker_of
+from mcuq.measure.evaluate import Evaluation, evaluate, maker_of, rounded
+from mcuq.model.report import Judged
 from mcuq.ops import spec
 from mcuq.qir import QGraph, frac_of
 from mcuq.quantize.structure import logits_of
@@ -49,15 +49,17 @@ class Judgement:
     warnings: tuple[str, ...]
     agreement: float | None
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "rows": self.result.samples,
-            "held_out": self.held_out,
-            "sqnr_db": round(self.result.sqnr_db, 2) if np.isfinite(self.result.sqnr_db) else None,
-            "agreement": self.agreement,
-            "outputs": [output.to_json() for output in self.result.outputs],
-            "warnings": list(self.warnings),
-        }
+    @property
+    def facts(self) -> Judged:
+        """As the report has them."""
+        return Judged(
+            self.result.samples,
+            self.held_out,
+            rounded(self.result.sqnr_db),
+            self.agreement,
+            tuple(output.facts for output in self.result.outputs),
+            self.warnings,
+        )
 
 
 def judge(
@@ -78,16 +80,6 @@ def _reconstructs(graph: Graph) -> bool:
     """Whether the output has the shape of the input and is too wide for classes: no classes."""
     shape = graph.outputs[0].shape
     return graph.inputs[0].shape == shape and shape[-1] >= RECONSTRUCTED
-
-
-def line(judged: Mapping[str, Any]) -> str:
-    """One line on what ``Judgement.to_json`` holds."""
-    decibels, agreement = judged["sqnr_db"], judged["agreement"]
-    text = "equal to float" if decibels is None else f"output SQNR {decibels:.1f} dB"
-    if agreement is not None:
-        text += f", the same class in {100 * agreement:.1f} %"
-    kind = "held-out calibration" if judged["held_out"] else "calibration"
-    return f"{text} (on {judged['rows']} {kind} rows)"
 
 
 def _work(graph: Graph) -> int:

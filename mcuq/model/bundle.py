@@ -26,6 +26,7 @@ from mcuq.files import MARK
 from mcuq.files.journal import repair
 from mcuq.fixed import DTYPES, RANGES
 from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor
+from mcuq.model.report import History
 from mcuq.ops import validate
 from mcuq.program.choose import PREFERENCES
 from mcuq.qir import QGraph, QTensor
@@ -34,7 +35,6 @@ from mcuq.schema import (
     Misfit,
     Record,
     choice,
-    finite,
     from_json,
     optional,
     real,
@@ -46,6 +46,7 @@ from mcuq.schema import (
     text,
     whole,
 )  # fmt: skip
+from mcuq.schema.records import plain, read
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
 
@@ -64,8 +65,6 @@ _PORT_KEYS = ("name", "tensor", "shape", "order", "kind", "scale", "offset", "la
 _NODE_KEYS = ("op", "name", "inputs", "outputs", "attrs")
 _TENSOR_KEYS = ("name", "shape", "data")
 _QTENSOR_KEYS = (*_TENSOR_KEYS, "kind", "frac", "zero")
-_QUANTIZATION_KEYS = ("quantization", "quantized_model", "judged", "compression")
-_STEP_KEYS = ("effort", "calibration_rows", "steps", "mixed_precision")
 
 _Named = TypeVar("_Named", Tensor, QTensor)
 _NAME = text(1 << 12)
@@ -79,7 +78,7 @@ class Bundle:
     """``vectors``: up to 32 calibration rows by input name, as integers in internal order.
 
     ``rounded``: the float network whose numbers were rounded, if it is not ``graph`` itself: the
-    same function with rescaled channels. ``quantization``: what was done, as the report says it.
+    same function with rescaled channels. ``history``: what was done, as the report says it.
     ``whole``: the network before ``graph`` was compressed, if it was. ``family``: boards of all the
     cores, ``board`` the first, for which one folder holds the C; empty if it is for one, or none.
     ``weights``: the version of the weights, if they lie apart from the code.
@@ -94,7 +93,7 @@ class Bundle:
     qgraph: QGraph
     vectors: Mapping[str, Array]
     rounded: Graph | None = None
-    quantization: Mapping[str, Any] = field(default_factory=dict)
+    history: History = field(default_factory=History)
     whole: Graph | None = None
     family: tuple[Board, ...] = ()
     weights: int | None = None
@@ -127,7 +126,7 @@ def dump(bundle: Bundle) -> bytes:
         "qgraph": _graph(bundle.qgraph, arrays),
         "vectors": {name: arrays.put(v) for name, v in sorted(bundle.vectors.items())},
         "rounded": _graph(bundle.rounded, arrays) if bundle.rounded else None,
-        "quantization": finite(bundle.quantization),
+        "quantization": plain(bundle.history),
         "whole": _graph(bundle.whole, arrays) if bundle.whole else None,
         "family": [boards.to_table(board) for board in bundle.family],
         "weights": bundle.weights,
@@ -241,7 +240,7 @@ def _bundle(facts: object, arrays: Mapping[str, Array]) -> Bundle:
         found.read("qgraph", reader.qgraph),
         found.read("vectors", table(reader.array, _NAME)),
         found.read("rounded", optional(reader.graph)),
-        found.read("quantization", _quantization),
+        found.read("quantization", _history),
         found.read("whole", optional(reader.graph)),
         found.read("family", several(boards.from_table, 0)),
         found.read("weights", optional(whole(0))),
@@ -343,37 +342,8 @@ def _plain(value: object, place: str, depth: int = 0) -> object:
     return value
 
 
-def _quantization(value: object, place: str) -> dict[str, Any]:
-    """What the report says of the quantization: ``explain`` reads its steps, the rest is shown."""
-    found = record(value, place, _QUANTIZATION_KEYS)
-    if "quantization" in found.values:
-        found.read("quantization", _steps)
-    return {key: _json(item, f"{place}.{key}") for key, item in found.values.items()}
-
-
-def _steps(value: object, place: str) -> None:
-    found = record(value, place, _STEP_KEYS)
-    found.read("effort", _NAME)
-    found.read("calibration_rows", whole(0))
-    found.read("steps", several(_step))
-
-
-def _step(value: object, place: str) -> None:
-    found = record(value, place, ("step", "before_db", "after_db", "kept"))
-    found.read("step", _NAME)
-    for key in ("before_db", "after_db"):
-        found.read(key, optional(real()))
-
-
-def _json(value: object, place: str, depth: int = 0) -> object:
-    """Any JSON that is not too deep."""
-    if depth > _MAX_DEPTH:
-        raise Misfit(place, "nested so deep", value)
-    if isinstance(value, dict):
-        return {key: _json(item, place, depth + 1) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_json(item, place, depth + 1) for item in value]
-    return value
+def _history(value: object, place: str) -> History:
+    return read(History, value, place)
 
 
 def _problems(made: Bundle) -> Iterator[str]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mcuq import schema
 from mcuq.emit import cores_of, emit, emit_family, family, weights_of
 from mcuq.emit.entry import Buffer, Entry, StepInfo
 from mcuq.emit.facts import ArrayFacts, ModelFacts, golden_arrays, model_facts
@@ -15,10 +14,12 @@ from mcuq.files import write_folder, written_files
 from mcuq.kernels.variant import Cpu
 from mcuq.model import bundle
 from mcuq.model.bundle import Bundle
-from mcuq.model.report import Json, model_report, to_json
+from mcuq.model.facts import report_of
+from mcuq.model.report import FILE, Apart, Member, Report, from_json, to_json
 from mcuq.program import fit
 from mcuq.program.choose import PREFERENCES
-from mcuq.program.elsewhere import better, sentence
+from mcuq.program.elsewhere import better
+from mcuq.program.fit import Memory
 from mcuq.program.lower import Program, lower
 from mcuq.program.plan import Plan, plan
 from mcuq.qir import QGraph
@@ -76,7 +77,7 @@ class Compiled:
     bundle: Bundle
     program: Program
     plan: Plan
-    report: Json
+    report: Report
     files: Mapping[str, str]
     advice: tuple[str, ...] = ()
     variants: tuple[Compiled, ...] = ()
@@ -125,7 +126,7 @@ def generate_for(made: Bundle, given: Sequence[Board]) -> Compiled:
         fits = _fits((whole,), given)
         if len(fits) < 2:
             return whole
-        return _with_report(whole, {**whole.report, "boards": fits})
+        return _with_report(whole, replace(whole.report, boards=fits))
     if made.weights is not None:
         names = ", ".join(board.name for board in kinds)
         reason = f"is for one core, not for {names}: each packs its weights its own way"
@@ -134,13 +135,13 @@ def generate_for(made: Bundle, given: Sequence[Board]) -> Compiled:
     models = tuple(model for model, _ in drafts)
     rows = family.variants([(m.program.cpu, max(1, m.plan.size)) for m in models])
     members = [(facts, row) for (_, facts), row in zip(drafts, rows, strict=True)]
-    report = {
-        **models[0].report,
-        "kernels": cores_of(members),
-        "slower_than_own": {},
-        "boards": _fits(models, given),
-        "family": [{"core": row.core, "if": row.condition, "arena": row.arena} for row in rows],
-    }
+    report = replace(
+        models[0].report,
+        kernels=cores_of(members),
+        slower_than_own={},
+        boards=_fits(models, given),
+        family=tuple(Member(row.core, row.condition, row.arena) for row in rows),
+    )
     golden = _golden(models[0], members[0][0])
     files = emit_family(members, to_json(report), golden)
     bundled = replace(made, board=kinds[0], family=kinds)
@@ -148,11 +149,11 @@ def generate_for(made: Bundle, given: Sequence[Board]) -> Compiled:
     return Compiled(bundled, first.program, first.plan, report, files, variants=models)
 
 
-def _with_report(whole: Compiled, report: Json) -> Compiled:
-    return replace(whole, report=report, files={**whole.files, "report.json": to_json(report)})
+def _with_report(whole: Compiled, report: Report) -> Compiled:
+    return replace(whole, report=report, files={**whole.files, FILE: to_json(report)})
 
 
-def _fits(models: Sequence[Compiled], given: Sequence[Board]) -> Json:
+def _fits(models: Sequence[Compiled], given: Sequence[Board]) -> dict[str, Memory]:
     """What the model needs of each board's memory; FitError if one has less."""
     cpus = [model.program.cpu for model in models]
     found = {}
@@ -174,14 +175,12 @@ def _draft(made: Bundle, board: Board | None) -> tuple[Compiled, ModelFacts]:
     """All but the files, and what they are made of."""
     program = Target(board, made.prefer).lower(made.qgraph)
     placed = plan(program)
-    report = model_report(program, placed, made.id, made.digest, made.quantization)
-    if board and not board.is_core:
-        report["boards"] = {board.name: fit.check(program, placed, board)}
-    if made.weights is not None:
-        report["weights"] = {"file": blob_name(made), "version": made.weights}
+    real = board is not None and not board.is_core
+    fits = {board.name: fit.check(program, placed, board)} if board and real else {}
     richer = better(program)
-    report["kernels"] = sentence(program, richer)
-    report["slower_than_own"] = {row.core: row.factor for row in richer}
+    report = report_of(made, program, placed, richer, fits)
+    if made.weights is not None:
+        report = replace(report, weights=Apart(blob_name(made), made.weights))
     facts = model_facts(program, placed, made.id, made.source, made.digest, richer, made.weights)
     return Compiled(made, program, placed, report, {}), facts
 
@@ -204,12 +203,9 @@ def load_compiled(folder: str | Path) -> Compiled:
     made = bundle.load(path)
     program = Target(made.board, made.prefer).lower(made.qgraph)
     placed = plan(program)
-    report = model_report(program, placed, made.id, made.digest, made.quantization)
     apart = blob_name(made) if made.weights is not None else None
     files = _read_texts(path, apart)
-    if _identity(files.get("report.json", "{}")) != _identity(to_json(report)):
-        reason = "was compiled by another version of mcuq, or its report.json was changed"
-        raise DataError(str(path), reason, "Compile the model again")
+    report = _stored_report(path, files, report_of(made, program, placed, (), {}))
     variants = tuple(_draft(replace(made, board=board), board)[0] for board in made.family)
     weights = (path / apart).read_bytes() if apart else None
     return Compiled(made, program, placed, report, files, variants=variants, blob=weights)
@@ -228,24 +224,21 @@ def _read_texts(folder: Path, apart: str | None) -> dict[str, str]:
         raise DataError(str(folder), f"holds no text ({error})", "Compile it again") from error
 
 
-def _identity(report: str) -> tuple[object, ...]:
-    """What the C in a folder depends on, from the text of its report."""
+def _stored_report(folder: Path, files: Mapping[str, str], expected: Report) -> Report:
+    """The report in ``files``, if the C there does what is ``expected``; DataError otherwise."""
     try:
-        facts = schema.table(schema.anything)(schema.from_json(report), "report")
-        found = schema.Record(facts, "report")
-        return (
-            found.read("mcuq", schema.text()),
-            found.read("arena", schema.whole(0)),
-            found.read("steps", schema.several(_kernel)),
-        )
+        stored = from_json(files.get(FILE, ""))
     except ValueError:
-        return ()
+        stored = None
+    if stored is None or _identity(stored) != _identity(expected):
+        reason = f"was compiled by another version of mcuq, or its {FILE} was changed"
+        raise DataError(str(folder), reason, "Compile the model again")
+    return stored
 
 
-def _kernel(value: object, place: str) -> tuple[str, str]:
-    """The name of a step of the report, and its kernel."""
-    step = schema.Record(schema.table(schema.anything)(value, place), place)
-    return step.read("name", schema.text()), step.read("kernel", schema.text())
+def _identity(report: Report) -> tuple[object, ...]:
+    """What the C in a folder depends on."""
+    return report.mcuq, report.arena, [(step.name, step.kernel) for step in report.steps]
 
 
 def entry_of(program: Program, placed: Plan, identity: str) -> Entry:

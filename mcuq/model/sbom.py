@@ -19,7 +19,7 @@ from mcuq import __version__
 from mcuq.ir import Array
 from mcuq.model import bundle
 from mcuq.model.bundle import Bundle
-from mcuq.model.report import Json
+from mcuq.model.report import Report
 from mcuq.schema import finite
 
 KERNELS = "kernels"
@@ -27,7 +27,10 @@ _LICENSE = [{"license": {"id": "Apache-2.0"}}]
 
 
 def sbom(
-    made: Bundle, files: Mapping[str, str], report: Json, apart: Mapping[str, bytes] | None = None
+    made: Bundle,
+    files: Mapping[str, str],
+    report: Report,
+    apart: Mapping[str, bytes] | None = None,
 ) -> bytes:
     """The bill of the folder that holds ``files``, the texts by path, and the bundle ``made``.
 
@@ -61,15 +64,15 @@ def _tool() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _model(made: Bundle, report: Json) -> dict[str, Any]:
+def _model(made: Bundle, report: Report) -> dict[str, Any]:
     """The compiled model, with the options that it was made with."""
-    quantization = report.get("quantization", {})
+    quantization = report.quantization
     options = {
         "board": made.board.name if made.board else None,
-        "core": report["core"],
+        "core": report.core,
         "prefer": made.prefer,
-        "effort": quantization.get("effort"),
-        "calibration_rows": quantization.get("calibration_rows"),
+        "effort": quantization.effort if quantization else None,
+        "calibration_rows": quantization.calibration_rows if quantization else None,
         "compressed": made.whole is not None,
     }
     properties = [

@@ -7,12 +7,15 @@ measured once (``kernels/sizes.py``); a test compares the sums with linked image
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
 
 from mcuq.errors import FitError, raise_all, size_text
 from mcuq.kernels.sizes import kernel_flash, kernel_stack
 from mcuq.kernels.variant import Call
 from mcuq.program.lower import Program
 from mcuq.program.plan import Plan
+from mcuq.schema.records import Bytes
 from mcuq.targets.boards import Board
 
 # What one call costs in <model>.c beside its parameters: loading the arguments and branching.
@@ -20,32 +23,45 @@ _CALL_CODE = 24
 _MODEL_STACK = 64
 
 
-def check(program: Program, plan: Plan, board: Board) -> dict[str, int]:
-    """``flash``, ``ram`` (arena), ``stack`` and ``io`` in bytes on ``board``; FitError if over."""
+@dataclass(frozen=True)
+class Memory:
+    """What a model takes of a board, in bytes."""
+
+    flash: Annotated[Bytes, "constants and code"]
+    ram: Annotated[Bytes, "the arena"]
+    stack: Annotated[Bytes, "what the deepest kernel takes at most"]
+    io: Annotated[Bytes, "the caller's input and output buffers"]
+
+    @property
+    def all_ram(self) -> int:
+        return self.ram + self.stack + self.io
+
+
+def check(program: Program, plan: Plan, board: Board) -> Memory:
+    """What the model takes of ``board``; FitError if that is more than there is."""
     needs = estimate(program, plan, board)
-    ram = needs["ram"] + needs["stack"] + needs["io"]
     name = program.qgraph.name
     over = [
-        *_over(name, "flash", needs["flash"], board.flash.length, board, _largest_step(program)),
-        *_over(name, "RAM", ram, board.ram.length, board, _largest_buffer(plan)),
+        *_over(name, "flash", needs.flash, board.flash.length, board, _largest_step(program)),
+        *_over(name, "RAM", needs.all_ram, board.ram.length, board, _largest_buffer(plan)),
     ]
     raise_all(over)
     return needs
 
 
-def estimate(program: Program, plan: Plan, board: Board) -> dict[str, int]:
-    """The bytes of constants and code, of the arena, the worst stack and the caller's buffers."""
+def estimate(program: Program, plan: Plan, board: Board) -> Memory:
+    """What the model takes of ``board``, whether it has that or not."""
     calls = [call for step in program.steps for call in step.calls]
     symbols = {call.symbol for call in calls}
     code = sum(kernel_flash(symbol, board.cpu) for symbol in symbols)
     tensors = program.qgraph.tensors
     ports = (*program.qgraph.inputs, *program.qgraph.outputs)
-    return {
-        "flash": code + sum(_parameters(c) + _CALL_CODE for c in calls) + _constants(program),
-        "ram": plan.size,
-        "stack": _MODEL_STACK + max((kernel_stack(s, board.cpu) for s in symbols), default=0),
-        "io": sum(tensors[p.tensor].bytes for p in ports),
-    }
+    return Memory(
+        flash=code + sum(_parameters(c) + _CALL_CODE for c in calls) + _constants(program),
+        ram=plan.size,
+        stack=_MODEL_STACK + max((kernel_stack(s, board.cpu) for s in symbols), default=0),
+        io=sum(tensors[p.tensor].bytes for p in ports),
+    )
 
 
 def _constants(program: Program) -> int:

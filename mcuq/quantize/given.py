@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -107,11 +107,11 @@ def complete(graph: Graph, dictated: Mapping[str, Any]) -> bool:
 class Given:
     """What became of one tensor of a quantized model; ``kept``: exactly what the model gives."""
 
-    name: str
-    kind: str
-    scale: tuple[float, ...]
-    frac: int | tuple[int, ...]
-    kept: bool
+    name: Annotated[str, "of the tensor"]
+    kind: Annotated[str, "activation or weights"]
+    scale: Annotated[tuple[float, ...], "as the model gives it"]
+    frac: Annotated[int | tuple[int, ...], "as it is now"]
+    kept: Annotated[bool, "exactly as given, or fitted anew"]
 
 
 def outcome(

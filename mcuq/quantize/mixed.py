@@ -51,7 +51,7 @@ def choose_mixed(state: State) -> State:
     facts = {
         "budget": BUDGET,
         "price": round(price, 3) if price else None,
-        "tensors": sorted(chosen),
+        "tensors": tuple(sorted(chosen)),
     }
     note = StepNote("mixed precision", decibels(before), decibels(error), best is not state)
     return best.with_(notes=(*state.notes, note), mixed=facts)

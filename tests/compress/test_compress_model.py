@@ -47,14 +47,14 @@ def run(*arguments: object) -> Result:
 
 
 def test_the_report_says_what_it_brings() -> None:
-    layers = clustered().report["compression"]["layers"]
-    assert [layer["layer"] for layer in layers]
+    layers = clustered().report.compression.layers
+    assert [layer.layer for layer in layers]
     for layer in layers:
-        assert layer["methods"] in ("none", "cluster:4bit")
-        if layer["methods"] != "none":
-            assert layer["values"] <= 16
-            assert layer["flash"] < layer["flash_before"] or layer["why"]
-    assert clustered().report["compression"]["output_sqnr_db"] > 15
+        assert layer.methods in ("none", "cluster:4bit")
+        if layer.methods != "none":
+            assert layer.values <= 16
+            assert layer.flash < layer.flash_before or layer.why
+    assert clustered().report.compression.output_sqnr_db > 15
 
 
 def test_a_compiled_folder_keeps_the_network_before(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_small_onnx_file_is_an_ordinary_model(tmp_path: Path) -> None:
     small = mcuq.compress_model(DIGITS, None, digits(60)[0], compress="structured:0.4,sparse:0.5")
     path = small.write(tmp_path / "small.onnx")
     model = mcuq.compile(path, calibration=digits(60)[0], config=FAST)
-    assert model.report["macs"] < 0.6 * clustered().report["macs"]
+    assert model.report.macs < 0.6 * clustered().report.macs
     back = load(path)
     shared = [n for n in small.graph.tensors if small.graph.is_constant(n)]
     assert all(np.array_equal(small.graph.data(n), back.data(n)) for n in shared)
@@ -100,7 +100,7 @@ def test_the_command_writes_file_table_and_json(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "small.onnx written, output SQNR" in done.output
     layers = json.loads(facts.read_text())["layers"]
-    pruned = [layer for layer in layers if layer["methods"] == "block:0.5"]
+    pruned = [layer for layer in layers if layer.methods == "block:0.5"]
     assert pruned
     assert all(layer["nonzero"] <= 0.5 * layer["before"] + 4 for layer in pruned)
     load(out)

@@ -61,9 +61,9 @@ def of(name: str, board: str) -> tuple[Needs, Compiled]:
 def test_estimates_are_what_a_compile_says(name: str, board: str) -> None:
     """RAM to the byte; a shift more or less in the parameters may take a few bytes of flash."""
     needs, given = of(name, board)
-    said = given.report["boards"][board]
-    assert (needs.arena, needs.stack, needs.io) == (said["ram"], said["stack"], said["io"])
-    assert abs(needs.flash - said["flash"]) <= 64
+    said = given.report.boards[board]
+    assert (needs.arena, needs.stack, needs.io) == (said.ram, said.stack, said.io)
+    assert abs(needs.flash - said.flash) <= 64
 
 
 @pytest.mark.emulated
@@ -83,9 +83,9 @@ def test_estimates_are_what_the_build_measures(name: str, board: str) -> None:
 def test_the_least_is_never_above_what_it_takes(name: str) -> None:
     for board in BOARDS:
         _, given = of(name, board)
-        said = given.report["boards"][board]
-        assert least.least_flash(given.bundle.graph) <= said["flash"]
-        assert least.least_ram(given.bundle.graph) <= said["ram"] + said["io"]
+        said = given.report.boards[board]
+        assert least.least_flash(given.bundle.graph) <= said.flash
+        assert least.least_ram(given.bundle.graph) <= said.ram + said.io
 
 
 def test_the_least_ram_of_a_small_network() -> None:
@@ -162,11 +162,11 @@ def _source() -> road._Source:
 
 def test_what_fits_by_a_byte_is_not_refused() -> None:
     _, given = of("5", "mps2_an386")
-    said = given.report["boards"]["mps2_an386"]
+    said = given.report.boards["mps2_an386"]
     tight = replace(
         boards.load("mps2_an386"),
-        flash=Region(0, said["flash"]),
-        ram=Region(0x20000000, said["ram"] + said["stack"] + said["io"]),
+        flash=Region(0, said.flash),
+        ram=Region(0x20000000, said.ram + said.stack + said.io),
     )
     refuse_misfit(given.bundle.graph, tight, Config())
     assert least.faults(given.bundle.graph, tight) == least.Faults(None, None)

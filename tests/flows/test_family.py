@@ -38,11 +38,11 @@ def test_there_is_a_variant_for_every_kind_of_core() -> None:
     made = digits()
     assert tuple(board.name for board in made.bundle.family) == MEMBERS
     report = made.report
-    assert [row["core"] for row in report["family"]] == [
+    assert [row.core for row in report.family] == [
         *("cortex-m55", "cortex-m4", "cortex-m3", "rv32imc", "cortex-m0"),
     ]
-    assert report["family"][-1]["if"] == "", "the last one is for all others"
-    assert sorted(report["boards"]) == [
+    assert report.family[-1].condition == "", "the last one is for all others"
+    assert sorted(report.boards) == [
         *("arduino_nano_33_ble", "microbit", "nucleo_f446re", "riscv32_virt"),
     ]
     for member in made.bundle.family:
@@ -68,10 +68,7 @@ def test_the_compiler_chooses_as_mcuq_does(target: str, core: str, tmp_path: Pat
     command = [tool, *board.flags, *specs, "-std=c99", "-O2", "-Werror", "-I."]
     toolchain.call([*command, "-M", "digits.c", "-MF", "used.d"], 60, folder)
     used = (folder / "used.d").read_text()
-    names = {
-        row["core"]: f"digits_{row['core'].replace('-', '_')}.h"
-        for row in digits().report["family"]
-    }
+    names = {row.core: f"digits_{row.core.replace('-', '_')}.h" for row in digits().report.family}
     assert [c for c, name in names.items() if f" {name}" in used] == [core]
     c_programs.run([*command, "-fsyntax-only", "digits.c"], folder)
 
@@ -108,7 +105,7 @@ def test_boards_of_one_kind_are_no_family(tmp_path: Path) -> None:
     folder = digits().write(tmp_path / "out")
     made = retarget(folder, "cortex-m4,nucleo_f446re,arduino_nano_33_ble")
     assert made.variants == ()
-    assert sorted(made.report["boards"]) == ["arduino_nano_33_ble", "nucleo_f446re"]
+    assert sorted(made.report.boards) == ["arduino_nano_33_ble", "nucleo_f446re"]
     alone = generate(made.bundle, boards.load("cortex-m4")).files
     assert {n: t for n, t in made.files.items() if n != "report.json"} == {
         n: t for n, t in alone.items() if n != "report.json"

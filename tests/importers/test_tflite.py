@@ -246,7 +246,7 @@ def test_compiles_without_data(row: str, kind: str, tmp_path: Path) -> None:
     path.write_bytes(written(made))
     compiled = compile_model(path)
     assert any("the ranges that the model states" in line for line in compiled.advice)
-    assert compiled.report["quantized_model"]["tensors"]
+    assert compiled.report.quantized_model.tensors
     assert within(made, compiled, feeds_of(made)) <= 6
 
 

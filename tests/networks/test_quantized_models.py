@@ -141,16 +141,16 @@ def test_kept_and_refitted(
     path = save(small(scale, zero, weight_scale), tmp_path)
     data = random(40, 4, 6, 5, low=-2.0, high=2.0)
     made = compile_network(path, calibration=data)
-    facts = made.report["quantized_model"]
-    assert [t["name"] for t in facts["tensors"] if t["kept"]] == kept
-    assert (facts["kept"], facts["refitted"]) == (len(kept), 3 - len(kept))
+    facts = made.report.quantized_model
+    assert [t.name for t in facts.tensors if t.kept] == kept
+    assert (facts.kept, facts.refitted) == (len(kept), 3 - len(kept))
     line = "tensors are kept exactly" if len(kept) == 3 else f"{3 - len(kept)} of 3 tensors"
     assert any(line in advice for advice in made.advice)
 
 
 def test_calibration_is_needed_only_for_what_is_not_given(tmp_path: Path) -> None:
     made = compile_network(save(small(2.0**-3, np.int8(0), POWERS), tmp_path))
-    assert made.report["quantized_model"]["refitted"] == 0
+    assert made.report.quantized_model.refitted == 0
     assert len(made.compiled.bundle.vectors["x"]) == 32
     assert [verdict.exact for verdict in made.check([])] == [True]
     with pytest.raises(DataError, match="no calibration data"):
@@ -160,14 +160,14 @@ def test_calibration_is_needed_only_for_what_is_not_given(tmp_path: Path) -> Non
 @pytest.mark.parametrize("weight_scale", [0.01, 2.0**-7])
 def test_given_ranges_take_the_place_of_data(weight_scale: float, tmp_path: Path) -> None:
     made = compile_network(save(small(0.1, np.int8(0), weight_scale), tmp_path))
-    assert made.report["quantized_model"]["refitted"] > 0
+    assert made.report.quantized_model.refitted > 0
     assert any("the ranges that the model states" in line for line in made.advice)
     assert [verdict.exact for verdict in made.check([])] == [True]
 
 
 def test_float_models_say_nothing(tmp_path: Path) -> None:
     made = compile_network(save(FLOAT, tmp_path), calibration=random(40, 4, 6, 5))
-    assert "quantized_model" not in made.report
+    assert made.report.quantized_model is None
     assert made.advice == ()
 
 

@@ -79,7 +79,7 @@ def test_the_curves_are_there_once() -> None:
     for curve in ("sigmoid", "tanh"):
         assert weights.count(f"recurrent_{curve}[") == 1
     own = sum(step.flash for step in made.program.steps)
-    assert made.report["flash_weights"] == own - 4 * 2 * 2 * 513 - 2 * 513
+    assert made.report.flash_weights == own - 4 * 2 * 2 * 513 - 2 * 513
 
 
 def test_layers_give_the_last_state_alone_where_nothing_else_is_read() -> None:

@@ -132,7 +132,7 @@ def costs(name: str, board: str, prefer: str = "balanced") -> tuple[Bench, int]:
     target = boards.load(board)
     made = generate(replace(compiled(name).bundle, prefer=prefer), target)
     found = bench.bench(made, target)
-    return found, found.flash - made.report["flash_weights"]
+    return found, found.flash - made.report.flash_weights
 
 
 @pytest.mark.parametrize("name", M4_LIMITS)

@@ -64,23 +64,23 @@ def test_estimates_are_near_and_never_below(name: str, seed: int, tmp_path: Path
     estimate = fit.estimate(made.program, made.plan, board)
     image = build.compile_image(made.files, made.entry, board, tmp_path, "plain")
     assert image.sizes is not None
-    assert image.sizes.flash <= estimate["flash"] <= 1.1 * image.sizes.flash + 1024
-    assert image.sizes.ram == max(1, estimate["ram"])
+    assert image.sizes.flash <= estimate.flash <= 1.1 * image.sizes.flash + 1024
+    assert image.sizes.ram == max(1, estimate.ram)
     worst = stack.worst_case(image).bytes
-    assert worst <= estimate["stack"] <= worst + 256
+    assert worst <= estimate.stack <= worst + 256
 
 
 @pytest.mark.parametrize("memory", ["flash", "ram"])
 def test_the_last_byte_decides(memory: str) -> None:
     made, estimate = needs()
-    exact = estimate["flash"]
+    exact = estimate.flash
     if memory == "ram":
-        exact = estimate["ram"] + estimate["stack"] + estimate["io"]
+        exact = estimate.ram + estimate.stack + estimate.io
     enough, less = (
         replace(BOARD, **{memory: Region(0x20000000, size)}) for size in (exact, exact - 1)
     )
     assert fit.check(made.program, made.plan, enough) == estimate
-    assert generate(compiled(0).bundle, enough).report["boards"][BOARD.name] == estimate
+    assert generate(compiled(0).bundle, enough).report.boards[BOARD.name] == estimate
     with pytest.raises(FitError) as refused:
         generate(compiled(0).bundle, less)
     assert f" {'RAM' if memory == 'ram' else 'flash'}, " in str(refused.value)
@@ -113,10 +113,10 @@ def test_what_is_said_to_fit_links(seed: int, tmp_path: Path) -> None:
     spare = 1024
     board = replace(
         BOARD,
-        flash=Region(BOARD.flash.origin, (estimate["flash"] + spare) // 4 * 4),
+        flash=Region(BOARD.flash.origin, (estimate.flash + spare) // 4 * 4),
         ram=Region(
             BOARD.ram.origin, sum(estimate[k] for k in ("ram", "stack", "io")) // 4 * 4 + spare
         ),
-        stack=(estimate["stack"] + 7) // 8 * 8,
+        stack=(estimate.stack + 7) // 8 * 8,
     )
     build.compile_image(made.files, made.entry, board, tmp_path, "fits")

@@ -90,13 +90,13 @@ def test_in_place_steps_and_views_take_no_memory(graph: Callable[[], Graph], are
 def test_the_report_and_the_header_state_the_plan(seed: int, board: str | None) -> None:
     made = generate(random(seed).bundle, boards.load(board) if board else None)
     report, plan = made.report, made.plan
-    assert report["arena"] == plan.size >= report["arena_lower_bound"] == plan.lower_bound
+    assert report.arena == plan.size >= report.arena_lower_bound == plan.lower_bound
     assert f"#define NET_ARENA_LEN {max(1, plan.size)}\n" in made.files["net.h"]
     assert made.entry.arena == max(1, plan.size)
     ends = [placed.end for placed in (*plan.tensors.values(), *plan.scratch.values())]
     assert max(ends, default=0) == plan.size
     if board:
-        assert report["boards"][board]["ram"] == plan.size
+        assert report.boards[board].ram == plan.size
 
 
 @pytest.mark.slow

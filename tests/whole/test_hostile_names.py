@@ -98,7 +98,7 @@ def test_any_name_works(name: str, tmp_path: Path) -> None:
         if path.endswith((".c", ".h")):
             assert MARK not in without_comments(text)
     assert MARK not in made.files["Makefile"] + made.files["CMakeLists.txt"]
-    assert made.report["inputs"][0]["name"] == name
+    assert made.report.inputs[0].name == name
     assert json.loads(made.files["report.json"])["inputs"][0]["name"] == name
 
 

@@ -20,8 +20,8 @@ from mcuq.config import Config
 from mcuq.errors import DataError
 from mcuq.flows import compile
 from mcuq.measure.evaluate import auc
-from mcuq.measure.judge import line
 from mcuq.model.compiled import Compiled
+from mcuq.model.report import to_text
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits.onnx"
 ROWS = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
@@ -60,8 +60,8 @@ def compiled(path: Path, rows: np.ndarray = ROWS, config: Config = FAST) -> Comp
 def test_columns_of_other_scales_are_named(tmp_path: Path) -> None:
     """Scaled 1, 50, 1000, 0.01 the output has 36 dB, and two columns of one value."""
     made = compiled(two_layers(tmp_path, columns=np.array([1.0, 50.0, 1000.0, 0.01])))
-    assert made.report["judged"]["sqnr_db"] > 30
-    assert made.report["judged"]["warnings"] == list(made.advice)
+    assert made.report.judged.sqnr_db > 30
+    assert made.report.judged.warnings == made.advice
     assert "columns 0, 3 of 4 take one value in integers while they vary" in made.advice[0]
 
 
@@ -87,7 +87,7 @@ SCALES = {
 def plain_db(bits: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         config = Config(quantize={"effort": "fast", "bits": bits})
-        found: float = compiled(two_layers(Path(folder)), config=config).report["judged"]["sqnr_db"]
+        found: float = compiled(two_layers(Path(folder)), config=config).report.judged.sqnr_db
         return found
 
 
@@ -98,7 +98,7 @@ def test_no_scale_is_out_of_reach(scales: Scales, bits: int, tmp_path: Path) -> 
     config = Config(quantize={"effort": "fast", "bits": bits})
     rows = (ROWS * np.float32(scales[0])).astype(np.float32)
     made = compiled(two_layers(tmp_path, scales), rows, config)
-    assert made.report["judged"]["sqnr_db"] == plain_db(bits)
+    assert made.report.judged.sqnr_db == plain_db(bits)
     assert made.advice == ()
     assert [v.exact for v in mcuq.Model(made).check([], vectors=4)] == [True]
 
@@ -151,12 +151,16 @@ def test_sixteen_bits_that_are_worse_are_said(
 
 def test_rows_that_quantization_did_not_see_are_taken(tmp_path: Path) -> None:
     many = np.random.default_rng(1).normal(size=(600, 8)).astype(np.float32)
-    judged = compiled(two_layers(tmp_path), many).report["judged"]
-    assert (judged["rows"], judged["held_out"]) == (88, True)
-    assert "88 held-out calibration rows" in line(judged)
-    few = compiled(two_layers(tmp_path)).report["judged"]
-    assert (few["rows"], few["held_out"]) == (64, False)
-    assert line(few).endswith("(on 64 calibration rows)")
+    many_of = compiled(two_layers(tmp_path), many).report
+    judged = many_of.judged
+    assert judged
+    assert (judged.rows, judged.held_out) == (88, True)
+    assert "88 held-out calibration rows" in next(to_text(many_of))
+    few_of = compiled(two_layers(tmp_path)).report
+    few = few_of.judged
+    assert few
+    assert (few.rows, few.held_out) == (64, False)
+    assert next(to_text(few_of)).endswith("(on 64 calibration rows)")
 
 
 def data(folder: Path, **arrays: np.ndarray) -> str:
@@ -242,5 +246,5 @@ def test_a_healthy_network_gets_no_warning() -> None:
     rows = (images / 16).reshape(-1, 1, 8, 8).astype(np.float32)[:600]
     made = compiled(DIGITS, rows)
     assert made.advice == ()
-    assert made.report["judged"]["sqnr_db"] > 28
-    assert made.report["judged"]["agreement"] > 0.97
+    assert made.report.judged.sqnr_db > 28
+    assert made.report.judged.agreement > 0.97

@@ -93,10 +93,10 @@ def test_an_output_is_the_models_own_or_the_header_says_how(
     elif "order" not in text:
         assert port.order is not None
         assert np.array_equal(stated(header.split("'y'")[1], port.shape), port.order)
-    (report,) = made.report["outputs"]
-    assert report["model_shape"] == list(port.shape)
+    (report,) = made.report.outputs
+    assert report.model_shape == port.shape
     words = text.removeprefix("out_y").replace("NET_OUT_Y_ORDER", "in the header")
-    assert report["order"] == (words or "the model's own")
+    assert report.order == (words or "the model's own")
     assert check.check(made, [], 4)[0].exact
 
 

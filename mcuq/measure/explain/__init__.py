@@ -15,7 +15,7 @@ import numpy as np
 from mcuq.data.feeds import rows_of
 from mcuq.ir import Array
 from mcuq.measure.evaluate import sqnr
-from mcuq.measure.explain.facts import CAUSES, Explanation, Fix, Layer
+from mcuq.measure.explain.facts import CAUSES, Explanation, Layer
 from mcuq.measure.explain.fixes import with_fixes
 from mcuq.measure.explain.injected import Injected
 from mcuq.measure.explain.network import inputs, real, state_of, thinned
@@ -26,7 +26,7 @@ from mcuq.quantize.simulate import decibels, relative_error
 from mcuq.quantize.structure import activations
 from mcuq.reference import run_float, run_int
 
-__all__ = ["CAUSES", "Explanation", "Fix", "Layer", "explain", "state_of"]
+__all__ = ["CAUSES", "Explanation", "Layer", "explain", "state_of"]
 
 INJECTED_ROWS = 16
 """So many rows are run again and again with one error in them."""
@@ -53,11 +53,11 @@ def explain(
         layers.append(_layer(injected, name, exact[name], found[name]))
     outputs = {n: real(found[n], state.acts[n]) for n in injected.outputs}
     progress("fixes", 1.0)
-    quantization = made.quantization.get("quantization", {})
+    quantization = made.history.quantization
     result = Explanation(
         rows_of(reals),
         decibels(relative_error({n: exact[n] for n in outputs}, outputs)),
-        quantization.get("steps", ()),
+        quantization.steps if quantization else (),
         tuple(layers),
         (),
         tuple(f"layer '{x.name}' gives 0 for every row" for x in layers if x.zero),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mcuq.model.report import Explained, ExplainedLayer, Fix, QuantizerStep
 
 CAUSES = ("weights", "rounding", "clipping")
 
@@ -37,23 +38,12 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Fix:
-    """What to do about a layer: ``gain_db`` at the output (None: unknown), and its ``price``."""
-
-    layer: str
-    cause: str
-    text: str
-    price: str
-    gain_db: float | None = None
-
-
-@dataclass(frozen=True)
 class Explanation:
     """``steps``: what each step of the quantization did, as in the report."""
 
     rows: int
     output_sqnr_db: float
-    steps: Sequence[Mapping[str, Any]]
+    steps: tuple[QuantizerStep, ...]
     layers: tuple[Layer, ...]
     fixes: tuple[Fix, ...]
     advice: tuple[str, ...]
@@ -67,22 +57,24 @@ class Explanation:
         whole = sum(other.total for other in self.layers)
         return layer.noise[cause] / whole if whole > 0 else 0.0
 
-    def to_json(self) -> dict[str, Any]:
-        layers = []
-        for layer in self.layers:
-            shares = {cause: round(self.share(layer, cause), 6) for cause in CAUSES}
-            facts = {k: _finite(v) for k, v in asdict(layer).items() if k != "noise"}
-            layers.append({**facts, "share_of_noise": shares})
-        return {
-            "rows": self.rows,
-            "output_sqnr_db": _finite(self.output_sqnr_db),
-            "steps": list(self.steps),
-            "layers": layers,
-            "fixes": [asdict(fix) for fix in self.fixes],
-            "advice": list(self.advice),
-        }
+    @property
+    def facts(self) -> Explained:
+        """As the report has them."""
+        return Explained(
+            self.rows,
+            finite(self.output_sqnr_db),
+            self.steps,
+            tuple(self._layer(layer) for layer in self.layers),
+            self.fixes,
+            self.advice,
+        )
+
+    def _layer(self, layer: Layer) -> ExplainedLayer:
+        known = {k: v for k, v in vars(layer).items() if k not in ("noise", "sqnr_db")}
+        shares = {cause: round(self.share(layer, cause), 6) for cause in CAUSES}
+        return ExplainedLayer(**known, sqnr_db=finite(layer.sqnr_db), share_of_noise=shares)
 
 
-def _finite(value: Any) -> Any:
-    """What JSON can hold: None for an infinite SQNR."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def finite(value: float) -> float | None:
+    """None for an infinite SQNR, which JSON cannot hold."""
+    return value if math.isfinite(value) else None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from mcuq.measure.explain.facts import CAUSES, Explanation, Fix, Layer
+from mcuq.measure.explain.facts import CAUSES, Explanation, Layer
 from mcuq.measure.explain.network import is_corrected
+from mcuq.model.report import Fix, Quantization
 from mcuq.quantize.guard import output_error
 from mcuq.quantize.ranges.limits import limit_fracs
 from mcuq.quantize.ranges.scales import dictated
@@ -23,7 +22,7 @@ WORST = 3
 FEW_ROWS = 100
 
 
-def with_fixes(result: Explanation, state: State, quantization: Mapping[str, Any]) -> Explanation:
+def with_fixes(result: Explanation, state: State, quantization: Quantization | None) -> Explanation:
     """``result`` with a fix for each of the worst layers."""
     before = output_error(state, state.feeds)
     fixes = []
@@ -66,17 +65,18 @@ def _cause(layer: Layer) -> str:
     return max(CAUSES, key=lambda cause: layer.noise[cause])
 
 
-def _other_fix(layer: Layer, quantization: Mapping[str, Any]) -> Fix:
+def _other_fix(layer: Layer, quantization: Quantization | None) -> Fix:
     """What helps where no other frac does."""
-    rows, effort = quantization.get("calibration_rows", 0), quantization.get("effort", "normal")
+    known = quantization or Quantization("normal", 0, ())
+    rows, effort = known.calibration_rows, known.effort
     cause = _cause(layer)
     if layer.op == "input" and cause == "clipping":
         text = "give calibration data with the input's whole range"
-        return Fix(layer.name, cause, text, "costs nothing")
+        return Fix(layer.name, cause, text, "costs nothing", None)
     if 0 < rows < FEW_ROWS:
         text = f"give {FEW_ROWS} or more calibration rows, it had {rows}"
-        return Fix(layer.name, cause, text, "compile time only")
+        return Fix(layer.name, cause, text, "compile time only", None)
     if effort != "best":
         better = "normal" if effort == "fast" else "best"
-        return Fix(layer.name, cause, f"compile with --effort {better}", "compile time only")
-    return Fix(layer.name, cause, f"none: its {cause} is at the limit of 8 bits", "")
+        return Fix(layer.name, cause, f"compile with --effort {better}", "compile time only", None)
+    return Fix(layer.name, cause, f"none: its {cause} is at the limit of 8 bits", "", None)
