@@ -100,7 +100,7 @@ def test_the_command_writes_file_table_and_json(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "small.onnx written, output SQNR" in done.output
     layers = json.loads(facts.read_text())["layers"]
-    pruned = [layer for layer in layers if layer.methods == "block:0.5"]
+    pruned = [layer for layer in layers if layer["methods"] == "block:0.5"]
     assert pruned
     assert all(layer["nonzero"] <= 0.5 * layer["before"] + 4 for layer in pruned)
     load(out)

@@ -18,6 +18,7 @@ from mcuq.fixed import dequantize
 from mcuq.measure.explain import CAUSES, state_of
 from mcuq.quantize.simulate import Simulation
 from mcuq.reference import run_int
+from mcuq.schema.records import plain
 
 CONSTANTS = {
     "w1": random(6, 4, 3, 3), "b1": random(6), "w2": random(6, 6, 3, 3), "b2": random(6, seed=1),
@@ -50,7 +51,7 @@ def test_facts_of_every_layer(tmp_path: Path) -> None:
     assert [x.tensor for x in found.layers] == ["x", "r", "d", "a", "g", "g.view", "l", "y"]
     assert found.rows == 32
     assert found.output_sqnr_db > 25
-    assert [s["step"] for s in found.steps][:2] == ["affine input", "equalization"]
+    assert [s.step for s in found.steps][:2] == ["affine input", "equalization"]
     for layer in found.layers[1:]:
         assert layer.sqnr_db > 20
         assert 0.99 < layer.cosine <= 1
@@ -123,7 +124,7 @@ def test_a_network_of_zeros_divides_by_nothing(tmp_path: Path) -> None:
     zeros = {name: np.zeros_like(data) for name, data in CONSTANTS.items()}
     with np.errstate(divide="raise", invalid="raise", over="raise"):
         made = compiled(tmp_path, **zeros, effort="normal")
-        facts = made.explain().to_json()
+        facts = plain(made.explain().facts)
     assert json.loads(json.dumps(facts, allow_nan=False)) == facts
     assert [line for line in made.advice if "gives 0" in line] == [
         "layer 'Conv:c' gives 0 for every calibration row"
