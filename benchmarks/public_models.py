@@ -86,7 +86,8 @@ def outcome(path: Path, shapes: Mapping[str, tuple[int, ...]], cores: Mapping[st
         names = zip((HOST, *cores), verdicts, strict=True)
         every = "all" if work < TOO_HEAVY else FEW
         exact = every if not wrong else ", ".join(n for n, v in names if v.exact) or "none"
-        sqnr = model.report["judged"]["sqnr_db"]
+        judged = model.report.judged
+        sqnr = judged.sqnr_db if judged else None
         found = replace(found, sqnr_db=sqnr, exact=exact, said=(*wrong, *model.advice))
     except ManyErrors as errors:
         found = replace(found, exact="refused", said=tuple(map(str, errors.errors)))

@@ -8,7 +8,6 @@ assert all(verdict.exact for verdict in model.check())
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,7 +38,7 @@ from mcuq.measure import run as emulate
 from mcuq.measure.diff import diff
 from mcuq.model.compiled import Compiled, load_compiled
 from mcuq.model.report import Report
-from mcuq.progress import Progress, silent
+from mcuq.progress import Progress, usual
 from mcuq.reference import port_to_real
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
@@ -65,30 +64,11 @@ class Model:
 
     def __repr__(self) -> str:
         """One line: the name, the board, flash and arena."""
-        rows = ", ".join(f"{what} {value}" for what, value in self._rows()[1:])
-        return f"<mcuq.Model {self.compiled.bundle.id}: {rows}>"
+        return self.report.brief("Model")
 
     def _repr_html_(self) -> str:
-        """A table of a few rows, which notebooks show."""
-        cells = ((html.escape(what), html.escape(value)) for what, value in self._rows())
-        rows = "".join(f"<tr><th>{what}</th><td>{value}</td></tr>" for what, value in cells)
-        return f"<table>{rows}</table>"
-
-    def _rows(self) -> list[tuple[str, str]]:
-        """What is known without building anything."""
-        report = self.report
-        board = next(iter(report.boards), None)
-        flash = (
-            ("flash", report.boards[board].flash) if board else ("weights", report.flash_weights)
-        )
-        judged = report.judged.sqnr_db if report.judged else None
-        return [
-            ("model", self.compiled.bundle.id),
-            ("for", board or "any core"),
-            (flash[0], f"{flash[1]:,} B"),
-            ("arena", f"{report.arena:,} B"),
-            *([("SQNR", f"{judged:.1f} dB")] if judged is not None else []),
-        ]
+        """The same as a table, and the network, which notebooks show."""
+        return self.compiled._repr_html_()
 
     @property
     def report(self) -> Report:
@@ -130,14 +110,14 @@ class Model:
         on: AnyBoard | Sequence[AnyBoard] = CHECKED,
         vectors: int = 20,
         seed: int = 0,
-        progress: Progress = silent,
+        progress: Progress = usual,
     ) -> list[checking.Verdict]:
         """Compare every tensor with the reference: a verdict for the host, one for each board."""
         several = (on,) if isinstance(on, (str, Path, Board)) else on
         chosen = [boards.load(name) for name in several]
         return checking.check(self.compiled, chosen, vectors, seed, progress)
 
-    def bench(self, board: AnyBoard, progress: Progress = silent) -> benchmark.Bench:
+    def bench(self, board: AnyBoard, progress: Progress = usual) -> benchmark.Bench:
         """Executed instructions of one inference on an emulated board."""
         return benchmark.bench(self.compiled, boards.load(board), progress)
 
@@ -158,21 +138,21 @@ class Model:
         return evaluate.evaluate_given(network, made.qgraph, feeds, given, anomaly)
 
     def explain(
-        self, inputs: Inputs | None = None, progress: Progress = silent
+        self, inputs: Inputs | None = None, progress: Progress = usual
     ) -> explain.Explanation:
         """Where accuracy is lost, by layer and cause; on the calibration rows by default."""
         made = self.compiled.bundle
         feeds = None if inputs is None else data.from_arrays(inputs, made.graph, "inputs")
         return explain.explain(made, feeds, progress)
 
-    def run(self, board: AnyBoard, inputs: Inputs, progress: Progress = silent) -> dict[str, Array]:
+    def run(self, board: AnyBoard, inputs: Inputs, progress: Progress = usual) -> dict[str, Array]:
         """The outputs by name, as reals in the model's own layout, that an emulated board gives."""
         graph = self.compiled.program.qgraph
         feeds = data.from_arrays(inputs, graph, "inputs")
         found = emulate.run_arrays(self.compiled, boards.load(board), feeds, progress)
         return {port.name: port_to_real(port, found[port.name]) for port in graph.outputs}
 
-    def build(self, board: AnyBoard, folder: str | Path, progress: Progress = silent) -> list[Path]:
+    def build(self, board: AnyBoard, folder: str | Path, progress: Progress = usual) -> list[Path]:
         """Write a self-test image: ``.elf``, ``.hex``, ``.bin`` and ``.map``."""
         return selftest.build_selftest(self.compiled, boards.load(board), folder, progress)
 
@@ -194,7 +174,7 @@ def compile(
     checkpoint: str | Path | None = None,
     shapes: Mapping[str, Shape] | None = None,
     weights: int | None = None,
-    progress: Progress = silent,
+    progress: Progress = usual,
 ) -> Model:
     """Compile a network to C; the arguments are those of ``flows.compile.compile_model``.
 
@@ -245,7 +225,7 @@ def estimate(
     bits: int | None = None,
     config: Config | None = None,
     shapes: Mapping[str, Shape] | None = None,
-    progress: Progress = silent,
+    progress: Progress = usual,
 ) -> Estimate:
     """Flash, RAM and instructions on boards, without any data; ``on``: by default on all."""
     several = boards.all_boards() if on is None else on
@@ -266,7 +246,7 @@ def verify(
     board: AnyBoard | None = None,
     data: str | Path | None = None,
     baseline: str | Path | None = None,
-    progress: Progress = silent,
+    progress: Progress = usual,
     **limits: int | float | str,
 ) -> Verified:
     """A compiled folder against ``limits``, such as ``max_flash="64K"`` or ``min_sqnr=20``."""

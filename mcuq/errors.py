@@ -81,6 +81,16 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
 
 
+def brief(kind: str, name: str, *facts: str) -> str:
+    """What a prompt shows of a large value, in one line.
+
+    >>> brief("Graph", "digits", "9 nodes")
+    '<mcuq.Graph digits: 9 nodes>'
+    """
+    known = f": {', '.join(facts)}" if facts else ""
+    return one_line(f"<mcuq.{kind} {name}{known}>")
+
+
 def closest(
     word: str, known: Iterable[str], otherwise: str | None = None, near: float = 0.6
 ) -> str:

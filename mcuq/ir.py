@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mcuq.errors import brief
+
 Shape = tuple[int, ...]
 Array = npt.NDArray[Any]
 
@@ -118,7 +120,7 @@ class Network(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Graph:
     """A float network. ``tensors`` holds every tensor named anywhere, constants with data.
 
@@ -133,6 +135,9 @@ class Graph:
     tensors: Mapping[str, Tensor]
     hints: Mapping[str, Hint] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return brief("Graph", self.name, f"{len(self.nodes)} nodes")
 
     def shape(self, name: str) -> Shape:
         return self.tensors[name].shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 Progress = Callable[[str, float], None]
@@ -10,3 +11,16 @@ Progress = Callable[[str, float], None]
 
 def silent(text: str, fraction: float) -> None:
     """Report nothing."""
+
+
+def usual(text: str, fraction: float) -> None:
+    """In a notebook one line that is written over, elsewhere nothing."""
+    if in_notebook():
+        sys.stderr.write(f"\r{fraction:4.0%} {text:<60.60}")
+        sys.stderr.flush()
+
+
+def in_notebook() -> bool:
+    """Whether a kernel of Jupyter runs this."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from mcuq.errors import brief
 from mcuq.fixed import DTYPES, RANGES
 from mcuq.ir import Array, Node, Port, Shape, consumers_of
 
@@ -56,7 +57,7 @@ def frac_of(tensor: QTensor) -> int:
     return tensor.frac
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class QGraph:
     """An integer network; ports carry the conversion between reals and integers."""
 
@@ -65,6 +66,9 @@ class QGraph:
     outputs: tuple[Port, ...]
     nodes: tuple[Node, ...]
     tensors: Mapping[str, QTensor]
+
+    def __repr__(self) -> str:
+        return brief("QGraph", self.name, f"{len(self.nodes)} nodes")
 
     def tensor(self, name: str) -> QTensor:
         return self.tensors[name]

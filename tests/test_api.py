@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import mcuq
+from mcuq.progress import usual
 
 DIGITS = Path(__file__).parents[1] / "examples" / "digits.onnx"
 IMAGES = np.random.default_rng(0).uniform(0, 1, (12, 1, 8, 8)).astype(np.float32)
@@ -57,8 +60,8 @@ def test_a_model_is_one_line_and_a_small_table() -> None:
     assert f"arena {facts.arena:,} B" in text
     assert len(text) < 120
     html = model()._repr_html_()
-    assert html.startswith("<table><tr><th>model</th><td>digits</td></tr>")
-    assert len(html) < 500
+    assert html.startswith("<table><tbody><tr><td>model</td><td>digits</td></tr>")
+    assert html.count("<svg") == 1, "the network"
     board = mcuq.compile(DIGITS, calibration=IMAGES, effort="fast", board="nucleo_f446re")
     flash = board.report.boards["nucleo_f446re"].flash
     assert f"digits: for nucleo_f446re, flash {flash:,} B, arena " in repr(board)
@@ -119,3 +122,34 @@ def test_an_estimate_needs_no_data() -> None:
     found = mcuq.estimate(DIGITS, on="microbit")
     assert [needs.board for needs in found.boards] == ["microbit"]
     assert found.boards[0].fits
+
+
+def test_what_a_prompt_shows_is_short() -> None:
+    """Of whatever the API returns; a notebook gets a table or a picture, or this line."""
+    made = model()
+    shown = [
+        made, made.compiled, made.report, made.compiled.bundle, made.compiled.program,
+        made.compiled.plan, made.compiled.bundle.graph, made.compiled.bundle.qgraph,
+        made.explain(), made.evaluate(IMAGES[:8]), made.evaluate(IMAGES[:8]).outputs[0],
+        mcuq.inspect(DIGITS), mcuq.estimate(DIGITS, on="microbit"),
+        mcuq.compress_model(DIGITS, compress="structured:0.5"), *made.check([], vectors=1),
+    ]  # fmt: skip
+    for value in shown:
+        assert repr(value).startswith("<mcuq."), type(value)
+        assert len(repr(value)) < 120
+        text = getattr(value, "_repr_html_", lambda: "")()
+        assert text == "" or text.startswith(("<table>", "<svg"))
+    assert "exact" in repr(shown[-1])
+
+
+@pytest.mark.parametrize("shell", ["ZMQInteractiveShell", "TerminalInteractiveShell"])
+def test_a_notebook_sees_how_far_it_is(
+    shell: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual("alone", 0.1)
+    ipython = ModuleType("IPython")
+    ipython.get_ipython = type(shell, (), {})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    usual("quantizing", 0.5)
+    wanted = f"\r 50% {'quantizing':60}" if shell.startswith("ZMQ") else ""
+    assert capsys.readouterr().err == wanted

@@ -123,7 +123,7 @@ def _show_verdicts(verdicts: Sequence[Any]) -> None:
         (
             *(v.board, v.core, v.flash, v.ram, max(v.stacks.values(), default=None)),
             v.instructions,
-            *(v.vectors, v.tensors, "exact" if v.exact else f"{v.mismatches:,} tensors differ"),
+            *(v.vectors, v.tensors, v.outcome),
         )
         for v in verdicts
     ]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mcuq.errors import one_line
+from mcuq.draw.html import cell
 from mcuq.files import write_file
 from mcuq.progress import Progress
 from mcuq.schema import finite
@@ -51,21 +51,6 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         say(line)
     if made.dropped:
         say(f"not shown for want of width: {', '.join(made.dropped)}")
-
-
-def cell(value: object) -> str:
-    """A value as people read it.
-
-    >>> cell(1234567), cell(0.98765), cell(None)
-    ('1,234,567', '0.988', '')
-    """
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.3f}" if isinstance(value, float) else one_line(str(value))
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from mcuq.compress.schedule import amounts, further
 from mcuq.compress.sparsity import Pattern, mask_of, masks_of, scores_of
 from mcuq.compress.structured import prune_channels
 from mcuq.compress.threads import torch_threads
-from mcuq.errors import DataError
+from mcuq.errors import DataError, brief
 from mcuq.ir import Array, Graph, Node, Tensor
 from mcuq.ops import layout_of
 from mcuq.progress import Progress, silent
@@ -35,7 +35,7 @@ FEW = 0.05
 """A first convolution with less than this share of the weights keeps them, unless it is named."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Compressed:
     """The compressed ``graph``; ``constraints`` say what must stay true of its weights.
 
@@ -47,6 +47,15 @@ class Compressed:
     sqnr_db: float | None = None
     constraints: Mapping[str, Constraint] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return brief(
+            "Compressed", self.graph.name, f"{len(self.notes)} layers", _lost(self.sqnr_db)
+        )
+
+
+def _lost(decibels: float | None) -> str:
+    return "no data" if decibels is None else f"SQNR {decibels:.1f} dB"
 
 
 def compress_graph(

@@ -16,7 +16,8 @@ from mcuq.compress.pipeline import Compressed, compress_graph, effective
 from mcuq.compress.request import CLUSTER4_OR_EVEN, Methods, Request, from_table, parse
 from mcuq.compress.sparsity import Pattern, mask_of
 from mcuq.compress.threads import use_common_instructions
-from mcuq.errors import McuqError
+from mcuq.draw.html import table
+from mcuq.errors import McuqError, brief
 from mcuq.ir import Array, Graph, Shape
 from mcuq.kernels.variant import Cpu
 from mcuq.ops import has_weights
@@ -219,13 +220,25 @@ def _advice(layers: Sequence[LayerGain]) -> tuple[str, ...]:
     return tuple(f"{', '.join(names)}: {reason}" for reason, names in found.items())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Small:
     """A compressed float network; ``layers``: what it brings each layer, if there was data."""
 
     whole: Graph
     done: Compressed
     layers: tuple[LayerGain, ...] = ()
+
+    def __repr__(self) -> str:
+        before, now = (sum(getattr(x, k) for x in self.done.notes) for k in ("before", "nonzero"))
+        return brief("Small", self.graph.name, f"{before:,} weights", f"{now:,} of them left")
+
+    def _repr_html_(self) -> str:
+        columns = ("layer", "methods", "#weights", "#left", "#flash B before", "#now", "#dB")
+        rows = [
+            (x.layer, x.methods, x.before, x.nonzero, x.flash_before, x.flash, x.sqnr_db)
+            for x in self.layers
+        ]
+        return table(columns, rows)
 
     @property
     def graph(self) -> Graph:

@@ -16,7 +16,7 @@ from mcuq.errors import McuqError
 from mcuq.importers.source import import_model, sizes_of
 from mcuq.ir import Array, Graph, Shape
 from mcuq.passes import pipeline
-from mcuq.progress import Progress, silent
+from mcuq.progress import Progress, usual
 from mcuq.quantize.calibration import calibration_feeds
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
@@ -40,7 +40,7 @@ def compress_model(
     checkpoint: str | Path | None = None,
     board: str | Path | Board | None = None,
     shapes: Mapping[str, Shape] | None = None,
-    progress: Progress = silent,
+    progress: Progress = usual,
 ) -> Small:
     """A smaller network; the arguments are those of ``compile_model``.
 

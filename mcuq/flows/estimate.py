@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from mcuq import importers
 from mcuq.config import Config
-from mcuq.errors import McuqError
+from mcuq.draw.html import table
+from mcuq.errors import McuqError, brief
 from mcuq.flows.compile import prepare
 from mcuq.flows.made_up import made_up
 from mcuq.importers.source import import_model, sizes_of
@@ -71,7 +72,7 @@ class Needs:
         return {**asdict(self), "fits": self.fits}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estimate:
     """One model on several boards. ``weights``: its parameters, ``macs``: of one inference."""
 
@@ -79,6 +80,18 @@ class Estimate:
     macs: int
     weights: int
     boards: tuple[Needs, ...]
+
+    def __repr__(self) -> str:
+        fits = sum(needs.fits for needs in self.boards)
+        return brief("Estimate", self.name, f"fits {fits} of {len(self.boards)} boards")
+
+    def _repr_html_(self) -> str:
+        columns = ("board", "core", "#flash B", "#RAM B", "#instructions", "#ms", "fits")
+        rows = [
+            (n.board, n.core, n.flash, n.ram, n.instructions, n.milliseconds, n.fits)
+            for n in self.boards
+        ]
+        return table(columns, rows)
 
     def to_json(self) -> dict[str, Any]:
         facts = {"name": self.name, "macs": self.macs, "weights": self.weights}
@@ -123,6 +136,15 @@ def estimate_graph(
     """As ``estimate_model``, of a graph that the passes have left."""
     progress("made-up scales", 0.1)
     qgraph = made_up(graph, settings or Config())
+    found = needs_on(qgraph, targets, prefer, progress)
+    facts = inspect_graph(graph)
+    return Estimate(graph.name, facts.macs, facts.weights, found)
+
+
+def needs_on(
+    qgraph: QGraph, targets: Sequence[Board], prefer: str, progress: Progress = silent
+) -> tuple[Needs, ...]:
+    """What an integer network takes on each of several boards, each with its own kernels."""
     by_core: dict[Cpu, Needs] = {}
     found = []
     for done, board in enumerate(targets):
@@ -131,8 +153,7 @@ def estimate_graph(
         if core not in by_core:
             by_core[core] = _needs(qgraph, board, prefer)
         found.append(_on(by_core[core], board))
-    facts = inspect_graph(graph)
-    return Estimate(graph.name, facts.macs, facts.weights, tuple(found))
+    return tuple(found)
 
 
 def _needs(qgraph: QGraph, board: Board, prefer: str) -> Needs:

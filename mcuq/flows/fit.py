@@ -20,14 +20,15 @@ from mcuq.compress.request import Methods, Request, Tuning
 from mcuq.compress.sparsity import Pattern
 from mcuq.compress.weigh import Small
 from mcuq.data.batches import Given
-from mcuq.errors import McuqError, size_text
+from mcuq.draw.html import table
+from mcuq.errors import McuqError, brief, size_text
 from mcuq.flows.compress import PREFER, read
 from mcuq.ir import Array, Graph, Shape
 from mcuq.measure.evaluate import evaluate
 from mcuq.ops import layout_of
 from mcuq.program import fit
 from mcuq.program.plan import plan
-from mcuq.progress import Progress, silent
+from mcuq.progress import Progress, silent, usual
 from mcuq.quantize import Options, quantize
 from mcuq.quantize.calibration import calibration_feeds
 from mcuq.quantize.equalize.weight_noise import mixes
@@ -76,13 +77,21 @@ class Point:
     best: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fitted:
     """``small``: what fits with the least loss, None if nothing does; ``verdict``: in one line."""
 
     small: Small | None
     points: tuple[Point, ...]
     verdict: str
+
+    def __repr__(self) -> str:
+        return brief("Fitted", self.verdict)
+
+    def _repr_html_(self) -> str:
+        columns = ("settings", "#flash B", "#RAM B", "#est. cycles", "fits", "#points lost", "best")
+        rows = [(p.settings, p.flash, p.ram, p.cycles, p.fits, p.drop, p.best) for p in self.points]
+        return table(columns, rows)
 
     def to_json(self) -> dict[str, Any]:
         return {"verdict": self.verdict, "points": [asdict(point) for point in self.points]}
@@ -117,7 +126,7 @@ def fit_model(
     labels: Array | None = None,
     checkpoint: str | Path | None = None,
     shapes: Mapping[str, Shape] | None = None,
-    progress: Progress = silent,
+    progress: Progress = usual,
 ) -> Fitted:
     """As ``fit_graph``, for a model as ``compile_model`` takes it.
 

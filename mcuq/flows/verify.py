@@ -14,7 +14,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from mcuq import schema
-from mcuq.errors import BoardError, DataError, McuqError, one_line
+from mcuq.draw.html import table
+from mcuq.errors import BoardError, DataError, McuqError, brief, one_line
 from mcuq.flows.fit import size_of
 from mcuq.measure.check import HOST, check
 from mcuq.measure.evaluate import evaluate_file
@@ -94,13 +95,24 @@ class Gate:
         return f"{self.what}: {text_of(self.what, self.measured)}, {bound} ({self.by})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verified:
     """``gates``: in the order of ``Limits``, those of the baseline last."""
 
     name: str
     measured: Measured
     gates: tuple[Gate, ...]
+
+    def __repr__(self) -> str:
+        kept = len(self.gates) - len(self.broken)
+        return brief("Verified", self.name, f"{kept} of {len(self.gates)} limits kept")
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (g.what, text_of(g.what, g.measured), text_of(g.what, g.limit), g.by, g.passed)
+            for g in self.gates
+        ]
+        return table(("what", "measured", "limit", "from", "kept"), rows)
 
     @property
     def broken(self) -> tuple[Gate, ...]:

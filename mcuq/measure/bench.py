@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from mcuq.draw.bars import Bar, bars
+from mcuq.draw.svg import Picture
 from mcuq.emulate import count, cycles
+from mcuq.errors import brief
 from mcuq.files import temporary
 from mcuq.firmware import image as build
 from mcuq.model import vectors
@@ -38,7 +41,7 @@ class StepCost:
         return self.instructions / self.macs if self.macs else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bench:
     """The cost of one inference on one board; bytes without the harness.
 
@@ -58,6 +61,22 @@ class Bench:
     kernels: str
     on: str | None = None
     cycles: int | None = None
+
+    def __repr__(self) -> str:
+        return brief("Bench", self.board, f"{self.instructions:,} instructions")
+
+    def _repr_html_(self) -> str:
+        return self.picture.svg
+
+    @property
+    def picture(self) -> Picture:
+        """The instructions of every step."""
+        rows = [
+            Bar(step.name, (float(step.instructions),), f"{step.instructions:,}")
+            for step in self.steps
+        ]
+        told = f"{self.instructions:,} in all on {self.board}"
+        return bars("Counted instructions", told, rows)
 
     @property
     def milliseconds(self) -> float | None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from mcuq.draw.html import table
 from mcuq.emulate import count, qemu, stack
-from mcuq.errors import DataError, ToolError
+from mcuq.errors import DataError, ToolError, brief
 from mcuq.files import temporary
 from mcuq.firmware import image as build
 from mcuq.firmware.image import Image
@@ -45,7 +46,7 @@ class Difference:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """What a check on one board found. Bytes and instructions are None on the host.
 
@@ -73,9 +74,31 @@ class Verdict:
     on: str | None = None
     cycles: int | None = None
 
+    def __repr__(self) -> str:
+        counted = [] if self.instructions is None else [f"{self.instructions:,} instructions"]
+        return brief("Verdict", self.board, self.outcome, f"{self.vectors} vectors", *counted)
+
+    def _repr_html_(self) -> str:
+        columns = (
+            "where",
+            "tensors",
+            "#vectors",
+            "#instructions",
+            "#flash B",
+            "#RAM B",
+            "#stack B",
+        )
+        numbers = (self.vectors, self.instructions, self.flash, self.ram, self.stack_bound)
+        return table(columns, [(self.board, self.outcome, *numbers)])
+
     @property
     def exact(self) -> bool:
         return self.mismatches == 0
+
+    @property
+    def outcome(self) -> str:
+        """In words."""
+        return "exact" if self.exact else f"{self.mismatches:,} tensors differ"
 
     @property
     def stacks(self) -> dict[str, int]:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mcuq.draw.html import table
+from mcuq.errors import brief
 from mcuq.model import report
 from mcuq.model.report import Report
 
@@ -39,7 +41,7 @@ class StepChange:
     new: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diff:
     """``numbers``: all of them, changed or not. ``steps``: those that differ, in order.
 
@@ -51,6 +53,15 @@ class Diff:
     board: str | None
     numbers: tuple[Change, ...]
     steps: tuple[StepChange, ...]
+
+    def __repr__(self) -> str:
+        changed = sum(bool(number.by) for number in self.numbers)
+        return brief("Diff", f"{self.old} and {self.new}", f"{changed} numbers differ")
+
+    def _repr_html_(self) -> str:
+        return table(
+            ("", "#old", "#new", "#by"), [(n.what, n.old, n.new, n.by) for n in self.numbers]
+        )
 
     def to_json(self) -> dict[str, Any]:
         numbers = {n.what: {"old": n.old, "new": n.new, "by": n.by} for n in self.numbers}

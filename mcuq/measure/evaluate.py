@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mcuq.data.feeds import load_evaluated, user_reals
-from mcuq.errors import DataError
+from mcuq.errors import DataError, brief
 from mcuq.ir import Array, Graph, Node, from_memory
 from mcuq.model.report import JudgedOutput
 from mcuq.ops import spec
@@ -23,7 +23,7 @@ from mcuq.schema.records import plain
 LARGEST_CLASS = 1 << 31
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Output:
     """One output: signal over noise in dB, mean squared and mean absolute error, against float.
 
@@ -37,6 +37,9 @@ class Output:
     mae: float
     exact: Array | None = None
     found: Array | None = None
+
+    def __repr__(self) -> str:
+        return brief("Output", self.name, f"SQNR {self.sqnr_db:.1f} dB")
 
     @property
     def facts(self) -> JudgedOutput:
@@ -68,7 +71,7 @@ class Anomaly:
     int8_auc: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Shares are 0..1; None where they make no sense (no labels, or an output without classes).
 
@@ -86,6 +89,10 @@ class Evaluation:
     outputs: tuple[Output, ...] = ()
     targets: Against | None = None
     anomaly: Anomaly | None = None
+
+    def __repr__(self) -> str:
+        known = [] if self.int8_top1 is None else [f"accuracy {self.int8_top1:.2%}"]
+        return brief("Evaluation", f"{self.samples} rows", f"SQNR {self.sqnr_db:.1f} dB", *known)
 
     def to_json(self) -> dict[str, object]:
         """Everything but the arrays."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mcuq import importers
+from mcuq.errors import brief
 from mcuq.importers.sizes import Sizes
 from mcuq.ir import Graph, Node, Shape
 from mcuq.ops import is_view, spec
@@ -29,7 +30,7 @@ class Row:
     live_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Facts:
     """The table and its totals. ``peak``: the largest live set, inputs and outputs included.
 
@@ -39,6 +40,9 @@ class Facts:
     name: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return brief("Facts", self.name, f"{len(self.rows)} nodes", f"{self.macs:,} MACs")
 
     @property
     def macs(self) -> int:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mcuq.emit import naming
-from mcuq.errors import DataError, McuqError
+from mcuq.errors import DataError, McuqError, brief
 from mcuq.files import MARK
 from mcuq.files.journal import repair
 from mcuq.fixed import DTYPES, RANGES
@@ -73,7 +73,7 @@ _SHAPE = several(whole(1), 1, 8)
 _KIND = choice(RANGES)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bundle:
     """``vectors``: up to 32 calibration rows by input name, as integers in internal order.
 
@@ -97,6 +97,9 @@ class Bundle:
     whole: Graph | None = None
     family: tuple[Board, ...] = ()
     weights: int | None = None
+
+    def __repr__(self) -> str:
+        return brief("Bundle", self.id, f"{len(self.qgraph.nodes)} nodes")
 
 
 class _Arrays:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mcuq.draw.html import table
 from mcuq.emit import cores_of, emit, emit_family, family, weights_of
 from mcuq.emit.entry import Buffer, Entry, StepInfo
 from mcuq.emit.facts import ArrayFacts, ModelFacts, golden_arrays, model_facts
@@ -15,6 +16,7 @@ from mcuq.kernels.variant import Cpu
 from mcuq.model import bundle
 from mcuq.model.bundle import Bundle
 from mcuq.model.facts import report_of
+from mcuq.model.pictures import network
 from mcuq.model.report import FILE, Apart, Member, Report, from_json, to_json
 from mcuq.program import fit
 from mcuq.program.choose import PREFERENCES
@@ -66,7 +68,7 @@ def richest_first(given: Sequence[Board]) -> tuple[Board, ...]:
     return tuple(kinds[kind] for kind in sorted(kinds))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Compiled:
     """A compiled model in memory. ``advice``: what the user should know, one sentence each.
 
@@ -82,6 +84,12 @@ class Compiled:
     advice: tuple[str, ...] = ()
     variants: tuple[Compiled, ...] = ()
     blob: bytes | None = None
+
+    def __repr__(self) -> str:
+        return self.report.brief("Compiled")
+
+    def _repr_html_(self) -> str:
+        return table(("", ""), self.report.summary) + network(self.program, self.report).svg
 
     def on(self, board: Board | None) -> Compiled:
         """What is compiled for ``board``, or for this computer: of a family, that member."""

@@ -15,7 +15,8 @@ from typing import Annotated
 
 from mcuq import schema
 from mcuq.compress.notes import Compression
-from mcuq.errors import DataError
+from mcuq.draw.html import table
+from mcuq.errors import DataError, brief
 from mcuq.program.fit import Memory
 from mcuq.quantize.given import Given
 from mcuq.schema.records import Bytes, Key, plain, read
@@ -203,7 +204,7 @@ class History:
     compression: Compression | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Report:
     """All that is known of a compiled model without building it."""
 
@@ -235,6 +236,32 @@ class Report:
     ]
     family: Annotated[tuple[Member, ...], "of a folder for several cores"] = ()
     explain: Annotated[Explained | None, "once 'mcuq explain' has run"] = None
+
+    def __repr__(self) -> str:
+        return self.brief("Report")
+
+    def _repr_html_(self) -> str:
+        return table(("", ""), self.summary)
+
+    def brief(self, kind: str) -> str:
+        """One line: the name, the board, flash and arena."""
+        return brief(kind, self.name, *(f"{what} {value}" for what, value in self.summary[1:]))
+
+    @property
+    def summary(self) -> tuple[tuple[str, str], ...]:
+        """The few numbers that come first, each with its name."""
+        board = next(iter(self.boards), None)
+        flash = ("weights", self.flash_weights)
+        if board is not None:
+            flash = ("flash", self.boards[board].flash)
+        judged = self.judged.sqnr_db if self.judged else None
+        return (
+            ("model", self.name),
+            ("for", board or "any core"),
+            (flash[0], f"{flash[1]:,} B"),
+            ("arena", f"{self.arena:,} B"),
+            *((("SQNR", f"{judged:.1f} dB"),) if judged is not None else ()),
+        )
 
 
 def to_json(report: Report) -> str:

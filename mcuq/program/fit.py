@@ -51,17 +51,22 @@ def check(program: Program, plan: Plan, board: Board) -> Memory:
 
 def estimate(program: Program, plan: Plan, board: Board) -> Memory:
     """What the model takes of ``board``, whether it has that or not."""
-    calls = [call for step in program.steps for call in step.calls]
-    symbols = {call.symbol for call in calls}
-    code = sum(kernel_flash(symbol, board.cpu) for symbol in symbols)
+    symbols = {call.symbol for step in program.steps for call in step.calls}
     tensors = program.qgraph.tensors
     ports = (*program.qgraph.inputs, *program.qgraph.outputs)
     return Memory(
-        flash=code + sum(_parameters(c) + _CALL_CODE for c in calls) + _constants(program),
+        flash=estimate_flash(program, board.cpu),
         ram=plan.size,
         stack=_MODEL_STACK + max((kernel_stack(s, board.cpu) for s in symbols), default=0),
         io=sum(tensors[p.tensor].bytes for p in ports),
     )
+
+
+def estimate_flash(program: Program, core: str) -> int:
+    """The bytes of constants and code on ``core``."""
+    calls = [call for step in program.steps for call in step.calls]
+    code = sum(kernel_flash(symbol, core) for symbol in {call.symbol for call in calls})
+    return code + sum(_parameters(c) + _CALL_CODE for c in calls) + _constants(program)
 
 
 def _constants(program: Program) -> int:

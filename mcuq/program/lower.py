@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from mcuq.errors import ModelError
+from mcuq.errors import ModelError, brief
 from mcuq.ir import Node, unique_name
 from mcuq.kernels import variants
 from mcuq.kernels.variant import Call, Variant
@@ -43,7 +43,7 @@ class Step:
         return sum(a.data.nbytes for call in self.calls for a in call.arrays)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Program:
     """The steps in order. ``views`` maps a tensor to the tensor whose memory it shares.
 
@@ -56,6 +56,9 @@ class Program:
     steps: tuple[Step, ...]
     views: Mapping[str, str]
     offsets: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return brief("Program", self.qgraph.name, self.cpu.name, f"{len(self.steps)} steps")
 
     def root(self, name: str) -> str:
         """The tensor that owns the memory of ``name``."""

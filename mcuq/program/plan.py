@@ -10,6 +10,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mcuq.errors import brief
 from mcuq.program.lower import Program, Step
 
 ALIGN = 4
@@ -42,7 +43,7 @@ class Placed:
         return self.offset + self.buffer.size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """``tensors`` and ``scratch`` (by step index) at their offsets.
 
@@ -54,6 +55,9 @@ class Plan:
     scratch: Mapping[int, Placed]
     size: int
     lower_bound: int
+
+    def __repr__(self) -> str:
+        return brief("Plan", f"{self.size:,} B", f"{len(self.tensors)} tensors")
 
 
 # (output, input) -> how many bytes before the input the output may start and overlap it.

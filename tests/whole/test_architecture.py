@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = tuple(
     tuple(line.split())
     for line in """
     errors fixed progress version schema capacity
-    ir files config
+    ir files config draw
     qir
     ops targets data
     features

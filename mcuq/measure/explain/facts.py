@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mcuq.errors import brief
+from mcuq.model.pictures import errors
 from mcuq.model.report import Explained, ExplainedLayer, Fix, QuantizerStep
 
 CAUSES = ("weights", "rounding", "clipping")
@@ -37,7 +39,7 @@ class Layer:
         return sum(self.noise.values())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """``steps``: what each step of the quantization did, as in the report."""
 
@@ -47,6 +49,14 @@ class Explanation:
     layers: tuple[Layer, ...]
     fixes: tuple[Fix, ...]
     advice: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        first = ", ".join(layer.name for layer in self.worst()[:3])
+        lost = f"SQNR {self.output_sqnr_db:.1f} dB"
+        return brief("Explanation", f"{self.rows} rows", lost, f"most by {first}")
+
+    def _repr_html_(self) -> str:
+        return errors(self.facts).svg
 
     def worst(self) -> list[Layer]:
         """The layers by the noise that they bring to the output, the loudest first."""
