@@ -1,4 +1,4 @@
-# make demo, make test: each sets up what it needs first. Also: quick, lint, setup, clean.
+# make demo, make test: each sets up what it needs first. Also: quick, lint, docs, setup, clean.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ PROGRAMS := qemu-system-arm qemu-system-riscv32 arm-none-eabi-gcc riscv64-unknow
 PACKAGES := qemu-system-arm qemu-system-misc gcc-arm-none-eabi libnewlib-arm-none-eabi \
     gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf clang-format
 
-.PHONY: demo test quick lint bench setup packages tools host-tools clean
+.PHONY: demo test quick lint bench docs setup packages tools host-tools clean
 
 demo: $(READY) tools
 	$(BIN)/python examples/demo.py
@@ -34,6 +34,15 @@ lint: $(READY) tools
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	clang-format --dry-run --Werror $$(git ls-files 'runtime_c/*.c' 'runtime_c/*.h')
+
+# The site, in build/site; a warning is an error.
+docs: $(VENV)/.docs
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+$(VENV)/.docs: $(READY)
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
 
 setup: $(READY) tools
 

@@ -1,16 +1,36 @@
-"""The pages that are made from the code: ``python docs/generate.py`` writes them anew.
+"""The pages that are made from the code: ``python docs/generate.py``, which ``make docs`` runs.
 
-``tests/whole/test_docs.py`` fails where one is not what the code says.
+``report.md`` is in the repository; ``tests/whole/test_docs.py`` fails where it is not what the code
+says. The others, which grow with every operator and option, are made with the site.
 """
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
+import click
+
+from mcuq.cli import cli
+from mcuq.measure.supported import supported
 from mcuq.model.report import Report
 from mcuq.schema.records import described
 
 DOCS = Path(__file__).parent
+
+COMMANDS = """# Command line
+
+What `mcuq COMMAND --help` says. Exit status 0: done; 1: the model, the data or the board is at
+fault, with one line that says what to do, or a limit is broken; 2: the command was called wrongly;
+70: a fault of mcuq's own."""
+
+OPERATORS = """# Operators
+
+What `mcuq ops` lists. An operator without kernels becomes others before it runs.
+
+| operator | from ONNX | from TensorFlow Lite | kernels | limits |
+|---|---|---|--:|---|
+"""
 
 REPORT = """# report.json
 
@@ -33,7 +53,47 @@ def report() -> str:
     return REPORT + "\n".join(rows) + "\n"
 
 
-PAGES = {"report.md": report}
+def command_line() -> str:
+    """Every command with its options, as ``--help`` has them."""
+    parts = [COMMANDS]
+    for name, command in cli.commands.items():
+        context = click.Context(command, info_name=f"mcuq {name}")
+        usage = " ".join([f"mcuq {name}", *command.collect_usage_pieces(context)])
+        parts += [f"## mcuq {name}", f"```text\n{usage}\n```", _filled(command.help or "")]
+        rows = [found for p in command.params if (found := p.get_help_record(context)) and found[1]]
+        if rows:
+            parts.append("| option | |\n|---|---|\n" + "\n".join(_option(*row) for row in rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _option(names: str, text: str) -> str:
+    return f"| `{_cell(names)}` | {_cell(text)} |"
+
+
+def _filled(text: str) -> str:
+    return inspect.cleandoc(text).replace("\b\n", "")
+
+
+def operators() -> str:
+    """The table of ``mcuq ops``."""
+    rows = [
+        f"| `{op.name}` | {', '.join(op.onnx)} | {', '.join(op.tflite)} | {op.kernels or ''} | "
+        f"{_cell(op.limits)} |"
+        for op in supported()
+    ]
+    return OPERATORS + "\n".join(rows) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text in a table, where some signs would be read as HTML or as columns."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+PAGES = {
+    "report.md": report,
+    "reference/cli.md": command_line,
+    "reference/operators.md": operators,
+}
 
 
 def main() -> None:

@@ -247,18 +247,15 @@ def _board_rows(board: Board) -> list[tuple[str, object]]:
 def ops() -> None:
     """List the supported operators and their limits."""
     from mcuq.cli.show import table
-    from mcuq.importers.tflite.handlers import operators_of
-    from mcuq.kernels import variants
-    from mcuq.ops import OPS
+    from mcuq.measure.supported import supported
 
-    rows = []
-    known = {kind for op in OPS for kind in op.onnx} | {"Identity", "Cast"}
-    for op in OPS:
-        limits = "; ".join((limit.__doc__ or "").strip() for limit in op.limits)
-        kernels = len(variants(op.name)) or "(becomes another)"
-        onnx = ", ".join(op.onnx) or "(internal)"
-        tflite = ", ".join(operators_of(op.onnx, known))
-        rows.append((op.name, onnx, tflite, kernels, limits or op.note))
+    rows = [
+        (
+            *(op.name, ", ".join(op.onnx) or "(internal)", ", ".join(op.tflite)),
+            *(op.kernels or "(becomes another)", op.limits),
+        )
+        for op in supported()
+    ]
     table("", ("operator", "from ONNX", "?from TFLite", "?kernels", "~limits"), rows)
 
 
