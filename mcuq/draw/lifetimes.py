@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mcuq.draw.svg import SMALL, Picture, fitting, legend, line, rect, text
+from mcuq.draw.svg import SMALL, Picture, fitting, legend, line, rect, text, width_of
 
 LEFT, TOP, BOTTOM = 74, 26, 34
+LINE = 14
+"""Pixels from one line of small text to the next."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,30 @@ def lifetimes(
         y = TOP + height * (1 - share)
         body += [line(LEFT, y, width - 8, y)]
         body += [text(LEFT - 8, y + 4, f"{round(most * share):,} B", "mute small", "end")]
-    areas, labels = [], []
+    areas, labels = [], _Labels()
     for box in sorted(boxes, key=lambda b: (-b.size, b.first, b.offset)):
         x, y = LEFT + across * box.first, TOP + height - up * (box.offset + box.size)
         wide, high = across * (box.last - box.first + 1), up * box.size
         areas.append(rect(x, y, wide, high, f"t{box.kind}", f"{box.label}: {box.note}"))
-        name = fitting(box.label, (wide - 8) / SMALL)
-        if high >= 14 and name:
-            labels.append(text(x + 4, y + high / 2 + 4, name, "small"))
-    body += [*areas, *labels, *_steps(steps, across, height)]
+        if high >= LINE:
+            labels.put(x + 4, y + high / 2 + 4, fitting(box.label, (wide - 8) / SMALL))
+    body += [*areas, *labels.shown, *_steps(steps, across, height)]
     return Picture(title, told, width, TOP + height + BOTTOM, "".join(body))
+
+
+class _Labels:
+    """Small labels of which none lies on another: boxes that share bytes lie on each other."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+        self._ends: list[tuple[float, float, float]] = []
+
+    def put(self, x: float, y: float, label: str) -> None:
+        """Show ``label``, if there is one and there is room for it."""
+        end = x + SMALL * width_of(label)
+        if label and not any(x < e and s < end and abs(y - at) < LINE for s, e, at in self._ends):
+            self._ends.append((x, end, y))
+            self.shown.append(text(x, y, label, "small"))
 
 
 def _steps(count: int, across: float, height: float) -> list[str]:

@@ -71,8 +71,7 @@ def gather(
     explained = compiled.report.explain
     if explained is None or found is not None:
         explained = explain(made, found.feeds if found else None, progress).facts
-    progress("boards", 0.7)
-    needs = needs_on(made.qgraph, boards.all_boards(), made.prefer)
+    needs = needs_on(made.qgraph, boards.all_boards(), made.prefer, progress)
     verdicts: tuple[Verdict, ...] = ()
     counted = None
     if measure and made.board is not None:

@@ -59,6 +59,13 @@ def test_lifetimes_lie_where_and_when_they_are() -> None:
     assert other == (174, y - 50, 300, 50)
 
 
+def test_labels_do_not_lie_on_each_other() -> None:
+    """Two buffers that share their bytes: one is written in place of the other."""
+    boxes = [Box("input", 0, 1, 0, 100, "a", ""), Box("output", 0, 1, 0, 100, "a", "")]
+    labels = [e.text for e in elements(lifetimes("T", "", boxes, 2, ()), "text", "small")]
+    assert [label for label in labels if label in ("input", "output")] == ["input"]
+
+
 def test_a_graph_keeps_a_lane_for_what_is_still_needed() -> None:
     """x is read by a and by the sum: b, which continues a, keeps beside it."""
     rows = [
