@@ -108,7 +108,8 @@ class Compiled:
     def facts(self) -> ModelFacts:
         """What a template may print of it; of a family, of its richest core."""
         made = self.bundle
-        return model_facts(self.program, self.plan, made.id, made.source, made.digest)
+        named = (made.id, made.source, made.digest)
+        return model_facts(self.program, self.plan, *named, apart=made.weights)
 
     def write(self, folder: str | Path) -> Path:
         """Write everything into ``folder``: all of it, or nothing."""

@@ -20,6 +20,9 @@ _VERSION = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}")
 _URL = re.compile(r"(https?://[\x21\x23-\x3b\x3d\x3f-\x7e]+)?")
 # The line of a kernel's file that gives its symbol a digest: equal kernels have equal ones.
 _SYMBOL = re.compile(r"^#define mcuq_\w+ (mcuq_\w+)$", re.MULTILINE)
+# In the compiled folder's README, how the model is called.
+_CALL = re.compile(r"^```c$.*?^```$", re.MULTILINE | re.DOTALL)
+_NAME = re.compile(r"(\w+)\[")
 # Of the compiled folder's own files, those that a package replaces by its own.
 _REPLACED = ("CMakeLists.txt", "Makefile", "README.md")
 
@@ -181,8 +184,12 @@ def ecosystem(name: str) -> Ecosystem:
 def package(kind: Ecosystem, files: Artifact, facts: ModelFacts, about: About) -> dict[str, str]:
     """The package by path: the C of ``files`` in its folder, metadata, README and an example.
 
-    The example needs the self-test that a compiled folder brings.
+    The example needs the self-test that a compiled folder brings. McuqError if the weights lie
+    apart from the code.
     """
+    if facts.apart:
+        reason = "has its weights apart from the code, and a package has one of both"
+        raise McuqError(facts.id, reason, "Compile it without --weights blob")
     moved = {
         f"{kind.source}{path}" if path.endswith((".c", ".h")) else path: text
         for path, text in files.items()
@@ -195,6 +202,9 @@ def package(kind: Ecosystem, files: Artifact, facts: ModelFacts, about: About) -
         "licence": stamp.LICENCE,
         "sources": sorted(path for path in moved if path.endswith(".c")),
         "kernels": _kernels(moved),
+        "buffers": facts.selftest_parameters,
+        "arguments": [_NAME.findall(text)[0] for text in facts.selftest_parameters],
+        "call": "".join(_CALL.findall(files["README.md"])),
         "headers": sorted(path for path in moved if path.endswith(".h")),
         "include": kind.source.rstrip("/") or ".",
     }
