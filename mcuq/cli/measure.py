@@ -257,12 +257,15 @@ def _show_steps(result: Any) -> None:
     from mcuq.cli.show import say, table
 
     rows = [
-        (s.name, s.op, s.kernel, s.macs, s.instructions, s.per_mac, s.cycles_estimate, s.cycles)
+        (
+            *(s.name, s.op, s.kernel, s.macs, s.instructions, s.per_mac, s.cycles_estimate),
+            *(s.stalls, s.cycles),
+        )
         for s in result.steps
     ]
     columns = (
         *("step", "?op", "!kernel", "#MACs", "#instructions", "?#per MAC", "?#est. cycles"),
-        "?#measured cycles",
+        *("?#flash waits", "?#measured cycles"),
     )
     table(f"{result.board} ({result.core})", columns, rows)
     say(
@@ -275,9 +278,11 @@ def _show_steps(result: Any) -> None:
         time = ""
         if result.milliseconds is not None:
             time = f", {result.milliseconds:.2f} ms at {result.clock_hz / 1e6:g} MHz"
+        waits = "zero-wait memory" if result.stalls is None else "without waiting for flash"
+        waited = "" if result.stalls is None else f", and {result.stalls:,} waiting for flash"
         say(
-            f"estimated cycles (zero-wait memory, Arm's reference manuals): "
-            f"{result.cycles_estimate:,}{time}"
+            f"estimated cycles ({waits}, Arm's reference manuals): "
+            f"{result.cycles_estimate:,}{waited}{time}"
         )
     _show_measured(result)
 

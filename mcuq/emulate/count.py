@@ -22,17 +22,39 @@ from mcuq.files import assets, temporary, write_file
 from mcuq.files.journal import sha256
 from mcuq.firmware import elf, toolchain
 from mcuq.firmware.image import Image
+from mcuq.targets.boards import FlashReads
 
 _HARNESS = ("mcuq_bench", "mcuq_bench_begin", "mcuq_bench_end", "mcuq_trace")
 _BUILD_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
+class Misses:
+    """How often a line of flash was read that no cache held.
+
+    ``following``: of instructions, behind the line before; ``jumps``: others; ``data``: of loads.
+    """
+
+    following: int
+    jumps: int
+    data: int
+
+    def __add__(self, other: Misses) -> Misses:
+        return Misses(
+            self.following + other.following, self.jumps + other.jumps, self.data + other.data
+        )
+
+
+@dataclass(frozen=True)
 class Profile:
-    """How often each address was executed, and how often execution jumped away behind it."""
+    """How often each address was executed, and how often execution jumped away behind it.
+
+    ``misses``: where it was asked how flash is read.
+    """
 
     executed: Mapping[int, int]
     taken: Mapping[int, int]
+    misses: Misses | None = None
 
     @property
     def total(self) -> int:
@@ -56,11 +78,18 @@ class Counts:
 
 
 def count(
-    plain: Image, steps: Image, vector: bytes | None = None, seconds: float = SECONDS
+    plain: Image,
+    steps: Image,
+    vector: bytes | None = None,
+    seconds: float = SECONDS,
+    reads: FlashReads | None = None,
 ) -> Counts:
-    """Counts of one inference on ``vector`` (zeros if absent); the same every time."""
-    (whole,) = sections(plain, vector, seconds)
-    parts = _by_step(sections(steps, vector, seconds), len(steps.entry.steps))
+    """Counts of one inference on ``vector`` (zeros if absent); the same every time.
+
+    ``reads``: of flash, whose caches are simulated, empty at first.
+    """
+    (whole,) = sections(plain, vector, seconds, reads)
+    parts = _by_step(sections(steps, vector, seconds, reads), len(steps.entry.steps))
     steps_share = share([part.total for part in parts], whole.total)
     return Counts(whole.total, steps_share, whole, parts)
 
@@ -71,10 +100,12 @@ def count_total(image: Image, vector: bytes | None = None, seconds: float = SECO
     return whole.total
 
 
-def sections(image: Image, vector: bytes | None, seconds: float) -> list[Profile]:
+def sections(
+    image: Image, vector: bytes | None, seconds: float, reads: FlashReads | None = None
+) -> list[Profile]:
     """What the model executed up to each marker, and at last up to the end."""
     symbols = elf.read(image.elf)
-    options = ["out=counts.txt"]
+    options = ["out=counts.txt", *(_flash_options(image, reads) if reads else [])]
     for key, name in (("begin", _HARNESS[1]), ("end", _HARNESS[2]), ("mark", _HARNESS[3])):
         if any(symbol.name == name for symbol in symbols.symbols):
             options.append(f"{key}={symbols.address(name):#x}")
@@ -84,6 +115,15 @@ def sections(image: Image, vector: bytes | None, seconds: float) -> list[Profile
         run_bench(image, folder, vector, seconds, arguments)
         counted = result(image, folder, "counts.txt").decode("ascii", "replace")
         return _parse(counted, _own_code(symbols))
+
+
+def _flash_options(image: Image, reads: FlashReads) -> list[str]:
+    """What the plugin must know of flash, where the emulated machine has it."""
+    flash = image.machine.flash
+    return [
+        *(f"from={flash.origin:#x}", f"to={flash.end:#x}", f"line={reads.line}"),
+        *(f"code={reads.code_lines}", f"data={reads.data_lines}"),
+    ]
 
 
 def plugin() -> Path:
@@ -155,11 +195,12 @@ def _own_code(symbols: elf.Elf) -> list[range]:
 def _parse(text: str, own: Sequence[range]) -> list[Profile]:
     found: list[Profile] = []
     for section in text.split("step\n")[1:]:
-        rows = sorted(
-            (int(a, 16), int(n), int(t)) for a, n, t in map(str.split, section.splitlines())
-        )
+        lines = [line.split() for line in section.splitlines()]
+        missed = [Misses(*map(int, line[1:])) for line in lines if line[0] == "misses"]
+        rows = sorted((int(a, 16), int(n), int(t)) for a, n, t in lines[len(missed) :])
         rows = [row for row in rows if not any(row[0] in part for part in own)]
-        found.append(Profile({a: n for a, n, _ in rows}, {a: t for a, _, t in rows if t}))
+        executed, taken = {a: n for a, n, _ in rows}, {a: t for a, _, t in rows if t}
+        found.append(Profile(executed, taken, missed[0] if missed else None))
     return found
 
 
@@ -173,4 +214,5 @@ def _by_step(parts: Sequence[Profile], steps: int) -> tuple[Profile, ...]:
     *rest, before, after = parts
     executed = Counter(before.executed) + Counter(after.executed)
     taken = Counter(before.taken) + Counter(after.taken)
-    return (*rest, Profile(dict(sorted(executed.items())), dict(sorted(taken.items()))))
+    misses = before.misses + after.misses if before.misses and after.misses else None
+    return (*rest, Profile(dict(sorted(executed.items())), dict(sorted(taken.items())), misses))

@@ -1,10 +1,9 @@
 """Estimated cycles of an executed instruction mix on Cortex-M0, M0+, M3 and M4.
 
-An estimate, not a measurement: memory without wait states and no interrupts; ranges that depend on
-data are counted at their upper end; a pipeline refill is P = 2 cycles on M3 and M4 (the manuals say
-1 to 3), and a skipped instruction of an IT block costs 1. Sources, all of them tables of Arm's
-Technical Reference Manuals for zero wait states:
-
+An estimate, not a measurement: no interrupts, and memory without wait states, which ``stalls``
+adds; ranges that depend on data are counted at their upper end; a pipeline refill is P = 2 cycles
+on M3 and M4 (the manuals say 1 to 3), and a skipped instruction of an IT block costs 1. Sources:
+the tables of Arm's Technical Reference Manuals for zero wait states, in ``targets/cores.py``.
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from mcuq.emulate.count import Profile
+from mcuq.emulate.count import Misses, Profile
 from mcuq.firmware import listing
 from mcuq.firmware.listing import Instruction
+from mcuq.targets.boards import FlashReads
 from mcuq.targets.cores import ARM, CORES, CycleRules
 
 _CONDITION = "(?:eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?"
@@ -36,6 +36,22 @@ def estimate(profile: Profile, elf: Path, cpu: str, multiply_cycles: int = 1) ->
     if rules is None:
         return None
     return cycles(profile, _listing(elf, elf.stat().st_mtime_ns).instructions, rules)
+
+
+CODE_BYTES_A_CYCLE = 2.5
+"""So much code is executed in a cycle on the way: instructions of 3 bytes in 1.2 cycles."""
+
+
+def stalls(misses: Misses, reads: FlashReads) -> int:
+    """Cycles that the core waits for flash.
+
+    With a prefetch, a line of code that follows the last one is read while that is executed.
+    """
+    following = float(reads.wait_states)
+    if reads.prefetch:
+        following = max(0.0, reads.wait_states + 1 - reads.line / CODE_BYTES_A_CYCLE)
+    others = misses.jumps + misses.data
+    return round(misses.following * following) + others * reads.wait_states
 
 
 @lru_cache(maxsize=8)

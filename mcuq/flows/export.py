@@ -32,6 +32,9 @@ def export(compiled: Compiled, to: str, out: str | Path, about: About | None = N
     A name that ends with .zip, of a CMSIS-Pack with .pack, is one file; any other a folder, in
     which mcuq replaces only what it wrote.
     """
+    if compiled.blob is not None:
+        reason = "has its weights in a blob, whose place a package does not know"
+        raise McuqError(compiled.bundle.id, reason, "Compile it with --weights c")
     kind, said, place = ecosystem(to), about or About(), Path(out)
     check_place(to, place)
     files = package(kind, compiled.files, compiled.facts, said)

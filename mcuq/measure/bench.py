@@ -23,8 +23,9 @@ from mcuq.targets.boards import Board
 
 @dataclass(frozen=True)
 class StepCost:
-    """One step. ``cycles_estimate`` is None for cores without a published cycle model, ``cycles``,
-    measured on a board, without one.
+    """One step. ``cycles_estimate``: with memory that never waits; None for cores without a
+    published cycle model. ``stalls``: cycles beside it that the core waits for flash, where the
+    board's file says how that is read. ``cycles``: measured on a board.
     """
 
     name: str
@@ -34,6 +35,7 @@ class StepCost:
     instructions: int
     cycles_estimate: int | None
     choices: tuple[Choice, ...]
+    stalls: int | None = None
     cycles: int | None = None
 
     @property
@@ -59,6 +61,7 @@ class Bench:
     ram: int
     steps: tuple[StepCost, ...]
     kernels: str
+    stalls: int | None = None
     on: str | None = None
     cycles: int | None = None
 
@@ -80,7 +83,9 @@ class Bench:
 
     @property
     def milliseconds(self) -> float | None:
-        return self._milliseconds(self.cycles_estimate)
+        if self.cycles_estimate is None:
+            return None
+        return self._milliseconds(self.cycles_estimate + (self.stalls or 0))
 
     @property
     def measured_milliseconds(self) -> float | None:
@@ -116,12 +121,14 @@ def bench(compiled: Compiled, board: Board, progress: Progress = silent) -> Benc
             for kind in ("plain", "steps")
         )
         progress("counting", 0.5)
-        counts = count.count(plain, stepped, vectors.typical(compiled.bundle))
+        typical = vectors.typical(compiled.bundle)
+        counts = count.count(plain, stepped, typical, reads=board.reads)
         estimates = [_cycles(profile, stepped, board) for profile in counts.step_profiles]
         whole = _cycles(counts.profile, plain, board)
+        waits = [_stalls(profile, board) for profile in counts.step_profiles]
     steps = tuple(
-        StepCost(s.node.name, s.node.op, s.variant.symbol, s.macs, n, c, s.choices)
-        for s, n, c in zip(compiled.program.steps, counts.steps, estimates, strict=True)
+        StepCost(s.node.name, s.node.op, s.variant.symbol, s.macs, n, c, s.choices, w)
+        for s, n, c, w in zip(compiled.program.steps, counts.steps, estimates, waits, strict=True)
     )
     assert plain.sizes is not None
     return Bench(
@@ -135,6 +142,7 @@ def bench(compiled: Compiled, board: Board, progress: Progress = silent) -> Benc
         plain.sizes.ram,
         steps,
         _kernels(compiled, board, counts.total),
+        _stalls(counts.profile, board),
     )
 
 
@@ -148,3 +156,9 @@ def _kernels(compiled: Compiled, board: Board, executed: int) -> str:
 
 def _cycles(profile: count.Profile, image: build.Image, board: Board) -> int | None:
     return cycles.estimate(profile, image.elf, board.cpu, board.multiply_cycles)
+
+
+def _stalls(profile: count.Profile, board: Board) -> int | None:
+    if board.reads is None or profile.misses is None:
+        return None
+    return cycles.stalls(profile.misses, board.reads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 from mcuq.errors import McuqError
 from mcuq.targets import boards
@@ -42,6 +43,9 @@ def _text(board: Board, name: str) -> str:
     lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in facts.items()]
     regions = {"flash": board.flash, "ram": board.ram, "vectors": board.vectors}
     memory = [f"{key} = {_region(region)}" for key, region in regions.items() if region]
+    reads = asdict(board.reads) if board.reads else {}
+    memory += ["", "[flash_reads]"] if reads else []
+    memory += [f"{key} = {json.dumps(value)}" for key, value in reads.items()]
     emulate = ["", "[emulate]", f"board = {json.dumps(twin)}"] if twin else []
     head = _HEAD.format(name=name, origin=board.name)
     return head + "\n".join([*lines, "", "[memory]", *memory, *emulate, ""])

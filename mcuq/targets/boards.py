@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,9 @@ _LONGEST = 1 << 12
 _EMULATOR_OPTIONS = ("-M", "-machine", "-cpu", "-m", "-bios")
 
 _NEEDED = ("name", "title", "cpu", "clock_hz", "flags", "features", "toolchain", "memory")
-_KNOWN = (*_NEEDED, "stack", "multiply_cycles", "source", "emulate")
+_KNOWN = (*_NEEDED, "stack", "multiply_cycles", "source", "emulate", "flash_reads")
+_READS = ("wait_states", "line", "code_lines", "data_lines", "prefetch")
+_MOST_LINES = 4096
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,30 @@ class Region:
 
 
 @dataclass(frozen=True)
+class FlashReads:
+    """How a chip reads its flash at the board's clock.
+
+    ``wait_states``: cycles that a read takes more than one. ``line``: bytes that come at once.
+    ``code_lines``, ``data_lines``: so many the caches of instructions and of data hold, the least
+    recently used one going first; 1: what was read last. ``prefetch``: whether the next line of
+    instructions is read while those of the last one are executed.
+    """
+
+    wait_states: int
+    line: int
+    code_lines: int = 1
+    data_lines: int = 1
+    prefetch: bool = False
+
+
+@dataclass(frozen=True)
 class Board:
     """A board as its file states it, or a core by its name: any board with that core.
 
     ``stack``: bytes that the linker script reserves at the top of RAM. ``vectors``: where the
     vector table must lie if not at the start of flash. ``emulate_board`` or ``emulate_command``
     says how it is emulated; neither is set for a board that cannot be. ``multiply_cycles``: 32 if
-    the chip's Cortex-M0 or M0+ has the small multiplier.
+    the chip's Cortex-M0 or M0+ has the small multiplier. ``reads``: of flash, where its file says.
     """
 
     name: str
@@ -83,6 +102,7 @@ class Board:
     source: str = ""
     vectors: Region | None = None
     multiply_cycles: int = 1
+    reads: FlashReads | None = None
 
     @property
     def is_core(self) -> bool:
@@ -143,6 +163,7 @@ def of_core(name: str) -> Board:
         flags=tuple(flags),
         features=core.options,
         source="",
+        reads=None,
         emulate_board=twin.name if twin.emulate_command else twin.emulate_board,
         emulate_command=(),
     )
@@ -206,6 +227,8 @@ def to_table(board: Board) -> dict[str, object]:
     facts.update(flags=list(board.flags), features=list(board.features))
     if board.source:
         facts["source"] = board.source
+    if board.reads:
+        facts["flash_reads"] = asdict(board.reads)
     regions = {"flash": board.flash, "ram": board.ram, "vectors": board.vectors}
     facts["memory"] = {k: {"origin": r.origin, "length": r.length} for k, r in regions.items() if r}
     twin = board.emulate_board
@@ -274,6 +297,7 @@ class _Checker:
             source=" ".join(self.text(table, "source").split()) if "source" in table else "",
             vectors=regions.get("vectors"),
             multiply_cycles=self.multiply_cycles(table),
+            reads=self.reads(table),
         )
         self.core(board)
         self.command(board)
@@ -365,6 +389,26 @@ class _Checker:
             known = " or ".join(map(str, possible))
             raise self.fail(f"multiply_cycles is {cycles}; on {cpu} it is {known}")
         return cycles
+
+    def reads(self, table: Mapping[str, Any]) -> FlashReads | None:
+        if "flash_reads" not in table:
+            return None
+        found = self.table(table, "flash_reads")
+        self.keys(found, "flash_reads.", _READS, _READS[:2])
+        line = self.integer(found, "line", 4, 256)
+        if line & (line - 1):
+            raise self.fail(f"flash_reads.line is {line}, not a power of two")
+        prefetch = found.get("prefetch", False)
+        if not isinstance(prefetch, bool):
+            raise self.fail("'prefetch' must be true or false")
+        lines = {"code_lines": 1, "data_lines": 1, **found}
+        return FlashReads(
+            self.integer(found, "wait_states", 0, 255),
+            line,
+            self.integer(lines, "code_lines", 1, _MOST_LINES),
+            self.integer(lines, "data_lines", 1, _MOST_LINES),
+            prefetch,
+        )
 
     def emulate(self, table: Mapping[str, Any]) -> tuple[str, ...]:
         self.keys(table, "emulate.", ("board", "command"), ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_model import ENTRY, FILES
+from tiny_model import ENTRY, FILES, with_kernel
 
 from mcuq.emulate import count
 from mcuq.emulate.count import Profile
@@ -14,6 +14,7 @@ from mcuq.errors import McuqError
 from mcuq.firmware import image
 from mcuq.firmware.image import Image
 from mcuq.targets import boards
+from mcuq.targets.boards import FlashReads
 
 # Reads a timer before and after the call, and again around nothing, into counts.bin.
 TIMED = """
@@ -135,6 +136,44 @@ def test_a_loop_is_counted_per_address(tmp_path: Path) -> None:
     assert 6 in profile.taken.values()
 
 
+LOADS = """\
+    static const int32_t words[64] = {{1, 2, 3}};
+    int32_t sum = 0;
+    for (int round = 0; round < {rounds}; round++) {{
+        for (int i = 0; i < 64; i++) {{
+            sum += ((volatile const int32_t *)words)[i];
+        }}
+    }}
+    out[0] = (int8_t)(sum + in[0] + length);
+"""
+
+
+@pytest.mark.emulated
+def test_the_caches_of_flash_are_simulated(tmp_path: Path) -> None:
+    """256 bytes of constants are 16 lines of 16 bytes: read once where the cache holds them all."""
+    found = {}
+    for rounds in (1, 5):
+        body = with_kernel(LOADS.format(rounds=rounds), "")
+        folder = tmp_path / str(rounds)
+        plain, steps = (
+            image.compile_image(body, ENTRY, boards.load("mps2_an386"), folder, kind)
+            for kind in ("plain", "steps")
+        )
+        for lines in (8, 32):
+            reads = FlashReads(5, 16, code_lines=64, data_lines=lines)
+            counts = count.count(plain, steps, reads=reads)
+            assert counts == count.count(plain, steps, reads=reads)
+            found[rounds, lines] = counts.profile.misses
+            assert counts.step_profiles[1].misses is not None
+    small, large, small_5, large_5 = (found[key] for key in ((1, 8), (1, 32), (5, 8), (5, 32)))
+    assert small.data in range(16, 24)
+    assert small_5.data - small.data in range(4 * 15, 4 * 17 + 1)
+    assert large_5.data == large.data
+    # The whole loop fits the cache of instructions.
+    assert small_5.jumps + small_5.following - small.jumps - small.following in range(3)
+    assert count.count(plain, steps).profile.misses is None
+
+
 @pytest.mark.emulated
 @pytest.mark.parametrize(
     ("name", "define", "ticks"),
@@ -159,9 +198,9 @@ def test_the_timers_of_icount_agree(name: str, define: str, ticks: float, tmp_pa
 
 
 def test_the_plugins_text_is_read_and_the_harness_left_out() -> None:
-    text = "step\n40 2 0\n44 2 1\n100 5 5\nstep\n48 1 1\n"
+    text = "step\nmisses 3 2 1\n40 2 0\n44 2 1\n100 5 5\nstep\n48 1 1\n"
     assert count._parse(text, [range(0x100, 0x110)]) == [
-        Profile({0x40: 2, 0x44: 2}, {0x44: 1}),
+        Profile({0x40: 2, 0x44: 2}, {0x44: 1}, count.Misses(3, 2, 1)),
         Profile({0x48: 1}, {0x48: 1}),
     ]
 

@@ -14,8 +14,8 @@ from tiny_model import ENTRY, FILES
 
 from mcuq.config import Config
 from mcuq.emulate import count
-from mcuq.emulate.count import Profile
-from mcuq.emulate.cycles import cycles, estimate
+from mcuq.emulate.count import Misses, Profile
+from mcuq.emulate.cycles import cycles, estimate, stalls
 from mcuq.firmware import image as build
 from mcuq.firmware.listing import parse
 from mcuq.flows.compile import compile_model
@@ -23,6 +23,7 @@ from mcuq.measure import bench
 from mcuq.model.compiled import Compiled
 from mcuq.program.lower import lower
 from mcuq.targets import boards
+from mcuq.targets.boards import FlashReads
 from mcuq.targets.cores import CORES, Cpu, CycleRules
 
 RULES = {name: core.cycles for name, core in CORES.items() if core.cycles}
@@ -121,6 +122,19 @@ def test_an_image_takes_more_cycles_than_instructions(tmp_path: Path) -> None:
     assert estimated is not None
     assert counts.total < estimated < 3 * counts.total
     assert estimate(counts.profile, image.elf, "cortex-m55") is None
+
+
+@pytest.mark.parametrize(
+    ("reads", "waited"),
+    [
+        (FlashReads(0, 8), 0),
+        (FlashReads(5, 8), 5 * (100 + 10 + 7)),
+        (FlashReads(5, 16, prefetch=True), 5 * (10 + 7)),  # 6.4 cycles of code a line, 6 a read
+        (FlashReads(5, 8, prefetch=True), 5 * (10 + 7) + 280),  # 3.2 of 6
+    ],
+)
+def test_waiting_for_flash(reads: FlashReads, waited: int) -> None:
+    assert stalls(Misses(following=100, jumps=10, data=7), reads) == waited
 
 
 def layers(prefer: str, board: boards.Board) -> Compiled:

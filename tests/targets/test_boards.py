@@ -9,7 +9,7 @@ import pytest
 
 from mcuq.errors import BoardError
 from mcuq.files import assets
-from mcuq.targets import boards
+from mcuq.targets import board_file, boards
 from mcuq.targets.boards import Board, Region
 
 GOOD = """
@@ -278,3 +278,40 @@ def test_without_a_debugger_the_image_runs_on(tmp_path: Path, name: str) -> None
 def test_every_board_links_for_its_own_memory(tmp_path: Path, name: str) -> None:
     board = boards.load(name)
     assert build(tmp_path, board, HELLO, memory=board).is_file()
+
+
+READS = """
+[flash_reads]
+wait_states = 5
+line = 16
+code_lines = 64
+data_lines = 8
+prefetch = true
+"""
+
+
+def test_a_board_says_how_its_flash_is_read() -> None:
+    board = boards.parse((GOOD + READS).encode(), "mine.toml", "mine")
+    assert board.reads == boards.FlashReads(5, 16, 64, 8, True)
+    assert boards.from_table(boards.to_table(board), "bundle") == board
+    copied = board_file.copied(boards.load("nucleo_f446re"), "mine")
+    again = boards.parse(copied.encode(), "mine.toml", "mine")
+    assert again.reads == boards.load("nucleo_f446re").reads
+    assert boards.of_core("cortex-m4").reads is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("line = 16", "line = 12", "flash_reads.line is 12, not a power of two"),
+        ("line = 16", "lines = 16", "unknown key 'flash_reads.lines'"),
+        ("line = 16", "", "'flash_reads.line' is missing"),
+        ("wait_states = 5", "wait_states = -1", "'wait_states' is -1, not in 0..255"),
+        ("code_lines = 64", "code_lines = 5000", "'code_lines' is 5000"),
+        ("prefetch = true", "prefetch = 1", "'prefetch' must be true or false"),
+    ],
+)
+def test_odd_reads_of_flash_are_refused(old: str, new: str, words: str) -> None:
+    with pytest.raises(BoardError) as caught:
+        boards.parse((GOOD + READS.replace(old, new)).encode(), "mine.toml", "mine")
+    assert words in str(caught.value)

@@ -22,6 +22,7 @@ from mcuq.errors import McuqError
 from mcuq.firmware import image as build
 from mcuq.firmware import toolchain
 from mcuq.flows.compile import compile_model
+from mcuq.flows.export import export
 from mcuq.flows.retarget import retarget
 from mcuq.measure import check
 from mcuq.model.compiled import Compiled, generate, generate_for, load_compiled
@@ -315,6 +316,12 @@ def test_one_folder_for_several_cores_is_refused() -> None:
     several = [boards.load(name) for name in ("cortex-m4", "cortex-m55")]
     with pytest.raises(McuqError, match=r"--weights blob: is for one core, not for cortex-m55"):
         generate_for(compiled(1).bundle, several)
+
+
+def test_packages_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(McuqError, match="net: has its weights in a blob"):
+        export(compiled(1), "cmake", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_number_of_a_struct_has_a_type() -> None:
