@@ -212,6 +212,26 @@ static inline void mcuq_mve_copy_vectors(int8_t *to, const int8_t *from, int32_t
                    : "q0", "lr", "memory");
 }
 
+/** x = `in_c` bytes of each of four pixels; their last step is filled with zeros. */
+static inline void mcuq_mve_load_four(const int8_t *a, const int8_t *b, const int8_t *c,
+                                      const int8_t *d, int32_t in_c, int8_t *x)
+{
+    __asm volatile("lsrs lr, %[count], #4\n beq 2f\n dls lr, lr\n"
+                   "1: vldrb.u8 q0, [%[a]], #16\n vldrb.u8 q1, [%[b]], #16\n"
+                   "vldrb.u8 q2, [%[c]], #16\n vldrb.u8 q3, [%[d]], #16\n"
+                   "vstrb.8 q0, [%[x]], #16\n vstrb.8 q1, [%[x]], #16\n"
+                   "vstrb.8 q2, [%[x]], #16\n vstrb.8 q3, [%[x]], #16\n le lr, 1b\n"
+                   "2: ands lr, %[count], #15\n beq 3f\n vctp.8 lr\n"
+                   "vpstttt\n vldrbt.u8 q0, [%[a]]\n vldrbt.u8 q1, [%[b]]\n"
+                   "vldrbt.u8 q2, [%[c]]\n vldrbt.u8 q3, [%[d]]\n"
+                   "vstrb.8 q0, [%[x]]\n vstrb.8 q1, [%[x], #16]\n"
+                   "vstrb.8 q2, [%[x], #32]\n vstrb.8 q3, [%[x], #48]\n"
+                   "3:\n"
+                   : [a] "+&r"(a), [b] "+&r"(b), [c] "+&r"(c), [d] "+&r"(d), [x] "+&r"(x)
+                   : [count] "r"(in_c)
+                   : "q0", "q1", "q2", "q3", "lr", MCUQ_MVE_VPR, "cc", "memory");
+}
+
 #else
 
 static inline void mcuq_mve_dot(const mcuq_mve_job *job, int32_t steps)
@@ -268,6 +288,17 @@ static inline void mcuq_mve_copy_vectors(int8_t *to, const int8_t *from, int32_t
 {
     for (int32_t i = 0; i < count; i++) {
         memcpy(to + 16 * i, from + pitch * i, 16);
+    }
+}
+
+static inline void mcuq_mve_load_four(const int8_t *a, const int8_t *b, const int8_t *c,
+                                      const int8_t *d, int32_t in_c, int8_t *x)
+{
+    const int8_t *const from[4] = {a, b, c, d};
+    for (int32_t k = 0; k < ((in_c + 15) & ~15); k++) {
+        for (int32_t pixel = 0; pixel < 4; pixel++) {
+            x[k / 16 * 64 + 16 * pixel + k % 16] = (int8_t)((k < in_c) ? from[pixel][k] : 0);
+        }
     }
 }
 

@@ -28,7 +28,7 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     """Measured: a row by four columns, a column of b, and the products left over."""
     *batch, rows, columns, depth = node.ints("sizes")
-    block = 54.0 + 17.0 * (depth // 4) + 24.0 * (depth % 4)
+    block = 57.0 + 16.0 * (depth // 4) + 24.0 * (depth % 4)
     column = 30.0 + 4.0 * depth
     return 100.0 + prod(batch) * -(-columns // 4) * (rows * block + 4 * column)
 

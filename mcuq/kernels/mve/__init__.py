@@ -10,6 +10,7 @@ from mcuq.kernels.mve import (
     elementwise,
     features,
     int16,
+    matmul,
     pool2d,
     recurrent,
 )
@@ -23,6 +24,7 @@ VARIANTS: tuple[Variant, ...] = (
     *pool2d.VARIANTS,
     *elementwise.VARIANTS,
     *int16.VARIANTS,
+    *matmul.VARIANTS,
     *recurrent.VARIANTS,
     *features.VARIANTS,
 )
