@@ -13,6 +13,7 @@ from mcuq.cli.look import boards, doctor, estimate, inspect, ops
 from mcuq.cli.make import build, compile_, retarget
 from mcuq.cli.measure import bench, check, evaluate, run
 from mcuq.cli.report import report
+from mcuq.cli.sign import sign
 from mcuq.version import __version__
 
 # The character \b keeps click from filling the lines that follow.
@@ -55,6 +56,6 @@ def cli(context: click.Context, max_elements: int | None) -> None:
 
 for command in (
     *(inspect, estimate, compress, compile_, retarget, check, bench, evaluate, explain, build, run),
-    *(export, report, verify, diff, sbom, boards, ops, doctor),
+    *(export, report, verify, diff, sbom, sign, boards, ops, doctor),
 ):
     cli.add_command(command)

@@ -143,3 +143,10 @@ def assemble(name: str, code: bytes, apart: Apart) -> bytes:
         whole[offset : offset + len(content)] = content
     struct.pack_into("<I", whole, _CRC_AT, zlib.crc32(whole))
     return bytes(whole)
+
+
+def length_of(content: bytes) -> int | None:
+    """The length that a blob states; None of what does not begin as one."""
+    if len(content) < HEADER or content[:4] != _MAGIC:
+        return None
+    return int.from_bytes(content[8:12], "little")
