@@ -76,7 +76,10 @@ def test_comes_through_and_is_right(name: str) -> None:
         assert decibels(np.asarray(real, np.float64), values) >= NEAR.get(name, 100.0)
 
 
-@pytest.mark.parametrize("name", ["ece_int8", "match_kws_fp16", "tinycnn_esp_int8"])
+INTEGERS = ["deeploy_kws", "match_drone_reg", "match_kws"]
+
+
+@pytest.mark.parametrize("name", ["ece_int8", "match_kws_fp16", "tinycnn_esp_int8", *INTEGERS])
 def test_comes_through(name: str) -> None:
     """What the evaluator does not compute, computes in half precision or rounds to 8 bits."""
     assert importers.problems_of(FOLDER / f"{name}.onnx") == ()
