@@ -433,7 +433,8 @@ def _outcome(
     except Exception as error:  # a fault of mcuq
         return Outcome(name, dynamo, f"CRASH {type(error).__name__}: {error}")
     bad = [f"{v.board}: {v.first}" for v in verdicts if not v.exact]
-    sqnr = model.report["judged"]["sqnr_db"]
+    judged = model.report.judged
+    sqnr = judged.sqnr_db if judged else None
     return Outcome(name, dynamo, "; ".join(bad), f"{200.0 if sqnr is None else sqnr:.0f} dB")
 
 
