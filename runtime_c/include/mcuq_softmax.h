@@ -41,6 +41,9 @@ typedef struct {
  *  in, out: [rows][length]; out may lie at in, or anywhere before it. */
 void mcuq_softmax_s8(const mcuq_softmax_params *p, const int8_t *in, int8_t *out);
 
+/** The same with Helium. */
+void mcuq_softmax_s8_mve(const mcuq_softmax_params *p, const int8_t *in, int8_t *out);
+
 /** The same over the values that count; the others become -128, a share of 0. */
 void mcuq_softmax_masked_s8(const mcuq_softmax_masked_params *p, const int8_t *in, int8_t *out);
 

@@ -13,6 +13,7 @@ from mcuq.kernels.mve import (
     matmul,
     pool2d,
     recurrent,
+    softmax,
 )
 from mcuq.kernels.variant import Variant
 
@@ -26,5 +27,6 @@ VARIANTS: tuple[Variant, ...] = (
     *int16.VARIANTS,
     *matmul.VARIANTS,
     *recurrent.VARIANTS,
+    *softmax.VARIANTS,
     *features.VARIANTS,
 )
