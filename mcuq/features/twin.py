@@ -8,7 +8,7 @@ from mcuq.errors import DataError
 from mcuq.features import node as nodes
 from mcuq.features.recipe import Features
 from mcuq.fixed import dequantize
-from mcuq.ir import Array, Graph, Node, Tensor
+from mcuq.ir import Array, Graph, Node, Port, Tensor
 from mcuq.ops import features as op
 from mcuq.qir import QGraph, QTensor
 
@@ -23,7 +23,7 @@ def features_int(samples: Array, made: Features, frac: int = FRAC, kind: str = "
     the quantizer's.
     """
     rows = _rows(samples)
-    graph = _graph(made, rows.shape[1])
+    graph = graph_of(made, rows.shape[1])
     found = graph.nodes[0]
     x = QTensor("samples", (1, rows.shape[1]), "s16", 0)
     y = QTensor("features", graph.shape("features"), kind, frac)
@@ -45,7 +45,7 @@ def features_float(samples: Array, made: Features) -> Array:
     import torch
 
     rows = _rows(samples)
-    graph = _graph(made, rows.shape[1])
+    graph = graph_of(made, rows.shape[1])
     found = graph.nodes[0]
     constants = (torch.from_numpy(graph.data(n)).double() for n in found.inputs[1:])
     x = torch.from_numpy(rows.astype(np.float64))
@@ -63,8 +63,8 @@ def _rows(samples: Array) -> Array:
     return rows.clip(-32768, 32767).astype(np.int16)
 
 
-def _graph(made: Features, samples: int) -> Graph:
-    """One node that reads ``samples`` and writes ``features``."""
+def graph_of(made: Features, samples: int) -> Graph:
+    """A network of one node: it reads ``samples`` and writes ``features``."""
     frames = made.frames(samples)
     if frames < 1:
         reason = f"{samples} samples are less than one frame of {made.frame}"
@@ -74,4 +74,6 @@ def _graph(made: Features, samples: int) -> Graph:
     tensors = {name: Tensor(name, values.shape, values) for name, values in data.items()}
     tensors["samples"] = Tensor("samples", (1, samples))
     tensors["features"] = Tensor("features", (1, frames, made.count))
-    return Graph("features", (), (), (found,), tensors)
+    sound = Port("samples", "samples", (1, samples), kind="s16", scale=(1.0,), offset=(0.0,))
+    result = Port("features", "features", (1, frames, made.count))
+    return Graph("features", (sound,), (result,), (found,), tensors)

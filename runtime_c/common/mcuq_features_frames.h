@@ -3,6 +3,7 @@
  *         the first two stages of the FFT, to z, [points / 2][2]
  *     spectrum(p, z): the stages that are left, to powers
  *     survey_inside(p, x, &sum): as survey
+ *     band(z, weights, count): as mcuq_band
  * and by `element`, the type of the output. */
 #include <string.h>
 
@@ -74,11 +75,11 @@ static void logarithms(const mcuq_features_params *p, int32_t *z, int32_t e, int
 {
     const int16_t *weight = p->mel;
     const int32_t shift = p->root ? e : 2 * e;
-    for (int32_t band = 0; band < p->band_count; band++) {
-        const int32_t count = p->bands[2 * band + 1];
-        uint64_t b = mcuq_band(z + 2 * p->bands[2 * band], weight, count) >> shift;
+    for (int32_t i = 0; i < p->band_count; i++) {
+        const int32_t count = p->bands[2 * i + 1];
+        uint64_t b = band(z + 2 * p->bands[2 * i], weight, count) >> shift;
         b = ((b > p->floor) ? b : p->floor) + p->added;
-        logs[band] = (int16_t)mcuq_log2(b ? b : 1, p->log2);
+        logs[i] = (int16_t)mcuq_log2(b ? b : 1, p->log2);
         weight += count;
     }
 }

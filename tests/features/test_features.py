@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from speech import word
 
 import mcuq.features as features
+from benchmarks.speech import word
 from mcuq.errors import McuqError
 from mcuq.ir import Array
 from mcuq.ops.parts import spectrum

@@ -9,9 +9,9 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from speech import words
 from torch import nn
 
+from benchmarks.speech import words
 from mcuq import importers
 from mcuq.config import Config, InputConfig
 from mcuq.data import feeds

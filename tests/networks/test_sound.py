@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from speech import words
 from torch import nn
 
+from benchmarks.speech import words
 from mcuq import features
 from mcuq.config import Config, InputConfig, parse
 from mcuq.data import feeds

@@ -13,6 +13,9 @@ from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Lower, Variant
 from mcuq.ops.parts import spectrum
 from mcuq.qir import QGraph
 
+_BEHIND = 24
+"""Bytes behind the last bin that are read, and count for nothing."""
+
 _RATES = (3.5, 7.0, 11.5, 45.0, 7.0, 55.0, 4.0)
 
 
@@ -35,7 +38,8 @@ def _lower(symbol: str) -> Lower:
         name = f"stages_{node.int('points')}"
         made = ConstArray(name, "int32_t", stages(node.int("points")), align=4, shared=True)
         fields = tuple(Field(f.name, name) if f.name == "stages" else f for f in call.fields)
-        return (replace(call, fields=fields, arrays=(*call.arrays, made)),)
+        arrays, scratch = (*call.arrays, made), call.scratch + _BEHIND
+        return (replace(call, fields=fields, arrays=arrays, scratch=scratch),)
 
     return lowered
 

@@ -5,6 +5,7 @@
 #include "mcuq_spectrum_dsp.h"
 
 #define survey_inside mcuq_survey
+#define band mcuq_band
 
 static inline uint32_t pair(const int16_t *at)
 {

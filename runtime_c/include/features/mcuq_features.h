@@ -49,7 +49,7 @@ void mcuq_features_s16_dsp(const mcuq_features_params *p, const int8_t *in, int8
 void mcuq_features_s16_s8_dsp(const mcuq_features_params *p, const int8_t *in, int8_t *out,
                               void *scratch);
 
-/** With Helium. */
+/** With Helium; scratch: 24 bytes more. */
 void mcuq_features_s16_mve(const mcuq_features_params *p, const int8_t *in, int8_t *out,
                            void *scratch);
 void mcuq_features_s16_s8_mve(const mcuq_features_params *p, const int8_t *in, int8_t *out,

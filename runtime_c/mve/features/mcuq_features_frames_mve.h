@@ -96,25 +96,33 @@ static void put_inside(const mcuq_features_params *p, const int16_t *x, int32_t 
 }
 
 /** Minus half of v, turned by the twiddles. */
-static inline complex4 rotated(complex4 v, const int32_t *w)
+static inline complex4 rotated(complex4 v, int32x4_t cos, int32x4_t sin)
 {
-    const int32x4_t cos = vldrwq_s32(w), sin = vldrwq_s32(w + 4);
     complex4 t;
     t.re = vaddq_s32(vmulhq_s32(v.re, cos), vmulhq_s32(v.im, sin));
     t.im = vsubq_s32(vmulhq_s32(v.im, cos), vmulhq_s32(v.re, sin));
     return t;
 }
 
-static inline void butterflies(const int32_t *w, int32_t *a, int32_t *b)
+static inline void butterflies(int32x4_t cos, int32x4_t sin, int32_t *a, int32_t *b)
 {
     const int32x4x2_t second = vld2q_s32(b), first = vld2q_s32(a);
     const complex4 v = {second.val[0], second.val[1]};
-    const complex4 t = rotated(v, w);
+    const complex4 t = rotated(v, cos, sin);
     const int32x4_t re = vshrq_n_s32(first.val[0], 1), im = vshrq_n_s32(first.val[1], 1);
     const int32x4x2_t upper = {{vsubq_s32(re, t.re), vsubq_s32(im, t.im)}};
     const int32x4x2_t lower = {{vaddq_s32(re, t.re), vaddq_s32(im, t.im)}};
     vst2q_s32(a, upper);
     vst2q_s32(b, lower);
+}
+
+/** The stage of size 4, whose twiddles stay. */
+static void stage_4(const int32_t *w, int32_t *z, int32_t half)
+{
+    const int32x4_t cos = vldrwq_s32(w), sin = vldrwq_s32(w + 4);
+    for (int32_t blocks = half >> 3; blocks > 0; blocks--, z += 16) {
+        butterflies(cos, sin, z, z + 8);
+    }
 }
 
 /** One stage; returns the twiddles of the next one. */
@@ -124,7 +132,7 @@ static const int32_t *stage(const int32_t *w, int32_t *z, int32_t half, int32_t 
         int32_t *a = z, *b = z + 2 * size;
         const int32_t *at = w;
         for (int32_t k = size >> 2; k > 0; k--, a += 8, b += 8, at += 8) {
-            butterflies(at, a, b);
+            butterflies(vldrwq_s32(at), vldrwq_s32(at + 4), a, b);
         }
     }
     return w + 2 * size;
@@ -140,7 +148,7 @@ static inline void unfold(const int32_t *w, int32_t *a, int32_t *b)
     const int32x4_t b_im = vldrwq_gather_offset_s32(b - 5, back);
     const int32x4_t even_re = vhaddq_s32(a_re, b_re), even_im = vhsubq_s32(a_im, b_im);
     const complex4 v = {vaddq_s32(a_im, b_im), vsubq_s32(b_re, a_re)};
-    const complex4 t = rotated(v, w);
+    const complex4 t = rotated(v, vldrwq_s32(w), vldrwq_s32(w + 4));
     const int32x4x2_t found = {{vsubq_s32(even_re, t.re), vsubq_s32(even_im, t.im)}};
     vstrwq_scatter_offset_s32(b - 6, back, vaddq_s32(even_re, t.re));
     vstrwq_scatter_offset_s32(b - 5, back, vaddq_s32(even_im, t.im));
@@ -150,9 +158,10 @@ static inline void unfold(const int32_t *w, int32_t *a, int32_t *b)
 static void spectrum(const mcuq_features_params *p, int32_t *z)
 {
     const int32_t half = 1 << p->log2_half;
-    const int32_t *w = p->stages;
+    const int32_t *w = p->stages + 8;
     int32_t sum, difference;
-    for (int32_t size = 4; size < half; size *= 2) {
+    stage_4(p->stages, z, half);
+    for (int32_t size = 8; size < half; size *= 2) {
         w = stage(w, z, half, size);
     }
     sum = z[0] + z[1];
@@ -168,6 +177,27 @@ static void spectrum(const mcuq_features_params *p, int32_t *z)
         mcuq_put_power(z, mcuq_square(z[0]) + mcuq_square(z[1]));
     }
     mcuq_roots(p, z - 2 * (half + 1));
+}
+
+/** As mcuq_band; up to three bins more are read, and count for nothing. A function of its own, or
+ *  its sums would lie on the stack. */
+__attribute__((noinline)) static uint64_t band(const int32_t *z, const int16_t *weights,
+                                               int32_t count)
+{
+    uint64_t low = 0, high = 0;
+    for (int32_t fours = count >> 2; fours > 0; fours--, z += 8, weights += 4) {
+        const uint32x4x2_t power = vld2q_u32((const uint32_t *)(const void *)z);
+        const uint32x4_t w = vreinterpretq_u32_s32(vldrhq_s32(weights));
+        low = vmlaldavaq_u32(low, power.val[0], w);
+        high = vmlaldavaq_u32(high, power.val[1], w);
+    }
+    if (count & 3) {
+        const uint32x4x2_t power = vld2q_u32((const uint32_t *)(const void *)z);
+        const int32x4_t w = vldrhq_z_s32(weights, vctp32q((uint32_t)(count & 3)));
+        low = vmlaldavaq_u32(low, power.val[0], vreinterpretq_u32_s32(w));
+        high = vmlaldavaq_u32(high, power.val[1], vreinterpretq_u32_s32(w));
+    }
+    return (high << 17) + (low >> 15);
 }
 
 #include "mcuq_features_frames.h"

@@ -4,6 +4,7 @@
 #include "mcuq_features_fft.h"
 
 #define survey_inside mcuq_survey
+#define band mcuq_band
 
 static void put_inside(const mcuq_features_params *p, const int16_t *x, int32_t *z, int32_t e,
                        int32_t mean)
