@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,6 @@ import mcuq
 from mcuq.cli import cli
 from mcuq.emit.packages import ECOSYSTEMS, About, ecosystem, package
 from mcuq.errors import McuqError
-from mcuq.flows.export import export as write
-from mcuq.model.compiled import generate
 
 NAMES = [row.name for row in ECOSYSTEMS]
 METADATA = {
@@ -139,13 +136,6 @@ def test_a_changed_file_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(McuqError, match="which was changed"):
         export("pico", folder)
     assert (folder / "CMakeLists.txt").read_text() == "mine"
-
-
-def test_weights_apart_from_the_code_are_refused(tmp_path: Path) -> None:
-    apart = generate(replace(digits().bundle, weights=1, family=()), None)
-    with pytest.raises(McuqError, match="Compile it without --weights blob"):
-        write(apart, "cmake", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 def test_the_readme_says_how_the_model_is_called(tmp_path: Path) -> None:

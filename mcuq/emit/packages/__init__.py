@@ -184,12 +184,8 @@ def ecosystem(name: str) -> Ecosystem:
 def package(kind: Ecosystem, files: Artifact, facts: ModelFacts, about: About) -> dict[str, str]:
     """The package by path: the C of ``files`` in its folder, metadata, README and an example.
 
-    The example needs the self-test that a compiled folder brings. McuqError if the weights lie
-    apart from the code.
+    The example needs the self-test that a compiled folder brings.
     """
-    if facts.apart:
-        reason = "has its weights apart from the code, and a package has one of both"
-        raise McuqError(facts.id, reason, "Compile it without --weights blob")
     moved = {
         f"{kind.source}{path}" if path.endswith((".c", ".h")) else path: text
         for path, text in files.items()
