@@ -32,7 +32,7 @@ from mcuq.flows.verify import verify as hold
 from mcuq.ir import Array, Graph, Shape
 from mcuq.measure import bench as benchmark
 from mcuq.measure import check as checking
-from mcuq.measure import evaluate, explain, selftest
+from mcuq.measure import desk, evaluate, explain, selftest
 from mcuq.measure import inspect as preflight
 from mcuq.measure import run as emulate
 from mcuq.measure.diff import diff
@@ -120,6 +120,26 @@ class Model:
     def bench(self, board: AnyBoard, progress: Progress = usual) -> benchmark.Bench:
         """Executed instructions of one inference on an emulated board."""
         return benchmark.bench(self.compiled, boards.load(board), progress)
+
+    def check_on(
+        self,
+        board: AnyBoard,
+        place: str,
+        vectors: int = 20,
+        seed: int = 0,
+        port: str | None = None,
+        progress: Progress = usual,
+    ) -> checking.Verdict:
+        """Compare every tensor on a real board: ``place`` is gdb:HOST:PORT or serial:/dev/TTY."""
+        target = boards.load(board)
+        return desk.check_desk(self.compiled, target, place, vectors, seed, port, progress)
+
+    def bench_on(
+        self, board: AnyBoard, place: str, port: str | None = None, progress: Progress = usual
+    ) -> benchmark.Bench:
+        """What ``bench`` finds, with the cycles that a real board took beside it."""
+        spent = desk.measure_desk(self.compiled, boards.load(board), place, port, progress)
+        return self.bench(board, progress).measured(place, spent)
 
     def evaluate(
         self,

@@ -13,6 +13,7 @@ from desks import debugged, flashed
 from small_networks import images, residual_network
 from test_selftest import corrupted
 
+from mcuq.api import Model
 from mcuq.cli import cli
 from mcuq.errors import McuqError
 from mcuq.measure import bench, desk
@@ -77,7 +78,7 @@ def test_a_board_on_a_serial_line_is_checked(folder: Path, tmp_path: Path) -> No
 @pytest.mark.emulated
 def test_a_board_with_wrong_numbers_is_found_out(tmp_path: Path) -> None:
     with debugged("mps2_an386", tmp_path) as (where, _):
-        verdict = desk.check_desk(corrupted(residual()), BOARD, where, 4)
+        verdict = Model(corrupted(residual())).check_on("mps2_an386", where, 4)
     assert not verdict.exact
     assert "conv2d_0" in str(verdict.first)
 
