@@ -53,15 +53,6 @@ def prune_channels(
         return refitted(small, graph, plan.found, removed, calibration)
 
 
-def units_to_remove(
-    graph: Graph, amount: float, importance: str, calibration: Mapping[str, Array] | None
-) -> tuple[Structure, frozenset[int]]:
-    """What ``prune_channels`` would remove with these arguments, and of which structure."""
-    _check(amount, "global", "macs", 4)
-    plan = _Plan.of(graph, None, "macs", 4)
-    return plan.found, _chosen(plan, amount, importance, calibration, "global", None, 0)
-
-
 def _chosen(
     plan: _Plan,
     amount: float,

@@ -2,7 +2,8 @@
 
 ``torch.export.load`` unpickles some weights, all legacy weights and custom objects, resolves
 operator names to any attribute of torch, evaluates size expressions and loads shared libraries.
-Here the archive is checked and packed anew with plain tensors, ATen operators and sizes only.
+Here the archive is checked and packed anew with plain tensors, ATen operators, the quantization of
+PT2E and sizes only.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _MEMBER = re.compile("|".join(f"(?:{kept})" for kept in _KEPT))
 _PAYLOAD = re.compile(r"(weight|tensor)_\d+")
 _OPERATOR = re.compile(
     r"torch\.ops\.aten\.[a-z0-9_]+\.[A-Za-z0-9_]+"
+    r"|torch\.ops\.quantized_decomposed\.(de)?quantize_per_(tensor|channel)\.(default|tensor2?)"
     r"|_operator\.(getitem|add|sub|mul|floordiv|neg|eq|ne|le|lt|ge|gt)"
 )
 _SIZE = re.compile(

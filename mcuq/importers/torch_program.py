@@ -55,6 +55,7 @@ def load(path: Path) -> Imported:
     import torch
 
     with quiet():
+        torch_run.know_quantization()
         try:
             program = torch.export.load(io.BytesIO(content))
         except Exception as error:  # torch raises many kinds: the file is at fault

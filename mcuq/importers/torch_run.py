@@ -8,6 +8,7 @@ takes the name of a file; no code of the file is run. The rounding of fake quant
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     import torch
 
 _STATE = "Make it an input and an output of the network, and let the firmware keep it"
-_FAKE = "aten.fake_quantize_per_tensor_affine."
+_FAKE = ("aten.fake_quantize_per_tensor_affine.", "quantized_decomposed.quantize_per_tensor.")
+_BACK = "quantized_decomposed.dequantize_per_tensor."
 _CHANCE = "Call dropout with training=self.training, and leave random numbers and counters out"
 
 
@@ -41,6 +43,11 @@ def in_eval_mode(module: torch.nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes.items():
             part.training = training
+
+
+def know_quantization() -> None:
+    """Have torch define the operators of PT2E, which programs name."""
+    importlib.import_module("torch.ao.quantization.fx._decomposed")
 
 
 def check_state(program: Any, name: str) -> None:
@@ -113,15 +120,20 @@ def _interpreted(program: Any, feeds: Mapping[str, Array], model: OnnxModel) -> 
 
     class Recorder(torch.fx.Interpreter):
         def run_node(self, n: torch.fx.Node) -> Any:
-            fake = n in data and str(n.target).startswith(_FAKE) and n.args[0] in data
-            result = self._limited(n) if fake else super().run_node(n)
+            of_data = n in data and bool(n.args) and n.args[0] in data
+            if of_data and str(n.target).startswith(_FAKE):
+                result = self._limited(n)
+            elif of_data and str(n.target).startswith(_BACK):
+                result = self.fetch_args_kwargs_from_env(n)[0][0]
+            else:
+                result = super().run_node(n)
             if isinstance(result, torch.Tensor) and n in data:
                 found[n.name] = result.numpy()
             return result
 
         def _limited(self, n: torch.fx.Node) -> Any:
             """The limits of a fake quantization of data, without its rounding."""
-            x, scale, zero, low, high = self.fetch_args_kwargs_from_env(n)[0]
+            x, scale, zero, low, high = self.fetch_args_kwargs_from_env(n)[0][:5]
             return x.clamp((low - zero) * scale, (high - zero) * scale)
 
     outputs = Recorder(program.graph_module).run(*_inputs(program, feeds))

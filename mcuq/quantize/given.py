@@ -9,7 +9,7 @@ Everything else is fitted anew.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from mcuq.ir import Graph, Hint
 from mcuq.ops import layout_of
 from mcuq.ops.parts.weights import along
-from mcuq.qir import QTensor
+from mcuq.qir import QTensor, frac_of
 from mcuq.quantize.simulate import dequantized
 from mcuq.quantize.structure import activations, groups, narrow, weighted
 
@@ -105,28 +105,34 @@ def complete(graph: Graph, dictated: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class Given:
-    """What became of one tensor of a quantized model; ``kept``: exactly what the model gives."""
+    """What became of one tensor of a quantized model; ``kept``: exactly what the model gives.
+
+    ``moved``: how many times its given step the step of the integers is; of channels the farthest.
+    """
 
     name: Annotated[str, "of the tensor"]
     kind: Annotated[str, "activation or weights"]
     scale: Annotated[tuple[float, ...], "as the model gives it"]
     frac: Annotated[int | tuple[int, ...], "as it is now"]
     kept: Annotated[bool, "exactly as given, or fitted anew"]
+    moved: Annotated[float, "its step now, in steps as given; of channels the farthest"]
 
 
 def outcome(
     graph: Graph, rounded: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
 ) -> tuple[Given, ...]:
     """Every hint of ``graph``, held against the numbers of the ``rounded`` network."""
-    return (*_activations(graph, acts), *_weights(graph, rounded, weights))
+    return (*_activations(graph, rounded, acts), *_weights(graph, rounded, weights))
 
 
-def _activations(graph: Graph, acts: Mapping[str, QTensor]) -> Iterator[Given]:
+def _activations(graph: Graph, rounded: Graph, acts: Mapping[str, QTensor]) -> Iterator[Given]:
+    steps = {port.tensor: port.scale for port in rounded.inputs if port.scale}
     for name in activations(graph):
         hint, act = graph.hints.get(name), acts.get(name)
         if hint is not None and act is not None:
             kept = _own(hint) == (act.kind, act.frac, act.zero)
-            yield Given(name, "activation", hint.scale, act.frac, kept)
+            moved = _moved(hint.scale, steps.get(name, (2.0 ** -frac_of(act),)))
+            yield Given(name, "activation", hint.scale, act.frac, kept, moved)
 
 
 def _weights(graph: Graph, rounded: Graph, weights: Mapping[str, QTensor]) -> Iterator[Given]:
@@ -136,4 +142,16 @@ def _weights(graph: Graph, rounded: Graph, weights: Mapping[str, QTensor]) -> It
         hint, found = graph.hints.get(name), weights.get(now.get(node.name, ""))
         if hint is not None and found is not None:
             kept = now[node.name] == name and np.array_equal(dequantized(found), graph.data(name))
-            yield Given(name, "weights", hint.scale, found.frac, kept)
+            fracs = found.frac if isinstance(found.frac, tuple) else (found.frac,)
+            moved = _moved(hint.scale, [2.0**-frac for frac in fracs])
+            yield Given(name, "weights", hint.scale, found.frac, kept, moved)
+
+
+def _moved(before: Sequence[float], now: Sequence[float]) -> float:
+    """The ratio of two steps, or that of the channel in which they differ most.
+
+    >>> _moved((0.5, 1.0), (0.5, 0.25))
+    0.25
+    """
+    ratios = np.asarray(now, np.float64) / np.asarray(before, np.float64)
+    return float(ratios.flat[np.argmax(np.abs(np.log2(ratios)))])
