@@ -29,7 +29,7 @@ from mcuq.flows.fit import fit_model
 from mcuq.flows.retarget import retarget as make_for
 from mcuq.flows.verify import Verified, limits_of
 from mcuq.flows.verify import verify as hold
-from mcuq.ir import Array, Graph, Shape
+from mcuq.ir import Array, Graph, Shape, shown
 from mcuq.measure import bench as benchmark
 from mcuq.measure import check as checking
 from mcuq.measure import desk, evaluate, explain, selftest
@@ -170,7 +170,7 @@ class Model:
         graph = self.compiled.program.qgraph
         feeds = data.from_arrays(inputs, graph, "inputs")
         found = emulate.run_arrays(self.compiled, boards.load(board), feeds, progress)
-        return {port.name: port_to_real(port, found[port.name]) for port in graph.outputs}
+        return {port.name: port_to_real(port, found[port.name]) for port in shown(graph)}
 
     def build(self, board: AnyBoard, folder: str | Path, progress: Progress = usual) -> list[Path]:
         """Write a self-test image: ``.elf``, ``.hex``, ``.bin`` and ``.map``."""
@@ -194,6 +194,7 @@ def compile(
     checkpoint: str | Path | None = None,
     shapes: Mapping[str, Shape] | None = None,
     weights: int | None = None,
+    stream: str | None = None,
     progress: Progress = usual,
 ) -> Model:
     """Compile a network to C; the arguments are those of ``flows.compile.compile_model``.
@@ -216,6 +217,7 @@ def compile(
             checkpoint=checkpoint,
             shapes=shapes,
             weights=weights,
+            stream=stream,
             progress=progress,
         )
     )

@@ -21,6 +21,9 @@ labels = ["cat", "dog"]      # names of the last axis, as a macro of the header
 [shapes]                     # of inputs whose sizes the model leaves open
 image = [1, 3, 96, 96]
 
+[state]                      # inputs that are an output of the call before, and that output
+h = "hn"
+
 [compress]                   # what --compress may say, and more: compress/request.py
 structured = 0.5
 
@@ -68,12 +71,13 @@ class Config:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     verify: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    states: Mapping[str, str] = field(default_factory=dict)
 
 
 FRAC_LIMIT = 32
 """No activation has a finer or a coarser frac: 2**-32 is below what float32 adds to 1."""
 
-_TABLES = ("input", "output", "quantize", "compress", "shapes", "verify")
+_TABLES = ("input", "output", "quantize", "compress", "shapes", "verify", "state")
 _INPUT_KEYS = ("kind", "mean", "std", "layout", "features")
 _FULL_SCALE = 32768.0
 _QUANTIZE_KEYS = ("ranges", "effort", "seed", "fracs", "bits")
@@ -113,11 +117,17 @@ def parse(table: Mapping[str, Any], thing: str) -> Config:
             faults.append(McuqError(thing, reason))
     faults += _bad_bits(thing, quantize.get("bits", 8))
     faults += _bad_ranges(thing, quantize.get("ranges", "auto"))
+    states = _table(thing, "state", table.get("state", {}), faults)
+    faults += [
+        McuqError(thing, f"state.{name} is not the name of an output", 'Write such as h = "hn"')
+        for name, value in states.items()
+        if not isinstance(value, str)
+    ]
     shapes = _shapes(thing, table.get("shapes", {}), faults)
     described = {name: _input(thing, name, value, faults) for name, value in inputs.items()}
     labels = _labels(thing, table.get("output", {}), faults)
     raise_all(faults)
-    return Config(described, quantize, compress, shapes, verify, labels)
+    return Config(described, quantize, compress, shapes, verify, labels, states)
 
 
 def quantize_options(settings: Config) -> dict[str, Any]:

@@ -80,6 +80,37 @@ class Port:
     labels: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a stream keeps: the output ``written`` of a step is the input ``read`` of the next.
+
+    Both are names of ports whose tensors have one shape and, in integers, one format. ``start``:
+    the reals of the first step, in the order of memory and of the tensor's shape.
+    """
+
+    read: str
+    written: str
+    start: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """A network that is called once a step and keeps ``states`` in between.
+
+    ``frames``: of the input, a step takes so many; ``axis``: where they lie in the user's shape, if
+    the network was made of one that reads a window of them. ``warmup``: so many outputs come before
+    the first that a whole window was seen for; ``delay``: steps by which outputs are late.
+    ``field``: an output hangs on so many steps, as far as moves of values alone say.
+    """
+
+    states: tuple[State, ...]
+    frames: int = 1
+    axis: int | None = None
+    warmup: int = 0
+    delay: int = 0
+    field: int = 1
+
+
 @dataclass(frozen=True)
 class Hint:
     """The numbers that an already quantized model gives a tensor: ``real = (q - zero) * scale``.
@@ -115,6 +146,8 @@ class Network(Protocol):
     def nodes(self) -> tuple[Node, ...]: ...
     @property
     def tensors(self) -> Mapping[str, Named]: ...
+    @property
+    def stream(self) -> Stream | None: ...
     def is_constant(self, name: str) -> bool:
         """Whether a tensor has data."""
         ...
@@ -126,6 +159,9 @@ class Graph:
 
     ``hints``: of a model that was quantized before, by tensor name; empty for a float model.
     ``notes``: how the model was read where that could be otherwise, one sentence each.
+    ``stream``: what it keeps between calls, if anything; its states are inputs and outputs, too.
+    ``successors``: of recurrent layers that start at a computed state, as imported: the tensor
+    after the last step by that of the start.
     """
 
     name: str
@@ -135,6 +171,8 @@ class Graph:
     tensors: Mapping[str, Tensor]
     hints: Mapping[str, Hint] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    stream: Stream | None = None
+    successors: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return brief("Graph", self.name, f"{len(self.nodes)} nodes")
@@ -173,6 +211,29 @@ class Graph:
     @cached_property
     def _output_tensors(self) -> frozenset[str]:
         return frozenset(p.tensor for p in self.outputs)
+
+
+def states_of(network: Network) -> tuple[State, ...]:
+    """What the network keeps between calls."""
+    return network.stream.states if network.stream else ()
+
+
+def fed(network: Network) -> tuple[Port, ...]:
+    """The inputs that the caller brings: all but states."""
+    kept = {state.read for state in states_of(network)}
+    return tuple(port for port in network.inputs if port.name not in kept)
+
+
+def shown(network: Network) -> tuple[Port, ...]:
+    """The outputs that the caller gets: all but states."""
+    kept = {state.written for state in states_of(network)}
+    return tuple(port for port in network.outputs if port.name not in kept)
+
+
+def state_ports(network: Network) -> tuple[tuple[State, Port, Port], ...]:
+    """Each state with the ports that it is read from and written to."""
+    reads, writes = ({p.name: p for p in side} for side in (network.inputs, network.outputs))
+    return tuple((s, reads[s.read], writes[s.written]) for s in states_of(network))
 
 
 def consumers_of(nodes: Sequence[Node]) -> dict[str, list[Node]]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from mcuq.errors import brief
 from mcuq.fixed import DTYPES, RANGES
-from mcuq.ir import Array, Node, Port, Shape, consumers_of
+from mcuq.ir import Array, Node, Port, Shape, Stream, consumers_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +59,17 @@ def frac_of(tensor: QTensor) -> int:
 
 @dataclass(frozen=True, repr=False)
 class QGraph:
-    """An integer network; ports carry the conversion between reals and integers."""
+    """An integer network; ports carry the conversion between reals and integers.
+
+    ``stream``: what it keeps between calls, if anything (``ir.Graph``).
+    """
 
     name: str
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     nodes: tuple[Node, ...]
     tensors: Mapping[str, QTensor]
+    stream: Stream | None = None
 
     def __repr__(self) -> str:
         return brief("QGraph", self.name, f"{len(self.nodes)} nodes")

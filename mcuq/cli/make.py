@@ -58,6 +58,10 @@ if TYPE_CHECKING:
     type=click.IntRange(0, 2**31 - 1),
     help="With --weights blob: a number that grows with each update. Default: 1.",
 )
+@click.option(
+    "--stream",
+    help="frames=N[,axis=A][,padding=same]: a network of a window takes N new frames a call.",
+)
 @shaped
 @compressing
 @click.option("-o", "--out", required=True, type=click.Path(), help="The folder to write.")
@@ -73,6 +77,7 @@ def compile_(
     bits: str | None,
     weights: str,
     weights_version: int | None,
+    stream: str | None,
     shapes: tuple[str, ...],
     methods: str | None,
     recover: int | None,
@@ -107,6 +112,7 @@ def compile_(
             checkpoint=checkpoint,
             shapes=shapes_of(shapes),
             weights=version if weights == "blob" else None,
+            stream=stream,
             progress=report,
         )
     compiled.write(out)

@@ -273,6 +273,8 @@ def _show_steps(result: Any) -> None:
         f"{result.instructions / max(1, result.macs):.3f} per MAC; "
         f"flash {result.flash:,} B, RAM {result.ram:,} B"
     )
+    if result.worst is not None:
+        say(f"a step of the stream: {result.instructions:,} in the mean, {result.worst:,} at most")
     say(result.kernels)
     if result.cycles_estimate is not None:
         time = ""
@@ -359,6 +361,7 @@ def run(folder: str, board: str | None, source: str, out: str, raw: bool) -> Non
     """
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, say
+    from mcuq.ir import shown
     from mcuq.measure.run import run_file
     from mcuq.model.compiled import load_compiled
 
@@ -368,6 +371,6 @@ def run(folder: str, board: str | None, source: str, out: str, raw: bool) -> Non
     with progress(f"run {folder}") as report:
         rows = run_file(compiled, target, source, Path(out), raw, report)
     say(f"{out}: {rows} rows from {target.name}")
-    for port in compiled.program.qgraph.outputs:
+    for port in shown(compiled.program.qgraph):
         sizes = " x ".join(map(str, (rows, *port.shape[1:])))
         say(f"{port.name}: {sizes}, in the model's own order")

@@ -17,9 +17,10 @@ from typing import IO, Any
 import numpy as np
 
 from mcuq import capacity
+from mcuq.data import sequences
 from mcuq.data.batches import Given, gathered
 from mcuq.errors import DataError, closest
-from mcuq.ir import Array, Graph, Port, Shape, from_memory, to_memory
+from mcuq.ir import Array, Graph, Port, Shape, fed, from_memory, to_memory
 from mcuq.qir import QGraph
 
 FEW_ROWS = 8
@@ -35,6 +36,7 @@ def load(ref: str | Path, network: Network) -> dict[str, Array]:
     """The inputs by port name, in internal order: float32; uint8 at a u8 port, int16 at an s16 one.
 
     ``network``: a float graph, whose s16 ports take samples; in an integer graph they may be reals.
+    Rows (N, ...); of a stream sequences (S, T, ...), one of all rows where the data say no more.
     """
     arrays, picked = read(ref)
     return _feeds(str(ref), arrays, picked, network)
@@ -74,6 +76,8 @@ def load_evaluated(ref: str | Path, network: Network) -> tuple[dict[str, Array],
     if name is None:
         return feeds, None
     given, rows = arrays[name], rows_of(feeds)
+    if network.stream and len(given) != rows:  # one for each step of every sequence
+        rows *= next(iter(feeds.values())).shape[1]
     if given.dtype.kind not in "fiub" or not given.ndim or not bool(np.isfinite(given).all()):
         reason = f"'{name}' has shape {given.shape} and type {given.dtype}, or holds NaN"
         raise DataError(str(ref), reason, "Give a class or the targets of each row")
@@ -339,14 +343,19 @@ def _shape(arrays: Mapping[str, Array], name: str) -> tuple[int, ...]:
 def _feeds(
     ref: str, arrays: Mapping[str, Array], picked: str | None, network: Network
 ) -> dict[str, Array]:
-    feeds = {}
-    if picked is not None and len(network.inputs) > 1:
-        reason = f"picks one array, the network has {len(network.inputs)} inputs"
+    feeds, ports = {}, fed(network)
+    if picked is not None and len(ports) > 1:
+        reason = f"picks one array, the network has {len(ports)} inputs"
         raise DataError(ref, reason, "Name the file alone, with an array for every input in it")
-    for port in network.inputs:
-        array = _array_for(ref, arrays, picked, port, len(network.inputs))
+    for port in ports:
+        array = _array_for(ref, arrays, picked, port, len(ports))
         shape = network.tensors[port.tensor].shape
-        feeds[port.name] = to_memory(port, shape, _checked(ref, array, port))
+        if network.stream is None:
+            feeds[port.name] = to_memory(port, shape, _checked(ref, array, port))
+        else:
+            steps, count = sequences.as_steps(ref, array, port, network.stream)
+            rows_in = to_memory(port, shape, _checked(ref, steps, port))
+            feeds[port.name] = rows_in.reshape(count, -1, *rows_in.shape[1:])
     rows = {name: len(values) for name, values in feeds.items()}
     if len(set(rows.values())) > 1:
         raise DataError(ref, f"the inputs have different numbers of rows: {rows}")

@@ -25,7 +25,8 @@ class StepInfo:
 class Entry:
     """``<id>_run(arena, inputs..., outputs...)`` of ``<id>.h``; ``arena`` in bytes, aligned to 16.
 
-    ``blob``: the weights, if they lie apart and are the first argument.
+    With a ``state``, its bytes: ``<id>_step(arena, state, inputs..., outputs...)``. ``blob``: the
+    weights, if they lie apart and are the first argument.
 
     ``steps`` are in the order in which they run, and the index is what ``MCUQ_TRACE_STEP`` passes.
     """
@@ -36,6 +37,12 @@ class Entry:
     outputs: tuple[Buffer, ...]
     steps: tuple[StepInfo, ...]
     blob: bytes | None = None
+    state: int = 0
+
+    @property
+    def function(self) -> str:
+        """What a harness calls."""
+        return f"{self.id}_{'step' if self.state else 'run'}"
 
     @property
     def input_bytes(self) -> int:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from mcuq.emit import order
 from mcuq.emit.blob import Apart, Layout, Window, number_type
 from mcuq.emit.c_text import (
@@ -19,12 +21,14 @@ from mcuq.emit.c_text import (
 )
 from mcuq.emit.naming import comment, identifiers
 from mcuq.emit.target import target_warnings
-from mcuq.ir import Array, Port
+from mcuq.ir import Array, Port, Stream, fed, shown, state_ports
 from mcuq.kernels.variant import Call, ConstArray, Field
 from mcuq.program.elsewhere import Elsewhere, sentence
 from mcuq.program.lower import Program, Step
 from mcuq.program.plan import Placed, Plan
+from mcuq.program.state import state_bytes, state_places
 from mcuq.qir import QTensor
+from mcuq.reference import port_to_int
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,20 @@ class CallFacts:
 
 
 @dataclass(frozen=True)
+class StateFacts:
+    """Something that a stream keeps: at ``offset`` of its bytes, which start as ``byte``.
+
+    ``start``: the array of its first values, where they are not all one byte; else "".
+    """
+
+    offset: int
+    bytes: int
+    byte: int
+    start: str
+    text: str
+
+
+@dataclass(frozen=True)
 class StepFacts:
     """One step: its comment, its calls, and the trace hook behind them.
 
@@ -127,6 +145,19 @@ class ModelFacts:
     kernels_for: str
     warnings: tuple[tuple[str, str], ...]
     apart: Apart | None = None
+    states: tuple[StateFacts, ...] = ()
+    state_bytes: int = 0
+    stream: Stream | None = None
+
+    @property
+    def function(self) -> str:
+        """What the caller calls: for one inference, or for one step of a stream."""
+        return f"{self.id}_{'step' if self.stream else 'run'}"
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The C parameter of a stream's state."""
+        return (f"int8_t state[{self.prefix}_STATE_LEN]",) if self.stream else ()
 
     @property
     def prefix(self) -> str:
@@ -136,7 +167,9 @@ class ModelFacts:
     def parameters(self) -> tuple[str, ...]:
         """The C parameters of the run function."""
         arena = f"int8_t arena[{self.prefix}_ARENA_LEN]"
-        return (*self._blob, arena, *(p.declaration for p in (*self.inputs, *self.outputs)))
+        return (
+            *self._blob, arena, *self.kept, *(p.declaration for p in (*self.inputs, *self.outputs))
+        )  # fmt: skip
 
     @property
     def _blob(self) -> tuple[str, ...]:
@@ -146,20 +179,22 @@ class ModelFacts:
     def selftest_parameters(self) -> tuple[str, ...]:
         """The C parameters of the self-test, which brings the inputs."""
         arena = f"int8_t arena[{self.prefix}_ARENA_LEN]"
-        return (*self._blob, arena, *(p.declaration for p in self.outputs))
+        return (*self._blob, arena, *self.kept, *(p.declaration for p in self.outputs))
 
     @property
     def selftest_arguments(self) -> tuple[str, ...]:
         """What the self-test calls the run function with."""
         known = (f"known_{p.c_name}" for p in self.inputs)
         blob = ("blob",) if self.apart else ()
-        return (*blob, "arena", *known, *(p.c_name for p in self.outputs))
+        state = ("state",) if self.stream else ()
+        return (*blob, "arena", *state, *known, *(p.c_name for p in self.outputs))
 
     @property
     def unused(self) -> tuple[str, ...]:
         """The parameters that no call names."""
         words = {w for s in self.steps for c in s.calls for w in re.findall(r"\w+", c.line)}
-        names = ("arena", *(p.c_name for p in (*self.inputs, *self.outputs)))
+        state = ("state",) if self.stream else ()
+        names = ("arena", *state, *(p.c_name for p in (*self.inputs, *self.outputs)))
         blob = ("blob",) if self.apart and not any(s.weights for s in self.steps) else ()
         return (*blob, *(name for name in names if name not in words))
 
@@ -170,8 +205,8 @@ class _Writer:
     def __init__(self, program: Program, plan: Plan, model_id: str, apart: bool) -> None:
         self.program, self.plan, self.id = program, plan, model_id
         graph = program.qgraph
-        self.inputs = _ports(graph.inputs, "in", model_id, graph.tensors)
-        self.outputs = _ports(graph.outputs, "out", model_id, graph.tensors)
+        self.inputs = _ports(fed(graph), "in", model_id, graph.tensors)
+        self.outputs = _ports(shown(graph), "out", model_id, graph.tensors)
         ports = (*self.inputs, *self.outputs)
         self.layout = Layout([_single(port) for port in ports]) if apart else None
         taken = {p.c_name for p in ports}
@@ -189,13 +224,37 @@ class _Writer:
     def _pointers(self) -> dict[str, str]:
         graph = self.program.qgraph
         found = {n: f"arena + AT_{c.upper()}" for n, c in self.tensors.items()}
-        ports = (*graph.inputs, *graph.outputs)
+        ports = (*fed(graph), *shown(graph))
         for port, facts in zip(ports, (*self.inputs, *self.outputs), strict=True):
             # Kernels take int8_t or void: the bytes of wider data.
             cast = "(const int8_t *)" if port in graph.inputs else "(int8_t *)"
             wide = graph.tensors[port.tensor].kind == "s16"
             found[self.program.root(port.tensor)] = f"{cast * wide}{facts.c_name}"
+        places = state_places(graph)
+        for state, read, written in state_ports(graph):
+            for tensor in (read.tensor, written.tensor):
+                found[self.program.root(tensor)] = f"state + {places[state.read]}"
         return found
+
+    def states(self) -> tuple[StateFacts, ...]:
+        """What is kept, in the order of its bytes; first values may become arrays."""
+        graph, places = self.program.qgraph, state_places(self.program.qgraph)
+        return tuple(
+            self._state(read, state.start, places[state.read], number)
+            for number, (state, read, _) in enumerate(state_ports(graph), 1)
+        )
+
+    def _state(self, port: Port, start: Array, offset: int, number: int) -> StateFacts:
+        tensor = self.program.qgraph.tensors[port.tensor]
+        data = port_to_int(port, start)
+        found = np.unique(np.ascontiguousarray(data).view(np.uint8))
+        symbol = "" if len(found) == 1 else f"{self.id}_start_{number}"
+        if symbol:
+            note = comment(f"'{port.name}' at the start")
+            body = array_body(data)
+            self.arrays[symbol] = ArrayFacts(symbol, CTYPES[tensor.kind], data.size, note, 4, body)
+        text = comment(f"'{port.name}' {_text(tensor)}")
+        return StateFacts(offset, tensor.bytes, int(found[0]), symbol, text)
 
     def pointer(self, name: str, step: Step) -> str:
         """The C expression for an operand of ``step``: a buffer, or a constant made an array."""
@@ -298,6 +357,7 @@ def model_facts(
     """
     writer = _Writer(program, plan, model_id, apart is not None)
     steps = tuple(writer.step(i, s) for i, s in enumerate(program.steps))
+    states = writer.states()
     return ModelFacts(
         id=model_id,
         source=comment(source),
@@ -317,6 +377,9 @@ def model_facts(
         warnings=target_warnings(program, richer, model_id),
         wide=any(v.kind == "s16" and v.data is None for v in program.qgraph.tensors.values()),
         apart=writer.layout.apart(apart or 0) if writer.layout else None,
+        states=states,
+        state_bytes=state_bytes(program.qgraph),
+        stream=program.qgraph.stream,
     )
 
 

@@ -25,6 +25,8 @@ QEMU_OPTIONS = (*("-nographic", "-monitor", "none", "-serial", "none", "-icount"
 _CALLED = "mcuq"
 _SEMIHOSTING = "enable=on,target=native"
 _FAULT, _WRONG = 125, 1
+_WORD = 4
+_STATE_RECORD = 0xFFFFFFFF
 # The harness's own exit codes (mcuq_harness.h).
 _REASONS = {
     103: "a file of vectors or results could not be read or written in full",
@@ -44,17 +46,21 @@ class Step:
 def run_trace(
     program: Image | Path, inputs: Sequence[bytes], entry: Entry, seconds: float = SECONDS
 ) -> list[list[bytes]]:
-    """For each vector of ``inputs``, the bytes of every step's tensor.
+    """For each vector of ``inputs``, the bytes of every step's tensor, of a stream then its state.
 
     ``program``: a trace image, or a host program. A vector is the model's inputs, one after
-    another. Raises ToolError if the program faults, or does not end within ``seconds``.
+    another, of a stream behind a command (``command``). Raises ToolError if the program faults, or
+    does not end within ``seconds``.
     """
     records = list(_records(_vectors(program, inputs, entry, seconds)["trace.bin"]))
-    expected = [(i, step.bytes) for i, step in enumerate(entry.steps)] * len(inputs)
+    expected = [(i, step.bytes) for i, step in enumerate(entry.steps)]
+    if entry.state:
+        expected.append((_STATE_RECORD, entry.state))
+    expected *= len(inputs)
     if [(record.index, len(record.data)) for record in records] != expected:
         raise _other_c(entry, "traces other steps than its report says")
     data = [record.data for record in records]
-    count = len(entry.steps)
+    count = len(entry.steps) + bool(entry.state)
     return [data[i * count : (i + 1) * count] for i in range(len(inputs))]
 
 
@@ -116,9 +122,12 @@ def run_bench(
     seconds: float = SECONDS,
     options: Sequence[str] = (),
 ) -> None:
-    """Run a plain or steps image in ``folder`` on one vector (zeros if absent)."""
+    """Run a plain or steps image in ``folder`` on one vector (zeros if absent).
+
+    Of a stream the vector's state stands before it; without a vector it is that of a reset.
+    """
     if vector is not None:
-        _check_sizes([vector], image.entry)
+        _check_sizes([vector], image.entry, image.entry.state)
         (folder / "in.bin").write_bytes(vector)
     execute(image, folder, seconds, options)
 
@@ -145,7 +154,7 @@ def execute(
 def _vectors(
     program: Image | Path, inputs: Sequence[bytes], entry: Entry, seconds: float
 ) -> dict[str, bytes]:
-    _check_sizes(inputs, entry)
+    _check_sizes(inputs, entry, _WORD if entry.state else 0)
     with temporary() as folder:
         (folder / "in.bin").write_bytes(b"".join(inputs))
         execute(program, folder, seconds)
@@ -161,10 +170,21 @@ def result(program: Image | Path, folder: Path, file: str) -> bytes:
     return path.read_bytes()
 
 
-def _check_sizes(inputs: Sequence[bytes], entry: Entry) -> None:
+def command(
+    slot: int = 0, *, restore: bool = False, reset: bool = False, save: bool = False
+) -> bytes:
+    """What stands before a vector of a stream: the state that it is for, and what is done first.
+
+    The snapshot is restored to the state, or it is begun anew, or it is saved as the snapshot.
+    """
+    return struct.pack("<I", slot | restore << 1 | reset << 2 | save << 3)
+
+
+def _check_sizes(inputs: Sequence[bytes], entry: Entry, before: int) -> None:
+    """``before``: bytes in front of a vector."""
     for number, vector in enumerate(inputs):
-        if len(vector) != entry.input_bytes:
-            reason = f"vector {number} has {len(vector)} bytes, not {entry.input_bytes}"
+        if len(vector) != before + entry.input_bytes:
+            reason = f"vector {number} has {len(vector)} bytes, not {before + entry.input_bytes}"
             raise DataError(entry.id, reason)
 
 

@@ -73,7 +73,7 @@ def worst_case(image: Image) -> Bound:
     """
     frames = read_callgraphs(path.read_text(encoding="utf-8") for path in image.callgraphs)
     lines = listing.disassemble(image.elf, image.board.toolchain)
-    return bound(Program(lines, elf.read(image.elf), frames), f"{image.entry.id}_run")
+    return bound(Program(lines, elf.read(image.elf), frames), image.entry.function)
 
 
 def read_callgraphs(texts: Iterable[str]) -> Frames:

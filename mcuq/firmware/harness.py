@@ -52,6 +52,7 @@ def model_header(entry: Entry, which: bytes) -> str:
         {
             "id": entry.id,
             "arena": max(1, entry.arena),
+            "state": entry.state,
             "inputs": _buffers(entry.inputs, "in"),
             "outputs": _buffers(entry.outputs, "out"),
             "steps": len(entry.steps),

@@ -57,7 +57,8 @@ _PLENTY = 0x10000000
 @dataclass(frozen=True)
 class Sizes:
     """Bytes of a model in the plain image: ``<id>_run``, all it calls (libgcc and libc too) and
-    all constants; no harness, no startup. ``flash`` = code + constants; ``ram`` = arena + statics.
+    all constants; no harness, no startup. ``flash`` = code + constants; ``ram`` = arena + state +
+    statics.
     """
 
     flash: int
@@ -360,15 +361,17 @@ def _measure(target: _Target, entry: Entry, machine: Board, objects: Sequence[Pa
         flash=Region(machine.flash.origin, _PLENTY),
         ram=Region(machine.ram.origin, _PLENTY),
     )
-    root = f"{entry.id}_run"
+    root = entry.function
     path = target.folder / "alone" / f"{entry.id}.elf"
-    options = (f"-Wl,-e,{root}", f"-Wl,-u,{root}")
+    roots = (root, f"{entry.id}_reset") if entry.state else (root,)
+    options = (f"-Wl,-e,{root}", *(f"-Wl,-u,{name}" for name in roots))
     sections = elf.read(_link(target, entry, roomy, path, objects, *options)).sections
     flash = _total(sections, lambda s: s.stored)
     code = _total(sections, lambda s: s.code)
     ram = _total(sections, lambda s: s.writable)
     apart = len(entry.blob or b"")
-    return Sizes(flash + apart, code, flash - code + apart, entry.arena + ram)
+    ram += entry.arena + entry.state
+    return Sizes(flash + apart, code, flash - code + apart, ram)
 
 
 def _total(sections: Iterable[elf.Section], wanted: Callable[[elf.Section], bool]) -> int:

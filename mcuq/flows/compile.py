@@ -16,8 +16,10 @@ from mcuq.config import Config, quantize_options
 from mcuq.data import feeds as data
 from mcuq.data.batches import Given, gathered
 from mcuq.emit.naming import check_id, model_id
+from mcuq.errors import McuqError
 from mcuq.fixed import DTYPES, RANGES
 from mcuq.flows.made_up import refuse_misfit
+from mcuq.flows.streaming import converted
 from mcuq.importers.sizes import Sizes
 from mcuq.importers.source import import_model, sizes_of
 from mcuq.ir import Array, Graph, Shape
@@ -30,11 +32,13 @@ from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
 from mcuq.passes.describe_sound import describe_sound
 from mcuq.passes.label_output import label
+from mcuq.passes.pair_states import pair_states
 from mcuq.program.lower import Program
 from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph
 from mcuq.quantize.calibration import calibration_feeds
 from mcuq.reference import feeds_to_int
+from mcuq.stream.convert import Wish, refuse_unstreamable, wish_of
 from mcuq.targets.boards import Board
 
 if TYPE_CHECKING:
@@ -62,6 +66,7 @@ def compile_model(
     checkpoint: str | Path | None = None,
     shapes: Mapping[str, Shape] | None = None,
     weights: int | None = None,
+    stream: str | None = None,
     progress: Progress = silent,
 ) -> Compiled:
     """Compile a network to C.
@@ -79,6 +84,8 @@ def compile_model(
     calibration rows if known; ``checkpoint``: a file that lets tuning go on where it was stopped.
     ``shapes``: by input name, of inputs whose sizes the model leaves open, the batch as 1.
     ``weights``: the version of weights that lie apart from the code, in a file of their own.
+    ``stream``: "frames=N[,axis=A][,padding=same]" makes of a network that reads a window of frames
+    one that takes N new ones a call (``stream.convert``).
 
     Raises ``McuqError`` for whatever is wrong with the model, the data or the board.
     """
@@ -86,6 +93,9 @@ def compile_model(
     calibration = None if calibration is None else gathered(calibration)
     target, settings = target_of(board, prefer), config or Config()
     request = weigh.requested(compress, settings.compress, recover)
+    wish = None if stream is None else wish_of(stream)
+    if wish and weights is not None:
+        raise McuqError("--stream", "does not go with weights that lie apart", "Leave one out")
     progress("reading the model", 0.0)
     sizes = sizes_of(shapes, settings, calibration)
     source = _read(model, example_input, name, settings, sizes)
@@ -97,7 +107,9 @@ def compile_model(
     if request is not None:
         tuned: Any = {"labels": labels, "checkpoint": checkpoint, "progress": progress}
         squeezed = weigh.squeeze(source.graph, request, feeds, target.core, prefer, **tuned)
-    made, advice = _quantized(source, squeezed, feeds, target, settings, progress)
+    if wish is not None:
+        refuse_unstreamable(source.graph, wish)  # before the long work
+    made, advice = _quantized(source, squeezed, feeds, target, settings, progress, wish)
     progress("generating C", 0.95)
     made = replace(made, weights=weights)
     return replace(generate_for(made, target.boards), advice=(*compared, *advice))
@@ -139,6 +151,7 @@ def _quantized(
     target: Target,
     settings: Config,
     progress: Progress,
+    wish: Wish | None = None,
 ) -> tuple[Bundle, tuple[str, ...]]:
     """The network in integers, compressed before that or not, and what the user should know."""
     options = quantize.Options(
@@ -160,6 +173,12 @@ def _quantized(
         small = squeezed.weighed(target.lower(result.qgraph))
         history = replace(history, compression=small.report)
         advice = (*small.advice, *advice)
+    qgraph, rounded = result.qgraph, result.rounded
+    vectors: Mapping[str, Array] = _vectors(qgraph, feeds)
+    if wish is not None:
+        found_stream = converted(qgraph, graph, rounded, vectors, wish)
+        qgraph, graph, rounded = found_stream.qgraph, found_stream.graph, found_stream.rounded
+        vectors, advice = found_stream.vectors, (found_stream.advice, *advice)
     made = Bundle(
         source.id,
         source.name,
@@ -167,11 +186,11 @@ def _quantized(
         target.board,
         target.prefer,
         graph,
-        result.qgraph,
-        _vectors(result.qgraph, feeds),
-        None if result.rounded is graph else result.rounded,
+        qgraph,
+        vectors,
+        None if rounded is graph else rounded,
         history,
-        source.graph if squeezed else None,
+        source.graph if squeezed and wish is None else None,
     )
     return made, advice
 
@@ -196,7 +215,11 @@ def _worse_than_narrow(
 
 
 def prepare(graph: Graph, config: Config) -> Graph:
-    """The graph with its ports described as the configuration says, and all passes run."""
+    """The graph with its ports described as the configuration says, and all passes run.
+
+    What it keeps from call to call is a state from here on.
+    """
+    graph = pair_states(graph, config.states)
     for name, said in config.inputs.items():
         if said.kind == "pcm16":
             graph = describe_sound(graph, name, said.std, said.features)

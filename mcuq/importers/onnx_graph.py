@@ -86,6 +86,7 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
         dict(builder.tensors),
         dict(builder.hints),
         (*chosen.notes, *notes, *left_out),
+        successors=dict(builder.successors),
     )
     return Imported(
         graph,

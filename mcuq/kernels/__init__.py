@@ -23,7 +23,7 @@ from mcuq.kernels.plain import (
     resize_linear,
     softmax,
 )
-from mcuq.kernels.plain.movement import concat, copy, from_u8, pad, transpose
+from mcuq.kernels.plain.movement import concat, copy, from_u8, pad, push, transpose
 from mcuq.kernels.variant import Variant
 
 VARIANTS: tuple[Variant, ...] = (
@@ -45,6 +45,7 @@ VARIANTS: tuple[Variant, ...] = (
     *pad.VARIANTS,
     *transpose.VARIANTS,
     *copy.VARIANTS,
+    *push.VARIANTS,
     *resize_linear.VARIANTS,
     *recurrent.VARIANTS,
     *features.VARIANTS,

@@ -48,7 +48,8 @@ class Bench:
     """The cost of one inference on one board; bytes without the harness.
 
     ``clock_hz`` is None for a core. ``kernels``: which core they are for, and what the board's own
-    would take. ``on``: where the board is on which ``cycles`` were measured.
+    would take. ``on``: where the board is on which ``cycles`` were measured. Of a stream
+    ``instructions`` are the mean of several steps, ``worst`` the most; the rest is of one of them.
     """
 
     board: str
@@ -64,6 +65,7 @@ class Bench:
     stalls: int | None = None
     on: str | None = None
     cycles: int | None = None
+    worst: int | None = None
 
     def __repr__(self) -> str:
         return brief("Bench", self.board, f"{self.instructions:,} instructions")
@@ -123,6 +125,7 @@ def bench(compiled: Compiled, board: Board, progress: Progress = silent) -> Benc
         progress("counting", 0.5)
         typical = vectors.typical(compiled.bundle)
         counts = count.count(plain, stepped, typical, reads=board.reads)
+        several = _over_steps(compiled, plain)
         estimates = [_cycles(profile, stepped, board) for profile in counts.step_profiles]
         whole = _cycles(counts.profile, plain, board)
         waits = [_stalls(profile, board) for profile in counts.step_profiles]
@@ -136,14 +139,22 @@ def bench(compiled: Compiled, board: Board, progress: Progress = silent) -> Benc
         board.cpu,
         None if board.is_core else board.clock_hz,
         compiled.program.macs,
-        counts.total,
+        round(sum(several) / len(several)) if several else counts.total,
         whole,
         plain.sizes.flash,
         plain.sizes.ram,
         steps,
         _kernels(compiled, board, counts.total),
         _stalls(counts.profile, board),
+        worst=max(several) if several else None,
     )
+
+
+def _over_steps(compiled: Compiled, plain: build.Image) -> list[int]:
+    """The instructions of several steps of a stream; empty without one."""
+    if compiled.program.qgraph.stream is None:
+        return []
+    return [count.count_total(plain, vector) for vector in vectors.stepwise(compiled.bundle)]
 
 
 def _kernels(compiled: Compiled, board: Board, executed: int) -> str:

@@ -17,6 +17,7 @@ from mcuq.firmware import image as build
 from mcuq.firmware.image import Image
 from mcuq.fixed import DTYPES
 from mcuq.ir import Array
+from mcuq.measure.rehearsal import Rehearsal, rehearse
 from mcuq.model import vectors
 from mcuq.model.compiled import Compiled
 from mcuq.progress import Progress, silent
@@ -122,55 +123,51 @@ def check(
 ) -> list[Verdict]:
     """One verdict for the host and one per board, each over the same ``number`` of vectors.
 
+    Of a stream these are steps, and more where two receptive fields are (``rehearsal``).
+
     ``clang``: the stack is proven for its code, too.
     """
     progress("integer reference", 0.0)
-    data, expected = expected_of(compiled, number, seed)
+    wanted = expected_of(compiled, number, seed)
     verdicts = []
     with temporary() as work:
         progress(HOST, 0.05)
-        verdicts.append(_check_host(compiled.on(None), work, data, expected))
+        verdicts.append(_check_host(compiled.on(None), work, wanted))
         for done, board in enumerate(boards):
             progress(board.name, (done + 1) / (len(boards) + 1))
             own = compiled.on(board)
-            verdict = _check_board(own, board, work, data, expected)
+            verdict = _check_board(own, board, work, wanted)
             verdicts.append(_with_clang(verdict, own, board, work) if clang else verdict)
     return verdicts
 
 
-def expected_of(
-    compiled: Compiled, number: int, seed: int
-) -> tuple[list[bytes], Mapping[str, Array]]:
-    """``number`` vectors as bytes, and every tensor that the reference makes of them."""
+def expected_of(compiled: Compiled, number: int, seed: int) -> Rehearsal:
+    """What images read, at least ``number`` vectors, and every tensor that comes out."""
     if number < 1:
         raise DataError("check", f"compares nothing with {number} vectors", "Give at least one")
-    size = sum(t.size for t in compiled.program.qgraph.tensors.values() if t.data is None)
+    qgraph = compiled.program.qgraph
+    size = sum(t.size for t in qgraph.tensors.values() if t.data is None)
     if number * size > MOST_ELEMENTS:
         reason = f"{number} vectors of {size} elements are too many to compare"
         raise DataError("check", reason, f"Give at most {max(1, MOST_ELEMENTS // size)}")
+    if qgraph.stream is not None:
+        return rehearse(compiled.bundle, qgraph, number, seed)
     rows = vectors.make(compiled.bundle, number, seed)
-    return vectors.to_bytes(compiled.bundle, rows), run_int(compiled.program.qgraph, rows)
+    return Rehearsal(vectors.to_bytes(compiled.bundle, rows), run_int(qgraph, rows), ())
 
 
-def _check_host(
-    compiled: Compiled, work: Path, data: Sequence[bytes], expected: Mapping[str, Array]
-) -> Verdict:
+def _check_host(compiled: Compiled, work: Path, wanted: Rehearsal) -> Verdict:
     program = build.compile_host(compiled.files, compiled.entry, work)
-    return compare(compiled, HOST, HOST, qemu.run_trace(program, data, compiled.entry), expected)
+    traces = qemu.run_trace(program, wanted.data, compiled.entry)
+    return compare(compiled, HOST, HOST, traces, wanted.values, wanted.blocks)
 
 
-def _check_board(
-    compiled: Compiled,
-    board: Board,
-    work: Path,
-    data: Sequence[bytes],
-    expected: Mapping[str, Array],
-) -> Verdict:
+def _check_board(compiled: Compiled, board: Board, work: Path, wanted: Rehearsal) -> Verdict:
     def image(kind: str) -> Image:
         return build.compile_image(compiled.files, compiled.entry, board, work, kind)
 
-    traces = qemu.run_trace(image("trace"), data, compiled.entry)
-    verdict = compare(compiled, board.name, board.cpu, traces, expected)
+    traces = qemu.run_trace(image("trace"), wanted.data, compiled.entry)
+    verdict = compare(compiled, board.name, board.cpu, traces, wanted.values, wanted.blocks)
     plain, typical = image("plain"), vectors.typical(compiled.bundle)
     assert plain.sizes is not None
     return replace(
@@ -204,21 +201,25 @@ def compare(
     core: str,
     traces: Sequence[Sequence[bytes]],
     expected: Mapping[str, Array],
+    states: Sequence[bytes] = (),
 ) -> Verdict:
-    """Hold every tensor of every vector against the reference."""
-    different = list(_differences(compiled, traces, expected))
+    """Hold every tensor of every vector, and of a stream its whole state, against the reference."""
+    different = list(_differences(compiled, traces, expected, states))
     tensors = sum(len(trace) for trace in traces)
     first = different[0] if different else None
     return Verdict(name, core, len(traces), tensors, len(different), first)
 
 
 def _differences(
-    compiled: Compiled, traces: Sequence[Sequence[bytes]], expected: Mapping[str, Array]
+    compiled: Compiled,
+    traces: Sequence[Sequence[bytes]],
+    expected: Mapping[str, Array],
+    states: Sequence[bytes],
 ) -> Iterator[Difference]:
-    """One per tensor that differs, in the order of execution."""
+    """One per tensor or state that differs, in the order of execution."""
     graph = compiled.program.qgraph
     for number, trace in enumerate(traces):
-        for step, data in zip(compiled.program.steps, trace, strict=True):
+        for step, data in zip(compiled.program.steps, trace, strict=not states):
             tensor = graph.tensors[step.node.output]
             dtype = np.dtype(DTYPES[tensor.kind]).newbyteorder("<")
             got = np.frombuffer(data, dtype).reshape(tensor.shape[1:])
@@ -227,3 +228,7 @@ def _differences(
                 where = tuple(int(i) for i in np.argwhere(got != right)[0])
                 values = int(right[where]), int(got[where])
                 yield Difference(number, step.node.name, tensor.name, where, *values)
+        if states and trace[-1] != states[number]:
+            at = next(i for i, pair in enumerate(zip(trace[-1], states[number], strict=True))
+                      if pair[0] != pair[1])  # fmt: skip
+            yield Difference(number, "state", "state", (at,), states[number][at], trace[-1][at])

@@ -40,13 +40,13 @@ def check_desk(
     """
     at = place.parse(where)
     progress("integer reference", 0.0)
-    data, expected = expected_of(compiled, number, seed)
+    wanted = expected_of(compiled, number, seed)
     own = compiled.on(board)
     with _linked(own, board, at, port, progress) as board_link:
         progress("running", 0.5)
-        traces = link.trace(board_link, data, own.entry)
+        traces = link.trace(board_link, wanted.data, own.entry)
         spent = link.cycles(board_link, vectors.typical(own.bundle), own.entry)
-    verdict = compare(own, board.name, board.cpu, traces, expected)
+    verdict = compare(own, board.name, board.cpu, traces, wanted.values)
     return replace(verdict, on=where, cycles=None if spent is None else sum(spent))
 
 
@@ -87,6 +87,9 @@ def _linked(
     own: Compiled, board: Board, at: Place, port: str | None, progress: Progress
 ) -> Iterator[Link]:
     """The board, waiting for its first vector."""
+    if own.program.qgraph.stream is not None:
+        remedy = "Check it emulated, without --on"
+        raise McuqError(own.bundle.id, "is a stream, which is not run on a real board", remedy)
     with temporary() as work:
         if at.kind == "gdb":
             progress("building", 0.1)

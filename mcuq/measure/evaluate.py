@@ -11,7 +11,7 @@ import numpy as np
 
 from mcuq.data.feeds import load_evaluated, user_reals
 from mcuq.errors import DataError, brief
-from mcuq.ir import Array, Graph, Node, from_memory
+from mcuq.ir import Array, Graph, Node, Port, fed, from_memory, shown
 from mcuq.model.report import JudgedOutput
 from mcuq.ops import spec
 from mcuq.ops.spec import Values
@@ -19,6 +19,7 @@ from mcuq.qir import QGraph
 from mcuq.quantize.structure import logits_of
 from mcuq.reference import feeds_to_float, feeds_to_int, port_to_real, run_float, run_int
 from mcuq.schema.records import plain
+from mcuq.sequences import is_sequence, run_integer, run_real, settled, steps_of
 
 LARGEST_CLASS = 1 << 31
 
@@ -104,15 +105,22 @@ def evaluate(
     graph: Graph, qgraph: QGraph, feeds: Mapping[str, Array], labels: Array | None = None
 ) -> Evaluation:
     """Compare on ``feeds`` (as ``data.load`` returns them); the first output is the classifier."""
+    ports, own = _judged(graph, feeds), _judged(qgraph, feeds)
     pairs = [
         (logits_of(graph, a.tensor), logits_of(qgraph, b.tensor))
-        for a, b in zip(graph.outputs, qgraph.outputs, strict=True)
+        for a, b in zip(ports, own, strict=True)
     ]
-    first, first_int = graph.outputs[0], qgraph.outputs[0]
-    reals = run_float(graph, feeds_to_float(graph, feeds), {first.tensor, *(a for a, _ in pairs)})
-    integers = run_int(
-        qgraph, feeds_to_int(qgraph, feeds), {first_int.tensor, *(b for _, b in pairs)}
+    first, first_int = ports[0], own[0]
+    reals, integers = _both(
+        graph,
+        qgraph,
+        feeds,
+        {first.tensor, *(a for a, _ in pairs)},
+        {first_int.tensor, *(b for _, b in pairs)},
     )
+    if is_sequence(graph, feeds):
+        reals, integers = (_counted(v, graph, feeds, labels) for v in (reals, integers))
+        labels = None if labels is None else _counted({"": labels}, graph, feeds, labels)[""]
     rows = len(reals[first.tensor])
     expected = classes(graph, first.tensor, reals[first.tensor])
     output = port_to_real(first_int, integers[first_int.tensor])
@@ -121,7 +129,7 @@ def evaluate(
         _check_labels(graph, labels, reals[first.tensor], expected)
     outputs = tuple(
         _output(port.name, reals[a], _real(qgraph, b, integers[b]))
-        for port, (a, b) in zip(graph.outputs, pairs, strict=True)
+        for port, (a, b) in zip(ports, pairs, strict=True)
     )
     return Evaluation(
         rows,
@@ -131,6 +139,38 @@ def evaluate(
         min(output.sqnr_db for output in outputs),
         outputs,
     )
+
+
+def _judged(network: Graph | QGraph, feeds: Mapping[str, Array]) -> tuple[Port, ...]:
+    """The outputs that are compared: of sequences those that the caller gets."""
+    return shown(network) if is_sequence(network, feeds) else network.outputs
+
+
+def _both(
+    graph: Graph,
+    qgraph: QGraph,
+    feeds: Mapping[str, Array],
+    reals: set[str],
+    integers: set[str],
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The wanted values of both networks; of sequences each goes on from its own states."""
+    if is_sequence(graph, feeds):
+        return run_real(graph, feeds, reals), run_integer(qgraph, feeds, integers)
+    return (
+        run_float(graph, feeds_to_float(graph, feeds), reals),
+        run_int(qgraph, feeds_to_int(qgraph, feeds), integers),
+    )
+
+
+def _counted(
+    values: Mapping[str, Array], graph: Graph, feeds: Mapping[str, Array], labels: Array | None
+) -> dict[str, Array]:
+    """Of each sequence all steps after the warm-up, or the last if there is one label for it."""
+    steps, count = steps_of(graph, feeds), -1 if labels is None else len(labels)
+    sequences = len(feeds[fed(graph)[0].name])
+    if count == sequences and steps > 1:
+        return {n: v if len(v) == count else v[steps - 1 :: steps] for n, v in values.items()}
+    return {n: settled(graph, v, feeds) for n, v in values.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,6 +245,8 @@ def _output(name: str, exact: Array, found: Array) -> Output:
 def regression(graph: Graph, qgraph: QGraph, feeds: Mapping[str, Array], targets: Array) -> Against:
     """Errors of the first output against ``targets``, (N, ...) in the user's own order."""
     exact, found = _first_output(graph, qgraph, feeds)
+    if is_sequence(graph, feeds) and len(targets) == len(exact):
+        exact, found, targets = (settled(graph, v, feeds) for v in (exact, found, targets))
     if targets.shape[0] != len(exact) or targets.size != exact.size:
         reason = f"targets of shape {targets.shape} for outputs of shape {exact.shape}"
         raise DataError("y", reason, "Give one target for each output value")
@@ -255,11 +297,10 @@ def _mean(values: Array) -> float:
 
 def _first_output(graph: Graph, qgraph: QGraph, feeds: Mapping[str, Array]) -> tuple[Array, Array]:
     """The first output of both networks as reals in the user's own order, float64."""
-    port, own = graph.outputs[0], qgraph.outputs[0]
-    reals = run_float(graph, feeds_to_float(graph, feeds), {port.tensor})[port.tensor]
-    integers = run_int(qgraph, feeds_to_int(qgraph, feeds), {own.tensor})[own.tensor]
-    exact = from_memory(port, reals.astype(np.float64))
-    return exact, from_memory(own, port_to_real(own, integers))
+    port, own = _judged(graph, feeds)[0], _judged(qgraph, feeds)[0]
+    reals, integers = _both(graph, qgraph, feeds, {port.tensor}, {own.tensor})
+    exact = from_memory(port, reals[port.tensor].astype(np.float64))
+    return exact, from_memory(own, port_to_real(own, integers[own.tensor]))
 
 
 def float_top1(graph: Graph, feeds: Mapping[str, Array], labels: Array) -> float | None:

@@ -13,11 +13,13 @@ from mcuq.errors import ToolError
 from mcuq.files import add_files, owner_of, put_files, temporary
 from mcuq.firmware import image as build
 from mcuq.firmware.harness import Vector
-from mcuq.ir import Array
+from mcuq.ir import Array, fed, shown
 from mcuq.model.compiled import Compiled
 from mcuq.program import fit
 from mcuq.progress import Progress, silent
+from mcuq.qir import QGraph
 from mcuq.reference import run_int
+from mcuq.sequences import run_steps, start_of
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
 
@@ -74,13 +76,23 @@ def _write(place: Path, files: Mapping[str, bytes]) -> None:
 
 
 def known_answers(compiled: Compiled, count: int = VECTORS) -> list[Vector]:
-    """Calibration rows and what the reference makes of them."""
+    """Calibration rows and what the reference makes of them; of a stream the first steps."""
     graph = compiled.program.qgraph
     rows = {n: v[:count] for n, v in compiled.bundle.vectors.items()}
-    expected = run_int(graph, rows, {port.tensor for port in graph.outputs})
-    inputs = [rows[port.name] for port in graph.inputs]
-    outputs = [expected[port.tensor] for port in graph.outputs]
+    inputs = [rows[port.name] for port in fed(graph)]
+    if graph.stream is None:
+        expected = run_int(graph, rows, {port.tensor for port in graph.outputs})
+    else:
+        expected = _steps(graph, rows)
+    outputs = [expected[port.tensor] for port in shown(graph)]
     return [Vector(_bytes(inputs, i), _bytes(outputs, i)) for i in range(len(next(iter(inputs))))]
+
+
+def _steps(graph: QGraph, rows: Mapping[str, Array]) -> dict[str, Array]:
+    """The outputs of the first steps of a stream."""
+    sequence = {port.name: rows[port.name][None] for port in fed(graph)}
+    made = run_steps(graph, lambda step: run_int(graph, step), start_of(graph, 1), sequence)
+    return {p.tensor: np.concatenate([step[p.tensor] for step in made]) for p in shown(graph)}
 
 
 def _bytes(parts: Sequence[Array], row: int) -> tuple[bytes, ...]:

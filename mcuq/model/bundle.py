@@ -25,7 +25,7 @@ from mcuq.errors import DataError, McuqError, brief
 from mcuq.files import MARK
 from mcuq.files.journal import repair
 from mcuq.fixed import DTYPES, RANGES
-from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor
+from mcuq.ir import Array, Graph, Node, Port, Shape, State, Stream, Tensor, states_of
 from mcuq.model.report import History
 from mcuq.ops import validate
 from mcuq.program.choose import PREFERENCES
@@ -60,7 +60,9 @@ _KEYS = (
     "format", "id", "source", "digest", "board", "prefer", "graph", "qgraph", "vectors", "rounded",
     "quantization", "whole", "family", "weights",
 )  # fmt: skip
-_GRAPH_KEYS = ("name", "inputs", "outputs", "nodes", "tensors")
+_GRAPH_KEYS = ("name", "inputs", "outputs", "nodes", "tensors", "stream")
+_STREAM_KEYS = ("states", "frames", "axis", "warmup", "delay", "field")
+_STATE_KEYS = ("read", "written", "start")
 _PORT_KEYS = ("name", "tensor", "shape", "order", "kind", "scale", "offset", "labels")
 _NODE_KEYS = ("op", "name", "inputs", "outputs", "attrs")
 _TENSOR_KEYS = ("name", "shape", "data")
@@ -141,13 +143,21 @@ def dump(bundle: Bundle) -> bytes:
 
 
 def _graph(graph: Graph | QGraph, arrays: _Arrays) -> dict[str, Any]:
-    return {
+    """``stream`` is there if the network is one."""
+    facts = {
         "name": graph.name,
         "inputs": [_port(p, arrays) for p in graph.inputs],
         "outputs": [_port(p, arrays) for p in graph.outputs],
         "nodes": [[n.op, n.name, n.inputs, n.outputs, dict(n.attrs)] for n in graph.nodes],
         "tensors": [_tensor(graph.tensors[name], arrays) for name in sorted(graph.tensors)],
     }
+    return {**facts, "stream": _stream(graph.stream, arrays)} if graph.stream else facts
+
+
+def _stream(stream: Stream, arrays: _Arrays) -> dict[str, Any]:
+    states = [[s.read, s.written, arrays.put(s.start)] for s in stream.states]
+    numbers = {key: getattr(stream, key) for key in _STREAM_KEYS if key != "states"}
+    return {"states": states, **numbers}
 
 
 def _port(port: Port, arrays: _Arrays) -> list[Any]:
@@ -265,7 +275,29 @@ class _Reader:
             found.read("outputs", several(self.port, 1)),
             found.read("nodes", several(_node, 0)),
             _by_name(tensors, place),
+            stream=self._stream_of(found),
         )
+
+    def _stream_of(self, graph: Record) -> Stream | None:
+        return graph.read("stream", self.stream) if "stream" in graph.values else None
+
+    def stream(self, value: object, place: str) -> Stream:
+        found = record(value, place, _STREAM_KEYS)
+        return Stream(
+            found.read("states", several(self.state, 1)),
+            found.read("frames", whole(1)),
+            found.read("axis", optional(whole(0, 7))),
+            found.read("warmup", whole(0)),
+            found.read("delay", whole(0)),
+            found.read("field", whole(1)),
+        )
+
+    def state(self, value: object, place: str) -> State:
+        found = row(value, place, _STATE_KEYS)
+        start = found.read("start", self.array)
+        if start.dtype != np.float32 or not bool(np.isfinite(start).all()):
+            raise Misfit(place, "finite float32", start.dtype)
+        return State(found.read("read", _NAME), found.read("written", _NAME), start)
 
     def qgraph(self, value: object, place: str) -> QGraph:
         found = record(value, place, _GRAPH_KEYS)
@@ -276,6 +308,7 @@ class _Reader:
             found.read("outputs", several(self.port, 1)),
             found.read("nodes", several(_node, 0)),
             _by_name(tensors, place),
+            self._stream_of(found),
         )
 
     def array(self, value: object, place: str) -> Array:
@@ -356,6 +389,8 @@ def _problems(made: Bundle) -> Iterator[str]:
         if graph is not None:
             yield from validate.real_problems(graph)
             yield from _other_ports(graph, made.qgraph)
+            if _states(graph) != _states(made.qgraph):
+                yield "its float and integer networks keep different states"
     rounded = made.rounded or made.graph
     yield from _unlike(rounded, made.qgraph)
     if set(made.vectors) != {port.name for port in made.qgraph.inputs}:
@@ -363,6 +398,12 @@ def _problems(made: Bundle) -> Iterator[str]:
         return
     for port in made.qgraph.inputs:
         yield from _wrong_rows(made.vectors[port.name], made.qgraph.tensors[port.tensor])
+
+
+def _states(network: Graph | QGraph) -> list[tuple[object, ...]]:
+    found = [(s.read, s.written) for s in states_of(network)]
+    stream = network.stream
+    return [*found, (stream.frames, stream.axis, stream.warmup) if stream else ()]
 
 
 def _other_ports(graph: Graph, qgraph: QGraph) -> Iterator[str]:

@@ -12,6 +12,7 @@ from mcuq.emit.entry import Buffer, Entry, StepInfo
 from mcuq.emit.facts import ArrayFacts, ModelFacts, golden_arrays, model_facts
 from mcuq.errors import DataError, McuqError
 from mcuq.files import write_folder, written_files
+from mcuq.ir import fed, shown, state_ports
 from mcuq.kernels.variant import Cpu
 from mcuq.model import bundle
 from mcuq.model.bundle import Bundle
@@ -25,7 +26,7 @@ from mcuq.program.fit import Memory
 from mcuq.program.lower import Program, lower
 from mcuq.program.plan import Plan, plan
 from mcuq.qir import QGraph
-from mcuq.reference import run_int
+from mcuq.reference import port_to_int, run_int
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
 from mcuq.targets.cores import GENERIC
@@ -198,9 +199,10 @@ def _golden(model: Compiled, facts: ModelFacts) -> tuple[ArrayFacts, ...]:
     """The first vector and what comes out, in the order of the ports."""
     qgraph = model.program.qgraph
     rows = {name: values[:1] for name, values in model.bundle.vectors.items()}
+    rows |= {state.read: port_to_int(port, state.start) for state, port, _ in state_ports(qgraph)}
     found = run_int(qgraph, rows, {port.tensor for port in qgraph.outputs})
-    inputs = tuple(rows[port.name] for port in qgraph.inputs)
-    return golden_arrays(facts, inputs, tuple(found[port.tensor] for port in qgraph.outputs))
+    inputs = tuple(rows[port.name] for port in fed(qgraph))
+    return golden_arrays(facts, inputs, tuple(found[port.tensor] for port in shown(qgraph)))
 
 
 def load_compiled(folder: str | Path) -> Compiled:
@@ -260,4 +262,5 @@ def entry_of(program: Program, placed: Plan, identity: str) -> Entry:
         tuple(Buffer(p.c_name, p.bytes) for p in facts.inputs),
         tuple(Buffer(p.c_name, p.bytes) for p in facts.outputs),
         tuple(StepInfo(s.node.name, tensors[s.node.output].bytes) for s in program.steps),
+        state=facts.state_bytes,
     )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from mcuq.emit.order import sentence
-from mcuq.ir import Port
+from mcuq.ir import Port, fed, shown
 from mcuq.model.bundle import Bundle
 from mcuq.model.report import (
     MixedPrecision,
@@ -16,12 +16,14 @@ from mcuq.model.report import (
     QuantizerStep,
     Report,
     StepFacts,
+    StreamFacts,
     TensorFacts,
 )
 from mcuq.program import elsewhere
 from mcuq.program.fit import Memory
 from mcuq.program.lower import Program, Step
 from mcuq.program.plan import Plan
+from mcuq.program.state import state_bytes
 from mcuq.qir import QGraph, QTensor
 from mcuq.quantize import Given, Quantized
 from mcuq.version import __version__
@@ -50,15 +52,16 @@ def report_of(
         flash_weights=program.flash,
         arena=plan.size,
         arena_lower_bound=plan.lower_bound,
-        io=sum(graph.tensors[p.tensor].bytes for p in (*graph.inputs, *graph.outputs)),
-        inputs=tuple(_port(p, graph) for p in graph.inputs),
-        outputs=tuple(_port(p, graph) for p in graph.outputs),
+        io=sum(graph.tensors[p.tensor].bytes for p in (*fed(graph), *shown(graph))),
+        inputs=tuple(_port(p, graph) for p in fed(graph)),
+        outputs=tuple(_port(p, graph) for p in shown(graph)),
         steps=tuple(_step(step, program, plan) for step in program.steps),
         quantization=history.quantization,
         quantized_model=history.quantized_model,
         judged=history.judged,
         compression=history.compression,
         boards=boards,
+        stream=_stream(graph),
         kernels=elsewhere.sentence(program, richer),
         slower_than_own={r.core: r.factor for r in richer if r.factor is not None},
     )
@@ -95,6 +98,13 @@ def given_advice(found: QuantizedModel | None) -> tuple[str, ...]:
 
 def _decibels(value: float) -> float | None:
     return round(value, 3) if math.isfinite(value) else None
+
+
+def _stream(graph: QGraph) -> StreamFacts | None:
+    found = graph.stream
+    if found is None:
+        return None
+    return StreamFacts(state_bytes(graph), found.frames, found.warmup, found.delay)
 
 
 def _port(port: Port, graph: QGraph) -> PortFacts:

@@ -204,6 +204,16 @@ class History:
     compression: Compression | None = None
 
 
+@dataclass(frozen=True)
+class StreamFacts:
+    """Of a network that is called once a step and keeps a state in between."""
+
+    state: Annotated[Bytes, "bytes of the caller's state"]
+    frames: Annotated[Bytes, "new frames of the input a step"]
+    warmup: Annotated[Bytes, "outputs before the first that a whole window was seen for"]
+    delay: Annotated[Bytes, "steps by which outputs are late"]
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Report:
     """All that is known of a compiled model without building it."""
@@ -230,6 +240,7 @@ class Report:
         default_factory=dict
     )
     weights: Annotated[Apart | None, "if they lie apart from the code"] = None
+    stream: Annotated[StreamFacts | None, "if it keeps a state from call to call"] = None
     kernels: Annotated[str, "which core the kernels are for, and what they take on others"]
     slower_than_own: Annotated[
         Mapping[str, float], "by richer core: their cycles over those of its own kernels"
@@ -296,6 +307,9 @@ def to_text(report: Report) -> Iterator[str]:
         f"{report.macs:,} MACs, {report.flash_weights:,} B of weights, {report.arena:,} B of arena "
         f"(no plan needs less than {report.arena_lower_bound:,} B)"
     )
+    if report.stream:
+        kept, frames = report.stream.state, report.stream.frames
+        yield f"a stream of {frames} frame(s) a step, {kept:,} B of state"
     yield report.kernels
     for name, needs in report.boards.items():
         yield (

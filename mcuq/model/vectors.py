@@ -7,9 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from mcuq.fixed import DTYPES, RANGES
-from mcuq.ir import Array
+from mcuq.ir import Array, fed, state_ports
 from mcuq.model.bundle import Bundle
-from mcuq.qir import QTensor
+from mcuq.program.state import state_bytes, state_places
+from mcuq.qir import QGraph, QTensor
+from mcuq.sequences import state_bytes_of
 
 DEFAULT = 20
 _EXTREMES = 4
@@ -41,12 +43,40 @@ def _rows(tensor: QTensor, stored: Array, count: int, chance: np.random.Generato
 
 
 def to_bytes(bundle: Bundle, rows: Mapping[str, Array]) -> list[bytes]:
-    """Per row the bytes of all inputs, one input after the other, little-endian."""
-    parts = [np.ascontiguousarray(rows[port.name]) for port in bundle.qgraph.inputs]
+    """Per row the bytes of all inputs but states, one after the other, little-endian."""
+    parts = [np.ascontiguousarray(rows[port.name]) for port in fed(bundle.qgraph)]
     little = [part.astype(part.dtype.newbyteorder("<")) for part in parts]
     return [b"".join(part[i].tobytes() for part in little) for i in range(len(little[0]))]
 
 
 def typical(bundle: Bundle) -> bytes:
-    """The bytes of the first calibration row: what is counted and measured."""
-    return to_bytes(bundle, {name: rows[:1] for name, rows in bundle.vectors.items()})[0]
+    """The bytes of the first calibration row: what is counted and measured.
+
+    Of a stream the state of a late step stands before it.
+    """
+    if bundle.qgraph.stream is None:
+        return to_bytes(bundle, {name: rows[:1] for name, rows in bundle.vectors.items()})[0]
+    return stepwise(bundle)[-1]
+
+
+def stepwise(bundle: Bundle, most: int = 8) -> list[bytes]:
+    """Of a stream the last ``most`` calibration rows, each behind the bytes of its state."""
+    rows = to_bytes(bundle, bundle.vectors)
+    count = len(rows)
+    states = (
+        {read.name: bundle.vectors[read.name][i] for _, read, _ in state_ports(bundle.qgraph)}
+        for i in range(max(0, count - most), count)
+    )
+    return [
+        state_block(bundle.qgraph, state) + row
+        for state, row in zip(states, rows[-most:], strict=True)
+    ]
+
+
+def state_block(qgraph: QGraph, states: Mapping[str, Array]) -> bytes:
+    """The bytes that a stream's caller keeps, for ``states`` by the port that reads each."""
+    block = bytearray(state_bytes(qgraph))
+    for name, at in state_places(qgraph).items():
+        data = state_bytes_of(qgraph, states)[name]
+        block[at : at + len(data)] = data
+    return bytes(block)

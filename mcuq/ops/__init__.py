@@ -29,7 +29,7 @@ from mcuq.ops import (
     sub,
     unary,
 )
-from mcuq.ops.movement import concat, copy, pad, reshape, transpose
+from mcuq.ops.movement import concat, copy, pad, push, reshape, transpose
 from mcuq.ops.parts import functions, lut16
 from mcuq.ops.parts.layout import Layout
 from mcuq.ops.recurrent import gru, lstm, rnn
@@ -61,6 +61,7 @@ OPS: tuple[OpSpec, ...] = (
     reshape.OP,
     transpose.OP,
     copy.OP,
+    push.OP,
     resize_linear.OP,
     lstm.OP,
     gru.OP,

@@ -19,7 +19,7 @@ from mcuq.errors import ModelError
 from mcuq.fixed import half
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import clip
-from mcuq.ops.parts import broadcast, forms, operand
+from mcuq.ops.parts import along, broadcast, forms, operand
 from mcuq.ops.spec import (
     Flow,
     Form,
@@ -180,6 +180,7 @@ OP = OpSpec(
     scaling=Scaling.CHANNELS,
     offsets=(1, 1),
     note="a scalar constant operand makes it a table",
+    along=along.same,
     schema=Schema(
         FLOAT_FORM, Form({**_NUMBERS, **forms.RANGE}, (2, 2), either=True, alike=True), faults
     ),

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.parts import forms
+from mcuq.ops.parts import along, forms
 from mcuq.ops.spec import Form, Format, IntForm, OpSpec, Scaling, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor
 
@@ -60,5 +60,6 @@ OP = OpSpec(
     classifies=True,
     output=Format("s32", 0, 0),
     scaling=Scaling.ABSORBED,
+    along=along.but_last,
     schema=Schema(Form(), Form(), faults),
 )

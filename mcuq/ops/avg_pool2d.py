@@ -20,7 +20,7 @@ import numpy as np
 from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import clip
-from mcuq.ops.parts import exact, forms, windows
+from mcuq.ops.parts import along, exact, forms, windows
 from mcuq.ops.parts.windows import Window
 from mcuq.ops.spec import (
     NO_CLIP,
@@ -191,6 +191,7 @@ OP = OpSpec(
     frac_limits=frac_limits,
     scaling=Scaling.CHANNELS,
     offsets=(1,),
+    along=along.pool,
     schema=Schema(
         Form({**_POOL, **forms.CLIP}, ranks=(4,)),
         Form({**_POOL, **_INTEGERS, **forms.RANGE}, ranks=(4,)),

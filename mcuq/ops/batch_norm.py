@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcuq.ir import Node, Shape
+from mcuq.ops.parts import along
 from mcuq.ops.spec import Flow, Form, OpSpec, Schema, TorchTensor
 
 
@@ -37,5 +38,6 @@ OP = OpSpec(
     note="folded away",
     per_channel=(1, 2),
     flow=Flow.EACH,
+    along=along.but_last,
     schema=Schema(Form(constants=2)),
 )

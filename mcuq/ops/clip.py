@@ -13,6 +13,7 @@ import numpy as np
 from mcuq.fixed import quantize
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import lut, requant
+from mcuq.ops.parts import along
 from mcuq.ops.spec import (
     NO_CLIP,
     Bounds,
@@ -128,5 +129,6 @@ OP = OpSpec(
     runs_s16=True,
     scaling=Scaling.CHANNELS,
     rescaled=rescaled,
+    along=along.same,
     schema=Schema(Form({"low": LIMIT, "high": LIMIT})),
 )

@@ -17,7 +17,7 @@ import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import clip
-from mcuq.ops.parts import exact, windows
+from mcuq.ops.parts import along, exact, windows
 from mcuq.ops.parts.accumulate import requantize, rows_per_chunk
 from mcuq.ops.parts.layout import Layout
 from mcuq.ops.parts.weights import bias_of, convolution_form, convolution_schema, cut_padding
@@ -128,5 +128,6 @@ OP = OpSpec(
     padding=Padding.VALUE,
     runs_s16=True,
     cut=cut_padding,
+    along=along.weighted_window,
     schema=convolution_schema({}, axis=2, rank=3),
 )

@@ -17,7 +17,7 @@ import numpy as np
 from mcuq.fixed import quantize
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import clip
-from mcuq.ops.parts import broadcast, forms, operand
+from mcuq.ops.parts import along, broadcast, forms, operand
 from mcuq.ops.spec import (
     Flow,
     Form,
@@ -104,6 +104,7 @@ def _spec(name: str, onnx: tuple[str, ...], run_float: RunFloat, larger: bool) -
         joins=True,
         runs_s16=True,
         scaling=Scaling.CHANNELS,
+        along=along.same,
         schema=_SCHEMA,
     )
 

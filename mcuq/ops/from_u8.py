@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mcuq.ir import Array, Node, Shape
-from mcuq.ops.parts import forms
+from mcuq.ops.parts import along, forms
 from mcuq.ops.spec import Form, OpSpec, Schema
 from mcuq.qir import QGraph
 
@@ -30,4 +30,6 @@ def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
     yield from forms.kinds(node, qgraph, "u8", "s8")
 
 
-OP = OpSpec("from_u8", (), infer, run_int=run_int, schema=Schema(None, Form(), faults))
+OP = OpSpec(
+    "from_u8", (), infer, run_int=run_int, along=along.same, schema=Schema(None, Form(), faults)
+)

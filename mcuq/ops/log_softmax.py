@@ -26,7 +26,7 @@ import numpy as np
 from mcuq.errors import ModelError
 from mcuq.fixed import FloatArray, IntArray, half, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.parts import forms
+from mcuq.ops.parts import along, forms
 from mcuq.ops.softmax import exp_table, rescaled, scale_of, short_axis
 from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
@@ -158,5 +158,6 @@ OP = OpSpec(
     scaling=Scaling.ABSORBED,
     rescaled=rescaled,
     frac_limits=frac_limits,
+    along=along.but_last,
     schema=_SCHEMA,
 )

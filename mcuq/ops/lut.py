@@ -11,7 +11,7 @@ import numpy as np
 
 from mcuq.fixed import FloatArray, dequantize, quantize
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.parts import forms, lut16
+from mcuq.ops.parts import along, forms, lut16
 from mcuq.ops.spec import NO_CLIP, Bounds, Form, IntForm, OpSpec, RunFloat, Schema, ToInt
 from mcuq.qir import QGraph, QTensor, frac_of
 
@@ -81,4 +81,11 @@ def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
         yield "its table has not 256 entries"
 
 
-OP = OpSpec("lut", (), infer, run_int=run_int, schema=Schema(None, Form(constants=1), faults))
+OP = OpSpec(
+    "lut",
+    (),
+    infer,
+    run_int=run_int,
+    along=along.same,
+    schema=Schema(None, Form(constants=1), faults),
+)

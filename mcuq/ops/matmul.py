@@ -23,7 +23,7 @@ from mcuq.errors import ModelError
 from mcuq.fixed import half
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import clip
-from mcuq.ops.parts import forms, operand
+from mcuq.ops.parts import along, forms, operand
 from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor, always
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import Fields, several, whole
@@ -195,6 +195,7 @@ OP = OpSpec(
     fuse_clip=clip.fuse,
     frac_limits=frac_limits,
     note="two computed operands, any batch",
+    along=along.multiplied,
     schema=Schema(
         Form({**_LOOPS, **forms.CLIP}, (2, 2), either=True),
         Form({**_LOOPS, **_NUMBERS, **forms.RANGE}, (2, 2), either=True),

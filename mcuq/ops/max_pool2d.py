@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.parts import forms, windows
+from mcuq.ops.parts import along, forms, windows
 from mcuq.ops.parts.windows import Window
 from mcuq.ops.spec import Flow, Form, IntForm, OpSpec, Padding, Scaling, Schema, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor
@@ -85,5 +85,6 @@ OP = OpSpec(
     runs_s16=True,
     scaling=Scaling.CHANNELS,
     offsets=(1,),
+    along=along.pool,
     schema=Schema(_FORM, _FORM, forms.keeps_numbers),
 )

@@ -18,7 +18,7 @@ from mcuq.errors import ModelError
 from mcuq.fixed import half
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import clip
-from mcuq.ops.parts import broadcast, forms, operand
+from mcuq.ops.parts import along, broadcast, forms, operand
 from mcuq.ops.spec import Flow, Form, IntForm, OpSpec, Schema, TorchTensor, always
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import whole
@@ -150,6 +150,7 @@ OP = OpSpec(
     runs_s16=True,
     frac_limits=frac_limits,
     note="a scalar constant operand makes it a table",
+    along=along.same,
     schema=Schema(
         Form(forms.CLIP, (2, 2), either=True, alike=True),
         Form({**_ATTRS, **forms.RANGE}, (2, 2), either=True, alike=True),

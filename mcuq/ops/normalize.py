@@ -31,7 +31,7 @@ from mcuq.errors import ModelError
 from mcuq.fixed import FloatArray, half, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import clip
-from mcuq.ops.parts import forms
+from mcuq.ops.parts import along, forms
 from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import Fields, flag, real, several
@@ -254,6 +254,7 @@ OP = OpSpec(
     limits=(short_rows, whole),
     fuse_clip=clip.fuse,
     note="constant scale and bias",
+    along=along.normalized,
     schema=Schema(
         Form({**_SIZES, **_EPSILON, **forms.CLIP}, constants=2),
         Form({**_SIZES, **_INTEGERS, **forms.RANGE}, constants=2),

@@ -21,7 +21,7 @@ import numpy as np
 from mcuq.errors import ModelError
 from mcuq.fixed import half, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.parts import forms
+from mcuq.ops.parts import along, forms
 from mcuq.ops.parts.weights import cut_values
 from mcuq.ops.spec import Flow, Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, always
 from mcuq.qir import QGraph, QTensor, frac_of
@@ -140,5 +140,6 @@ OP = OpSpec(
     scaling=Scaling.CHANNELS,
     frac_limits=frac_limits,
     cut=cut,
+    along=along.same,
     schema=_SCHEMA,
 )

@@ -16,7 +16,7 @@ import numpy as np
 
 from mcuq.fixed import DTYPES, half
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.parts import forms
+from mcuq.ops.parts import along, forms
 from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import whole
@@ -97,5 +97,6 @@ OP = OpSpec(
     run_int,
     note="between 8 and 16 bits; made by mcuq",
     values=Values.SAME,
+    along=along.same,
     schema=Schema(None, Form({**_NUMBERS, **forms.RANGE}), faults),
 )

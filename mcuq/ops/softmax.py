@@ -19,7 +19,7 @@ import numpy as np
 
 from mcuq.fixed import FloatArray, IntArray, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.parts import forms
+from mcuq.ops.parts import along, forms
 from mcuq.ops.spec import Form, Format, IntForm, OpSpec, Scaling, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import optional, real
@@ -143,5 +143,6 @@ OP = OpSpec(
     output=OUTPUT,
     scaling=Scaling.ABSORBED,
     rescaled=rescaled,
+    along=along.but_last,
     schema=_SCHEMA,
 )

@@ -76,6 +76,27 @@ class Schema:
     faults: Callable[[Node, QGraph], Iterable[str]] = lambda node, qgraph: ()
 
 
+@dataclass(frozen=True)
+class Along:
+    """Row j of the output's ``axis`` is made of ``span`` rows of the input, the first of which is
+    j * stride - before.
+
+    ``after``: so many rows of padding are behind the input, as ``before`` are in front. ``cut(n)``:
+    the node that makes n rows, of as many as it needs, without padding; None if it changes nothing.
+    """
+
+    axis: int
+    cut: Callable[[int], Node | None]
+    span: int = 1
+    stride: int = 1
+    before: int = 0
+    after: int = 0
+
+
+AlongAxis = Callable[[Node, Sequence[Shape], int, int], Along | str]
+"""(node, shapes of all inputs, an input, its axis) -> what is made of its rows, or why not."""
+
+
 Moved = Callable[[Node, Sequence[Array], int], Array]
 ToInt = Callable[[Node, Graph, Mapping[str, QTensor], Mapping[str, QTensor]], IntForm]
 
@@ -188,6 +209,10 @@ def _uncut(node: Node, shape: Shape, inputs: Array | None, outputs: Array | None
     return node
 
 
+def _joins_all(node: Node, shapes: Sequence[Shape], index: int, axis: int) -> Along | str:
+    return "it joins all frames"
+
+
 def _any_fracs(node: Node, fracs: Mapping[str, int], kind: str) -> Iterable[tuple[str, int]]:
     return ()
 
@@ -243,6 +268,7 @@ class OpSpec:
     Pruning:
     ``moved(node, inputs, outside)``: any integers, moved as the operator moves its inputs, and
     ``outside`` where none of them comes; None if it does more than that.
+    ``along``: see ``Along``; by default every row may hang on all.
     ``cut(node, shape, inputs, outputs)``: its attributes for an output of ``shape``; the kept
     indices of the channels of the first input and of the output, None if they do not lie last.
 
@@ -286,6 +312,7 @@ class OpSpec:
     rescaled: Callable[[Node, Array], Node] = _same_attrs
     offsets: tuple[int, ...] = ()
 
+    along: AlongAxis = _joins_all
     moved: Moved | None = None
     cut: Callable[[Node, Shape, Array | None, Array | None], Node] = _uncut
 

@@ -9,7 +9,7 @@ import numpy as np
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import add, clip
 from mcuq.ops.add import FLOAT_FORM
-from mcuq.ops.parts import broadcast, operand
+from mcuq.ops.parts import along, broadcast, operand
 from mcuq.ops.spec import Flow, IntForm, OpSpec, Scaling, Schema, TorchTensor
 from mcuq.qir import QTensor
 
@@ -47,5 +47,6 @@ OP = OpSpec(
     frac_limits=add.frac_limits,
     scaling=Scaling.CHANNELS,
     offsets=(1, -1),
+    along=along.same,
     schema=Schema(FLOAT_FORM),
 )

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from mcuq.ir import Node, Shape
 from mcuq.ops import lut
-from mcuq.ops.parts import forms
+from mcuq.ops.parts import along, forms
 from mcuq.ops.spec import Flow, OpSpec, RunFloat, Scaling, TorchTensor, always
 from mcuq.schema import Fields, choice, optional, real
 
@@ -78,6 +78,7 @@ def _op(name: str, onnx: str, run_float: RunFloat, attrs: Fields | None = None) 
         to_int,
         flow=Flow.POINTWISE,
         runs_s16=True,
+        along=along.same,
         schema=holds,
     )
 

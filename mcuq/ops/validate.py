@@ -15,7 +15,7 @@ import numpy as np
 
 from mcuq.capacity import excess
 from mcuq.fixed import DTYPES, RANGES
-from mcuq.ir import Array, Graph, Node, Port, Tensor, problems
+from mcuq.ir import Array, Graph, Node, Port, Tensor, problems, state_ports
 from mcuq.ops import OPS, spec
 from mcuq.ops.spec import Form, Schema
 from mcuq.qir import QGraph, QTensor
@@ -80,9 +80,34 @@ def _structure(graph: Network) -> Iterator[str]:
         yield "it has no inputs or no outputs"
     for port in (*graph.inputs, *graph.outputs):
         yield from _port(port, graph.tensors.get(port.tensor))
+    yield from _stream(graph)
     for node in graph.nodes:
         if len(node.outputs) != 1:
             yield f"node '{node.name}' has {len(node.outputs)} outputs"
+
+
+def _stream(graph: Network) -> Iterator[str]:
+    """States are ports, each of one state, with a shape and in integers a format that is theirs."""
+    if graph.stream is None:
+        return
+    states = graph.stream.states
+    reads, writes = ([port.name for port in side] for side in (graph.inputs, graph.outputs))
+    if not states or not set(reads) - {s.read for s in states}:
+        yield "a stream without a state, or without an input that is none"
+    for names, ports in (([s.read for s in states], reads), ([s.written for s in states], writes)):
+        if len(set(names)) < len(names) or not set(names) <= set(ports):
+            yield "its states are not ports, one each"
+            return
+    for state, read, written in state_ports(graph):
+        a, b = graph.tensors.get(read.tensor), graph.tensors.get(written.tensor)
+        if a is None or b is None or a.shape != b.shape or state.start.shape != a.shape:
+            yield f"state '{state.read}' is written with another shape"
+        elif _format(a) != _format(b):
+            yield f"state '{state.read}' is written with other numbers"
+
+
+def _format(tensor: Tensor | QTensor) -> tuple[object, ...]:
+    return (tensor.kind, tensor.frac, tensor.zero) if isinstance(tensor, QTensor) else ()
 
 
 def _port(port: Port, tensor: Tensor | QTensor | None) -> Iterator[str]:

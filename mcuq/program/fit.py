@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from mcuq.errors import FitError, raise_all, size_text
+from mcuq.ir import fed, shown
 from mcuq.kernels.sizes import kernel_flash, kernel_stack
 from mcuq.kernels.variant import Call
 from mcuq.program.lower import Program
 from mcuq.program.plan import Plan
+from mcuq.program.state import state_bytes
 from mcuq.schema.records import Bytes
 from mcuq.targets.boards import Board
 
@@ -28,7 +30,7 @@ class Memory:
     """What a model takes of a board, in bytes."""
 
     flash: Annotated[Bytes, "constants and code"]
-    ram: Annotated[Bytes, "the arena"]
+    ram: Annotated[Bytes, "the arena, and what a stream keeps"]
     stack: Annotated[Bytes, "what the deepest kernel takes at most"]
     io: Annotated[Bytes, "the caller's input and output buffers"]
 
@@ -53,10 +55,10 @@ def estimate(program: Program, plan: Plan, board: Board) -> Memory:
     """What the model takes of ``board``, whether it has that or not."""
     symbols = {call.symbol for step in program.steps for call in step.calls}
     tensors = program.qgraph.tensors
-    ports = (*program.qgraph.inputs, *program.qgraph.outputs)
+    ports = (*fed(program.qgraph), *shown(program.qgraph))
     return Memory(
         flash=estimate_flash(program, board.cpu),
-        ram=plan.size,
+        ram=plan.size + state_bytes(program.qgraph),
         stack=_MODEL_STACK + max((kernel_stack(s, board.cpu) for s in symbols), default=0),
         io=sum(tensors[p.tensor].bytes for p in ports),
     )

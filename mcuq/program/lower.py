@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from mcuq.errors import ModelError, brief
-from mcuq.ir import Node, unique_name
+from mcuq.ir import Node, state_ports, unique_name
 from mcuq.kernels import variants
 from mcuq.kernels.variant import Call, Variant
 from mcuq.ops import is_view, spec
@@ -107,7 +107,7 @@ def lower(qgraph: QGraph, cpu: Cpu = GENERIC, prefer: str = "balanced") -> Progr
     within that lets a percent of flash cost a percent of cycles, but takes a compressed format only
     where that is no slower.
     """
-    qgraph = own_outputs(qgraph)
+    qgraph = own_states(own_outputs(qgraph))
     views, offsets = _parts(qgraph)
     nodes = [node for node in qgraph.nodes if node.output not in views]
     found = [_candidates(node, qgraph, cpu) for node in nodes]
@@ -139,6 +139,46 @@ def own_outputs(qgraph: QGraph) -> QGraph:
         taken.add(root)
         ports.append(port)
     return replace(qgraph, nodes=tuple(nodes), tensors=tensors, outputs=tuple(ports))
+
+
+def own_states(qgraph: QGraph) -> QGraph:
+    """Let every state be written where it is read: at last, from a copy, where it is still needed.
+
+    A step may write it at once if no later one reads what was there, and if its kernels, should
+    they read it themselves, allow to write in place.
+    """
+    for state, read, written in state_ports(qgraph):
+        if _overtaken(qgraph, read.tensor, written.tensor):
+            node, tensor = _copy(qgraph, qgraph.tensors, written.tensor)
+            ports = (
+                replace(p, tensor=tensor.name) if p.name == state.written else p
+                for p in qgraph.outputs
+            )
+            qgraph = replace(
+                qgraph,
+                nodes=(*qgraph.nodes, node),
+                tensors={**qgraph.tensors, tensor.name: tensor},
+                outputs=tuple(ports),
+            )
+    return qgraph
+
+
+def _overtaken(qgraph: QGraph, read: str, written: str) -> bool:
+    """Whether ``read`` is needed when ``written`` is made, or after that."""
+    views = _views(qgraph)
+    root = views.get(written, written)
+    made = next(i for i, node in enumerate(qgraph.nodes) if node.output == root)
+    readers = [
+        i
+        for i, node in enumerate(qgraph.nodes)
+        if node.output not in views and read in {views.get(n, n) for n in node.inputs}
+    ]
+    if any(i > made for i in readers):
+        return True
+    node = qgraph.nodes[made]
+    own = [i for i, name in enumerate(node.inputs) if views.get(name, name) == read]
+    kernels = [v for v in variants(node.op) if v.suits(node, qgraph)]
+    return any(v.gap(node, qgraph, i) != 0 for i in own for v in kernels)
 
 
 def _copy(qgraph: QGraph, tensors: Mapping[str, QTensor], source: str) -> tuple[Node, QTensor]:

@@ -39,6 +39,7 @@ def assemble(state: State) -> QGraph:
         ),
         tuple(nodes),
         {n: t for n, t in tensors.items() if n in used},
+        graph.stream,
     )
 
 

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     pass
 
 from mcuq.quantize import needs_calibration
+from mcuq.sequences import unrolled
 
 
 def calibration_feeds(given: Plain | None, graph: Graph) -> dict[str, Array]:
-    """The rows that the ranges are taken from; empty where the model gives all of its numbers."""
+    """The rows that the ranges are taken from; empty where the model gives all of its numbers.
+
+    Of a stream: the steps of the sequences, with the states that the float network has there.
+    """
     if given is None and not needs_calibration(graph):
         return {}
     if given is None:
@@ -27,5 +31,5 @@ def calibration_feeds(given: Plain | None, graph: Graph) -> dict[str, Array]:
             "Pass --calib DATA.npz with 100 or more typical inputs",
         )
     if isinstance(given, (str, Path)):
-        return data.load(given, graph)
-    return data.from_arrays(given, graph)
+        return unrolled(graph, data.load(given, graph))
+    return unrolled(graph, data.from_arrays(given, graph))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcuq.ir import Graph, Node
+from mcuq.ir import Graph, Node, state_ports
 from mcuq.ops import has_weights, spec
 from mcuq.ops.spec import Values
 from mcuq.qir import QGraph
@@ -49,6 +49,8 @@ def groups(graph: Graph) -> tuple[tuple[str, ...], ...]:
             for name in node.inputs:
                 if name in root:
                     root[find(node.output)] = find(name)
+    for _, read, written in state_ports(graph):
+        root[find(written.tensor)] = find(read.tensor)
     members: dict[str, list[str]] = {}
     for name in root:
         members.setdefault(find(name), []).append(name)
@@ -64,6 +66,53 @@ def narrow(graph: Graph) -> frozenset[str]:
     """The tensors that cannot have 16 bits: what writes or feeds them has only 8."""
     found = {node.output for node in graph.nodes if not spec(node.op).runs_s16}
     return frozenset(found | {p.tensor for p in graph.inputs if p.kind != "s8" or p.scale})
+
+
+def fed_back(graph: Graph) -> frozenset[str]:
+    """The states that are computed from themselves, not only moved on: errors in them add up.
+
+    With what lies on the way there, back to layers and what these write.
+    """
+    found: set[str] = set()
+    for _, read, written in state_ports(graph):
+        moved, computed = _followers(graph, read.tensor)
+        if written.tensor in computed:
+            found.update((read.tensor, *_way(graph, written.tensor, moved | computed)))
+    return frozenset(found)
+
+
+def _followers(graph: Graph, name: str) -> tuple[set[str], set[str]]:
+    """What is only made of values of ``name`` and others, moved, and what is computed from it."""
+    moved, computed = {name}, set[str]()
+    for node in graph.nodes:
+        moves = spec(node.op).values >= Values.PICKED or spec(node.op).joins
+        if computed.intersection(node.inputs) or (moved.intersection(node.inputs) and not moves):
+            computed.add(node.output)
+        elif moved.intersection(node.inputs):
+            moved.add(node.output)
+    return moved, computed
+
+
+def _way(graph: Graph, name: str, within: set[str]) -> set[str]:
+    """The tensors of ``within`` from which ``name`` is made without a layer in between."""
+    found, waiting = set[str](), [name]
+    while waiting:
+        tensor = waiting.pop()
+        node = graph.producer(tensor)
+        if tensor in found or tensor not in within:
+            continue
+        found.add(tensor)
+        if node is not None and not has_weights(node):
+            reads = [n for n in node.inputs if not graph.is_constant(n)]
+            waiting += reads
+            found.update(n for n in reads if _is_layer(graph, n))
+    return found
+
+
+def _is_layer(graph: Graph, name: str) -> bool:
+    """Whether a layer writes ``name``: its sums can be wide as they are."""
+    node = graph.producer(name)
+    return node is not None and has_weights(node)
 
 
 def weighted(graph: Graph) -> tuple[Node, ...]:

@@ -17,7 +17,7 @@ from mcuq.ops import OPS, spec
 from mcuq.qir import QTensor
 from mcuq.quantize import given
 from mcuq.quantize.state import State
-from mcuq.quantize.structure import groups, narrow, never_negative
+from mcuq.quantize.structure import fed_back, groups, narrow, never_negative
 
 HEADROOM = 1
 """Bits above the range that calibration has seen: 15 bits lose nothing that matters."""
@@ -36,12 +36,16 @@ def candidates(graph: Graph) -> tuple[tuple[str, ...], ...]:
 def wanted(graph: Graph, bits: Mapping[str, int]) -> frozenset[str]:
     """The tensors that get 16 bits: what operators read that take no less; named ones with their
     sets, else what ``"*"`` says.
+
+    States that are computed from themselves have them wherever they can: errors add up there.
     """
     found: set[str] = set()
     read = {node.inputs[0] for node in graph.nodes if spec(node.op).narrows}
+    back = fed_back(graph)
     for group in candidates(graph):
         named = [bits[name] for name in group if name in bits]
-        if max(named, default=bits.get(_ANY, 8)) == 16 or read.intersection(group):
+        usual = 16 if back.intersection(group) else bits.get(_ANY, 8)
+        if max(named, default=usual) == 16 or read.intersection(group):
             found.update(group)
     return frozenset(found)
 

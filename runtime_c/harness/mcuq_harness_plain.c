@@ -1,6 +1,7 @@
 /* mcuq_harness_plain.c: one inference between two markers, for instruction counts and for the
- * stack's high-water mark. Reads one vector from in.bin if there is such a file (else zeros), and
- * writes the bytes of stack that the call used (uint32) to stack.bin.
+ * stack's high-water mark. Reads one vector from in.bin if there is such a file (else zeros), of a
+ * stream the state before it, and writes the bytes of stack that the call used (uint32) to
+ * stack.bin.
  *
  * mcuq_bench_begin, mcuq_bench_end and mcuq_trace do nothing; the counting plugin knows their
  * addresses. mcuq_trace is called only if the model was built with MCUQ_TRACE.
@@ -64,6 +65,10 @@ __attribute__((noinline)) uint32_t mcuq_bench(void)
 int main(void)
 {
     const int32_t in_file = mcuq_semihost_open("in.bin", MCUQ_SEMIHOST_READ);
+    MCUQ_MODEL_RESET(0);
+    if (in_file >= 0 && MCUQ_MODEL_STATE != 0) {
+        (void)mcuq_semihost_read(in_file, MCUQ_MODEL_STATE_OF(0), MCUQ_MODEL_STATE);
+    }
     for (uint32_t i = 0; in_file >= 0 && i < MCUQ_MODEL_INPUTS; i++) {
         (void)mcuq_semihost_read(in_file, mcuq_model_inputs[i].data, mcuq_model_inputs[i].bytes);
     }

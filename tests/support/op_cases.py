@@ -174,6 +174,18 @@ DEPTHWISE = (
     _conv("depthwise multiplier 3", (4, 3, 2), 6, (3, 3), pads=(1, 1, 1, 1), groups=2),
     _conv("depthwise of one channel, multiplier 4", (5, 5, 1), 4, (3, 3), pads=(1, 1, 1, 1)),
     _conv("depthwise dilation 2", (7, 7, 3), 3, (3, 3), (1, 1), (2, 2), (2, 2, 2, 2), 3),
+    _conv("depthwise at one place, down", (5, 1, 40), 40, (5, 1), groups=40),
+    _conv(
+        "depthwise at one place, across, odd",
+        (1, 9, 7),
+        7,
+        (1, 4),
+        (1, 1),
+        (1, 2),
+        groups=7,
+        clip=(-1.0, 2.0),
+    ),
+    _conv("depthwise at one place, all", (3, 4, 6), 6, (3, 4), groups=6, **_RELU),
     _conv("depthwise one-dimensional", (1, 15, 6), 6, (1, 4), (1, 2), pads=(0, 1, 0, 2), groups=6),
     _conv(
         "depthwise 5x5, padding of -1",
@@ -454,6 +466,12 @@ MOVES = (
     _moved("concat", "columns", [Act((1, 2, w, 3)) for w in (1, 1, 1, 1)], axis=2),
     _moved("concat", "vectors", [Act((1, c), 4, -128) for c in (5, 1)], axis=1),
     _moved("concat", "of one", [_ROW], axis=1),
+    _moved("push", "a row of five", [Act((1, 5, 1, 12)), Act((1, 1, 1, 12))], axis=1),
+    _moved(
+        "push", "two rows, odd bytes", [Act((1, 9, 3, 5), 4, -7), Act((1, 2, 3, 5), 4, -7)], axis=1
+    ),
+    _moved("push", "columns of three rows", [Act((1, 3, 7, 4)), Act((1, 3, 2, 4))], axis=2),
+    _moved("push", "long rows", [Act((1, 4, 1, 70)), Act((1, 1, 1, 70))], axis=1),
     _moved(
         "pad",
         "both sides",

@@ -21,8 +21,8 @@ LAYERS: tuple[tuple[str, ...], ...] = tuple(
     qir
     ops targets data
     features
-    reference passes kernels
-    importers quantize program
+    reference sequences passes kernels
+    importers quantize program stream
     exporters emit
     compress firmware
     model emulate desk train

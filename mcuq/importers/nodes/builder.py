@@ -75,6 +75,7 @@ class Builder:
         self.hints: dict[str, Hint] = {}
         self.pairs: dict[str, Pair] = {}
         self.grids: dict[str, Hint] = {}
+        self.successors: dict[str, str] = {}  # as in Graph
         self._names: set[str] = set()
         self._elements = 0
         self._made: dict[tuple[Any, ...], str] = {}

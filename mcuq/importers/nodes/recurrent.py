@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mcuq.importers.nodes import cells as stepwise
 from mcuq.importers.nodes import layout
 from mcuq.importers.nodes.builder import Refused, Value
 from mcuq.importers.nodes.call import Call, Operand, in_order
@@ -46,6 +47,8 @@ def layer(call: Call) -> list[Operand]:
     The last states are copied from all states; the last cells are computed by a layer of their own.
     """
     made = _checked(call)
+    if any(isinstance(call.operand(place), Value) for place in (5, 6)):
+        return _step_by_step(call, made)
     states, last, cells = [*call.outputs, "", "", ""][:3]
     found: list[Operand] = []
     if states or last:
@@ -60,6 +63,55 @@ def layer(call: Call) -> list[Operand]:
         held = [_direction(call, made, i, cells, "cell") for i in range(len(made.reversed))]
         found.append(_joined(call, made, held, cells, whole=False))
     return found
+
+
+def _step_by_step(call: Call, made: _Layer) -> list[Operand]:
+    """The same from a state that is computed."""
+    several = len(made.reversed) > 1
+    name = next(output for output in call.outputs if output)
+    ran = []
+    for i, backward in enumerate(made.reversed):
+        label = f"{name}.{'backward' if backward else 'forward'}" if several else name
+        starts = tuple(
+            _start_tensor(call, made, i, place, label)
+            for place in ((5, 6) if call.op == "LSTM" else (5,))
+        )
+        layer = stepwise.Direction(
+            call.op, call.name, label, made.source, made.steps, backward,
+            _constants(call, made, i), starts, made.attrs,
+        )  # fmt: skip
+        ran.append(stepwise.run(call.builder, layer))
+    found: list[Operand] = []
+    for place, output in enumerate([*call.outputs, "", "", ""][:3]):
+        if output and place == 0:
+            rows = [_beside(call, one.states, f"{output}.all_{i}") for i, one in enumerate(ran)]
+            found.append(_joined(call, made, rows, output, whole=True))
+        elif output:
+            last = [one.last[place - 1] for one in ran]
+            found.append(_joined(call, made, last, output, whole=False))
+    return found
+
+
+def _start_tensor(call: Call, made: _Layer, index: int, place: int, label: str) -> str:
+    """(1, H): the first state of a direction; a constant one is made a tensor."""
+    given = call.operand(place)
+    if not isinstance(given, Value):
+        remedy = "Let both of them be inputs, or both be constant"
+        raise Refused(f"{call.op} of which one state is computed, the other constant", remedy)
+    size = made.hidden
+    own = in_order(call, given, (1, len(made.reversed) * size))
+    if len(made.reversed) == 1:
+        return own
+    rows = np.arange(index * size, (index + 1) * size)
+    return call.builder.copy(call.name, own, rows, (1, size), f"{label}.start_{place}")
+
+
+def _beside(call: Call, states: tuple[str, ...], name: str) -> str:
+    """(1, 1, T, H) of T tensors (1, H)."""
+    builder = call.builder
+    size = builder.tensors[states[0]].shape[1]
+    rows = [builder.shaped(state, (1, 1, 1, size)) for state in states]
+    return rows[0] if len(rows) == 1 else builder.emit("concat", call.name, rows, name, axis=2)
 
 
 def _checked(call: Call) -> _Layer:
@@ -155,10 +207,7 @@ def _constants(call: Call, made: _Layer, index: int) -> dict[str, Array]:
 def _start(call: Call, made: _Layer, index: int, place: int) -> Array:
     """A state at the start: a constant, or zeros where it is left out."""
     given = call.operand(place)
-    if isinstance(given, Value):
-        remedy = "Let it start at a constant, such as zeros"
-        raise Refused(f"{call.op} from a state that is computed", remedy)
-    if given is None:
+    if given is None or isinstance(given, Value):
         return np.zeros(made.hidden)
     found: Array = given.reshape(len(made.reversed), made.hidden)[index]
     return found

@@ -8,6 +8,7 @@ import numpy as np
 
 from mcuq.ir import Array, Node
 from mcuq.kernels.dsp.blocks import Window, window
+from mcuq.kernels.plain import depthwise_one
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
@@ -16,6 +17,7 @@ _TURN_PAIRS, _TURN_SINGLES = 7, 8
 _SYMBOL_3X3 = "mcuq_depthwise_conv2d_3x3_s8_dsp"
 _SYMBOL_ANY = "mcuq_depthwise_conv2d_s8_dsp"
 _SYMBOL_VALID = "mcuq_depthwise_conv2d_valid_s8_dsp"
+_SYMBOL_ONE = "mcuq_depthwise_conv2d_one_s8_dsp"
 
 
 @dataclass(frozen=True)
@@ -335,6 +337,11 @@ def _cost_valid(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return 40 + at.pixels * (20 + groups * group + rest * (30 + lines * (6 + 7 * taps)))
 
 
+def _cost_one(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    channels, taps = depthwise_one.sizes(node, qgraph)
+    return 60 + -(-channels // 4) * (38 + 12 * taps)
+
+
 VARIANTS: tuple[Variant, ...] = (
     Variant(
         "depthwise_conv2d",
@@ -365,5 +372,14 @@ VARIANTS: tuple[Variant, ...] = (
         _accepts_valid,
         frozenset({"dsp"}),
         lambda node, qgraph, index: 0 if index == 0 else None,
+    ),
+    Variant(
+        "depthwise_conv2d",
+        _SYMBOL_ONE,
+        lambda node, qgraph: depthwise_one.lower(_SYMBOL_ONE, node, qgraph),
+        _cost_one,
+        depthwise_one.accepts,
+        frozenset({"dsp"}),
+        depthwise_one.gap,
     ),
 )

@@ -14,10 +14,12 @@ import numpy as np
 
 from mcuq.ir import Array, Node
 from mcuq.kernels.mve.blocks import NEEDS, is_internal, minus_shift, round_up
-from mcuq.kernels.variant import Call, ConstArray, Field, Variant
+from mcuq.kernels.plain import depthwise_one
+from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
 PLANE = "mcuq_depthwise_conv2d_s8_mve"
+ONE = "mcuq_depthwise_conv2d_one_s8_mve"
 QUAD = "mcuq_depthwise_conv2d_quad_s8_mve"
 SUMS = 768  # bytes of sums of a channel that are kept at a time, if a line takes no more
 PARAMS = "mcuq_depthwise_conv2d_mve_params"
@@ -352,6 +354,11 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     return 0 if s.in_c == s.out_c else None
 
 
+def _cost_one(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    channels, taps = depthwise_one.sizes(node, qgraph)
+    return 30 + -(-channels // 4) * (26 + 6 * taps)
+
+
 VARIANTS = (
     Variant(
         "depthwise_conv2d",
@@ -372,5 +379,14 @@ VARIANTS = (
         NEEDS,
         _gap,
         gap_exact=True,
+    ),
+    Variant(
+        "depthwise_conv2d",
+        ONE,
+        lambda node, qgraph: depthwise_one.lower(ONE, node, qgraph),
+        _cost_one,
+        depthwise_one.accepts,
+        NEEDS,
+        depthwise_one.gap,
     ),
 )

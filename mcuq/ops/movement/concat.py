@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.parts import forms
+from mcuq.ops.parts import along, forms
 from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor
 from mcuq.schema import MANY, whole
@@ -71,5 +71,6 @@ OP = OpSpec(
     runs_s16=True,
     scaling=Scaling.TENSOR,
     moved=moved,
+    along=along.joined,
     schema=Schema(_FORM, _FORM, forms.keeps_numbers),
 )

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import forms
-from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, Values
+from mcuq.ops.spec import Along, Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor
 from mcuq.schema import several, whole
 
@@ -119,6 +119,60 @@ def is_identity(node: Node, graph: Graph) -> bool:
     return whole and bool((found == np.arange(len(found))).all())
 
 
+def along(node: Node, shapes: Sequence[Shape], index: int, axis: int) -> Along | str:
+    """A copy that takes whole rows, evenly spaced, and does the same in each."""
+    source, shape = shapes[index], node.ints("shape")
+    inner = prod(source[axis + 1 :])
+    places = sources(node).reshape(shape)
+    rows, rest = places // inner % source[axis], _without_row(places, source, axis)
+    for place in range(1, len(shape)):
+        lines = np.moveaxis(rows, place, 0).reshape(shape[place], -1)
+        alike = np.moveaxis(rest, place, 0).reshape(shape[place], -1)
+        steps = np.diff(lines[:, 0])
+        even = bool((lines == lines[:, :1]).all() and (alike == alike[:1]).all())
+        if not even or (len(steps) and (steps[0] < 1 or (steps != steps[0]).any())):
+            continue
+        if len(steps) == 0 and source[axis] > 1 and not _is_row(shape, place, rows):
+            continue
+        stride = int(steps[0]) if len(steps) else 1
+        return _picking(node, source, axis, place, stride, int(lines[0, 0]))
+    return "it moves frames to other places"
+
+
+def _is_row(shape: Shape, place: int, rows: Map) -> bool:
+    """Whether a single row is taken, so that an axis of one may stand for it."""
+    return shape[place] == 1 and bool((rows == rows.flat[0]).all())
+
+
+def _without_row(places: Map, source: Shape, axis: int) -> Map:
+    """The places in the memory of a source with one row."""
+    inner, rows = prod(source[axis + 1 :]), source[axis]
+    return places // (inner * rows) * inner + places % inner
+
+
+def _picking(node: Node, source: Shape, axis: int, place: int, stride: int, first: int) -> Along:
+    shape = node.ints("shape")
+    inner, own = prod(source[axis + 1 :]), sources(node).reshape(shape)
+    one = np.take(_without_row(own, source, axis), [0], place)
+
+    def made(count: int) -> Node | None:
+        rows = (count - 1) * stride + 1
+        lines = (np.arange(count) * stride * inner).reshape(
+            [count if i == place else 1 for i in range(len(shape))]
+        )
+        spread = one // inner * (inner * rows) + one % inner + lines
+        wanted = tuple(count if i == place else size for i, size in enumerate(shape))
+        flat = spread.reshape(-1)
+        if np.array_equal(flat, np.arange(prod(source) // source[axis] * rows)):
+            whole = (*source[:axis], rows, *source[axis + 1 :])
+            view = replace(node, op="reshape", attrs={"shape": wanted})
+            return None if wanted == whole else view
+        keys = dict(zip(("places", "sizes", "strides"), loops(flat), strict=True))
+        return replace(node, attrs={"shape": wanted, **keys})
+
+    return Along(place, made, stride=stride, before=-first)
+
+
 _INTEGER = whole()
 _FORM = Form(
     {
@@ -142,5 +196,6 @@ OP = OpSpec(
     keeps_scale=True,
     runs_s16=True,
     scaling=Scaling.TENSOR,
+    along=along,
     schema=Schema(_FORM, _FORM, forms.keeps_numbers),
 )

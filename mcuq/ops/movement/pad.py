@@ -12,7 +12,7 @@ import numpy as np
 
 from mcuq.fixed import quantize
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.parts import forms
+from mcuq.ops.parts import along, forms
 from mcuq.ops.parts.weights import cut_values
 from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
@@ -125,5 +125,6 @@ OP = OpSpec(
     rescaled=rescaled,
     moved=moved,
     cut=cut,
+    along=along.edges,
     schema=_SCHEMA,
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import prod
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops.parts import forms
+from mcuq.ops.parts import along, forms
 from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor
 from mcuq.schema import several, whole
@@ -63,5 +63,6 @@ OP = OpSpec(
     offsets=(1,),
     moved=moved,
     cut=lambda node, shape, inputs, outputs: node.with_attrs(shape=shape),
+    along=along.seen_otherwise,
     schema=Schema(_FORM, _FORM, forms.keeps_numbers),
 )

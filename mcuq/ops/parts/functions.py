@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from mcuq.ir import Node
 from mcuq.ops import lut
-from mcuq.ops.parts import forms
+from mcuq.ops.parts import along, forms
 from mcuq.ops.spec import (
     NO_CLIP,
     Bounds,
@@ -160,6 +160,7 @@ def _op(
         keeps_sign=always if signed else never,
         note=note,
         runs_s16=smooth,
+        along=along.same,
         schema=forms.in_float(_ATTRS.get(name)),
     )
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from mcuq.fixed import FloatArray, dequantize, quantize
 from mcuq.ir import Array, Node, Shape
-from mcuq.ops.parts import forms
+from mcuq.ops.parts import along, forms
 from mcuq.ops.spec import Form, IntForm, OpSpec, Schema
 from mcuq.qir import QGraph, QTensor, frac_of
 
@@ -56,4 +56,4 @@ def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
 
 
 _SCHEMA = Schema(None, Form(constants=1), faults)
-OP = OpSpec("lut16", (), infer, run_int=run_int, runs_s16=True, schema=_SCHEMA)
+OP = OpSpec("lut16", (), infer, run_int=run_int, runs_s16=True, along=along.same, schema=_SCHEMA)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mcuq.ir import Graph, Node
+from mcuq.ir import Graph, Node, state_ports
 from mcuq.ops import has_weights, layout_of, spec
 from mcuq.ops.parts import coded
 from mcuq.ops.spec import Scaling
@@ -59,6 +59,7 @@ def _restricted(graph: Graph) -> tuple[set[str], set[str]]:
     Among the latter are those around weights that share a table: they go on sharing it.
     """
     fixed = {port.tensor for port in graph.inputs} | given.kept_activations(graph).keys()
+    fixed |= {written.tensor for _, _, written in state_ports(graph)}
     kept = given.kept_weights(graph)
     whole = {port.tensor for port in graph.outputs}
     for node in graph.nodes:

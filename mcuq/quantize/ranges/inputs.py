@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mcuq.ir import Graph, Node, Port, Tensor, unique_name
+from mcuq.ir import Graph, Node, Port, Tensor, fed, unique_name
 from mcuq.ops import has_weights, layout_of
 from mcuq.qir import QTensor
 from mcuq.quantize import given
@@ -25,7 +25,7 @@ from mcuq.quantize.tails import Seen
 
 def affine_inputs(state: State) -> State:
     """Every input that only weighted layers read gets the scale and offset that fill 8 bits."""
-    for port in state.graph.inputs:
+    for port in fed(state.graph):
         if state.acts[port.tensor].kind == "s8" and _foldable(state.graph, port):
             state = _with_affine(state, port, *_conversion(state.seen[port.tensor]))
     state = observe(state)
@@ -38,7 +38,7 @@ def given_inputs(state: State) -> State:
     Only where its lowest integer is 0: an offset lets the rounding of the weights into the bias,
     which nothing corrects without data.
     """
-    for port in state.graph.inputs:
+    for port in fed(state.graph):
         hint = state.graph.hints.get(port.tensor)
         lowest = hint is not None and hint.bits == 8 and hint.zero == -128
         if hint is not None and lowest and _foldable(state.graph, port):

@@ -39,6 +39,16 @@ typedef struct {
     int32_t stride[3];
 } mcuq_take_params;
 
+typedef struct {
+    int32_t blocks;
+    int32_t kept;  /* bytes of a block */
+    int32_t fresh; /* of which so many are new */
+} mcuq_push_params;
+
+/** Of each block of out [blocks][kept] the last bytes of kept and, behind them, of in. out may be
+ * kept. */
+void mcuq_push_s8(const mcuq_push_params *p, const int8_t *kept, const int8_t *in, int8_t *out);
+
 /** One input of a concatenation: in [rows][chunk] to the start of each row of out. */
 void mcuq_concat_s8(const mcuq_concat_params *p, const int8_t *in, int8_t *out);
 

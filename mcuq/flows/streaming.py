@@ -1,0 +1,112 @@
+"""A quantized window network made a stream: its networks, vectors, and how near it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcuq.errors import ModelError
+from mcuq.ir import Array, Graph, fed, from_memory, shown, state_ports, to_memory
+from mcuq.measure.evaluate import classes, sqnr
+from mcuq.ops.validate import BrokenGraphError
+from mcuq.qir import QGraph
+from mcuq.reference import port_to_real, run_int
+from mcuq.sequences import run_steps, start_of
+from mcuq.stream.convert import Streamed, Wish, stream_of
+
+WINDOWS = 32
+"""So many windows are run by both networks."""
+
+STEPS = 32
+"""So many steps are kept as vectors."""
+
+
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """``graph`` and ``rounded``: the float twins. ``advice``: what the outputs equal."""
+
+    qgraph: QGraph
+    graph: Graph
+    rounded: Graph
+    vectors: Mapping[str, Array]
+    advice: str
+
+
+def converted(
+    qgraph: QGraph, graph: Graph, rounded: Graph, windows: Mapping[str, Array], wish: Wish
+) -> Converted:
+    """The stream of ``qgraph``; ``windows``: integers by input, in internal order.
+
+    Where it should equal the window network, it is seen to.
+    """
+    if qgraph.stream is not None:
+        raise ModelError(graph.name, "is a stream already", "Leave --stream out")
+    twins = (rounded, graph) if rounded is not graph else (graph,)
+    made = stream_of(qgraph, twins, wish)
+    sequences = _cut(qgraph, made, {name: rows[:WINDOWS] for name, rows in windows.items()})
+    advice = f"{wish.frames} frame(s) a step, {made.equals}"
+    if made.same or " bit for bit" in made.equals:
+        advice += _compared(qgraph, graph, made, windows, sequences)
+    return Converted(
+        made.qgraph, made.graphs[-1], made.graphs[0], _vectors(made.qgraph, sequences), advice
+    )
+
+
+def _cut(qgraph: QGraph, made: Streamed, windows: Mapping[str, Array]) -> dict[str, Array]:
+    """(S, T, ...) steps of each window, the first frames left out that fill no step."""
+    found = {}
+    for before, after in zip(qgraph.inputs, fed(made.qgraph), strict=True):
+        values, axis = from_memory(before, windows[before.name]), made.axis
+        frames, total = after.shape[axis], before.shape[axis]
+        count = total // frames
+        kept = np.take(values, range(total - count * frames, total), axis)
+        steps = np.stack(np.split(kept, count, axis), axis=1)
+        shape = made.qgraph.tensors[after.tensor].shape
+        rows = to_memory(after, shape, steps.reshape(-1, *after.shape[1:]))
+        found[after.name] = rows.reshape(*steps.shape[:2], *rows.shape[1:])
+    return found
+
+
+def _vectors(qgraph: QGraph, sequences: Mapping[str, Array]) -> dict[str, Array]:
+    """The first steps of all windows as one sequence, and the states that they meet."""
+    rows = {
+        name: values.reshape(1, -1, *values.shape[2:])[:, :STEPS]
+        for name, values in sequences.items()
+    }
+    steps = run_steps(qgraph, lambda step: run_int(qgraph, step), start_of(qgraph, 1), rows)
+    states = {
+        read.name: np.concatenate([step[read.tensor] for step in steps])
+        for _, read, _ in state_ports(qgraph)
+    }
+    return {**{name: values[0] for name, values in rows.items()}, **states}
+
+
+def _compared(
+    qgraph: QGraph,
+    graph: Graph,
+    made: Streamed,
+    windows: Mapping[str, Array],
+    sequences: Mapping[str, Array],
+) -> str:
+    """How the last step of every window and the window network agree, in words."""
+    rows = {name: values[:WINDOWS] for name, values in windows.items()}
+    wanted = run_int(qgraph, rows, {port.tensor for port in qgraph.outputs})
+    stream, count = made.qgraph, len(next(iter(sequences.values())))
+    steps = run_steps(stream, lambda s: run_int(stream, s), start_of(stream, count), sequences)
+    texts = []
+    for before, after in zip(qgraph.outputs, shown(stream), strict=True):
+        found, whole = steps[-1][after.tensor], wanted[before.tensor]
+        if found.shape != whole.shape:
+            continue
+        if not made.same and not np.array_equal(found, whole):
+            raise BrokenGraphError(f"the stream's '{after.name}' is not the window network's")
+        if made.same:
+            reals = port_to_real(before, whole), port_to_real(after, found)
+            names = [classes(graph, graph.outputs[0].tensor, real) for real in reals]
+            texts.append(f"{sqnr(*reals):.1f} dB")
+            if names[0] is not None and names[1] is not None:
+                texts.append(f"the same class in {100 * np.mean(names[0] == names[1]):.1f} %")
+    measured = f"; against the window network on {count} windows: {', '.join(texts)}"
+    return measured if texts else ""
