@@ -115,7 +115,7 @@ def test_what_is_said_to_fit_links(seed: int, tmp_path: Path) -> None:
         BOARD,
         flash=Region(BOARD.flash.origin, (estimate.flash + spare) // 4 * 4),
         ram=Region(
-            BOARD.ram.origin, sum(estimate[k] for k in ("ram", "stack", "io")) // 4 * 4 + spare
+            BOARD.ram.origin, (estimate.ram + estimate.stack + estimate.io) // 4 * 4 + spare
         ),
         stack=(estimate.stack + 7) // 8 * 8,
     )
