@@ -167,10 +167,12 @@ class Model:
 
     def run(self, board: AnyBoard, inputs: Inputs, progress: Progress = usual) -> dict[str, Array]:
         """The outputs by name, as reals in the model's own layout, that an emulated board gives."""
-        graph = self.compiled.program.qgraph
-        feeds = data.from_arrays(inputs, graph, "inputs")
-        found = emulate.run_arrays(self.compiled, boards.load(board), feeds, progress)
-        return {port.name: port_to_real(port, found[port.name]) for port in shown(graph)}
+        made = self.compiled
+        feeds = data.from_arrays(inputs, made.bundle.graph, "inputs")
+        found = emulate.run_arrays(made, boards.load(board), feeds, progress)
+        return {
+            port.name: port_to_real(port, found[port.name]) for port in shown(made.bundle.qgraph)
+        }
 
     def build(self, board: AnyBoard, folder: str | Path, progress: Progress = usual) -> list[Path]:
         """Write a self-test image: ``.elf``, ``.hex``, ``.bin`` and ``.map``."""

@@ -13,7 +13,9 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import mcuq
+from mcuq.data.feeds import from_arrays
 from mcuq.progress import usual
+from mcuq.reference import feeds_to_int, port_to_real, run_int
 
 DIGITS = Path(__file__).parents[1] / "examples" / "digits.onnx"
 IMAGES = np.random.default_rng(0).uniform(0, 1, (12, 1, 8, 8)).astype(np.float32)
@@ -74,6 +76,16 @@ def test_effort_and_bits_are_arguments() -> None:
     narrow = mcuq.compile(DIGITS, calibration=IMAGES, config=FAST, bits=8)
     assert narrow.report.inputs[0].kind == "s8"
     assert narrow.report.quantization.effort == "fast"
+
+
+@pytest.mark.emulated
+def test_a_network_of_16_bits_is_run_on_reals() -> None:
+    wide = mcuq.compile(DIGITS, calibration=IMAGES, effort="fast", bits=16)
+    (given,) = wide.run("mps2_an386", IMAGES).values()
+    made = wide.compiled.bundle
+    wanted = run_int(made.qgraph, feeds_to_int(made.qgraph, from_arrays(IMAGES, made.graph)))
+    port = made.qgraph.outputs[0]
+    assert np.array_equal(given, port_to_real(port, wanted[port.tensor]))
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from mcuq.errors import McuqError, ModelError
-from mcuq.importers import onnx_file, onnx_graph, pt2_file, torch_forms, torch_run
+from mcuq.importers import onnx_file, onnx_graph, pt2_file, torch_forms, torch_run, torch_state
 from mcuq.importers.imported import Imported
 from mcuq.ir import Array
+from mcuq.passes.pair_states import pair_states
 
 _REMEDY = "See that torch.onnx.export(module, example, dynamo=True) works"
 
@@ -82,6 +83,7 @@ class Template:
         rows = _rows(name, example_input)
         with torch_run.in_eval_mode(module):
             program = _program(module, rows, name, optimize=False)
+            torch_run.check_state(program.exported_program, name)
             return cls(name, program.model_proto, _imported(program, module, rows, name))
 
     def imported(self, state: Mapping[str, Array]) -> Imported:
@@ -141,9 +143,28 @@ def _optimize_around(graph: Any, program: Any) -> None:
 
 def _imported(program: Any, module: Any, rows: Any, name: str) -> Imported:
     exported = program.exported_program
-    torch_run.check_state(exported, name)
+    kept = torch_state.lifted(exported)
+    if kept is not None:
+        return _stream(kept, name)
     found = onnx_graph.to_graph(onnx_file.check(program.model_proto, name, None))
     return replace(found, torch=torch_run.source(exported, module, rows, found.model))
+
+
+def _stream(kept: torch_state.Lifted, name: str) -> Imported:
+    """The network whose states are the buffers that a program changes."""
+    program = _program(kept.program, None, name)
+    found = onnx_graph.to_graph(onnx_file.check(program.model_proto, name, None))
+    run = torch_run.source(kept.program, None, None, found.model)
+    pairs = {read: found.model.outputs[place] for read, place in kept.order.items()}
+    for read, written in pairs.items():
+        if written not in {port.name for port in found.graph.outputs}:
+            reason = f"buffer '{read}' becomes the input '{written}' as it is"
+            raise ModelError(name, reason, f"Make '{read}' an input, which the firmware keeps")
+    return replace(
+        found,
+        graph=pair_states(found.graph, pairs, kept.starts),
+        torch=lambda feeds: run({kept.arguments[n]: values for n, values in feeds.items()}),
+    )
 
 
 def short(error: BaseException) -> str:

@@ -49,7 +49,10 @@ def pair_states(
 
     ``given``: by the name of an input that of the output, "" for an input that is no state.
     ``starts``: reals (1, ...) at the first step, in the user's own order; else zeros.
+    A graph that is a stream stays one, as it is.
     """
+    if graph.stream is not None and not given:
+        return graph
     _check(graph, given)
     named = {read: written for read, written in given.items() if written}
     found = {r: w for r, w in _plain(graph) if r not in given and w not in named.values()}

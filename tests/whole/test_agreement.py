@@ -193,16 +193,6 @@ class Dropped(nn.Module):
         return nn.functional.dropout(torch.relu(x), 0.5, training=True)
 
 
-class Counting(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("count", torch.zeros(1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.count.add_(1)
-        return torch.relu(x) + self.count
-
-
 class Remembering(nn.Module):
     """Its state is no buffer, and the exporter says nothing."""
 
@@ -218,7 +208,6 @@ class Remembering(nn.Module):
 LOST = {
     "divisor_override": (Divided, "value 'avg_pool2d': is .* as torch computes it"),
     "dropout in training": (Dropped, "Dropout in training mode"),
-    "buffers": (Counting, "forward changes its buffers 'count'"),
 }
 
 
