@@ -178,14 +178,21 @@ def test_what_has_no_form_is_refused(proto: Model, reason: str, tmp_path: Path) 
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_a_state_that_is_computed_is_refused(tmp_path: Path) -> None:
+def from_a_computed_state(folder: Path, steps: int) -> Path:
     held = constants("GRU")
     parts = [node("Slice", "x a e z", "h"), node("GRU", "x w r b - h", "y", hidden_size=UNITS)]
     held |= {"a": np.array([0]), "e": np.array([1]), "z": np.array([0])}
     held["w"] = random(1, 12, UNITS)
-    proto = model(parts, held, {"x": (STEPS, 1, UNITS)})
-    with pytest.raises(McuqError, match="GRU from a state that is computed"):
-        importers.read(save(proto, tmp_path))
+    return save(model(parts, held, {"x": (steps, 1, UNITS)}), folder)
+
+
+def test_a_layer_that_starts_at_a_computed_state_is_unrolled(tmp_path: Path) -> None:
+    importers.check(importers.read(from_a_computed_state(tmp_path, STEPS)))
+
+
+def test_it_is_refused_over_many_steps(tmp_path: Path) -> None:
+    with pytest.raises(McuqError, match="GRU over 33 steps from a state that is computed"):
+        importers.read(from_a_computed_state(tmp_path, 33))
 
 
 class Layers(torch.nn.Module):
