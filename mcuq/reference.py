@@ -145,7 +145,7 @@ def port_to_int(port: Port, reals: Array) -> Array:
     A uint8 array at a u8 port is raw bytes already, an int16 one at an s16 port samples: they pass
     unchanged. Reals beyond the range saturate.
     """
-    if reals.dtype == RAW.get(port.kind):
+    if port.kind in RAW and reals.dtype == RAW[port.kind]:  # None would mean float64
         return reals
     scale, offset = _affine(port)
     low, high = RANGES[port.kind]

@@ -33,7 +33,7 @@ def export(
     json_path: str | None,
     out: str,
 ) -> None:
-    """Write the model in FOLDER as a package: for Arduino, Zephyr and others.
+    """Write a compiled folder as a package of an ecosystem.
 
     With its metadata, and an example that runs a known input and prints a verdict and the time.
     """

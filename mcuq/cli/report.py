@@ -16,7 +16,7 @@ import click
 def report(
     folder: str, out: str | None, svg_folder: str | None, data: str | None, measure: bool
 ) -> None:
-    """Show a compiled model on one page of HTML.
+    """Show a compiled model on a page of HTML.
 
     Verdict, network, costs, arena, flash, error by layer and cause, boards, how to reproduce: one
     file, without scripts or anything from elsewhere. The same folder gives the same bytes.

@@ -24,7 +24,9 @@ def refused(proto: Any, folder: Path) -> list[str]:
 REFUSED = {
     "LSTM": model([node("LSTM", "x w r", "y")], {"w": W, "r": W}),
     "Resize": model(
-        [node("Resize", "x - s", "y", mode="cubic")], {"s": np.array([1, 1, 2, 2], np.float32)}
+        [node("Resize", "x - s", "y", mode="linear",
+              coordinate_transformation_mode="align_corners")],
+        {"s": np.array([1, 1, 0.4, 0.4], np.float32)},
     ),
     "ConvTranspose": model([node("ConvTranspose", "x w", "y")], {"w": W}),
     "Hardmax": model([node("Hardmax", "x", "y")]),

@@ -420,9 +420,9 @@ ROWS: dict[str, Net] = {
 }  # fmt: skip
 
 REFUSED = {
-    "REDUCE_PROD": "operator ReduceProd is not supported",
     "TOPK_V2": "TopK of 3",
-    "LOCAL_RESPONSE_NORMALIZATION": "operator LRN is not supported",
+    # LiteRT sums over another window than its documentation says.
+    "LOCAL_RESPONSE_NORMALIZATION": "operator LOCAL_RESPONSE_NORMALIZATION is not supported",
 }
 """Operators whose ONNX form the importer does not have."""
 

@@ -18,7 +18,7 @@ from mcuq.ops import spec
 BATCH = 200
 FULL, NARROW = (-128, 127), (-77, 90)
 KINDS = ("any", "extremes", "least")
-KERNEL_3X3, ANY_KERNEL, NO_PADDING = depthwise_conv2d.VARIANTS
+KERNEL_3X3, ANY_KERNEL, NO_PADDING, _ = depthwise_conv2d.VARIANTS
 (PLANES,) = depthwise_planes.VARIANTS
 Pads = tuple[int, int, int, int]
 Maker = Callable[[np.random.Generator], Iterator[Case]]

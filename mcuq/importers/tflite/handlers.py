@@ -99,7 +99,6 @@ HANDLERS: Mapping[str, Handler] = {
     "ARG_MIN": _arg("ArgMin"),
     "BATCH_MATMUL": Handler(values.batch_matmul, "MatMul"),
     "L2_NORMALIZATION": Handler(values.l2_normalization, "LpNormalization"),
-    "LOCAL_RESPONSE_NORMALIZATION": Handler(values.local_response, "LRN"),
     "CUMSUM": Handler(values.cumulative_sum, "CumSum"),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": Handler(recurrent.lstm, "LSTM"),
     "UNIDIRECTIONAL_SEQUENCE_RNN": Handler(recurrent.rnn, "RNN"),

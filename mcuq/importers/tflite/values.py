@@ -134,13 +134,3 @@ def cumulative_sum(call: Call) -> Results:
         for word in ("Exclusive", "Reverse")
     }
     return [call.node("CumSum", [call.value(0), axis], **flags)]
-
-
-def local_response(call: Call) -> Results:
-    """LOCAL_RESPONSE_NORMALIZATION over the channels: ONNX divides alpha by their number."""
-    size = 2 * call.integer("Radius") + 1
-    made = call.node(
-        "LRN", [call.first(call.value(0))], size=size, bias=float(call.option("Bias")),
-        alpha=float(call.option("Alpha")) * size, beta=float(call.option("Beta")),
-    )  # fmt: skip
-    return [call.last(made)]
