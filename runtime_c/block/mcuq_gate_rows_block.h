@@ -153,7 +153,7 @@ MCUQ_NAKED static const uint32_t *run_rows(MCUQ_NAKED_ARGUMENT const uint32_t *w
 
 /* acc[0..3] += the products of 8 * turns data with their weights; returns these' end. Inlined, gcc
  * keeps products on the stack. */
-__attribute__((noinline)) static const uint32_t *
+static __attribute__((noinline)) const uint32_t *
 four_rows(const uint32_t *words, const int32_t *data, int32_t turns, uint32_t *acc)
 {
     uint32_t a = 0, b = 0, c = 0, d = 0;

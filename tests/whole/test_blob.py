@@ -134,9 +134,10 @@ def test_the_weights_of_a_retrained_network_run_in_the_old_code(
     assert new.blob is not None
     assert new.blob[16:32] == blob(1)[16:32]
     assert compiled(0, change).files["net.c"] != compiled(0).files["net.c"]
-    data, expected = check.expected_of(new, 4, 0)
+    wanted = check.expected_of(new, 4, 0)
     host = build.compile_host(old.files, old.entry, tmp_path)
-    verdict = check.compare(new, "host", "host", qemu.run_trace(host, data, old.entry), expected)
+    trace = qemu.run_trace(host, wanted.data, old.entry)
+    verdict = check.compare(new, "host", "host", trace, wanted.values)
     assert verdict.exact
 
 

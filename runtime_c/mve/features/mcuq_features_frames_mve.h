@@ -181,7 +181,7 @@ static void spectrum(const mcuq_features_params *p, int32_t *z)
 
 /** As mcuq_band; up to three bins more are read, and count for nothing. A function of its own, or
  *  its sums would lie on the stack. */
-__attribute__((noinline)) static uint64_t band(const int32_t *z, const int16_t *weights,
+static __attribute__((noinline)) uint64_t band(const int32_t *z, const int16_t *weights,
                                                int32_t count)
 {
     uint64_t low = 0, high = 0;
