@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import mcuq
-from mcuq.data.feeds import read
+from mcuq.data.array_files import read
 from mcuq.ir import Array
 
 DIGITS = Path(__file__).parents[1] / "examples" / "digits.onnx"

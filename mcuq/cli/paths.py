@@ -63,9 +63,9 @@ def _check_apart(used: Mapping[object, str], ours: Iterable[Path]) -> None:
 def _files_of(ref: str) -> list[Path]:
     """The files that are read for ``ref``; none for the name of a board, or if it is missing."""
     from mcuq import importers
-    from mcuq.data import feeds
+    from mcuq.data import array_files
 
-    file = feeds.file_of(ref)
+    file = array_files.file_of(ref)
     if not file.is_file():
         return []
     if file.suffix.lower() == ".onnx":

@@ -6,21 +6,16 @@ array. Arrays are returned in internal memory order. Nothing is ever unpickled.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from math import prod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 
-from mcuq import capacity
 from mcuq.data import sequences
+from mcuq.data.array_files import listed, no_such_array, read
 from mcuq.data.batches import Given, gathered
-from mcuq.errors import DataError, closest
-from mcuq.ir import Array, Graph, Port, Shape, fed, from_memory, to_memory
+from mcuq.errors import DataError
+from mcuq.ir import Array, Graph, Port, fed, from_memory, to_memory
 from mcuq.qir import QGraph
 
 FEW_ROWS = 8
@@ -90,52 +85,6 @@ def load_labels(ref: str | Path) -> Array:
     """The class of each row as int64, as ``load_labelled`` finds them."""
     arrays, picked = read(ref)
     return _labels(str(ref), arrays, picked, None)
-
-
-def read(ref: str | Path) -> tuple[Mapping[str, Array], str | None]:
-    """The arrays of a file by name (the only one of a .npy is ``x``), and the one picked."""
-    path, picked = _split(str(ref))
-    arrays = _read_file(path)
-    if picked is not None and picked not in arrays:
-        raise _no_such_array(path, picked, arrays)
-    return arrays, picked
-
-
-def shapes_of(given: str | Path | Array | Mapping[str, Array]) -> dict[str, Shape]:
-    """The shapes of the arrays of calibration data, by name; of a picked one as ``x``.
-
-    Of a file only the headers are read; one that cannot be read has none, and is refused later.
-    """
-    if not isinstance(given, (str, Path)):
-        named = given if isinstance(given, Mapping) else {"x": given}
-        return {name: np.shape(values) for name, values in named.items()}
-    path, picked = _split(str(given))
-    try:
-        shapes = _headers(path) if path.is_file() else {}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError):
-        return {}
-    return shapes if picked is None else {"x": shapes[picked]} if picked in shapes else {}
-
-
-def _headers(path: Path) -> dict[str, Shape]:
-    with path.open("rb") as stream:
-        if not zipfile.is_zipfile(stream):
-            stream.seek(0)
-            return {"x": _header(stream)}
-        shapes = {}
-        with zipfile.ZipFile(stream) as archive:
-            for name in archive.namelist():
-                with archive.open(name) as member:
-                    shapes[name.removesuffix(".npy")] = _header(member)
-        return shapes
-
-
-def _header(stream: IO[bytes]) -> Shape:
-    """The shape in the header of a .npy file."""
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(stream)[0]
-    return np.lib.format.read_array_header_2_0(stream)[0]
 
 
 def rows_of(feeds: Mapping[str, Array]) -> int:
@@ -212,134 +161,6 @@ def _check_varied(feeds: Mapping[str, Array], port: Port) -> int:
     return len(values)
 
 
-def _split(ref: str) -> tuple[Path, str | None]:
-    head, colon, name = ref.rpartition(":")
-    if colon and not Path(ref).exists() and head.lower().endswith((".npz", ".npy")):
-        return Path(head), name
-    return Path(ref), None
-
-
-def file_of(ref: str | Path) -> Path:
-    """The file that ``FILE`` or ``FILE.npz:ARRAY`` names."""
-    return _split(str(ref))[0]
-
-
-def _read_file(path: Path) -> Mapping[str, Array]:
-    if not path.is_file():
-        other = "is no regular file" if path.exists() else "no such file"
-        reason = "is a folder" if path.is_dir() else other
-        raise DataError(str(path), reason, "Give a .npz or .npy file")
-    with _faults(path), path.open("rb") as stream:
-        if stream.read(2) != b"PK":
-            stream.seek(0)
-            return {"x": _array(path, stream)}
-    with _faults(path), zipfile.ZipFile(path) as archive:
-        names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
-    arrays = _Archive(path, names)
-    if not arrays:
-        raise DataError(str(path), "holds no numeric array", "Save one with np.savez(x=...)")
-    return arrays
-
-
-class _Archive(Mapping[str, Array]):
-    """The numeric arrays of a ``.npz`` file, each read when it is asked for.
-
-    One of objects is left out, for only a reader of it is at fault.
-    """
-
-    def __init__(self, path: Path, names: Sequence[str]) -> None:
-        self._path, self._read = path, dict[str, Array]()
-        self._headers = {name: self._header(name) for name in names}
-
-    def __getitem__(self, name: str) -> Array:
-        if self._headers[name][1].hasobject:
-            raise KeyError(name)
-        if name not in self._read:
-            with self._opened(name) as stream:
-                self._read[name] = _array(self._path, stream)
-        return self._read[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name, (_, dtype) in self._headers.items() if not dtype.hasobject)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return self._headers[name][0]
-
-    def _header(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        with self._opened(name) as stream:
-            return _header_of(stream)
-
-    @contextmanager
-    def _opened(self, name: str) -> Iterator[IO[bytes]]:
-        with (
-            _faults(self._path),
-            zipfile.ZipFile(self._path) as archive,
-            archive.open(f"{name}.npy") as stream,
-        ):
-            yield stream
-
-
-def _header_of(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """The shape and type that an array's file states."""
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    elif version == (2, 0):
-        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-    else:
-        raise ValueError(f"version {version}")
-    return tuple(shape), dtype
-
-
-def _array(path: Path, stream: IO[bytes]) -> Array:
-    """The array in ``stream``, its size checked before it is taken."""
-    shape, _ = _header_of(stream)
-    most = capacity.DATA_ROWS * capacity.most_elements()
-    if prod(shape) > most:
-        reason = f"an array of shape {shape} has more than {most} elements"
-        raise DataError(str(path), reason, capacity.remedy("Give fewer rows"))
-    stream.seek(0)
-    return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
-
-
-@contextmanager
-def _faults(path: Path) -> Iterator[None]:
-    """What numpy, zipfile and zlib raise, as one line."""
-    try:
-        yield
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        if isinstance(error, OSError) and error.filename is not None:
-            raise  # of opening the file, not of what it holds
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    if any(word in str(error) for word in ("pickle", "magic string is not")):
-        reason = "is not a NumPy file, or holds Python objects"
-        return DataError(str(path), reason, "Save plain numbers with np.save or np.savez")
-    reason = f"cannot be read ({type(error).__name__}), is it truncated?"
-    return DataError(str(path), reason.rstrip("?"), "Save it again with np.save or np.savez")
-
-
-def _no_such_array(path: Path, name: str, arrays: Mapping[str, Array]) -> DataError:
-    meant = closest(name, arrays, "")
-    hint = f"{meant}? " if meant else ""
-    return DataError(str(path), f"no array '{name}'", f"{hint}It holds {_listed(arrays)}")
-
-
-def _listed(arrays: Mapping[str, Array]) -> str:
-    names = [f"{n} {_shape(arrays, n)}" for n in sorted(arrays)]
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return ", ".join(names[:8]) + more
-
-
-def _shape(arrays: Mapping[str, Array], name: str) -> tuple[int, ...]:
-    return arrays.shape(name) if isinstance(arrays, _Archive) else arrays[name].shape
-
-
 def _feeds(
     ref: str, arrays: Mapping[str, Array], picked: str | None, network: Network
 ) -> dict[str, Array]:
@@ -370,7 +191,7 @@ def _array_for(
     if port.name in arrays:
         return arrays[port.name]
     if inputs > 1:
-        raise _no_such_array(Path(ref), port.name, arrays)
+        raise no_such_array(Path(ref), port.name, arrays)
     if "x" in arrays:
         return arrays["x"]
     others = [n for n in arrays if n not in LABEL_NAMES]
@@ -379,7 +200,7 @@ def _array_for(
         return arrays[candidates[0]]
     raise DataError(
         ref,
-        f"which array is the input '{port.name}'? It holds {_listed(arrays)}",
+        f"which array is the input '{port.name}'? It holds {listed(arrays)}",
         "Pick one as FILE.npz:ARRAY, or name it x",
     )
 
@@ -508,7 +329,7 @@ def _label_name(arrays: Mapping[str, Array], picked: str | None) -> str | None:
 def _labels(ref: str, arrays: Mapping[str, Array], picked: str | None, rows: int | None) -> Array:
     name = _label_name(arrays, picked)
     if name is None:
-        raise DataError(ref, f"no labels; it holds {_listed(arrays)}", "Add an array y")
+        raise DataError(ref, f"no labels; it holds {listed(arrays)}", "Add an array y")
     labels = arrays[name]
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]

@@ -12,7 +12,7 @@ import numpy as np
 
 from mcuq import importers
 from mcuq.config import Config
-from mcuq.data import feeds as data
+from mcuq.data import array_files
 from mcuq.data.batches import Plain
 from mcuq.errors import DataError
 from mcuq.importers.sizes import Sizes
@@ -31,7 +31,7 @@ def sizes_of(
     given = {n: tuple(shape) for n, shape in {**settings.shapes, **(shapes or {})}.items()}
     if calibration is None:
         return Sizes(given)
-    return Sizes(given, lambda: data.shapes_of(calibration))
+    return Sizes(given, lambda: array_files.shapes_of(calibration))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcuq.data.feeds import check_calibration, from_arrays, load, load_labelled, shapes_of
+from mcuq.data.array_files import shapes_of
+from mcuq.data.feeds import check_calibration, from_arrays, load, load_labelled
 from mcuq.errors import DataError
 from mcuq.ir import Graph, Hint, Port, Tensor
 
