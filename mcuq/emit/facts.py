@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mcuq.emit import order
 from mcuq.emit.blob import Apart, Layout, Window, number_type
 from mcuq.emit.c_text import (
     CTYPES,
@@ -17,9 +16,9 @@ from mcuq.emit.c_text import (
     frac_text,
     literal,
     shape_text,
-    string,
 )
 from mcuq.emit.naming import comment, identifiers
+from mcuq.emit.ports import PortFacts, port_facts
 from mcuq.emit.target import target_warnings
 from mcuq.ir import Array, Port, Stream, fed, shown, state_ports
 from mcuq.kernels.variant import Call, ConstArray, Field
@@ -29,34 +28,6 @@ from mcuq.program.plan import Placed, Plan
 from mcuq.program.state import state_bytes, state_places
 from mcuq.qir import QTensor
 from mcuq.reference import port_to_int
-
-
-@dataclass(frozen=True)
-class PortFacts:
-    """An input or output of the generated function. ``c_name``: in_x, out_y.
-
-    ``labels``: the lines of the initializer that names what lies along the last axis, if known.
-    ``order``: where the elements of the model's own lie, if in another order; ``places``: the
-    initializer of the table that it names, if it does.
-    """
-
-    c_name: str
-    macro: str
-    ctype: str
-    length: int
-    bytes: int
-    text: str
-    order: str
-    places: tuple[str, ...]
-    conversion: str
-    scale: float | None
-    offset: float | None
-    values: tuple[tuple[float, float], ...]
-    range: tuple[int, int]
-    declaration: str
-    shape: tuple[int, ...]
-    numbers: tuple[tuple[str, str], ...]
-    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -205,8 +176,8 @@ class _Writer:
     def __init__(self, program: Program, plan: Plan, model_id: str, apart: bool) -> None:
         self.program, self.plan, self.id = program, plan, model_id
         graph = program.qgraph
-        self.inputs = _ports(fed(graph), "in", model_id, graph.tensors)
-        self.outputs = _ports(shown(graph), "out", model_id, graph.tensors)
+        self.inputs = port_facts(fed(graph), "in", model_id, graph.tensors)
+        self.outputs = port_facts(shown(graph), "out", model_id, graph.tensors)
         ports = (*self.inputs, *self.outputs)
         self.layout = Layout([_single(port) for port in ports]) if apart else None
         taken = {p.c_name for p in ports}
@@ -441,81 +412,6 @@ def _value(member: Field, arrays: Mapping[str, str]) -> str:
     if isinstance(member.value, tuple):
         return "{" + ", ".join(literal(v) for v in member.value) + "}"
     return literal(member.value)
-
-
-def _ports(
-    ports: tuple[Port, ...], side: str, model_id: str, tensors: Mapping[str, QTensor]
-) -> tuple[PortFacts, ...]:
-    names = identifiers(p.name for p in ports)
-    return tuple(
-        _port(p, f"{side}_{names[p.name]}", side, model_id, tensors[p.tensor]) for p in ports
-    )
-
-
-def _port(port: Port, c_name: str, side: str, model_id: str, tensor: QTensor) -> PortFacts:
-    macro = f"{model_id}_{c_name}".upper()
-    ctype = CTYPES[tensor.kind]
-    values = tuple(zip(port.scale, port.offset, strict=True))
-    single = values[0] if len(values) == 1 else None
-    return PortFacts(
-        c_name=c_name,
-        macro=macro,
-        ctype=ctype,
-        length=tensor.size,
-        bytes=tensor.bytes,
-        text=f"'{comment(port.name)}' {order.memory_text(port, tensor)}",
-        order=f"{c_name}{text}" if (text := order.sentence(port, f"{macro}_ORDER")) else "",
-        places=_places(port) if order.needs_table(port) else (),
-        conversion=_conversion(values, side),
-        scale=single[0] if single else None,
-        offset=single[1] if single else None,
-        values=values,
-        range=tensor.range,
-        shape=tensor.shape,
-        numbers=_numbers_of(values),
-        labels=tuple(fill((f"{string(label)}," for label in port.labels), 88)),
-        declaration=f"{'const ' if side == 'in' else ''}{ctype} {c_name}[{macro}_LEN]",
-    )
-
-
-def _numbers_of(values: tuple[tuple[float, float], ...]) -> tuple[tuple[str, str], ...]:
-    """The macros that say what an integer means, real = (q - zero) * scale; per channel, lists."""
-    if not values:
-        return ()
-    scales, zeros = [f"{scale:.9e}f" for scale, _ in values], [_zero(zero) for _, zero in values]
-    if len(values) == 1:
-        return ("SCALE", scales[0]), ("ZERO", zeros[0])
-    return ("SCALES", f"{{{', '.join(scales)}}}"), ("ZEROS", f"{{{', '.join(zeros)}}}")
-
-
-def _zero(value: float) -> str:
-    """An integer constant of C if it is whole, else one of type float; in brackets if negative.
-
-    >>> _zero(-128.0), _zero(127.5)
-    ('(-128)', '1.275000000e+02f')
-    """
-    text = str(int(value)) if float(value).is_integer() else f"{value:.9e}f"
-    return f"({text})" if text.startswith("-") else text
-
-
-def _places(port: Port) -> tuple[str, ...]:
-    """The place of each element of the model's own, in lines of C."""
-    places = () if port.order is None else port.order.tolist()
-    return tuple(fill((f"{place}," for place in places), 88))
-
-
-def _conversion(values: tuple[tuple[float, float], ...], side: str) -> str:
-    """The sentence that says what the integers mean."""
-    if not values:
-        return "integers as they are"
-    if len(values) > 1:
-        return "real = (q - offset[c]) * scale[c] per channel; see the table in README.md"
-    scale, offset = values[0]
-    if side == "in":
-        shift = f" {'-' if offset < 0 else '+'} {abs(offset):.9g}" if offset else ""
-        return f"q = round(real * {1 / scale:.9g}{shift}), saturated"
-    shifted = f"(q {'+' if offset < 0 else '-'} {abs(offset):.9g})" if offset else "q"
-    return f"real = {shifted} * {scale:.9g}"
 
 
 def _text(tensor: QTensor) -> str:
