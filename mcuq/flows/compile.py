@@ -94,11 +94,10 @@ def compile_model(
     target, settings = target_of(board, prefer), config or Config()
     request = weigh.requested(compress, settings.compress, recover)
     wish = None if stream is None else wish_of(stream)
-    if wish and weights is not None:
-        raise McuqError("--stream", "does not go with weights that lie apart", "Leave one out")
     progress("reading the model", 0.0)
     sizes = sizes_of(shapes, settings, calibration)
     source = _read(model, example_input, name, settings, sizes)
+    _check_stream(source, wish, weights)
     if target.board and request is None:  # compression would make it smaller
         refuse_misfit(source.graph, target.board, settings)
     feeds = calibration_feeds(calibration, source.graph)
@@ -107,8 +106,6 @@ def compile_model(
     if request is not None:
         tuned: Any = {"labels": labels, "checkpoint": checkpoint, "progress": progress}
         squeezed = weigh.squeeze(source.graph, request, feeds, target.core, prefer, **tuned)
-    if wish is not None:
-        refuse_unstreamable(source.graph, wish)  # before the long work
     made, advice = _quantized(source, squeezed, feeds, target, settings, progress, wish)
     progress("generating C", 0.95)
     made = replace(made, weights=weights)
@@ -137,6 +134,15 @@ def _read(
     identity = check_id(name) if name else model_id(Path(source.name).stem)
     graph = prepare(source.graph, settings)
     return _Source(identity, Path(source.name).name, source.digest, graph, source.imported)
+
+
+def _check_stream(source: _Source, wish: Wish | None, weights: int | None) -> None:
+    """Refuse what cannot be a stream, before the long work."""
+    if weights is not None and (wish or source.graph.stream):
+        reason = "is a stream, whose weights cannot lie apart"
+        raise McuqError(source.name, reason, "Leave out --weights blob")
+    if wish is not None:
+        refuse_unstreamable(source.graph, wish)
 
 
 def _costs(program: Program) -> tuple[float, float]:

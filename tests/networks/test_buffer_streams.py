@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import mcuq
 from mcuq.errors import McuqError
+from mcuq.flows.compile import compile_model
 from mcuq.importers import torch_program
 
 STEPS = 60
@@ -125,6 +126,12 @@ def test_a_program_in_a_file_is_the_same_stream(tmp_path: Path) -> None:
     assert first.keys() == second.keys() == {"rows", "mean"}
     assert np.array_equal(first["mean"], np.full((1, 6), 0.1, np.float32))
     assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_weights_of_a_stream_cannot_lie_apart() -> None:
+    rows = rows_of(Assigned)
+    with pytest.raises(McuqError, match="Assigned: is a stream, whose weights cannot lie apart"):
+        compile_model(made(Assigned), torch.zeros(1, 6), rows, weights=1)
 
 
 def test_a_buffer_that_becomes_an_input_is_refused() -> None:

@@ -154,10 +154,10 @@ def _scatter(old: Old) -> list[Any] | None:
         axis = axis_of(int(old.attribute("axis", 0)), len(shape))
         index = tuple(places if a == axis else i for a, i in enumerate(np.indices(places.shape)))
     source[index] = new
-    flat = _ints(old, [-1], "flat")
+    flat, chosen = _ints(old, [-1], "flat"), old.constant(source, "chosen")
     parts = [old.part("Reshape", [old.input(i), flat], "part") for i in (0, 2)]
     both = old.part("Concat", [part.output[0] for part in parts], "both", axis=0)
-    return [*parts, both, old.part("Gather", [both.output[0], _ints(old, source, "chosen")])]  # type: ignore[arg-type]
+    return [*parts, both, old.part("Gather", [both.output[0], chosen])]
 
 
 def _einsum(old: Old) -> list[Any] | None:
