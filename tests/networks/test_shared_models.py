@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx_models import agrees, ops
 from places import SHARED
-from test_same_everywhere import PROCESSORS, start
+from processors import PROCESSORS, start
 
 from mcuq import importers
 from mcuq.config import Config

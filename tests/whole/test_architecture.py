@@ -127,6 +127,21 @@ def test_no_folder_holds_too_much_beside_each_other() -> None:
     assert len([p for p in PACKAGE.glob("*.py") if not p.name.startswith("__")]) <= 12
 
 
+def test_test_files_share_through_support() -> None:
+    """Another folder's tests are found only where they were collected before."""
+    tests = {path.stem: path for path in (ROOT / "tests").rglob("test_*.py")}
+    assert tests
+    strays = [
+        f"{path.relative_to(ROOT)}: {node.module}"
+        for path in tests.values()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        and (other := tests.get(str(node.module))) is not None
+        and other.parent != path.parent
+    ]
+    assert strays == []
+
+
 def test_help_is_fast_and_does_not_import_torch() -> None:
     """0.3 s of processor time: other tests may be running beside this one."""
     code = (

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processors import PROCESSORS, start
 from same_bytes import VARIANTS
 from small_networks import NO_CLIP, Net, residual_network
 
@@ -21,20 +19,6 @@ from mcuq.quantize.rounding.compensate import damped
 from mcuq.quantize.rounding.layers import Moments, moments
 from mcuq.reference import run_exact, run_float
 
-ROOT = Path(__file__).parents[2]
-SUPPORT = ROOT / "tests" / "support"
-PROCESSORS = (
-    {},
-    {
-        "MKL_CBWR": "COMPATIBLE", "ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41",
-        "OPENBLAS_CORETYPE": "Prescott", "OMP_NUM_THREADS": "1",
-    },
-    {
-        "MKL_CBWR": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2",
-        "OPENBLAS_CORETYPE": "Haswell", "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2",
-    },
-)  # fmt: skip
-
 
 def uneven_images() -> Graph:
     """Convolutions over padded images, a residual add, tables of functions, pooling and classes."""
@@ -45,15 +29,6 @@ def uneven_images() -> Graph:
     total = net.node("add", stem, narrow, clip=NO_CLIP, name="total")
     scores = net.dense(net.pool(net.node("silu", total)), 5)
     return net.graph(net.node("softmax", scores, name="classes"))
-
-
-def start(model: Path, variants: tuple[str, ...], processor: dict[str, str]) -> subprocess.Popen:
-    path = os.pathsep.join([str(ROOT), str(SUPPORT)])
-    kept = {k: v for k, v in os.environ.items() if k not in {n for p in PROCESSORS for n in p}}
-    command = [sys.executable, str(SUPPORT / "same_bytes.py"), str(model), *variants]
-    return subprocess.Popen(
-        command, env={**kept, "PYTHONPATH": path, **processor}, stdout=subprocess.PIPE, text=True
-    )
 
 
 @pytest.mark.parametrize("variants", [tuple(VARIANTS)[:4], tuple(VARIANTS)[4:]], ids=" ".join)
