@@ -1,5 +1,5 @@
 #include "mcuq_conv2d_block.h"
-#include "mcuq_conv2d_block_pixels.h"
+#include "mcuq_conv2d_block_pixels_body.h"
 
 /* All output channels of `count` pixels. */
 static void run_block(const mcuq_conv2d_block_params *p, const uint32_t *x, int32_t count,

@@ -1,6 +1,6 @@
-#include "mcuq_gate_rows_block.h"
+#include "mcuq_gate_rows_block_body.h"
 #include "mcuq_recurrent_block.h"
-#include "mcuq_lstm_rows.h"
+#include "mcuq_lstm_rows_body.h"
 
 void mcuq_lstm_s8_block(const mcuq_recurrent_rows_params *p, const int8_t *in, int8_t *out,
                         void *scratch)

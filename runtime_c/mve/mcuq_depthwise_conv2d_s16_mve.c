@@ -2,7 +2,7 @@
 #include "mcuq_mve.h"
 
 typedef mcuq_depthwise_conv2d_s16_mve_params params;
-#include "mcuq_depthwise_taps.h"
+#include "mcuq_depthwise_taps_body.h"
 
 enum { CHANNELS = 8 };
 

@@ -1,4 +1,4 @@
-#include "mcuq_recurrent_mve_rows.h"
+#include "mcuq_recurrent_mve_rows_body.h"
 
 #if defined(__ARM_FEATURE_MVE)
 

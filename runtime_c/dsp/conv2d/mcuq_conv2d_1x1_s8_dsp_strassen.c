@@ -72,11 +72,10 @@ typedef struct {
     int8_t *out[QUAD];
 } quad_job;
 
-/* Block: 2 pixels x 4 channels as in mcuq_wide_pixels.h; 16 cycles (13 instructions) for 16 MAC, 7
- * of 8 in number; about 310 more for 32 outputs.
- * r0 x, r1 weights, r2-r9 sums (channel 0 pixel 0, pixel 1, channel 1 ...), r10-r12, lr operands.
- * Frame: 0 end of x, 4 from a product's end to the next one, 8 groups, 12 the outputs, 28 A11 B11
- * or U2, 60 U3, 92 S1 T1. */
+/* Block: 2 pixels x 4 channels as in mcuq_wide_pixels_body.h; 16 cycles (13 instructions) for 16
+ * MAC, 7 of 8 in number; about 310 more for 32 outputs. r0 x, r1 weights, r2-r9 sums (channel 0
+ * pixel 0, pixel 1, channel 1 ...), r10-r12, lr operands. Frame: 0 end of x, 4 from a product's end
+ * to the next one, 8 groups, 12 the outputs, 28 A11 B11 or U2, 60 U3, 92 S1 T1. */
 #if MCUQ_DSP_ASM
 #define STEP                                                                                       \
     " ldr r11, [r0, #4]\n ldr r10, [r0], #56\n ldr lr, [r1, #4]\n ldr r12, [r1], #8\n"             \

@@ -2,7 +2,7 @@
 #define MCUQ_CODED_BITS 4
 
 #include "mcuq_conv2d_coded_dsp.h"
-#include "mcuq_conv2d_dsp_channels.h"
+#include "mcuq_conv2d_dsp_channels_body.h"
 
 void mcuq_conv2d_s8_coded4_dsp(const mcuq_conv2d_coded_dsp_params *p, const int8_t *in, int8_t *out,
                                void *scratch)

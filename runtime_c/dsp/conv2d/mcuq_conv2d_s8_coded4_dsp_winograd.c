@@ -3,7 +3,7 @@
 #define MCUQ_CODED_BITS 4
 
 #include "mcuq_conv2d_coded_dsp.h"
-#include "mcuq_conv2d_dsp_winograd_tiles.h"
+#include "mcuq_conv2d_dsp_winograd_tiles_body.h"
 
 void mcuq_conv2d_s8_coded4_dsp_winograd(const mcuq_conv2d_coded_winograd_params *p,
                                         const int8_t *in, int8_t *out, void *scratch)

@@ -5,7 +5,7 @@
  * run over memory that only grows: one LDM of 3 input words, one of 2 weight words, 6 SMLAD.
  */
 #include "mcuq_conv2d_dsp.h"
-#include "mcuq_conv2d_dsp_channels.h"
+#include "mcuq_conv2d_dsp_channels_body.h"
 
 void mcuq_conv2d_s8_dsp(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_t *out,
                         void *scratch)

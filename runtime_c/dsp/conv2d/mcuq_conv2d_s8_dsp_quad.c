@@ -10,7 +10,7 @@
  */
 #include "mcuq_conv2d_dsp.h"
 #include "mcuq_dsp.h"
-#include "mcuq_dsp_image.h"
+#include "mcuq_dsp_image_body.h"
 
 enum { QUAD = 4, UNIT_WORDS = 2 * QUAD, TURN = 16, HEAD = 3 };
 enum { UNIT_CODE = 92, TWO_UNITS_CODE = 192 };

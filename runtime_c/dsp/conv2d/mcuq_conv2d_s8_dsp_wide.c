@@ -5,7 +5,7 @@
  */
 #include "mcuq_conv2d_wide.h"
 #include "mcuq_dsp.h"
-#include "mcuq_wide_pixels.h"
+#include "mcuq_wide_pixels_body.h"
 
 /* How the inputs of a pixel lie: `runs` runs of `words` fours, `skip` bytes after each. The
  * assembly knows this layout. */

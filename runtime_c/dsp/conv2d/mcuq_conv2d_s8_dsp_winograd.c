@@ -6,7 +6,7 @@
  * The sums over rows and channels commute with this, so that each m is a matrix product as in
  * mcuq_conv2d_s8_dsp.c, of a tile (two outputs) instead of a pixel. Order in memory: m2 m3 m1 m4.
  */
-#include "mcuq_conv2d_dsp_winograd_tiles.h"
+#include "mcuq_conv2d_dsp_winograd_tiles_body.h"
 #include "mcuq_conv2d_winograd_dsp.h"
 
 void mcuq_conv2d_s8_dsp_winograd(const mcuq_conv2d_winograd_params *p, const int8_t *in,

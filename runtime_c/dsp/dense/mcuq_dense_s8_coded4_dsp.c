@@ -1,7 +1,7 @@
 #define MCUQ_CODED_BITS 4
 
 #include "mcuq_dense_coded.h"
-#include "mcuq_dense_coded_dsp.h"
+#include "mcuq_dense_coded_dsp_body.h"
 
 void mcuq_dense_s8_coded4_dsp(const mcuq_dense_coded_dsp_params *p, const int8_t *in, int8_t *out,
                               void *scratch)

@@ -23,7 +23,7 @@ typedef struct {
     int32_t groups, turns, step, base;
 } rows_job;
 
-#include "mcuq_dense_rows_dsp.h"
+#include "mcuq_dense_rows_dsp_body.h"
 
 /* `groups` times ROWS outputs at out; returns the weights behind them.
  * Block: 8 inputs x 4 outputs a turn: 31 instructions for 32 MAC (0.97), 3 more for 4 turns, 36 for

@@ -23,7 +23,7 @@ typedef struct {
     int32_t groups, turns;
 } rows_job;
 
-#include "mcuq_dense_rows_dsp.h"
+#include "mcuq_dense_rows_dsp_body.h"
 
 /* `groups` times ROWS outputs at out; returns the weights behind them.
  * Block: 1 input x 4 outputs, 8 inputs a turn: 27 instructions for 32 MAC (0.84), 3 more for eight

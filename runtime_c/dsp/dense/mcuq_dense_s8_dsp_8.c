@@ -16,7 +16,7 @@ typedef struct {
     int32_t groups, steps;
 } rows_job;
 
-#include "mcuq_dense_rows_dsp.h"
+#include "mcuq_dense_rows_dsp_body.h"
 
 /* `groups` times ROWS outputs at out; returns the weights behind them.
  * Block: 1 input x 8 outputs, 4 inputs a step: 38 cycles (31 instructions) for 32 MAC (1.19), 6

@@ -7,7 +7,7 @@
 #define MCUQ_DSP_LINES 3
 #define MCUQ_DSP_WORD_PITCH "12"
 #include "mcuq_dsp_3x3.h"
-#include "mcuq_dsp_lines.h"
+#include "mcuq_dsp_lines_body.h"
 
 enum { LINES = MCUQ_DSP_LINES, LANES = MCUQ_DSP_LANES, RECORD = 8, TURNS = 3 };
 

@@ -1,7 +1,7 @@
 #include "mcuq_int16_dsp.h"
 
 typedef mcuq_depthwise_conv2d_s16_dsp_params params;
-#include "mcuq_depthwise_taps.h"
+#include "mcuq_depthwise_taps_body.h"
 
 enum { CHANNELS = 4 };
 

@@ -6,7 +6,7 @@
  */
 #define MCUQ_DSP_LINES 1
 #define MCUQ_DSP_WORD_PITCH "4"
-#include "mcuq_dsp_lines.h"
+#include "mcuq_dsp_lines_body.h"
 
 enum { LANES = MCUQ_DSP_LANES };
 

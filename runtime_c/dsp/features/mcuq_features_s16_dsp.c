@@ -3,7 +3,7 @@
 #include "mcuq_features.h"
 
 typedef int16_t element;
-#include "mcuq_features_frames_dsp.h"
+#include "mcuq_features_frames_dsp_body.h"
 
 void mcuq_features_s16_dsp(const mcuq_features_params *p, const int8_t *in, int8_t *out,
                            void *scratch)

@@ -3,7 +3,7 @@
 #include "mcuq_dsp.h"
 
 typedef int8_t element;
-#include "mcuq_avg_pool2d_window.h"
+#include "mcuq_avg_pool2d_window_body.h"
 
 /* The sums of four channels that neighbour each other, two taps at a time in 16-bit lanes:
  * 9 instructions for 8 elements. Registers: 3 data, 2 sums, 1 pointer, 1 pitch. */

@@ -3,7 +3,7 @@
 #include "mcuq_dsp.h"
 
 typedef int8_t element;
-#include "mcuq_max_pool2d_taps.h"
+#include "mcuq_max_pool2d_taps_body.h"
 
 /* How many of start, start + step, ... lie before end. */
 static int32_t count(int32_t start, int32_t end, int32_t step)

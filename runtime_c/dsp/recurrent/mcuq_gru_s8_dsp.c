@@ -1,8 +1,8 @@
 /* gru: the state's weights in bytes. */
 #define MCUQ_WIDE 0
-#include "mcuq_gate_rows_dsp.h"
+#include "mcuq_gate_rows_dsp_body.h"
 #include "mcuq_recurrent_dsp.h"
-#include "mcuq_gru_rows.h"
+#include "mcuq_gru_rows_body.h"
 
 void mcuq_gru_s8_dsp(const mcuq_recurrent_rows_params *p, const int8_t *in, int8_t *out,
                      void *scratch)

@@ -1,8 +1,8 @@
 /* gru: the state's weights in halfwords. */
 #define MCUQ_WIDE 1
-#include "mcuq_gate_rows_dsp.h"
+#include "mcuq_gate_rows_dsp_body.h"
 #include "mcuq_recurrent_dsp.h"
-#include "mcuq_gru_rows.h"
+#include "mcuq_gru_rows_body.h"
 
 void mcuq_gru_s8_dsp_wide(const mcuq_recurrent_rows_params *p, const int8_t *in, int8_t *out,
                           void *scratch)

@@ -8,7 +8,7 @@
 typedef struct {
     mcuq_conv2d_mve_params conv; /* weights: NULL */
     const uint8_t *codes; /* of the weights that mcuq_conv2d_mve.h describes, up to a multiple
-                             of 4 channels; see mcuq_coded_mve.h */
+                             of 4 channels; see mcuq_coded_mve_body.h */
     const int8_t *values; /* 16, or 4 */
     int16_t chunk;        /* channels that are decoded together, a multiple of 4 */
 } mcuq_conv2d_coded_mve_params;

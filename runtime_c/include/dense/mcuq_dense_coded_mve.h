@@ -8,9 +8,10 @@
 #include "mcuq_target.h"
 
 typedef struct {
-    const uint8_t *codes; /* [block of 8 outputs][steps][8][16] weights; see mcuq_coded_mve.h */
-    const int8_t *values; /* 16, or 4 */
-    const int32_t *bias;  /* up to a multiple of 8 outputs */
+    const uint8_t
+        *codes; /* [block of 8 outputs][steps][8][16] weights; see mcuq_coded_mve_body.h */
+    const int8_t *values;      /* 16, or 4 */
+    const int32_t *bias;       /* up to a multiple of 8 outputs */
     const int8_t *minus_shift; /* -31..0, so many too */
     int32_t in_len, out_len;
     int8_t out_range[2]; /* the least and the greatest output */

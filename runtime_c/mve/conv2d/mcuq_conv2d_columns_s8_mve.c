@@ -1,5 +1,5 @@
 #include "mcuq_conv2d_columns_mve.h"
-#include "mcuq_conv2d_columns_mve_blocks.h"
+#include "mcuq_conv2d_columns_mve_blocks_body.h"
 
 typedef struct {
     job blocks;

@@ -28,7 +28,7 @@ static void block_s16(const mcuq_conv2d_mve_params *conv, const mcuq_mve_job *fi
 }
 
 #define MCUQ_MVE_BLOCK block_s16
-#include "mcuq_conv2d_mve_pixels.h"
+#include "mcuq_conv2d_mve_pixels_body.h"
 
 void mcuq_conv2d_s16_mve(const mcuq_conv2d_s16_mve_params *p, const void *in, void *out,
                          void *scratch)

@@ -1,5 +1,5 @@
 #include "mcuq_conv2d_mve.h"
-#include "mcuq_conv2d_mve_pixels.h"
+#include "mcuq_conv2d_mve_pixels_body.h"
 
 void mcuq_conv2d_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_t *out,
                         void *scratch)

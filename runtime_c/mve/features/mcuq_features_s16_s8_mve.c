@@ -1,7 +1,7 @@
 #include "mcuq_features.h"
 
 typedef int8_t element;
-#include "mcuq_features_frames_mve.h"
+#include "mcuq_features_frames_mve_body.h"
 
 void mcuq_features_s16_s8_mve(const mcuq_features_params *p, const int8_t *in, int8_t *out,
                               void *scratch)

@@ -1,7 +1,7 @@
 #include "mcuq_int16.h"
 
 typedef int16_t element;
-#include "mcuq_dot.h"
+#include "mcuq_dot_body.h"
 
 void mcuq_dense_s16(const mcuq_dense_s16_params *p, const void *in, void *out)
 {

@@ -3,7 +3,7 @@
 #include "mcuq_requant.h"
 
 typedef int8_t element;
-#include "mcuq_dot.h"
+#include "mcuq_dot_body.h"
 
 void mcuq_dense_s8(const mcuq_dense_params *p, const int8_t *in, int8_t *out)
 {

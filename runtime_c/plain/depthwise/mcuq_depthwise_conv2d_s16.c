@@ -4,4 +4,4 @@
 typedef mcuq_conv2d_s16_params params;
 typedef int16_t element;
 typedef void data;
-#include "mcuq_depthwise_conv2d_plain.h"
+#include "mcuq_depthwise_conv2d_body.h"

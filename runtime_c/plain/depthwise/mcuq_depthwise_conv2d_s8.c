@@ -4,4 +4,4 @@
 typedef mcuq_conv2d_params params;
 typedef int8_t element;
 typedef int8_t data;
-#include "mcuq_depthwise_conv2d_plain.h"
+#include "mcuq_depthwise_conv2d_body.h"

@@ -1,7 +1,7 @@
 #include "mcuq_features.h"
 
 typedef int8_t element;
-#include "mcuq_features_plain.h"
+#include "mcuq_features_body.h"
 
 void mcuq_features_s16_s8(const mcuq_features_params *p, const int8_t *in, int8_t *out,
                           void *scratch)

@@ -4,4 +4,4 @@
 typedef mcuq_avg_pool2d_params params;
 typedef int8_t element;
 typedef int8_t data;
-#include "mcuq_avg_pool2d_plain.h"
+#include "mcuq_avg_pool2d_body.h"

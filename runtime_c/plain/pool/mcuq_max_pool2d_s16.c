@@ -4,4 +4,4 @@
 typedef mcuq_max_pool2d_params params;
 typedef int16_t element;
 typedef void data;
-#include "mcuq_max_pool2d_plain.h"
+#include "mcuq_max_pool2d_body.h"

@@ -1,0 +1,178 @@
+/* mcuq_gate_rows_dsp_body.h: the rows of recurrent layers, four at a time.
+ *
+ * The inputs' products are made 256-fold, as mcuq_dense_s8_dsp.c explains.
+ *
+ * Parameters, which the includer defines before:
+ *     MCUQ_WIDE: 1 if the state's weights lie in halfwords, 0 if in bytes
+ */
+#ifndef MCUQ_GATE_ROWS_DSP_BODY_H
+#define MCUQ_GATE_ROWS_DSP_BODY_H
+
+#include "mcuq_dense_spread.h"
+#include "mcuq_dsp.h"
+
+/** What run_rows needs; its assembly knows this layout. base: added to all sums of inputs. */
+typedef struct {
+    const uint32_t *x;
+    int32_t base;
+    const int16_t *h;
+    int16_t *z;
+    int32_t groups, x_turns, h_turns;
+    int32_t state_base; /* of no use here */
+} rows_job;
+
+#define MCUQ_WORD_STATE 0
+
+/** The inputs, spread; returns what all their sums start with. */
+static inline int32_t read_input(uint32_t *to, const int8_t *x, int32_t count)
+{
+    return (int32_t)(0u - ((uint32_t)mcuq_dense_spread_all(to, x, count) << 15));
+}
+
+static inline void read_state(rows_job *job, const int16_t *h, int32_t *copy, int32_t count)
+{
+    (void)copy, (void)count;
+    job->h = h;
+}
+
+/** mcuq_curve, its two points loaded at once; middle: point 256. */
+static inline int32_t curve(const int16_t *middle, int32_t z)
+{
+    const uint32_t shares = (uint32_t)(z & 127) * 65535u + 128u; /* 128 - rest, and rest above */
+    uint32_t points;
+    memcpy(&points, middle + (z >> 7), 4);
+    return mcuq_dsp_smlad(points, shares, 64) >> 7;
+}
+
+#if MCUQ_DSP_ASM
+#if MCUQ_WIDE
+/* 2 units of 4 rows. */
+#define MCUQ_STATE_PAIR(h)                                                                         \
+    " ldmia r1!, {r10-r12, lr}\n smlad r2, r10, " h ", r2\n smlad r3, r11, " h ", r3\n"            \
+    " smlad r4, r12, " h ", r4\n smlad r5, lr, " h ", r5\n"
+/* 8 units of 4 rows: 21 instructions for 32 MAC. */
+#define MCUQ_STATE_TURN                                                                            \
+    " ldmia r0!, {r6-r9}\n" MCUQ_STATE_PAIR("r6") MCUQ_STATE_PAIR("r7") MCUQ_STATE_PAIR("r8")      \
+        MCUQ_STATE_PAIR("r9")
+#define MCUQ_STATE_BYTES "84"
+#else
+#define MCUQ_STATE_ROW(acc, w)                                                                     \
+    " sxtb16 r8, " w "\n smlad " acc ", r8, r6, " acc "\n"                                         \
+    " sxtb16 " w ", " w ", ror #8\n smlad " acc ", " w ", r7, " acc "\n"
+/* 4 units of 4 rows. */
+#define MCUQ_STATE_QUAD                                                                            \
+    " ldrd r6, r7, [r0], #8\n ldmia r1!, {r10-r12, lr}\n" MCUQ_STATE_ROW("r2", "r10")              \
+        MCUQ_STATE_ROW("r3", "r11") MCUQ_STATE_ROW("r4", "r12") MCUQ_STATE_ROW("r5", "lr")
+/* 8 units of 4 rows: 36 instructions for 32 MAC. */
+#define MCUQ_STATE_TURN MCUQ_STATE_QUAD MCUQ_STATE_QUAD
+#define MCUQ_STATE_BYTES "144"
+#endif
+
+/* Where a loop of four turns of so many bytes, which ends at `label`, is entered for `turns` (a
+ * register) of them: at its end for none. To the frame at `place`. */
+#define MCUQ_ENTRY(turns, bytes, label, place)                                                     \
+    " ands r9, " turns ", #3\n it eq\n moveq r9, #4\n cmp " turns ", #0\n it eq\n moveq r9, #0\n"  \
+    " mov r10, #" bytes "\n mul r9, r9, r10\n adr.w r10, " label "f\n orr r10, #1\n"               \
+    " sub r10, r9\n str r10, [sp, #" place "]\n"
+
+/* `groups` times four rows at z; returns the words behind theirs. 44 instructions for four rows,
+ * beside the turns and 3 for each four of these.
+ * r0 x or h, r1 words, r2-r5 sums. Frame: x, base, h, z, groups, x end and entry, h end and entry.
+ */
+MCUQ_NAKED static const uint32_t *run_rows(MCUQ_NAKED_ARGUMENT const uint32_t *words,
+                                           MCUQ_NAKED_ARGUMENT const rows_job *job)
+{
+    __asm volatile(
+        "push {r4-r11, lr}\n sub sp, #36\n ldmia r1, {r2-r8}\n stmia sp, {r2-r6}\n mov r1, r0\n"
+        " add r9, r2, r7, lsl #4\n str r9, [sp, #20]\n add r9, r4, r8, lsl #4\n"
+        " str r9, [sp, #28]\n" MCUQ_ENTRY("r7", "108", "3", "24") MCUQ_ENTRY(
+            "r8", MCUQ_STATE_BYTES, "5",
+            "32") "1:\n ldmia r1!, {r2-r5}\n ldrd r0, r6, [sp]\n"
+                  " add r2, r6\n add r3, r6\n add r4, r6\n add r5, r6\n ldr pc, [sp, #24]\n"
+                  ".balign 4\n"
+                  "2:\n" MCUQ_DENSE_4_TURNS "3:\n" MCUQ_CODE_BYTES(
+                      "2", "3",
+                      "4 * 108") " ldr r6, [sp, #20]\n cmp r0, r6\n bne.w 2b\n"
+                                 " ldmia r1!, {r6, r8-r11}\n"
+                                 " asrs r2, r2, #8\n lsls r2, r6\n add r2, r8\n lsrs r6, r6, #8\n"
+                                 " asrs r3, r3, #8\n lsls r3, r6\n add r3, r9\n lsrs r6, r6, #8\n"
+                                 " asrs r4, r4, #8\n lsls r4, r6\n add r4, r10\n lsrs r6, r6, #8\n"
+                                 " asrs r5, r5, #8\n lsls r5, r6\n add r5, r11\n"
+                                 " ldr r0, [sp, #8]\n ldr pc, [sp, #32]\n"
+                                 ".balign 4\n"
+                                 "4:\n" MCUQ_STATE_TURN MCUQ_STATE_TURN MCUQ_STATE_TURN
+                                     MCUQ_STATE_TURN
+                                 "5:\n" MCUQ_CODE_BYTES(
+                                     "4", "5",
+                                     "4 * " MCUQ_STATE_BYTES) " ldr r6, [sp, #28]\n cmp r0, r6\n "
+                                                              "bne.w 4b\n"
+                                                              " ldr r6, [r1], #4\n"
+                                                              " asrs r2, r6\n lsrs r6, r6, #8\n "
+                                                              "asrs r3, r6\n lsrs r6, r6, #8\n"
+                                                              " asrs r4, r6\n lsrs r6, r6, #8\n "
+                                                              "asrs r5, r6\n"
+                                                              " ssat r2, #16, r2\n ssat r3, #16, "
+                                                              "r3\n ssat r4, #16, r4\n ssat r5, "
+                                                              "#16, r5\n"
+                                                              " pkhbt r2, r2, r3, lsl #16\n pkhbt "
+                                                              "r4, r4, r5, lsl #16\n"
+                                                              " ldrd r6, r7, [sp, #12]\n stmia "
+                                                              "r6!, {r2, r4}\n subs r7, #1\n strd "
+                                                              "r6, r7, [sp, #12]\n"
+                                                              " bne.w 1b\n"
+                                                              " mov r0, r1\n add sp, #36\n pop "
+                                                              "{r4-r11, pc}\n");
+}
+#else
+/* acc + the products of a turn of eight units with the weights of one row of four. */
+static uint32_t state_turn(uint32_t acc, const uint32_t *words, const int16_t *h)
+{
+    for (int32_t i = 0; i < 4; i++) {
+        const uint32_t pair = (uint16_t)h[2 * i] | ((uint32_t)(uint16_t)h[2 * i + 1] << 16);
+#if MCUQ_WIDE
+        const uint32_t w = words[4 * i];
+#else
+        const uint32_t word = words[4 * (i / 2)];
+        const uint32_t w = (i & 1) ? mcuq_dsp_odd(word) : mcuq_dsp_even(word);
+#endif
+        acc += (uint32_t)mcuq_dsp_smlad(w, pair, 0);
+    }
+    return acc;
+}
+
+/* acc + the products of the inputs, 256-fold. */
+static uint32_t input_turns(uint32_t acc, const uint32_t *words, const uint32_t *x, int32_t turns)
+{
+    for (int32_t i = 0; i < 2 * turns; i++) {
+        const uint32_t w = words[4 * i];
+        acc += (uint32_t)mcuq_dsp_smlad(w, x[2 * i], 0);
+        acc += (uint32_t)mcuq_dsp_smlad(w & 0x00ff00ffu, x[2 * i + 1], 0);
+    }
+    return acc;
+}
+
+static const uint32_t *run_rows(const uint32_t *words, const rows_job *job)
+{
+    const int32_t of_state = MCUQ_WIDE ? 16 : 8;
+    int16_t *z = job->z;
+    for (int32_t group = 0; group < job->groups; group++) {
+        const uint32_t *const middle = words + 4 + 8 * job->x_turns;
+        const uint32_t *const end = middle + 5 + of_state * job->h_turns;
+        for (int32_t row = 0; row < 4; row++) {
+            uint32_t acc = input_turns(words[row] + (uint32_t)job->base, words + 4 + row, job->x,
+                                       job->x_turns);
+            acc = (uint32_t)((int32_t)acc >> 8) << ((middle[0] >> (8 * row)) & 255u);
+            acc += middle[1 + row];
+            for (int32_t i = 0; i < job->h_turns; i++) {
+                acc = state_turn(acc, middle + 5 + of_state * i + row, job->h + 8 * i);
+            }
+            *z++ =
+                (int16_t)mcuq_clamp((int32_t)acc >> ((end[0] >> (8 * row)) & 255u), -32768, 32767);
+        }
+        words = end + 1;
+    }
+    return words;
+}
+#endif
+
+#endif
