@@ -55,13 +55,13 @@ def converted(
 
 
 def _cut(qgraph: QGraph, made: Streamed, windows: Mapping[str, Array]) -> dict[str, Array]:
-    """(S, T, ...) steps of each window, the first frames left out that fill no step."""
+    """(S, T, ...) steps of each window; the first frame is repeated in front to fill a step."""
     found = {}
     for before, after in zip(qgraph.inputs, fed(made.qgraph), strict=True):
         values, axis = from_memory(before, windows[before.name]), made.axis
         frames, total = after.shape[axis], before.shape[axis]
-        count = total // frames
-        kept = np.take(values, range(total - count * frames, total), axis)
+        count = -(-total // frames)
+        kept = np.take(values, np.arange(total - count * frames, total).clip(0), axis)
         steps = np.stack(np.split(kept, count, axis), axis=1)
         shape = made.qgraph.tensors[after.tensor].shape
         rows = to_memory(after, shape, steps.reshape(-1, *after.shape[1:]))

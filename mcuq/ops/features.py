@@ -35,7 +35,7 @@ from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import clip
 from mcuq.ops.parts import forms, spectrum
 from mcuq.ops.parts.windows import SIZE_MAX
-from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor
+from mcuq.ops.spec import Along, Form, IntForm, OpSpec, Scaling, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import Fields, choice, flag, real, whole
 
@@ -287,6 +287,27 @@ def rescaled(node: Node, factor: Array) -> Node:
     return node.with_attrs(gain=node.float("gain") / float(factor.reshape(-1)[0]))
 
 
+def along(node: Node, shapes: Sequence[Shape], index: int, axis: int) -> Along | str:
+    """Frames are made of the samples under them, and of the one before if that is theirs, too."""
+    if node.attrs["edge"] == "reflect":
+        return "it mirrors the samples at both ends of a window"
+    length, samples = shapes[1][0], shapes[0][axis]
+    pre = node.attrs.get("pre", round(node.attrs.get("preemphasis", 0.0) * 2**14))
+    more = int(pre > 0 and node.attrs["previous"] == "stream")
+
+    def made(count: int) -> Node:
+        return node.with_attrs(frames=count, start=more, edge="none")
+
+    return Along(
+        1,
+        made,
+        span=length + more,
+        stride=node.int("hop"),
+        before=more - node.int("start"),
+        after=max(0, frames_end(node, length) - samples),
+    )
+
+
 def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
     """Kinds, sums and tables."""
     x, window, mel, mix, offset, shift = (qgraph.tensors[n] for n in node.inputs)
@@ -347,6 +368,7 @@ OP = OpSpec(
     narrows=True,
     scaling=Scaling.ABSORBED,
     rescaled=rescaled,
+    along=along,
     note="samples of 16 bits; FFT of 64 to 2048 points, mel, logarithm, DCT",
     schema=Schema(
         Form({**_PLACES, **_REALS, **forms.CLIP}, constants=4),

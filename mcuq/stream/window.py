@@ -168,10 +168,11 @@ def _add(plan: Plan, node: Node, known: bool) -> None:
 def _along(plan: Plan, node: Node, name: str) -> Along | str:
     network, axis = plan.network, plan.timed[name].axis
     shapes = [network.tensors[n].shape for n in node.inputs]
+    rank = len(network.tensors[node.output].shape)
     for other in node.inputs:
         if network.is_constant(other) and not has_weights(node):
             shape = network.tensors[other].shape
-            if len(shape) == len(shapes[0]) and shape[axis] > 1 and spec(node.op).per_channel == ():
+            if len(shape) == rank and shape[axis] > 1 and spec(node.op).per_channel == ():
                 return "its constant differs from frame to frame"
     return spec(node.op).along(node, shapes, node.inputs.index(name), axis)
 
