@@ -6,7 +6,7 @@ table[d] = round(32767 * exp(-d * scale * 2**-frac_x)):
 The output has frac 8 and zero -128. 256 * e + S / 2 < 2**31 up to 65535 values. With a mask, whose
 rows repeat over those of the data, max and S run over what it keeps, and e_i is 0 elsewhere.
 
-C: mcuq_softmax_s8.c, mcuq_softmax_masked_s8.c
+C: mcuq_softmax_s8.c, mcuq_softmax_s8_masked.c
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ typedef struct {
     int32_t bias;
     uint8_t shift;
     int16_t out_min, out_max;
-} mcuq_add_broadcast_s16_params;
+} mcuq_add_s16_broadcast_params;
 
 typedef struct {
     int32_t count;
@@ -63,7 +63,7 @@ typedef struct {
     int16_t zero_a, zero_b; /* 0 */
     uint8_t shift;
     int16_t out_min, out_max;
-} mcuq_mul_broadcast_s16_params;
+} mcuq_mul_s16_broadcast_params;
 
 typedef struct {
     const int32_t *slopes; /* [channels] */
@@ -123,11 +123,11 @@ void mcuq_dense_s16(const mcuq_dense_s16_params *p, const void *in, void *out);
 /** As mcuq_add_s8; out may lie at a or b, or before it. */
 void mcuq_add_s16(const mcuq_add_s16_params *p, const void *a, const void *b, void *out);
 
-/** As mcuq_add_broadcast_s8; an operand smaller than out must not overlap it. */
-void mcuq_add_broadcast_s16(const mcuq_add_broadcast_s16_params *p, const void *a, const void *b,
+/** As mcuq_add_s8_broadcast; an operand smaller than out must not overlap it. */
+void mcuq_add_s16_broadcast(const mcuq_add_s16_broadcast_params *p, const void *a, const void *b,
                             void *out);
 void mcuq_mul_s16(const mcuq_mul_s16_params *p, const void *a, const void *b, void *out);
-void mcuq_mul_broadcast_s16(const mcuq_mul_broadcast_s16_params *p, const void *a, const void *b,
+void mcuq_mul_s16_broadcast(const mcuq_mul_s16_broadcast_params *p, const void *a, const void *b,
                             void *out);
 void mcuq_prelu_s16(const mcuq_prelu_s16_params *p, const void *in, void *out);
 
@@ -146,9 +146,9 @@ void mcuq_max_pool2d_s16(const mcuq_max_pool2d_params *p, const void *in, void *
 /** As mcuq_transpose_s8; in and out must not overlap. */
 void mcuq_transpose_s16(const mcuq_transpose_params *p, const void *in, void *out);
 
-/** As mcuq_copy_s8 and mcuq_take_s8, on int16. */
+/** As mcuq_copy_s8 and mcuq_copy_s8_take, on int16. */
 void mcuq_copy_s16(const mcuq_copy_params *p, const void *in, void *out);
-void mcuq_take_s16(const mcuq_take_params *p, const void *in, void *out);
+void mcuq_copy_s16_take(const mcuq_take_params *p, const void *in, void *out);
 
 /** out[i] = clamp((in[i] * mul + bias) >> shift, out_min, out_max), int8 to int16; [count].
  *  out may start count bytes (or more) before in. */

@@ -45,7 +45,7 @@ void mcuq_softmax_s8(const mcuq_softmax_params *p, const int8_t *in, int8_t *out
 void mcuq_softmax_s8_mve(const mcuq_softmax_params *p, const int8_t *in, int8_t *out);
 
 /** The same over the values that count; the others become -128, a share of 0. */
-void mcuq_softmax_masked_s8(const mcuq_softmax_masked_params *p, const int8_t *in, int8_t *out);
+void mcuq_softmax_s8_masked(const mcuq_softmax_masked_params *p, const int8_t *in, int8_t *out);
 
 /** d[i] = max(in) - in[i], S = sum of table[d[i]], l = log(S / 32767), of the highest bit of S and
  *  of logs, linear between two;

@@ -21,9 +21,9 @@ CHANNELS = 4  # of 1-17 for each kernel and stride; all 17 take minutes (and pas
 KINDS = ("any", "extremes", "least")
 VARIANT = {variant.symbol: variant for variant in mve.VARIANTS}
 ANY_CONV, CONV_3WIDE, COLUMNS = (
-    VARIANT[f"mcuq_conv2d_{name}s8_mve"] for name in ("", "3wide_", "columns_")
+    VARIANT[f"mcuq_conv2d_s8_mve{name}"] for name in ("", "_3wide", "_columns")
 )
-PLANE, QUAD = (VARIANT[f"mcuq_depthwise_conv2d_{name}s8_mve"] for name in ("", "quad_"))
+PLANE, QUAD = (VARIANT[f"mcuq_depthwise_conv2d_s8_mve{name}"] for name in ("", "_quad"))
 Attrs = dict[str, object]
 
 

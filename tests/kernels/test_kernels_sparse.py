@@ -174,9 +174,7 @@ def test_exact_on_the_host(kernel: str, tmp_path: Path) -> None:
 ANY = ("sparse4", "sparse", "sparse_narrow", "sparse_2of4")
 RUNS = [
     *itertools.product(ANY, ("m0", "m3", "riscv32")),
-    *itertools.product(
-        ("sparse4_dsp", "conv2d_1x1_s8_sparse4_dsp"), ("m4", "m4-clang", "m7", "m33")
-    ),
+    *itertools.product(("sparse4_dsp", "conv2d_s8_sparse4_dsp"), ("m4", "m4-clang", "m7", "m33")),
     ("sparse4_mve", "m55"),
 ]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
+from mcuq.kernels import VARIANTS
 from mcuq.ops import OPS
 
 ROOT = Path(__file__).parents[2]
@@ -102,6 +104,13 @@ def test_operators_are_listed_in_their_own_room_alone() -> None:
         if path.relative_to(PACKAGE).parts[0] not in ("ops", "kernels", "exporters", "_assets"):
             strays += _listed_operators(path)
     assert strays == []
+
+
+def test_symbols_are_named_in_one_order() -> None:
+    """``mcuq_<op>_<type>[_<variant>]``; one C function is both the largest and the least of two."""
+    names = "|".join([*(op.name for op in OPS), "extremum"])
+    ordered = re.compile(rf"mcuq_({names})_(s8|s16)(_s8|_s16)?(_[a-z0-9_]+)?")
+    assert [v.symbol for v in VARIANTS if not ordered.fullmatch(v.symbol)] == []
 
 
 def test_third_parties_stay_in_their_modules() -> None:

@@ -1,8 +1,8 @@
 """depthwise_conv2d on cores without SIMD: bands of output rows, channel by channel.
 
-``mcuq_depthwise_conv2d_3x3_s8_block`` for most 3x3 kernels, ``mcuq_depthwise_conv2d_s8_block`` for
-any shape; ``mcuq_depthwise_conv2d_3x3_s8_pair`` on Cortex-M3 and up, where a channel of the whole
-image fits scratch.
+``mcuq_depthwise_conv2d_s8_block_3x3`` for most 3x3 kernels, ``mcuq_depthwise_conv2d_s8_block``
+for any shape; ``mcuq_depthwise_conv2d_s8_block_3x3_pair`` on Cortex-M3 and up, where a channel of
+the whole image fits scratch.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from mcuq.ops.parts.windows import Window
 from mcuq.qir import QGraph
 
 _ANY = "mcuq_depthwise_conv2d_s8_block"
-_3X3 = "mcuq_depthwise_conv2d_3x3_s8_block"
-_PAIR = "mcuq_depthwise_conv2d_3x3_s8_pair"
+_3X3 = "mcuq_depthwise_conv2d_s8_block_3x3"
+_PAIR = "mcuq_depthwise_conv2d_s8_block_3x3_pair"
 _SPLIT = 32  # in shift: a kernel row is two groups
 
 

@@ -1,4 +1,4 @@
-"""1x1 conv2d by Strassen's method: ``mcuq_conv2d_1x1_s8_dsp_strassen``, 3.5 bytes a weight.
+"""1x1 conv2d by Strassen's method: ``mcuq_conv2d_s8_dsp_strassen``, 3.5 bytes a weight.
 
 The letters are those of the C file.
 """
@@ -15,7 +15,7 @@ from mcuq.kernels.dsp.conv2d_wide import INT16_ORDER
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
-_SYMBOL = "mcuq_conv2d_1x1_s8_dsp_strassen"
+_SYMBOL = "mcuq_conv2d_s8_dsp_strassen"
 
 
 def pack_weights(weights: Array, bias: Array, shift: Array) -> Array:

@@ -14,10 +14,10 @@ from mcuq.qir import QGraph
 
 LANES = 4  # channels at a time
 _TURN_PAIRS, _TURN_SINGLES = 7, 8
-_SYMBOL_3X3 = "mcuq_depthwise_conv2d_3x3_s8_dsp"
+_SYMBOL_3X3 = "mcuq_depthwise_conv2d_s8_dsp_3x3"
 _SYMBOL_ANY = "mcuq_depthwise_conv2d_s8_dsp"
-_SYMBOL_VALID = "mcuq_depthwise_conv2d_valid_s8_dsp"
-_SYMBOL_ONE = "mcuq_depthwise_conv2d_one_s8_dsp"
+_SYMBOL_VALID = "mcuq_depthwise_conv2d_s8_dsp_valid"
+_SYMBOL_ONE = "mcuq_depthwise_conv2d_s8_dsp_one"
 
 
 @dataclass(frozen=True)

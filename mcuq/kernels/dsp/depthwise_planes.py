@@ -1,4 +1,4 @@
-"""depthwise_conv2d 3x3 of short lines: ``mcuq_depthwise_conv2d_3x3_s8_dsp_planes``."""
+"""depthwise_conv2d 3x3 of short lines: ``mcuq_depthwise_conv2d_s8_dsp_3x3_planes``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mcuq.kernels.dsp.depthwise_conv2d import LANES, Walk
 from mcuq.kernels.variant import Call, Cpu, Variant
 from mcuq.qir import QGraph
 
-_SYMBOL = "mcuq_depthwise_conv2d_3x3_s8_dsp_planes"
+_SYMBOL = "mcuq_depthwise_conv2d_s8_dsp_3x3_planes"
 _LINE_WORDS = 28
 _TURN_PAIRS, _TURN_SINGLES = 6, 3
 _SHARE = 6  # of what a step holds, in scratch, however high the peak

@@ -1,6 +1,6 @@
 """Sparse layers with the DSP extension, blocks of four weights.
 
-``mcuq_dense_s8_sparse4_dsp`` runs any layer, ``mcuq_conv2d_1x1_s8_sparse4_dsp`` a convolution, four
+``mcuq_dense_s8_sparse4_dsp`` runs any layer, ``mcuq_conv2d_s8_sparse4_dsp`` a convolution, four
 pixels at a time.
 """
 
@@ -18,7 +18,7 @@ from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
 _SYMBOL = "mcuq_dense_s8_sparse4_dsp"
-_SYMBOL_CONV = "mcuq_conv2d_1x1_s8_sparse4_dsp"
+_SYMBOL_CONV = "mcuq_conv2d_s8_sparse4_dsp"
 _PIXELS = 4  # of the convolution
 _REACH = 31
 _EXIT = (8, 0, 0, 0)

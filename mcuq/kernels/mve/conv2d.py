@@ -285,7 +285,7 @@ def _lower_3wide(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     segments = s.kernel[0] * s.in_c // 16
     scratch = block_scratch(0, s.out_c) + segments * (4 + 16 * s.window_w)
     packed = pack_pairs(split.transpose(0, 1, 3, 2, 4).reshape(s.out_c, s.depth))
-    return (_call("mcuq_conv2d_3wide_s8_mve", node, qgraph, s, scratch, packed),)
+    return (_call("mcuq_conv2d_s8_mve_3wide", node, qgraph, s, scratch, packed),)
 
 
 def _cost_3wide(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
@@ -308,7 +308,7 @@ VARIANT = Variant("conv2d", "mcuq_conv2d_s8_mve", lower, _cost, accepts, NEEDS, 
 VARIANTS = (
     Variant(
         "conv2d",
-        "mcuq_conv2d_3wide_s8_mve",
+        "mcuq_conv2d_s8_mve_3wide",
         _lower_3wide,
         _cost_3wide,
         _accepts_3wide,

@@ -1,4 +1,4 @@
-"""conv2d with Helium (MVE) whose pixels are read in place: ``mcuq_conv2d_columns_s8_mve``."""
+"""conv2d with Helium (MVE) whose pixels are read in place: ``mcuq_conv2d_s8_mve_columns``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mcuq.kernels.mve.conv2d import Shape, direct_shape, is_direct, ring_gap, sh
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
-SYMBOL = "mcuq_conv2d_columns_s8_mve"
+SYMBOL = "mcuq_conv2d_s8_mve_columns"
 _MOST_STEPS = 16  # that the immediate offsets of VLDRB reach
 
 

@@ -19,8 +19,8 @@ from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
 PLANE = "mcuq_depthwise_conv2d_s8_mve"
-ONE = "mcuq_depthwise_conv2d_one_s8_mve"
-QUAD = "mcuq_depthwise_conv2d_quad_s8_mve"
+ONE = "mcuq_depthwise_conv2d_s8_mve_one"
+QUAD = "mcuq_depthwise_conv2d_s8_mve_quad"
 SUMS = 768  # bytes of sums of a channel that are kept at a time, if a line takes no more
 PARAMS = "mcuq_depthwise_conv2d_mve_params"
 

@@ -1,6 +1,6 @@
 """depthwise_conv2d at one place, whose taps are equally far apart: what a stream runs.
 
-Shared by ``mcuq_depthwise_conv2d_one_s8_dsp`` and ``..._mve``.
+Shared by ``mcuq_depthwise_conv2d_s8_dsp_one`` and ``..._mve``.
 """
 
 from __future__ import annotations

@@ -50,14 +50,14 @@ def binary(op: str, members: tuple[str, ...], plain: Rates, broadcast: Rates) ->
 
     def lower_broadcast(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
         fields = (spread_field(node, qgraph), *numbers(node))
-        symbol, params = f"mcuq_{op}_broadcast_s8", f"mcuq_{op}_broadcast_params"
+        symbol, params = f"mcuq_{op}_s8_broadcast", f"mcuq_{op}_broadcast_params"
         return (Call(symbol, params, fields, node.inputs, node.output),)
 
     return (
         Variant(op, f"mcuq_{op}_s8", lower, cost(plain), _same_shape, gap=gap),
         Variant(
             op,
-            f"mcuq_{op}_broadcast_s8",
+            f"mcuq_{op}_s8_broadcast",
             lower_broadcast,
             cost(broadcast),
             spreads,

@@ -30,7 +30,7 @@ def _lower_masked(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     return (
         replace(
             call,
-            symbol="mcuq_softmax_masked_s8",
+            symbol="mcuq_softmax_s8_masked",
             params_type="mcuq_softmax_masked_params",
             arrays=(*call.arrays, mask),
             fields=(*call.fields, Field("mask", "mask"), Field("mask_rows", len(kept))),
@@ -88,6 +88,6 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
 
 VARIANTS = (
     Variant("softmax", "mcuq_softmax_s8", _lower, _cost, _unmasked, gap=_gap),
-    Variant("softmax", "mcuq_softmax_masked_s8", _lower_masked, _cost, _masked, gap=_gap),
+    Variant("softmax", "mcuq_softmax_s8_masked", _lower_masked, _cost, _masked, gap=_gap),
     Variant("log_softmax", "mcuq_log_softmax_s8", _lower_log, _log_cost, gap=_gap),
 )

@@ -5,7 +5,7 @@ The output lists, for each of ``places``, the elements that nested loops of ``si
 mirrored and shuffled axes, nearest pixels: whatever moves data and computes nothing is one of
 these.
 
-C: mcuq_copy_s8.c (one place), mcuq_take_s8.c (a table of places), and their s16 twins.
+C: mcuq_copy_s8.c (one place), mcuq_copy_s8_take.c (a table of places), and their s16 twins.
 """
 
 from __future__ import annotations

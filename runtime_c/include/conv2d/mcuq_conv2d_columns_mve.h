@@ -41,7 +41,7 @@ typedef struct {
 } mcuq_conv2d_columns_mve_params;
 
 /** Up to 256 products an output. */
-void mcuq_conv2d_columns_s8_mve(const mcuq_conv2d_columns_mve_params *p, const int8_t *in,
+void mcuq_conv2d_s8_mve_columns(const mcuq_conv2d_columns_mve_params *p, const int8_t *in,
                                 int8_t *out, void *scratch);
 
 #endif

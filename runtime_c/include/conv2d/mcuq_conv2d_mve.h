@@ -38,7 +38,7 @@ void mcuq_conv2d_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_
 /** Kernels 3 wide, stride_w 1 or 2, dilation 1, in_c a multiple of 16: each column of the window is
  *  loaded once for its taps. weights [pair of output channels][kernel_h][in_c / 16][3][2][16].
  *  scratch: sums, a word for each (row, 16 channels), window of kernel_h rows. */
-void mcuq_conv2d_3wide_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_t *out,
+void mcuq_conv2d_s8_mve_3wide(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_t *out,
                               void *scratch);
 
 #endif

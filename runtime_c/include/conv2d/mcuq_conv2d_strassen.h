@@ -19,7 +19,7 @@ typedef struct {
 /** A conv2d of one group: kernel 1x1, strides 1, no pads, in_c a multiple of 64, out_c one of 8.
  *  Four pixels are read before they are written, so out may overlap what later ones do not read
  *  (gap in kernels/dsp_strassen.py). in, out: any alignment. scratch: 14 * in_c bytes. */
-void mcuq_conv2d_1x1_s8_dsp_strassen(const mcuq_conv2d_strassen_params *p, const int8_t *in,
-                                     int8_t *out, void *scratch);
+void mcuq_conv2d_s8_dsp_strassen(const mcuq_conv2d_strassen_params *p, const int8_t *in,
+                                 int8_t *out, void *scratch);
 
 #endif

@@ -39,8 +39,8 @@ void mcuq_dense_s8_sparse4_dsp(const mcuq_sparse4_dsp_params *p, const int8_t *i
 /** The same for convolutions, four pixels at a time, whose inputs are read before their outputs are
  *  written. index: per output how many blocks (2 bytes, the lower one first), and their distances
  *  in order. scratch: 64 * turns bytes. */
-void mcuq_conv2d_1x1_s8_sparse4_dsp(const mcuq_sparse4_dsp_params *p, const int8_t *in, int8_t *out,
-                                    void *scratch);
+void mcuq_conv2d_s8_sparse4_dsp(const mcuq_sparse4_dsp_params *p, const int8_t *in, int8_t *out,
+                                void *scratch);
 
 typedef struct {
     const uint8_t *weights; /* per chunk of outputs and g: how many blocks, then for each of them

@@ -36,15 +36,15 @@ void mcuq_depthwise_conv2d_s8_block(const mcuq_depthwise_conv2d_block_params *p,
                                     int8_t *out, void *scratch);
 
 /** Kernels of 3x3, stride_w 1 or 2, dilation_w 1, multiplier 1. */
-void mcuq_depthwise_conv2d_3x3_s8_block(const mcuq_depthwise_conv2d_block_params *p,
+void mcuq_depthwise_conv2d_s8_block_3x3(const mcuq_depthwise_conv2d_block_params *p,
                                         const int8_t *in, int8_t *out, void *scratch);
 
-/** As mcuq_depthwise_conv2d_3x3_s8_block, but channel by channel over the whole image: `out` may be
+/** As mcuq_depthwise_conv2d_s8_block_3x3, but channel by channel over the whole image: `out` may be
  *  `in` itself. band: half of the output rows, rounded up; output row y and y + band are computed
  *  together. lines: stride_h * (band - 1) + what one row reads. shift: + 32 where a kernel row's
  *  |weights| sum to more than 255; no two neighbours of the first two taps are both -128.
  *  scratch: lines * wide words. */
-void mcuq_depthwise_conv2d_3x3_s8_pair(const mcuq_depthwise_conv2d_block_params *p,
-                                       const int8_t *in, int8_t *out, void *scratch);
+void mcuq_depthwise_conv2d_s8_block_3x3_pair(const mcuq_depthwise_conv2d_block_params *p,
+                                             const int8_t *in, int8_t *out, void *scratch);
 
 #endif

@@ -49,7 +49,7 @@ void mcuq_depthwise_conv2d_s8_mve(const mcuq_depthwise_conv2d_mve_params *p, con
 
 /** in_c = out_c, a multiple of 4; in and out are word-aligned. scratch: weight vectors and sums of
  *  four channels, and their plane, [row][pixel][4]. Out may be in. */
-void mcuq_depthwise_conv2d_quad_s8_mve(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *in,
+void mcuq_depthwise_conv2d_s8_mve_quad(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *in,
                                        int8_t *out, void *scratch);
 
 #endif

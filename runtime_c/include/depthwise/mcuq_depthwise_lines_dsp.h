@@ -33,7 +33,7 @@ typedef struct {
  *  2^(16 - shift), must not overflow. scratch: 384 + 48 * words + 4 * outputs bytes; for
  *  stride_steps 1 outputs is out_steps rounded up to a multiple of 2 and words is outputs / 2 + 1,
  *  else they are out_steps and out_steps + 1; and 4 * in_steps more for fewer than 4 channels. */
-void mcuq_depthwise_conv2d_3x3_s8_dsp(const mcuq_depthwise_lines_params *p, const int8_t *in,
+void mcuq_depthwise_conv2d_s8_dsp_3x3(const mcuq_depthwise_lines_params *p, const int8_t *in,
                                       int8_t *out, void *scratch);
 
 /** Any kernel, strides, pads and shifts; nothing is late. With quads = (kernel_steps + 5) / 4,

@@ -19,9 +19,9 @@ typedef struct {
 
 /** in, out: any alignment. out may lie at in, or anywhere before it: four channels are read, then
  *  written. */
-void mcuq_depthwise_conv2d_one_s8_dsp(const mcuq_depthwise_one_params *p, const int8_t *in,
+void mcuq_depthwise_conv2d_s8_dsp_one(const mcuq_depthwise_one_params *p, const int8_t *in,
                                       int8_t *out);
-void mcuq_depthwise_conv2d_one_s8_mve(const mcuq_depthwise_one_params *p, const int8_t *in,
+void mcuq_depthwise_conv2d_s8_mve_one(const mcuq_depthwise_one_params *p, const int8_t *in,
                                       int8_t *out);
 
 #endif

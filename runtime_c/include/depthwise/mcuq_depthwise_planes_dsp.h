@@ -22,11 +22,11 @@ typedef struct {
     int8_t pad_value, out_min, out_max;
 } mcuq_depthwise_planes_params;
 
-/** As mcuq_depthwise_conv2d_3x3_s8_dsp, for at least 4 channels and short lines: of at most 54
+/** As mcuq_depthwise_conv2d_s8_dsp_3x3, for at least 4 channels and short lines: of at most 54
  *  outputs for stride_steps 1, 27 for 2. scratch, in bytes: 128 + 448 * lines + 4 * chunk *
  *  outputs, where lines is (chunk - 1) * stride_lines + 3, and outputs is out_steps, for
  *  stride_steps 1 rounded up to a multiple of 2. */
-void mcuq_depthwise_conv2d_3x3_s8_dsp_planes(const mcuq_depthwise_planes_params *p,
+void mcuq_depthwise_conv2d_s8_dsp_3x3_planes(const mcuq_depthwise_planes_params *p,
                                              const int8_t *in, int8_t *out, void *scratch);
 
 #endif

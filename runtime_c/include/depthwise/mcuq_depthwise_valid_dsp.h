@@ -21,7 +21,7 @@ typedef struct {
 
 /** in, out: any alignment. out may lie at in, or anywhere before it: four channels of a window are
  *  read, then written, and windows move forward at least as fast as outputs. */
-void mcuq_depthwise_conv2d_valid_s8_dsp(const mcuq_depthwise_valid_params *p, const int8_t *in,
+void mcuq_depthwise_conv2d_s8_dsp_valid(const mcuq_depthwise_valid_params *p, const int8_t *in,
                                         int8_t *out);
 
 #endif

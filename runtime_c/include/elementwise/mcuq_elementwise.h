@@ -82,7 +82,7 @@ void mcuq_add_s8(const mcuq_add_params *p, const int8_t *a, const int8_t *b, int
 
 /** As mcuq_add_s8, with a and b read as p->spread says; out: [rows][inner].
  *  An operand smaller than out must not overlap it. */
-void mcuq_add_broadcast_s8(const mcuq_add_broadcast_params *p, const int8_t *a, const int8_t *b,
+void mcuq_add_s8_broadcast(const mcuq_add_broadcast_params *p, const int8_t *a, const int8_t *b,
                            int8_t *out);
 
 /** out[i] = clamp(((a[i] - zero_a) * (b[i] - zero_b) + bias) >> shift, out_min, out_max);
@@ -91,7 +91,7 @@ void mcuq_mul_s8(const mcuq_mul_params *p, const int8_t *a, const int8_t *b, int
 
 /** As mcuq_mul_s8, with a and b read as p->spread says; out: [rows][inner].
  *  An operand smaller than out must not overlap it. */
-void mcuq_mul_broadcast_s8(const mcuq_mul_broadcast_params *p, const int8_t *a, const int8_t *b,
+void mcuq_mul_s8_broadcast(const mcuq_mul_broadcast_params *p, const int8_t *a, const int8_t *b,
                            int8_t *out);
 
 /** out[i] = table[in[i] + 128]; in, out: [count]. */

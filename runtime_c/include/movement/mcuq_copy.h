@@ -62,6 +62,6 @@ void mcuq_transpose_s8(const mcuq_transpose_params *p, const int8_t *in, int8_t 
 void mcuq_copy_s8(const mcuq_copy_params *p, const int8_t *in, int8_t *out);
 
 /** out[i][a][b][c] = in[places[i] + a * stride[0] + b * stride[1] + c * stride[2]]. */
-void mcuq_take_s8(const mcuq_take_params *p, const int8_t *in, int8_t *out);
+void mcuq_copy_s8_take(const mcuq_take_params *p, const int8_t *in, int8_t *out);
 
 #endif

@@ -1,5 +1,5 @@
 /* mcuq_conv2d_columns_mve_blocks_body.h: blocks of four pixels that are read in place, and the
- * moves that build their window, with Helium (MVE); a part of mcuq_conv2d_columns_s8_mve.
+ * moves that build their window, with Helium (MVE); a part of mcuq_conv2d_s8_mve_columns.
  *
  * Parameters: none.
  */

@@ -10,7 +10,7 @@ from mcuq.kernels.variant import S16, Call, ConstArray, Cpu, Field, Variant
 from mcuq.ops.movement.copy import MAX_LOOPS, TABLE_LOOPS
 from mcuq.qir import QGraph
 
-_SYMBOLS = {"s8": "mcuq_{}_s8", "s16": "mcuq_{}_s16"}
+_SYMBOLS = {"s8": "mcuq_copy_s8", "s16": "mcuq_copy_s16"}
 
 
 def _filled(values: tuple[int, ...], count: int, fill: int) -> tuple[int, ...]:
@@ -29,7 +29,7 @@ def loop_fields(start: int, sizes: tuple[int, ...], strides: tuple[int, ...]) ->
 
 def _lower_copy(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     fields = loop_fields(node.ints("places")[0], node.ints("sizes"), node.ints("strides"))
-    symbol = _SYMBOLS[qgraph.tensor(node.output).kind].format("copy")
+    symbol = _SYMBOLS[qgraph.tensor(node.output).kind]
     return (Call(symbol, "mcuq_copy_params", fields, node.inputs, node.output),)
 
 
@@ -42,7 +42,7 @@ def _lower_take(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
         Field("size", _filled(node.ints("sizes"), TABLE_LOOPS, 1)),
         Field("stride", _filled(node.ints("strides"), TABLE_LOOPS, 0)),
     )
-    symbol = _SYMBOLS[qgraph.tensor(node.output).kind].format("take")
+    symbol = _SYMBOLS[qgraph.tensor(node.output).kind] + "_take"
     return (Call(symbol, "mcuq_take_params", fields, node.inputs, node.output, (array,)),)
 
 
@@ -72,7 +72,7 @@ def _few_loops(node: Node, qgraph: QGraph) -> bool:
 
 VARIANTS = (
     Variant("copy", "mcuq_copy_s8", _lower_copy, _cost, _one_place),
-    Variant("copy", "mcuq_take_s8", _lower_take, _cost, _few_loops),
+    Variant("copy", "mcuq_copy_s8_take", _lower_take, _cost, _few_loops),
     Variant("copy", "mcuq_copy_s16", _lower_copy, _cost, _one_place, kinds=S16),
-    Variant("copy", "mcuq_take_s16", _lower_take, _cost, _few_loops, kinds=S16),
+    Variant("copy", "mcuq_copy_s16_take", _lower_take, _cost, _few_loops, kinds=S16),
 )

@@ -90,7 +90,7 @@ static inline void run(const mcuq_depthwise_one_params *p, const int8_t *in, int
     }
 }
 
-void mcuq_depthwise_conv2d_one_s8_dsp(const mcuq_depthwise_one_params *p, const int8_t *in,
+void mcuq_depthwise_conv2d_s8_dsp_one(const mcuq_depthwise_one_params *p, const int8_t *in,
                                       int8_t *out)
 {
     const int32_t groups = p->channels >> 2, done = groups * LANES;

@@ -216,8 +216,8 @@ static void run_quad(const quad_job *job)
 }
 #endif
 
-void mcuq_conv2d_1x1_s8_dsp_strassen(const mcuq_conv2d_strassen_params *p, const int8_t *in,
-                                     int8_t *out, void *scratch)
+void mcuq_conv2d_s8_dsp_strassen(const mcuq_conv2d_strassen_params *p, const int8_t *in,
+                                 int8_t *out, void *scratch)
 {
     const int32_t half = p->in_c / 2;
     int16_t *const x = scratch;

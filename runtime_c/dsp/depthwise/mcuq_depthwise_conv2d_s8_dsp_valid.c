@@ -85,7 +85,7 @@ static void run_pixel(const mcuq_depthwise_valid_params *p, const int32_t *job, 
     }
 }
 
-void mcuq_depthwise_conv2d_valid_s8_dsp(const mcuq_depthwise_valid_params *p, const int8_t *in,
+void mcuq_depthwise_conv2d_s8_dsp_valid(const mcuq_depthwise_valid_params *p, const int8_t *in,
                                         int8_t *out)
 {
     const int32_t job[] = {p->lines, p->channels, p->tap_pitch, p->taps,

@@ -2,7 +2,7 @@
 
 #include "mcuq_runs.h"
 
-void mcuq_take_s8(const mcuq_take_params *p, const int8_t *in, int8_t *out)
+void mcuq_copy_s8_take(const mcuq_take_params *p, const int8_t *in, int8_t *out)
 {
     const mcuq_loops inner = {p->size, p->stride};
     int8_t *to = out;

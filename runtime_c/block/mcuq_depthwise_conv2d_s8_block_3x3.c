@@ -323,7 +323,7 @@ static void clamp_all(const mcuq_depthwise_conv2d_block_params *p, int8_t *out, 
     }
 }
 
-void mcuq_depthwise_conv2d_3x3_s8_block(const mcuq_depthwise_conv2d_block_params *p,
+void mcuq_depthwise_conv2d_s8_block_3x3(const mcuq_depthwise_conv2d_block_params *p,
                                         const int8_t *in, int8_t *out, void *scratch)
 {
     int8_t *const rows = scratch;

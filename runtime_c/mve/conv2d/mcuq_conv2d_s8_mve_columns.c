@@ -113,7 +113,7 @@ static void run_last(const mcuq_conv2d_columns_mve_params *p, state *s)
     }
 }
 
-void mcuq_conv2d_columns_s8_mve(const mcuq_conv2d_columns_mve_params *p, const int8_t *in,
+void mcuq_conv2d_s8_mve_columns(const mcuq_conv2d_columns_mve_params *p, const int8_t *in,
                                 int8_t *out, void *scratch)
 {
     state s;

@@ -144,7 +144,7 @@ static void run_quad(const mcuq_depthwise_conv2d_mve_params *p, int32_t shifts, 
     }
 }
 
-void mcuq_depthwise_conv2d_quad_s8_mve(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *in,
+void mcuq_depthwise_conv2d_s8_mve_quad(const mcuq_depthwise_conv2d_mve_params *p, const int8_t *in,
                                        int8_t *out, void *scratch)
 {
     int8_t *const vectors = scratch;

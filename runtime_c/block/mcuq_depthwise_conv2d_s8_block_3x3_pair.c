@@ -309,8 +309,8 @@ static void run_channel(const mcuq_depthwise_conv2d_block_params *p, int32_t c, 
     run_rows(p, &s, p->band - odd, odd, 0, x, out + c, split);
 }
 
-void mcuq_depthwise_conv2d_3x3_s8_pair(const mcuq_depthwise_conv2d_block_params *p,
-                                       const int8_t *in, int8_t *out, void *scratch)
+void mcuq_depthwise_conv2d_s8_block_3x3_pair(const mcuq_depthwise_conv2d_block_params *p,
+                                             const int8_t *in, int8_t *out, void *scratch)
 {
     uint32_t *const x = scratch;
     const inside whole = find_inside(p);

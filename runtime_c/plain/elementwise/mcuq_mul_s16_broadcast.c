@@ -1,6 +1,6 @@
 #include "mcuq_int16.h"
 
-void mcuq_mul_broadcast_s16(const mcuq_mul_broadcast_s16_params *p, const void *a, const void *b,
+void mcuq_mul_s16_broadcast(const mcuq_mul_s16_broadcast_params *p, const void *a, const void *b,
                             void *out)
 {
     const int32_t bias = p->bias, low = p->out_min, high = p->out_max;

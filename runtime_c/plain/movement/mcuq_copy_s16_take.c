@@ -2,7 +2,7 @@
 
 #include "mcuq_int16.h"
 
-void mcuq_take_s16(const mcuq_take_params *p, const void *in, void *out)
+void mcuq_copy_s16_take(const mcuq_take_params *p, const void *in, void *out)
 {
     const int32_t length = p->size[2], step = p->stride[2];
     int16_t *to = out;

@@ -91,8 +91,8 @@ static void run_rows(const uint32_t *weights, const uint8_t *index, pixels_job *
 }
 #endif
 
-void mcuq_conv2d_1x1_s8_sparse4_dsp(const mcuq_sparse4_dsp_params *p, const int8_t *in, int8_t *out,
-                                    void *scratch)
+void mcuq_conv2d_s8_sparse4_dsp(const mcuq_sparse4_dsp_params *p, const int8_t *in, int8_t *out,
+                                void *scratch)
 {
     uint32_t *const x = scratch;
     const int32_t count = p->pixels.rows * p->pixels.columns;

@@ -441,7 +441,7 @@ static void prepare_fill(planes *s, int32_t words)
     s->fill.to_skip = 4 * (LINE_WORDS - put);
 }
 
-void mcuq_depthwise_conv2d_3x3_s8_dsp_planes(const mcuq_depthwise_planes_params *p,
+void mcuq_depthwise_conv2d_s8_dsp_3x3_planes(const mcuq_depthwise_planes_params *p,
                                              const int8_t *in, int8_t *out, void *scratch)
 {
     const int32_t single = p->stride_steps - 1;

@@ -1,6 +1,6 @@
 #include "mcuq_int16.h"
 
-void mcuq_add_broadcast_s16(const mcuq_add_broadcast_s16_params *p, const void *a, const void *b,
+void mcuq_add_s16_broadcast(const mcuq_add_s16_broadcast_params *p, const void *a, const void *b,
                             void *out)
 {
     const int32_t mul_a = p->mul_a, mul_b = p->mul_b, bias = p->bias;

@@ -2,10 +2,10 @@
 
 #include "mcuq_requant.h"
 
-void mcuq_mul_broadcast_s8(const mcuq_mul_broadcast_params *p, const int8_t *a, const int8_t *b,
+void mcuq_add_s8_broadcast(const mcuq_add_broadcast_params *p, const int8_t *a, const int8_t *b,
                            int8_t *out)
 {
-    const int32_t zero_a = p->zero_a, zero_b = p->zero_b, bias = p->bias;
+    const int32_t mul_a = p->mul_a, mul_b = p->mul_b, bias = p->bias;
     const int32_t low = p->out_min, high = p->out_max;
     const int shift = p->shift;
 
@@ -13,7 +13,7 @@ void mcuq_mul_broadcast_s8(const mcuq_mul_broadcast_params *p, const int8_t *a, 
         const int8_t *row_a = a + row * p->spread.row_step_a;
         const int8_t *row_b = b + row * p->spread.row_step_b;
         for (int32_t left = p->spread.inner; left > 0; left--) {
-            *out++ = mcuq_requant((*row_a - zero_a) * (*row_b - zero_b) + bias, shift, low, high);
+            *out++ = mcuq_requant(bias + *row_a * mul_a + *row_b * mul_b, shift, low, high);
             row_a += p->spread.inner_step_a;
             row_b += p->spread.inner_step_b;
         }

@@ -161,7 +161,7 @@ static void run_block(const mcuq_conv2d_mve_params *p, const state *s, int8_t *o
     }
 }
 
-void mcuq_conv2d_3wide_s8_mve(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_t *out,
+void mcuq_conv2d_s8_mve_3wide(const mcuq_conv2d_mve_params *p, const int8_t *in, int8_t *out,
                               void *scratch)
 {
     const state s = split(p, scratch);

@@ -6,7 +6,7 @@ enum { LANES = 4 };
 
 #if defined(__ARM_FEATURE_MVE)
 
-void mcuq_depthwise_conv2d_one_s8_mve(const mcuq_depthwise_one_params *p, const int8_t *in,
+void mcuq_depthwise_conv2d_s8_mve_one(const mcuq_depthwise_one_params *p, const int8_t *in,
                                       int8_t *out)
 {
     const int8_t *w = p->weights, *shift = p->shift;
@@ -33,7 +33,7 @@ void mcuq_depthwise_conv2d_one_s8_mve(const mcuq_depthwise_one_params *p, const 
 
 #else
 
-void mcuq_depthwise_conv2d_one_s8_mve(const mcuq_depthwise_one_params *p, const int8_t *in,
+void mcuq_depthwise_conv2d_s8_mve_one(const mcuq_depthwise_one_params *p, const int8_t *in,
                                       int8_t *out)
 {
     for (int32_t c = 0; c < p->channels; c++) {

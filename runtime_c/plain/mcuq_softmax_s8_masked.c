@@ -11,7 +11,7 @@ static int32_t largest(const int8_t *values, const int8_t *mask, int32_t length)
     return found;
 }
 
-void mcuq_softmax_masked_s8(const mcuq_softmax_masked_params *p, const int8_t *in, int8_t *out)
+void mcuq_softmax_s8_masked(const mcuq_softmax_masked_params *p, const int8_t *in, int8_t *out)
 {
     const uint16_t *table = p->table;
     const int32_t length = p->length, mask_end = p->mask_rows * length;

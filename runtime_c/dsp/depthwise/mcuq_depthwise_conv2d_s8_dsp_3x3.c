@@ -237,7 +237,7 @@ static group next_group(const mcuq_depthwise_lines_params *p, const int8_t *in, 
     return g;
 }
 
-void mcuq_depthwise_conv2d_3x3_s8_dsp(const mcuq_depthwise_lines_params *p, const int8_t *in,
+void mcuq_depthwise_conv2d_s8_dsp_3x3(const mcuq_depthwise_lines_params *p, const int8_t *in,
                                       int8_t *out, void *scratch)
 {
     uint32_t *records = scratch;
