@@ -47,9 +47,11 @@ STYLE = (
     + ".mcuq text{font:12px system-ui,'Segoe UI','DejaVu Sans',sans-serif;fill:var(--ink)}"
     + ".mcuq text.mute{fill:var(--mute)}.mcuq text.small{font-size:10px}"
     + ".mcuq .edge{fill:none;stroke:var(--mute);stroke-width:1.5}"
+    + ".mcuq .curve{fill:none;stroke-width:1.5}"
     + ".mcuq .grid{stroke:var(--line);stroke-width:1}"
     + "".join(
         f".mcuq .{k}{{fill:var(--{k})}}"
+        f".mcuq .s{k}{{stroke:var(--{k})}}"
         f".mcuq .t{k}{{fill:var(--t{k});stroke:var(--paper);stroke-width:1}}"
         for k in KINDS
     )

@@ -9,6 +9,7 @@ import pytest
 
 from mcuq.draw import svg
 from mcuq.draw.bars import Bar, bars
+from mcuq.draw.curves import Curve, Mark, curves
 from mcuq.draw.graph import Vertex, graph
 from mcuq.draw.grid import grid
 from mcuq.draw.html import table
@@ -29,6 +30,16 @@ def elements(picture: Picture, tag: str, kind: str = "") -> list[ElementTree.Ele
 def sizes(picture: Picture, tag: str, kind: str) -> list[tuple[float, ...]]:
     names = ("x", "y", "width", "height")
     return [tuple(float(e.get(n, "nan")) for n in names) for e in elements(picture, tag, kind)]
+
+
+def test_curves_share_both_axes() -> None:
+    """The first goes from corner to corner of the second's; a hostile mark stays inside."""
+    rows = [Curve("a", [0.0, 2.0], [0.0, 4.0]), Curve("b", [1.0, 2.0], [2.0, 2.0])]
+    shown = curves("T", "told", rows, [Mark(2.0, HOSTILE)], "s")
+    first, second = (e.get("d", "")[1:].split("L") for e in elements(shown, "path", "curve"))
+    assert first == ["44 266", "888 46"]
+    assert second == ["466 156", "888 156"]
+    assert [e.get("class") for e in elements(shown, "path")] == ["curve sa", "curve sb"]
 
 
 def test_bars_are_as_long_as_their_values() -> None:
