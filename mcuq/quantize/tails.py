@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -32,24 +33,59 @@ class Tail:
 
     def excess(self, bound: Array) -> Array:
         """(..., C) bounds -> the expected square of what exceeds them, per value."""
-        known = max(1, min(TAIL, max(4, self.count // 25), len(self.top)))
-        start, rest = self.top[known - 1], self.top[known:]
-        over = (self.top[: known - 1] - start) if known > 1 else np.zeros((1, len(start)))
-        mean = np.maximum(over.mean(axis=0), 1e-30)
-        form = _shape_of(over / mean)
+        known, start, mean, form = self._fall
         scale = mean * (1 - form)
         below = np.maximum(start - bound, 0.0)
         above = np.maximum(bound - start, 0.0)
         left = np.maximum(scale + form * above, 0.0)
         share = (left / scale) ** (-1 / form)
         square = 2 * left**2 / ((1 - form) * (1 - 2 * form))
-        tail = known * (below**2 + 2 * below * mean + share * square)
-        body = np.zeros(below.shape)
+        found: Array = known * (below**2 + 2 * below * mean + share * square)
         if below.any():
-            beyond = rest[rest.max(axis=1, initial=-np.inf) > bound.min()]  # they fall
-            body = sum((np.maximum(row - bound, 0.0) ** 2 for row in beyond), body)
-        found: Array = (tail + body) / self.count
-        return found
+            found = found + self._body(below)
+        return found / self.count
+
+    @cached_property
+    def _fall(self) -> tuple[int, Array, Array, float]:
+        """How many values show the tail, the least of them, the mean excess over it, the shape."""
+        known = max(1, min(TAIL, max(4, self.count // 25), len(self.top)))
+        start = self.top[known - 1]
+        over = (self.top[: known - 1] - start) if known > 1 else np.zeros((1, len(start)))
+        mean = np.maximum(over.mean(axis=0), 1e-30)
+        return known, start, mean, _shape_of(over / mean)
+
+    def _body(self, below: Array) -> Array:
+        """(..., C), how far bounds lie below the tail -> the squares of what else exceeds them.
+
+        The sum of (below - depth)**2 over the values that lie less deep, from running sums.
+        """
+        depths, sums, squares = self._depths
+        count = _below(depths, below)
+        columns = np.arange(count.shape[1])
+        flat = below.reshape(count.shape)
+        found = count * flat**2 - 2 * flat * sums[count, columns] + squares[count, columns]
+        squared: Array = np.maximum(found, 0.0).reshape(below.shape)
+        return squared
+
+    @cached_property
+    def _depths(self) -> tuple[Array, Array, Array]:
+        """How far the values behind the tail lie below it, (k, C), and running sums, (k + 1, C)."""
+        known, start, _, _ = self._fall
+        depths = start - self.top[known:]
+        none = np.zeros((1, len(start)))
+        sums, squares = (np.cumsum(np.concatenate([none, d]), axis=0) for d in (depths, depths**2))
+        return depths, sums, squares
+
+
+def _below(rising: Array, bounds: Array) -> Array:
+    """(k, C) rising, (..., C) -> (n, C): how many of its column lie below each bound."""
+    columns = np.arange(rising.shape[1])
+    flat = bounds.reshape(-1, len(columns))
+    found = np.zeros(flat.shape, np.intp)
+    for step in (1 << bit for bit in reversed(range(len(rising).bit_length()))):
+        index = np.minimum(found + step, len(rising))
+        found = np.where(rising[index - 1, columns] < flat, index, found)
+    return found
 
 
 def _shape_of(over: Array) -> float:
@@ -103,6 +139,7 @@ class Seen:
         found: Array = rounding + self.high.excess(high) + self.low.excess(-low)
         return found
 
+    @cached_property
     def best_ends(self) -> tuple[Array, Array]:
         """(C,) each: the range of each channel, with 0 in it, that errs least if 8 bits span it."""
         low = np.minimum(-self.low.top[0], 0.0)
@@ -119,15 +156,16 @@ def _pick(options: Array, errors: Array) -> Array:
     return found
 
 
-def expected_noise(seen: Seen, weight: Array | None, frac: int, zero: int) -> float:
-    """The error that a tensor with these numbers adds to the output.
+def expected_noise(seen: Seen, weight: Array | None, scales: Sequence[tuple[int, int]]) -> Array:
+    """(n,): the error that a tensor adds to the output with each of ``scales``, (frac, zero).
 
     ``weight``: its channels' sensitivities; without them, the mean squared error of the tensor.
     """
-    step = 2.0**-frac
-    low, high = (-128 - zero) * step, (127 - zero) * step
-    noise = seen.noise(np.array(low), np.array(high))
-    return float(noise.mean() if weight is None else (noise * weight).sum())
+    fracs, zeros = np.array(scales, np.float64).T[:, :, None]
+    steps = 2.0**-fracs
+    noise = seen.noise((-128 - zeros) * steps, (127 - zeros) * steps)
+    found: Array = noise.mean(axis=1) if weight is None else (noise * weight).sum(axis=1)
+    return found
 
 
 class Collector:

@@ -48,7 +48,7 @@ def test_expected_excess_is_that_of_new_data(draw: str) -> None:
 def test_ranges_of_few_values_reach_beyond_them() -> None:
     random = np.random.default_rng(0)
     seen = seen_of(random.normal(size=(200, 64)))
-    low, high = seen.best_ends()
+    low, high = seen.best_ends
     new = random.normal(size=(20_000, 64))
     clipped = np.maximum(new - high, 0.0) ** 2
     narrow = np.maximum(new - seen.high.top[0], 0.0) ** 2
@@ -58,7 +58,7 @@ def test_ranges_of_few_values_reach_beyond_them() -> None:
 
 def test_one_row_is_enough() -> None:
     seen = seen_of(np.array([[1.0, -2.0, 0.0]]).repeat(3, axis=0))
-    low, high = seen.best_ends()
+    low, high = seen.best_ends
     assert np.allclose(low, [0, -2, 0], atol=0.1)
     assert np.allclose(high, [1, 0, 0], atol=0.1)
 

@@ -66,7 +66,7 @@ def _narrow(state: State) -> list[Component]:
 def _choose_change(state: State, parts: Sequence[Component], trades: Mapping[str, float]) -> Change:
     """Factors and offsets for ``parts``."""
     graph = state.graph
-    ends = {name: seen.best_ends() for name, seen in state.seen.items()}
+    ends = {name: seen.best_ends for name, seen in state.seen.items()}
     weights = {n: state.sensitivity.get(n, np.ones(len(low))) for n, (low, _) in ends.items()}
     changed = {name for part in parts for name in part.tensors}
     offsets = {n: o for n, o in choose_offsets(graph, ends, weights).items() if n in changed}
@@ -143,4 +143,4 @@ def _least_noise(seen: Seen, weight: Array, factor: float, never: bool) -> float
     """The expected noise of a tensor times ``factor`` at its best frac and zero."""
     larger = seen.affine(factor, 0.0)
     options = candidates(*larger.bounds, never)
-    return min(expected_noise(larger, weight / factor**2, *option) for option in options)
+    return float(expected_noise(larger, weight / factor**2, options).min())

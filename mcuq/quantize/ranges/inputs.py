@@ -73,7 +73,7 @@ def _with_affine(state: State, port: Port, scale: float, offset: int) -> State:
 
 def _conversion(seen: Seen) -> tuple[float, int]:
     """The scale and the integer offset at which 0..255 spans the range that errs least."""
-    lows, highs = seen.best_ends()
+    lows, highs = seen.best_ends
     low, high = float(lows.min()), float(highs.max())
     scale = float(np.float32((high - low) / 255)) or 1.0
     return scale, round(-low / scale)

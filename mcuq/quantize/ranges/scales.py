@@ -169,10 +169,7 @@ def _span(state: State, group: Sequence[str]) -> tuple[float, float]:
 
 def least_noise(state: State, group: Sequence[str], options: Sequence[Candidate]) -> Candidate:
     """The candidate that is expected to add the least noise to the network's output."""
-    errors = [
-        sum(expected_noise(state.seen[n], state.sensitivity.get(n), *option) for n in group)
-        for option in options
-    ]
+    errors = sum(expected_noise(state.seen[n], state.sensitivity.get(n), options) for n in group)
     return options[int(np.argmin(errors))]
 
 
