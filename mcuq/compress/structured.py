@@ -43,14 +43,34 @@ def prune_channels(
     inputs make up for it (``refit.py``). ``of``: the network that the amount is a share of, if
     ``graph`` has already lost channels of it (gradual pruning).
     """
-    _check(amount, scope, measure, multiple)
-    plan = _Plan.of(graph, only, measure, multiple)
-    removed = _chosen(plan, amount, importance, calibration, scope, of, seed)
-    small = remove(graph, plan.found, removed)
+    found, removed = chosen_channels(
+        graph, amount, importance=importance, calibration=calibration, only=only, scope=scope,
+        multiple=multiple, measure=measure, of=of, seed=seed,
+    )  # fmt: skip
+    small = remove(graph, found, removed)
     if not (removed and refit and calibration):
         return small
     with torch_threads(1):
-        return refitted(small, graph, plan.found, removed, calibration)
+        return refitted(small, graph, found, removed, calibration)
+
+
+def chosen_channels(
+    graph: Graph,
+    amount: float,
+    *,
+    importance: str = "taylor",
+    calibration: Mapping[str, Array] | None = None,
+    only: str | Sequence[str] | None = None,
+    scope: str = "global",
+    multiple: int = 4,
+    measure: str = "macs",
+    of: Graph | None = None,
+    seed: int = 0,
+) -> tuple[Structure, frozenset[int]]:
+    """The units of ``graph``, and those that ``prune_channels`` removes."""
+    _check(amount, scope, measure, multiple)
+    plan = _Plan.of(graph, only, measure, multiple)
+    return plan.found, _chosen(plan, amount, importance, calibration, scope, of, seed)
 
 
 def _chosen(

@@ -12,5 +12,16 @@ from mcuq.train.loop import accuracy, fit
 from mcuq.train.options import Cluster, Prune, Quantize
 from mcuq.train.prepare import finish, prepare
 from mcuq.train.prepared import Prepared
+from mcuq.train.shrink import shrink
 
-__all__ = ["Cluster", "Prepared", "Prune", "Quantize", "accuracy", "finish", "fit", "prepare"]
+__all__ = [
+    "Cluster",
+    "Prepared",
+    "Prune",
+    "Quantize",
+    "accuracy",
+    "finish",
+    "fit",
+    "prepare",
+    "shrink",
+]

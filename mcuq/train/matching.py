@@ -7,7 +7,7 @@ in any order, and the elements of a constant are known by numbers that they are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -21,6 +21,9 @@ from mcuq.passes import pipeline
 
 MOST_NUMBERS = 1 << 23
 """So many numbers survive that importers scale them in float32."""
+
+FIRST_NUMBER = 1000
+"""Of elements of vectors: constants of the network itself are smaller."""
 
 CLOSE = 1e-3
 """Of the largest value: float sums in another order, and functions by other formulas."""
@@ -88,6 +91,44 @@ def constants_of(
         if ready.is_constant(name) and len(ready.shape(name)) >= 2
     ]
     return tuple(held for held in found if held is not None)
+
+
+Numbers = Mapping[str, tuple[int, int]]
+"""Of vectors of the module: the number of the first element, and how many there are."""
+
+
+def numbered(
+    template: Template,
+    state: Mapping[str, Array],
+    neutral: Mapping[str, Array],
+    means: Sequence[str],
+) -> Iterator[tuple[Graph, Numbers]]:
+    """Graphs in which the elements of vectors of the module are their numbers. Of BatchNorm these
+    are its ``means``: a folded bias holds no other of its numbers.
+    """
+    zeros = {n: np.zeros_like(v) for n, v in state.items() if v.dtype.kind == "f"}
+    vectors = [n for n in zeros if state[n].ndim == 1 and n not in neutral and state[n].size > 1]
+    for names, sign in ((vectors, 1.0), (list(dict.fromkeys(means)), -1.0)):
+        sizes = [state[name].size for name in names]
+        starts = FIRST_NUMBER + np.cumsum([0, *sizes])
+        first = {n: (int(s), size) for n, s, size in zip(names, starts, sizes, strict=False)}
+        data = {n: (sign * (s + np.arange(c))).astype(np.float32) for n, (s, c) in first.items()}
+        yield pipeline.run(template.imported({**zeros, **neutral, **data}).graph), first
+
+
+def vectors_in(graph: Graph, numbers: Numbers) -> dict[str, Array]:
+    """Which elements are in ``graph`` of each vector that lies in a constant or attribute of it."""
+    held = [graph.data(n) for n in graph.tensors if graph.is_constant(n)]
+    said = [v for node in graph.nodes for v in node.attrs.values() if isinstance(v, tuple)]
+    found: dict[str, Array] = {}
+    for data in (*held, *(np.array(v) for v in said)):
+        if data.dtype.kind not in "fi" or not data.size:
+            continue
+        flat = data.reshape(-1).astype(np.float64)
+        for name, (start, size) in numbers.items():
+            if ((flat >= start) & (flat < start + size) & (flat == np.rint(flat))).all():
+                found[name] = flat.astype(np.int64) - start
+    return found
 
 
 def signature(graph: Graph) -> tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]:

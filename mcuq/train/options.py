@@ -50,9 +50,21 @@ class Prune:
         >>> [Prune("2:4", "linear", 5, 20, 10).share(step) for step in (0, 5, 10, 15, 25)]
         [None, 0.5, None, 1.0, None]
         """
-        shares = amounts(self.schedule, 1.0, max(1, self.steps // self.every))
         turn, rest = divmod(step - self.begin, self.every)
-        return shares[turn] if rest == 0 and 0 <= turn < len(shares) else None
+        return self._shares[turn] if rest == 0 and 0 <= turn < len(self._shares) else None
+
+    def reached(self, step: int) -> float | None:
+        """The share that is gone before ``step``; None if nothing is.
+
+        >>> [Prune("2:4", "linear", 5, 20, 10).reached(step) for step in (5, 6, 15, 16, 99)]
+        [None, 0.5, 0.5, 1.0, 1.0]
+        """
+        turn = (step - 1 - self.begin) // self.every
+        return self._shares[min(turn, len(self._shares) - 1)] if turn >= 0 else None
+
+    @property
+    def _shares(self) -> tuple[float, ...]:
+        return amounts(self.schedule, 1.0, max(1, self.steps // self.every))
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ class Prepared(nn.Module):
         self._modules.update(own._modules)
         self._non_persistent_buffers_set.update(own._non_persistent_buffers_set)
         self.mcuq = parts
-        self._plan, self._behind = plan, dict(norms)
+        self.plan, self._behind = plan, dict(norms)
         self._known: tuple[int, QGraph] | None = None
         code: dict[str, Any] = {}
         made = plan.source.program.graph.python_code("self")
@@ -124,11 +124,11 @@ class Prepared(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Any:
         self._check(inputs)
-        program = self._plan.source.program
+        program = self.plan.source.program
         if self.training:
             self._begin_step()
             return program.pack(self._run(self, *inputs))
-        if self._plan.quantize is None:
+        if self.plan.quantize is None:
             with torch.no_grad():
                 return program.pack(Evaluation(self, program.graph).run(*inputs))
         found = self.integers(*inputs)
@@ -146,7 +146,7 @@ class Prepared(nn.Module):
         self._check(inputs)
         qgraph = self.integer_graph()
         feeds = {}
-        names = [given.name for given in self._plan.source.template.first.model.inputs]
+        names = [given.name for given in self.plan.source.template.first.model.inputs]
         given = dict(zip(names, inputs, strict=True))
         for port in qgraph.inputs:
             rows = given[port.name].detach().cpu().numpy()
@@ -164,11 +164,11 @@ class Prepared(nn.Module):
 
     def finished(self) -> Graph:
         """The float network with the numbers of its integers (``finish``)."""
-        plan = self._plan
+        plan = self.plan
         graph = pipeline.run(plan.source.template.imported(self._masked()).graph)
         coded = {
             held.constant: layer.in_graph(self._folded(layer, held))
-            for layer, held in self._layers()
+            for layer, held in self.layers()
             if layer.is_coded
         }
         if plan.quantize is None:
@@ -184,9 +184,17 @@ class Prepared(nn.Module):
     def _activations(self) -> list[Activation]:
         return [a for a in self.mcuq.activations if isinstance(a, Activation)]
 
-    def _layers(self) -> list[tuple[Weight, Held]]:
+    def plain(self) -> nn.Module:
+        """The user's own module, with the numbers it has now."""
+        own = copy.deepcopy(self.plan.source.own)
+        mine = {n: v for n, v in self.state_dict().items() if not n.startswith(f"{PLACE}.")}
+        own.load_state_dict(mine)
+        return own
+
+    def layers(self) -> list[tuple[Weight, Held]]:
+        """What rounds the weights of each layer, and which these are."""
         weights = [w for w in self.mcuq.weights if isinstance(w, Weight)]
-        return list(zip(weights, self._plan.source.held, strict=True))
+        return list(zip(weights, self.plan.source.held, strict=True))
 
     def _numpy(self) -> dict[str, Array]:
         return {name: value.detach().cpu().numpy() for name, value in self.state_dict().items()}
@@ -194,22 +202,22 @@ class Prepared(nn.Module):
     def _masked(self) -> dict[str, Array]:
         """The user's parameters with the zeros of the masks."""
         state = self._numpy()
-        for layer, held in self._layers():
+        for layer, held in self.layers():
             parameter = self.get_parameter(held.parameter)
             state[held.parameter] = layer.masked(parameter).detach().cpu().numpy()
         return {name: values for name, values in state.items() if not name.startswith(f"{PLACE}.")}
 
     def set_factors(self) -> None:
         """See what the network does to each weight besides BatchNorm, such as scaling its input."""
-        for layer, held in self._layers():
-            wanted = self._plan.source.ready.data(held.constant).reshape(-1)
+        for layer, held in self.layers():
+            wanted = self.plan.source.ready.data(held.constant).reshape(-1)
             found = layer.in_graph(self._folded(layer, held)).reshape(-1)
             if not np.allclose(found, wanted, rtol=1e-4, atol=1e-6 * np.abs(wanted).max()):
                 layer.set_factor(wanted / np.where(found == 0, 1.0, found))
 
     def _folded(self, layer: Weight, held: Held) -> Tensor:
         """The weights of a layer as the chip has them, before rounding."""
-        gain, variance = self._behind.get(self._plan.source.held.index(held), (None, None))
+        gain, variance = self._behind.get(self.plan.source.held.index(held), (None, None))
         with torch.no_grad():
             return layer.folded(
                 self.get_parameter(held.parameter).detach(),
@@ -219,17 +227,17 @@ class Prepared(nn.Module):
 
     def _check(self, inputs: Sequence[Tensor]) -> None:
         found = tuple(tuple(x.shape[1:]) for x in inputs)
-        if found != self._plan.shapes:
-            wanted, given = (_shown(shapes) for shapes in (self._plan.shapes, found))
+        if found != self.plan.shapes:
+            wanted, given = (_shown(shapes) for shapes in (self.plan.shapes, found))
             reason = f"was prepared for inputs of shape {wanted}, not {given}"
             raise DataError(
-                self._plan.source.ready.name, reason, "Prepare it with an example of that shape"
+                self.plan.source.ready.name, reason, "Prepare it with an example of that shape"
             )
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _begin_step(self) -> None:
         """What is due at this step: masks, tables, the freeze."""
-        plan, step = self._plan, int(self.mcuq.step)
+        plan, step = self.plan, int(self.mcuq.step)
         frozen = plan.freeze is not None and step >= plan.freeze
         for activation in self._activations():
             activation.watching = not frozen
@@ -238,7 +246,7 @@ class Prepared(nn.Module):
                 norm.frozen = frozen
         share = None if plan.prune is None else plan.prune.share(step)
         begins = plan.cluster is not None and step == plan.cluster.begin
-        for layer, held in self._layers():
+        for layer, held in self.layers():
             layer.learns = not frozen
             if share is not None and layer.methods.zeros is not None:
                 self._prune(layer, held, share)
@@ -252,14 +260,22 @@ class Prepared(nn.Module):
             return
         layer.mask.fill_(True)
         weights = layer.in_graph(self._folded(layer, held))
-        scores = scores_of(weights, self._plan.power[held.node.name], layout_of(held.node).outputs)
+        scores = scores_of(weights, self.plan.power[held.node.name], layout_of(held.node).outputs)
         amount = pattern.amount * share
         layer.set_mask(mask_of(scores, replace(pattern, amount=amount)))
+
+    def prune_again(self) -> None:
+        """Choose the zeros anew, as many as there are to be by now."""
+        plan, step = self.plan, int(self.mcuq.step)
+        share = None if plan.prune is None else plan.prune.reached(step)
+        for layer, held in self.layers():
+            if share is not None and layer.methods.zeros is not None:
+                self._prune(layer, held, share)
 
     def _cluster(self, layer: Weight, held: Held) -> None:
         weights = layer.in_graph(self._folded(layer, held)).astype(np.float64)
         mask = layer.in_graph(layer.mask) if layer.methods.zeros is not None else None
-        power = self._plan.power[held.node.name]
+        power = self.plan.power[held.node.name]
         rows = Rows.of(weights, layout_of(held.node).outputs, power, mask)
         layer.set_table(table_of(rows, layer.methods.codes or "", 0))
 

@@ -29,7 +29,8 @@ class Source:
     """``own``: a copy of the module on the processor, in training mode if it had none.
 
     ``rows``: of the example; ``feeds``: the same as ``ready``, the graph after all passes, reads
-    them. ``state``: its numbers by name; ``held``: which constants of ``ready`` are these.
+    them. ``state``: its numbers by name; ``neutral``: those with which BatchNorm changes nothing;
+    ``held``: which constants of ``ready`` are its parameters.
     """
 
     own: nn.Module
@@ -39,6 +40,7 @@ class Source:
     ready: Graph
     feeds: Mapping[str, Array]
     state: Mapping[str, Array]
+    neutral: Mapping[str, Array]
     held: tuple[Held, ...]
 
     @classmethod
@@ -54,8 +56,9 @@ class Source:
         program = trace(own, rows)
         state = {n: v.detach().numpy() for n, v in own.state_dict().items()}
         feeds = _feeds(template, ready, rows)
-        held = matching.constants_of(template, ready, state, _neutral(program.graph, state))
-        return cls(own, rows, template, program, ready, feeds, state, held)
+        neutral = _neutral(program.graph, state)
+        held = matching.constants_of(template, ready, state, neutral)
+        return cls(own, rows, template, program, ready, feeds, state, neutral, held)
 
     def values(self) -> Mapping[fx.Node, Tensor]:
         """What each operator of the program computes, as in eval mode, of the example."""
