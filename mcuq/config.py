@@ -17,6 +17,7 @@ features = "mlperf_kws"      # by the name of a recipe, or a table: features/tab
 
 [output.logits]
 labels = ["cat", "dog"]      # names of the last axis, as a macro of the header
+decide = { mean = 5, on = 0.8 }  # when a class begins and ends: stream/decide.py
 
 [shapes]                     # of inputs whose sizes the model leaves open
 image = [1, 3, 96, 96]
@@ -61,8 +62,8 @@ class InputConfig:
 class Config:
     """A configuration file; the defaults are what a missing file means.
 
-    ``labels``: of outputs, by name. ``compress`` and ``verify`` are as they stand there: see
-    ``compress/request.py`` and ``flows/verify.py``.
+    ``labels``: of outputs, by name. ``compress``, ``verify`` and ``decisions``, by output, are as
+    they stand there: see ``compress/request.py``, ``flows/verify.py`` and ``stream/decide.py``.
     """
 
     inputs: Mapping[str, InputConfig] = field(default_factory=dict)
@@ -72,6 +73,7 @@ class Config:
     verify: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     states: Mapping[str, str] = field(default_factory=dict)
+    decisions: Mapping[str, Any] = field(default_factory=dict)
 
 
 FRAC_LIMIT = 32
@@ -125,9 +127,11 @@ def parse(table: Mapping[str, Any], thing: str) -> Config:
     ]
     shapes = _shapes(thing, table.get("shapes", {}), faults)
     described = {name: _input(thing, name, value, faults) for name, value in inputs.items()}
-    labels = _labels(thing, table.get("output", {}), faults)
+    outputs = _table(thing, "output", table.get("output", {}), faults)
+    labels = _labels(thing, outputs, faults)
+    told = {n: t["decide"] for n, t in outputs.items() if isinstance(t, dict) and "decide" in t}
     raise_all(faults)
-    return Config(described, quantize, compress, shapes, verify, labels, states)
+    return Config(described, quantize, compress, shapes, verify, labels, states, told)
 
 
 def quantize_options(settings: Config) -> dict[str, Any]:
@@ -203,13 +207,17 @@ def _shapes(thing: str, value: Any, faults: list[McuqError]) -> dict[str, tuple[
     return found
 
 
-def _labels(thing: str, value: Any, faults: list[McuqError]) -> dict[str, tuple[str, ...]]:
+def _labels(
+    thing: str, value: Mapping[str, Any], faults: list[McuqError]
+) -> dict[str, tuple[str, ...]]:
     """The labels by output name: lists of texts."""
     found = {}
-    for name, given in _table(thing, "output", value, faults).items():
+    for name, given in value.items():
         table = _table(thing, f"output.{name}", given, faults)
-        faults += _unknown(thing, f"output.{name}.", table, ("labels",))
+        faults += _unknown(thing, f"output.{name}.", table, ("labels", "decide"))
         listed = table.get("labels", [])
+        if "labels" not in table and "decide" in table:
+            continue
         if isinstance(listed, list) and all(isinstance(text, str) for text in listed):
             found[name] = tuple(listed)
         else:

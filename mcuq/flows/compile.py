@@ -19,7 +19,7 @@ from mcuq.emit.naming import check_id, model_id
 from mcuq.errors import McuqError
 from mcuq.fixed import DTYPES, RANGES
 from mcuq.flows.made_up import refuse_misfit
-from mcuq.flows.streaming import converted
+from mcuq.flows.streaming import Converted, converted, decided
 from mcuq.importers.sizes import Sizes
 from mcuq.importers.source import import_model, sizes_of
 from mcuq.ir import Array, Graph, Shape
@@ -38,7 +38,9 @@ from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph
 from mcuq.quantize.calibration import calibration_feeds
 from mcuq.reference import feeds_to_int
+from mcuq.stream import decide
 from mcuq.stream.convert import Wish, refuse_unstreamable, wish_of
+from mcuq.stream.decide import Decision, wanted_of
 from mcuq.targets.boards import Board
 
 if TYPE_CHECKING:
@@ -97,7 +99,8 @@ def compile_model(
     progress("reading the model", 0.0)
     sizes = sizes_of(shapes, settings, calibration)
     source = _read(model, example_input, name, settings, sizes)
-    _check_stream(source, wish, weights)
+    decisions = wanted_of(settings.decisions, source.graph)
+    _check_stream(source, wish, weights, bool(decisions))
     if target.board and request is None:  # compression would make it smaller
         refuse_misfit(source.graph, target.board, settings)
     feeds = calibration_feeds(calibration, source.graph)
@@ -107,6 +110,7 @@ def compile_model(
         tuned: Any = {"labels": labels, "checkpoint": checkpoint, "progress": progress}
         squeezed = weigh.squeeze(source.graph, request, feeds, target.core, prefer, **tuned)
     made, advice = _quantized(source, squeezed, feeds, target, settings, progress, wish)
+    made = _with_decisions(made, decisions)
     progress("generating C", 0.95)
     made = replace(made, weights=weights)
     return replace(generate_for(made, target.boards), advice=(*compared, *advice))
@@ -136,9 +140,28 @@ def _read(
     return _Source(identity, Path(source.name).name, source.digest, graph, source.imported)
 
 
-def _check_stream(source: _Source, wish: Wish | None, weights: int | None) -> None:
+def _with_decisions(made: Bundle, wanted: Mapping[str, Decision]) -> Bundle:
+    """``made``, whose outputs decide if that is ``wanted``."""
+    if not wanted:
+        return made
+    given = Converted(made.qgraph, made.graph, made.rounded or made.graph, made.vectors, "")
+    found = decided(given, wanted)
+    whole = made.whole and decide.decided(made.whole, wanted, decide.starts_of(made.qgraph, wanted))
+    return replace(
+        made,
+        qgraph=found.qgraph,
+        graph=found.graph,
+        rounded=None if found.rounded is found.graph else found.rounded,
+        vectors=found.vectors,
+        whole=whole,
+    )
+
+
+def _check_stream(
+    source: _Source, wish: Wish | None, weights: int | None, decides: bool = False
+) -> None:
     """Refuse what cannot be a stream, before the long work."""
-    if weights is not None and (wish or source.graph.stream):
+    if weights is not None and (wish or source.graph.stream or decides):
         reason = "is a stream, whose weights cannot lie apart"
         raise McuqError(source.name, reason, "Leave out --weights blob")
     if wish is not None:

@@ -14,7 +14,9 @@ from mcuq.ops.validate import BrokenGraphError
 from mcuq.qir import QGraph
 from mcuq.reference import port_to_real, run_int
 from mcuq.sequences import run_steps, start_of
+from mcuq.stream import decide
 from mcuq.stream.convert import Streamed, Wish, stream_of
+from mcuq.stream.decide import Decision
 
 WINDOWS = 32
 """So many windows are run by both networks."""
@@ -67,6 +69,17 @@ def _cut(qgraph: QGraph, made: Streamed, windows: Mapping[str, Array]) -> dict[s
         rows = to_memory(after, shape, steps.reshape(-1, *after.shape[1:]))
         found[after.name] = rows.reshape(*steps.shape[:2], *rows.shape[1:])
     return found
+
+
+def decided(made: Converted, wanted: Mapping[str, Decision]) -> Converted:
+    """``made`` with decisions behind its outputs; its vectors become the steps of one stream."""
+    starts = decide.starts_of(made.qgraph, wanted)
+    qgraph = decide.decided(made.qgraph, wanted, starts)
+    graph = decide.decided(made.graph, wanted, starts)
+    same = made.rounded is made.graph
+    rounded = graph if same else decide.decided(made.rounded, wanted, starts)
+    sequences = {port.name: made.vectors[port.name][None] for port in fed(qgraph)}
+    return Converted(qgraph, graph, rounded, _vectors(qgraph, sequences), made.advice)
 
 
 def _vectors(qgraph: QGraph, sequences: Mapping[str, Array]) -> dict[str, Array]:

@@ -24,6 +24,7 @@ from mcuq.kernels.plain import (
     softmax,
 )
 from mcuq.kernels.plain.movement import concat, copy, from_u8, pad, push, transpose
+from mcuq.kernels.plain.signal import decide
 from mcuq.kernels.variant import Variant
 
 VARIANTS: tuple[Variant, ...] = (
@@ -49,6 +50,7 @@ VARIANTS: tuple[Variant, ...] = (
     *resize_linear.VARIANTS,
     *recurrent.VARIANTS,
     *features.VARIANTS,
+    *decide.VARIANTS,
     *from_u8.VARIANTS,
     *int16.VARIANTS,
     *block.VARIANTS,

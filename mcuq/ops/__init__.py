@@ -33,6 +33,7 @@ from mcuq.ops.movement import concat, copy, pad, push, reshape, transpose
 from mcuq.ops.parts import functions, lut16
 from mcuq.ops.parts.layout import Layout
 from mcuq.ops.recurrent import gru, lstm, rnn
+from mcuq.ops.signal import decide
 from mcuq.ops.spec import OpSpec, RunFloat, Values
 
 OPS: tuple[OpSpec, ...] = (
@@ -67,6 +68,7 @@ OPS: tuple[OpSpec, ...] = (
     gru.OP,
     rnn.OP,
     features.OP,
+    decide.OP,
     lut.OP,
     lut16.OP,
     requant.OP,

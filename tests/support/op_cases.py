@@ -822,10 +822,27 @@ SOUND = tuple(
     )
 )
 
+
+def _decide(about: str, count: int, counted: tuple[int, ...], kind: str, **attrs: Any) -> Case:
+    """Limits are in steps of a sixteenth of a score's step, so that float32 has them exactly."""
+    operands = (Act((1, count, len(counted)), 4, 5, kind), Act((1, 3), 0, 0, "s16"))
+    usual = {"on": 0.5, "off": -0.25, "refractory": 7, "counted": counted, **attrs}
+    return Case("decide", about, operands, usual, 0, 0, 0.0, "s16")
+
+
+DECISIONS = (
+    _decide("one score", 1, (1,), "s8"),
+    _decide("a mean of five", 5, (1,), "s8", on=0.25, off=0.25, refractory=0),
+    _decide("three classes, one left out", 4, (1, 0, 1), "s8", refractory=32767),
+    _decide("none counted", 2, (0, 0), "s8"),
+    _decide("wide scores", 3, (1, 1, 1, 1), "s16", on=64.0, off=-300.0),
+)
+
 CASES: tuple[Case, ...] = (
     *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *FUNCTIONS, *DOMAINS,
     *EXTREMA, *PRELUS, *REDUCTIONS, *MOVES, *OTHERS,
     *RESIZED, *PRODUCTS, *NORMS, *WIDE, *SMOOTH, *STRAIGHT, *REQUANTS, *RECURRENT, *SOUND,
+    *DECISIONS,
 )  # fmt: skip
 
 

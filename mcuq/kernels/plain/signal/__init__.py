@@ -1,0 +1,1 @@
+"""Plain kernels for what is computed before and behind a network."""

@@ -1,0 +1,1 @@
+"""What is computed before and behind a network: of samples, and of its scores."""
