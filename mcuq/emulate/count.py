@@ -9,7 +9,6 @@ shared out evenly, so that the steps add up to the total of the plain image exac
 
 from __future__ import annotations
 
-import os
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from mcuq.emulate.qemu import SECONDS, result, run_bench
 from mcuq.errors import ToolError
-from mcuq.files import assets, temporary, write_file
+from mcuq.files import assets, cache, temporary, write_file
 from mcuq.files.journal import sha256
 from mcuq.firmware import elf, toolchain
 from mcuq.firmware.image import Image
@@ -130,7 +129,7 @@ def plugin() -> Path:
     """The compiled plugin, built by the host's gcc on first use and kept in the user's cache."""
     source = assets.runtime_c() / "plugin" / "mcuq_count.c"
     digest = sha256(source.read_bytes())[:16]
-    library = _cache() / f"mcuq_count-{platform.machine()}-{digest}.so"
+    library = cache.folder() / f"mcuq_count-{platform.machine()}-{digest}.so"
     proof = library.with_suffix(".sha256")
     try:
         library.parent.mkdir(parents=True, exist_ok=True)
@@ -170,17 +169,6 @@ def share(raw: Sequence[int], whole: int) -> tuple[int, ...]:
         return ()
     each, rest = divmod(sum(raw) - whole, len(raw))
     return tuple(value - each - (1 if i < rest else 0) for i, value in enumerate(raw))
-
-
-def _cache() -> Path:
-    """Where the plugin is kept. A relative XDG_CACHE_HOME counts as none, as its rules say."""
-    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if given.is_absolute():
-        return given / "mcuq"
-    try:
-        return Path.home().absolute() / ".cache" / "mcuq"
-    except RuntimeError:
-        raise ToolError("HOME", "is not known", "Set XDG_CACHE_HOME") from None
 
 
 def _own_code(symbols: elf.Elf) -> list[range]:

@@ -1,12 +1,11 @@
 """Generated C -> host executables and board images, with sizes taken from the linked result.
 
-Everything is written below the caller's ``folder``. An object is compiled once per source, set of
-headers and flags, and found again there by the digest of these.
+Everything is written below the caller's ``folder``; objects that an earlier command compiled come
+from ``store``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 from mcuq.emit.entry import Entry
 from mcuq.errors import FitError, ToolError
 from mcuq.files import assets
-from mcuq.firmware import elf, harness, toolchain
+from mcuq.firmware import elf, harness, store, toolchain
 from mcuq.firmware.harness import Vector
 from mcuq.targets import boards
 from mcuq.targets.boards import Board, Region
@@ -270,45 +269,33 @@ def _compile(target: _Target, units: Sequence[_Unit]) -> list[Path]:
     folder = target.folder / "objects"
     folder.mkdir(parents=True, exist_ok=True)
     toolchain.find(target.compiler)
-    headers = _headers_digest(units)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        objects = [pool.submit(_object, target, folder, unit, headers) for unit in units]
+        made = [pool.submit(_object, target, folder, unit) for unit in units]
         try:
-            return [made.result() for made in objects]
+            return [one.result() for one in made]
         except BaseException:  # Ctrl-C and SIGTERM, too: the pool would wait for its compilers
             pool.shutdown(wait=False, cancel_futures=True)
-            while not all(made.done() for made in objects):
+            while not all(one.done() for one in made):
                 toolchain.stop_all()
                 time.sleep(0.05)
             raise
 
 
-def _headers_digest(units: Sequence[_Unit]) -> bytes:
-    """Stands for the text of every header that the units could include."""
-    folders = {flag[2:] for unit in units for flag in unit.flags if flag.startswith("-I")}
-    digest = hashlib.sha256()
-    for header in sorted(path for folder in folders for path in Path(folder).glob("*.h")):
-        digest.update(header.name.encode() + b"\0" + header.read_bytes())
-    return digest.digest()
-
-
-def _object(target: _Target, folder: Path, unit: _Unit, headers: bytes) -> Path:
+def _object(target: _Target, folder: Path, unit: _Unit) -> Path:
     argv = [target.compiler, *target.flags, *unit.flags]
-    key = "\0".join(argv).encode() + headers + unit.source.read_bytes()
-    path = folder / f"{unit.source.stem}-{hashlib.sha256(key).hexdigest()[:16]}.o"
-    if not path.is_file():
+    key = store.digest(target.compiler, argv[1:], unit.source)
+    path = folder / f"{unit.source.stem}-{key[:16]}.o"
+    if not path.is_file() and not store.fetch(key, path):
         # Compiled under another name first: an interrupted compiler leaves no half object behind.
         part = path.with_name(f"{path.stem}-part.o")
         toolchain.call([*argv, "-c", unit.source, "-o", part], _COMPILE_SECONDS)
-        for _, suffix in _STACK_FLAGS.values():
-            if part.with_suffix(suffix).is_file():
-                part.with_suffix(suffix).replace(path.with_suffix(suffix))
         if not part.is_file():
             reason = f"made no object of {unit.source.name}"
             raise ToolError(target.compiler, reason, "Look at the flags of the board")
-        if part.with_suffix(".ci").is_file():
-            part.with_suffix(".ci").replace(path.with_suffix(".ci"))
-        part.replace(path)
+        for suffix in (*store.BESIDE, ".o"):
+            if part.with_suffix(suffix).is_file():
+                part.with_suffix(suffix).replace(path.with_suffix(suffix))
+        store.keep(key, path)
     return path
 
 

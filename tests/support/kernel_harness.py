@@ -10,11 +10,13 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from mcuq.files import assets
+from mcuq.firmware import store
 from mcuq.ir import Array, Node
 from mcuq.kernels.variant import Call, Variant
 from mcuq.ops import spec
@@ -46,6 +48,12 @@ class Case:
     overlap: int | None = None
     misalign: int = 0
     label: str = ""
+
+
+@lru_cache(maxsize=256)
+def calls(case: Case) -> tuple[Call, ...]:
+    """What ``case`` calls, with its packed constants."""
+    return tuple(case.variant.lower(case.node, case.qgraph))
 
 
 @dataclass(frozen=True)
@@ -145,15 +153,30 @@ def run(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
 
 def build(cases: Sequence[Case], target: Target, folder: Path) -> Path:
     """The program of ``cases``, in ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "cases.c").write_text(render(cases))
-    symbols = {c.symbol for case in cases for c in case.variant.lower(case.node, case.qgraph)}
-    sources = [folder / "cases.c", *map(source, sorted(symbols))]
+    sources = _write(cases, folder, apart=target.board is not None)
     flags = [*target.compiler, *WARNINGS, *INCLUDES, f"-DTIMER_{target.timer}"]
-    objects = [_compile(flags, source, folder) for source in sources]
+    objects = [_compile(flags, path, folder) for path in sources]
+    objects += [_kernel(flags, path, folder) for path in _kernels(cases)]
     image = folder / "cases.elf"
     _output([*_linker(target, folder), *objects, "-o", str(image)])
     return image
+
+
+def _kernels(cases: Sequence[Case]) -> list[Path]:
+    """The sources of the kernels that ``cases`` call."""
+    return [source(name) for name in sorted({c.symbol for case in cases for c in calls(case)})]
+
+
+def _write(cases: Sequence[Case], folder: Path, apart: bool) -> list[Path]:
+    """The sources of ``cases``. ``apart``: their constants as bytes, which no compiler reads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = _Constants(apart, folder / "constants.bin")
+    (folder / "cases.c").write_text(render(cases, data))
+    if not apart:
+        return [folder / "cases.c"]
+    data.path.write_bytes(data.content)
+    (folder / "constants.S").write_text("\n".join([".section .rodata", *data.lines, ""]))
+    return [folder / "cases.c", folder / "constants.S"]
 
 
 def check(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
@@ -166,21 +189,26 @@ def check(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
 
 def check_riscv32(cases: Sequence[Case], folder: Path, *flags: str) -> None:
     """As ``check``, in QEMU's virt machine; picolibc prints through semihosting."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "cases.c").write_text(render(cases))
-    symbols = sorted(
-        {c.symbol for case in cases for c in case.variant.lower(case.node, case.qgraph)}
-    )
-    sources = [str(folder / "cases.c"), *map(str, map(source, symbols))]
+    sources = [*_write(cases, folder, apart=True), *_kernels(cases)]
     places = ("__flash=0x80000000", "__flash_size=0x800000", "__ram=0x80800000",
               "__ram_size=0x400000", "__stack_size=0x4000")  # fmt: skip
-    command = [*_RISCV32, *flags, *INCLUDES, *sources]
+    command = [*_RISCV32, *flags, *INCLUDES, *map(str, sources)]
     command += ["-o", str(folder / "cases.elf")]
     command += [f"-Wl,--defsym={place}" for place in places]
     _output(command)
     text = _output([*_VIRT.emulate_command, *_QUIET, "-kernel", str(folder / "cases.elf")])
     rows = [tuple(map(int, line.split())) for line in text.splitlines()]
     assert rows == [(index, 0, 0, 0) for index in range(len(cases))]
+
+
+def _kernel(flags: Sequence[str], source: Path, folder: Path) -> str:
+    """The object of a kernel, which other tests want too."""
+    key = store.digest(flags[0], flags[1:], source)
+    out = folder / f"{source.stem}.o"
+    if not store.fetch(key, out):
+        _compile(flags, source, folder)
+        store.keep(key, out)
+    return str(out)
 
 
 def _compile(flags: Sequence[str], source: Path, folder: Path) -> str:
@@ -234,9 +262,43 @@ def _parse(text: str, cases: Sequence[Case], target: Target) -> list[Outcome]:
 # ---- C text ----
 
 
-def render(cases: Sequence[Case]) -> str:
+@dataclass
+class _Constants:
+    """Arrays of the cases: in the C itself, where the sanitizers fence each, or ``apart`` from it.
+
+    Apart, ``content`` goes to ``path`` and ``lines`` of assembly name its parts, none of which is
+    next to another.
+    """
+
+    apart: bool
+    path: Path
+    content: bytearray = field(default_factory=bytearray)
+    lines: list[str] = field(default_factory=list)
+
+    def array(self, name: str, data: Array, align: int = 0) -> str:
+        """The C that defines or declares ``data`` as ``name``."""
+        flat = data.ravel()
+        bound, align = f"{name}[{max(1, flat.size)}]", max(align, 4)
+        if not self.apart:
+            values = ",".join(map(_literal, flat.astype(np.int64).tolist()))
+            mark = f" __attribute__((aligned({align})))"
+            return f"static const {CTYPES[flat.dtype.name]} {bound}{mark} = {{{values}}};"
+        content = flat.tobytes() or bytes(flat.itemsize)
+        self.lines += [f".balign {align}", f".global {name}", f".type {name}, %object",
+                       f".size {name}, {len(content)}", f"{name}:",
+                       f'.incbin "{self.path}", {len(self.content)}, {len(content)}',
+                       f".skip {GUARD}"]  # fmt: skip
+        self.content += content
+        return f"extern const {CTYPES[flat.dtype.name]} {bound};"
+
+
+def _literal(value: int) -> str:
+    return "(-2147483647-1)" if value == -(2**31) else str(value)
+
+
+def render(cases: Sequence[Case], data: _Constants) -> str:
     """The C file of ``cases``."""
-    body = "\n".join(_render_case(case, f"c{index}") for index, case in enumerate(cases))
+    body = "\n".join(_render_case(case, f"c{index}", data) for index, case in enumerate(cases))
     thunks = "".join(f"    run_case({index}, c{index});\n" for index in range(len(cases)))
     arena = max((layout(case)[1] for case in cases), default=16)
     headers = "".join(f'#include "{name}"\n' for name in sorted(_headers(cases)))
@@ -246,8 +308,8 @@ def render(cases: Sequence[Case]) -> str:
 
 
 def _headers(cases: Sequence[Case]) -> set[str]:
-    types = {c.params_type for case in cases for c in case.variant.lower(case.node, case.qgraph)}
-    symbols = {c.symbol for case in cases for c in case.variant.lower(case.node, case.qgraph)}
+    types = {c.params_type for case in cases for c in calls(case)}
+    symbols = {c.symbol for case in cases for c in calls(case)}
     wanted = [f"}} {name};" for name in types] + [f" {symbol}(" for symbol in symbols]
     texts = {path.name: path.read_text() for path in assets.room_files("include")}
     return {name for name, text in texts.items() if any(word in text for word in wanted)}
@@ -263,8 +325,7 @@ class _Region:
 
 def layout(case: Case) -> tuple[list[_Region], int]:
     """Inputs, output and scratch with guards between; the arena's size."""
-    calls = case.variant.lower(case.node, case.qgraph)
-    scratch = max(call.scratch for call in calls)
+    scratch = max(call.scratch for call in calls(case))
     sizes = {name: case.inputs[name].nbytes for name in case.inputs}
     regions: list[_Region] = []
     at = GUARD
@@ -291,16 +352,15 @@ def layout(case: Case) -> tuple[list[_Region], int]:
     return regions, -(-at // 16) * 16
 
 
-def _render_case(case: Case, prefix: str) -> str:
-    calls = case.variant.lower(case.node, case.qgraph)
+def _render_case(case: Case, prefix: str, data: _Constants) -> str:
     regions, _ = layout(case)
     names = {region.name: f"r{index}" for index, region in enumerate(regions)}
     text: list[str] = []
-    for index, call in enumerate(calls):
-        text += _render_constants(call, f"{prefix}_{index}", case.qgraph)
+    for index, call in enumerate(calls(case)):
+        text += _render_constants(call, f"{prefix}_{index}", case.qgraph, data)
     for index, (_, values) in enumerate(case.inputs.items()):
-        text.append(_array(f"{prefix}_in{index}", values))
-    text.append(_array(f"{prefix}_want", _expected(case)))
+        text.append(data.array(f"{prefix}_in{index}", values))
+    text.append(data.array(f"{prefix}_want", _expected(case)))
     text.append(f"static void {prefix}(report *out)\n{{")
     for region in regions:
         at = names[region.name]
@@ -310,7 +370,7 @@ def _render_case(case: Case, prefix: str) -> str:
     text += [f"    memcpy({names[name]}, {prefix}_in{index}, sizeof {prefix}_in{index});"
              for index, name in enumerate(case.inputs)]  # fmt: skip
     text.append("    begin_kernel();\n    const uint32_t begin = NOW();")
-    text += [_render_call(call, f"{prefix}_{i}", names, case) for i, call in enumerate(calls)]
+    text += [_render_call(call, f"{prefix}_{i}", names, case) for i, call in enumerate(calls(case))]
     text.append("    out->ticks = ELAPSED(begin, NOW());\n    end_kernel();")
     text.append(f"    out->wrong = differences({names[case.node.output]}, {prefix}_want, "
                 f"sizeof {prefix}_want);")  # fmt: skip
@@ -335,9 +395,9 @@ def _expected(case: Case) -> Array:
     return run_int(case.node, case.qgraph, operands)
 
 
-def _render_constants(call: Call, prefix: str, qgraph: QGraph) -> list[str]:
-    text = [_array(f"{prefix}_{a.suffix}", a.data, a.align) for a in call.arrays]
-    text += [_array(f"{prefix}_const{i}", qgraph.data(name))
+def _render_constants(call: Call, prefix: str, qgraph: QGraph, data: _Constants) -> list[str]:
+    text = [data.array(f"{prefix}_{a.suffix}", a.data, a.align) for a in call.arrays]
+    text += [data.array(f"{prefix}_const{i}", qgraph.data(name))
              for i, name in enumerate(call.inputs) if qgraph.is_constant(name)]  # fmt: skip
     members = ", ".join(f".{f.name} = {_value(f.value, prefix)}" for f in call.fields)
     text.append(f"static const {call.params_type} {prefix}_params = {{{members}}};")
@@ -360,16 +420,6 @@ def _render_call(call: Call, prefix: str, names: Mapping[str, str], case: Case) 
     if call.scratch:
         arguments.append(names["scratch"])
     return f"    {call.symbol}({', '.join(arguments)});"
-
-
-def _array(name: str, data: Array, align: int = 0) -> str:
-    flat = data.ravel()
-    bits = flat.astype(np.int64)
-    values = ",".join("(-2147483647-1)" if v == -(2**31) else str(v) for v in bits.tolist())
-    mark = f" __attribute__((aligned({max(align, 4)})))"
-    return (
-        f"static const {CTYPES[flat.dtype.name]} {name}[{max(1, flat.size)}]{mark} = {{{values}}};"
-    )
 
 
 _SUPPORT = r"""
@@ -402,7 +452,7 @@ static void start(void)
 {
 }
 /* Every buffer is a heap block of exactly its size; the two of an overlap share one. */
-static void *region(uint32_t offset, uint32_t size, int shared, int misalign)
+__attribute__((noinline)) static void *region(uint32_t offset, uint32_t size, int shared, int misalign)
 {
     uint8_t *block;
     if (shared) {
@@ -417,7 +467,7 @@ static void *region(uint32_t offset, uint32_t size, int shared, int misalign)
     taken[taken_count++] = block;
     return block + misalign;
 }
-static uint32_t damaged(uint32_t from, uint32_t to)
+__attribute__((noinline)) static uint32_t damaged(uint32_t from, uint32_t to)
 {
     (void)from;
     (void)to;
@@ -469,14 +519,14 @@ static int semihost(int operation, const void *argument)
     __asm volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
     return r0;
 }
-static void *region(uint32_t offset, uint32_t size, int shared, int misalign)
+__attribute__((noinline)) static void *region(uint32_t offset, uint32_t size, int shared, int misalign)
 {
     (void)size;
     (void)shared;
     (void)misalign;
     return arena + offset;
 }
-static uint32_t damaged(uint32_t from, uint32_t to)
+__attribute__((noinline)) static uint32_t damaged(uint32_t from, uint32_t to)
 {
     uint32_t count = 0;
     for (; from < to; from++) {
@@ -612,7 +662,7 @@ ENTRY(reset)
 SECTIONS {{
   .text : {{
     KEEP(*(.vectors)) *(.text*)
-    constants_begin = .; *(EXCLUDE_FILE(*cases.o) .rodata*) constants_end = .;
+    constants_begin = .; *(EXCLUDE_FILE(*cases.o *constants.o) .rodata*) constants_end = .;
     *(.rodata*) . = ALIGN(4);
   }} > FLASH
   .ARM.exidx : {{ *(.ARM.exidx*) }} > FLASH

@@ -38,26 +38,25 @@ def group_weights(rows: Array) -> tuple[Array, list[list[Extra]]]:
     ([[28, 127, 100, 0, 5, 0, 0, 0]], [[(0, 99)]])
     """
     kept = np.pad(rows.astype(np.int32), ((0, 0), (0, -rows.shape[1] % GROUP)))
+    taken = _surplus(kept.reshape(-1, GROUP)).reshape(kept.shape)
     extra: list[list[Extra]] = [[] for _ in range(len(kept))]
-    groups = np.abs(kept).reshape(len(kept), -1, GROUP).sum(2)
-    for row, group in np.argwhere(groups > GROUP_SUM):
-        first = int(group) * GROUP
-        for tap, weight in _surplus(kept[row, first : first + GROUP]):
-            kept[row, first + tap] -= weight
-            extra[row].append((first + tap, weight))
-    return kept.astype(np.int8), extra
+    for row, tap in np.argwhere(taken).tolist():
+        extra[row].append((tap, int(taken[row, tap])))
+    return (kept - taken).astype(np.int8), extra
 
 
-def _surplus(weights: Array) -> list[Extra]:
-    """What to take from the weights of one group, largest first, each take a signed byte."""
-    taken: list[Extra] = []
-    left = int(np.abs(weights).sum()) - GROUP_SUM
-    for tap in np.argsort(-np.abs(weights), kind="stable"):
-        size = min(left, 127, abs(int(weights[tap])))
-        if size > 0:
-            taken.append((int(tap), int(np.sign(weights[tap])) * size))
-            left -= size
-    return sorted(taken)
+def _surplus(groups: Array) -> Array:
+    """(n, 4): what to take from the weights of each group, largest first, each a signed byte."""
+    sizes = np.abs(groups)
+    taken = np.zeros_like(sizes)
+    left = np.maximum(sizes.sum(axis=1, keepdims=True) - GROUP_SUM, 0)
+    order = np.argsort(-sizes, axis=1, kind="stable")
+    for taps in np.split(order, GROUP, axis=1):
+        part = np.minimum(np.minimum(left, 127), np.take_along_axis(sizes, taps, axis=1))
+        np.put_along_axis(taken, taps, part, axis=1)
+        left -= part
+    found: Array = np.sign(groups) * taken
+    return found
 
 
 def extra_pairs(extra: Sequence[Extra]) -> list[tuple[int, int]]:
