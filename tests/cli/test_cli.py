@@ -6,13 +6,13 @@ import errno
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from commands import Done
+from commands import run as mcuq
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.datasets import load_digits
 
@@ -21,18 +21,7 @@ from mcuq.__main__ import main
 ROOT = Path(__file__).parents[2]
 
 
-def mcuq(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does."""
-    return subprocess.run(
-        [sys.executable, "-m", "mcuq", *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-    )
-
-
-def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+def refused(done: Done, *words: str) -> None:
     """Exit 1 with one line on stderr that holds ``words`` (progress lines aside)."""
     lines = [
         x for x in done.stderr.splitlines() if not x.startswith(("compile ", "check ", "run "))

@@ -6,26 +6,18 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import Done, run
 
 import mcuq
-from mcuq.__main__ import main
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits.onnx"
 IMAGES = np.random.default_rng(0).uniform(0, 1, (12, 1, 8, 8)).astype(np.float32)
 FAST = mcuq.Config(quantize={"effort": "fast"})
-
-
-@dataclass(frozen=True)
-class Done:
-    code: object
-    out: str
-    err: str
 
 
 @dataclass
@@ -33,23 +25,18 @@ class Place:
     """A folder with a model, data and a compiled folder, in which commands run."""
 
     folder: Path
-    capture: pytest.CaptureFixture[str]
     patch: pytest.MonkeyPatch
 
     def run(self, *words: object) -> Done:
-        self.patch.setattr(sys, "argv", ["mcuq", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        found = self.capture.readouterr()
-        return Done(ended.value.code, found.out, found.err)
+        return run(*words)
 
     def refused(self, *words: object) -> str:
         """The one line of a command that ends with 1 and leaves every file as it was."""
         before = contents(self.folder)
         done = self.run(*words)
-        lines = [line for line in done.err.splitlines() if "%" not in line[:20]]
-        assert done.code == 1, done.err
-        assert len(lines) == 1, done.err
+        lines = [line for line in done.stderr.splitlines() if "%" not in line[:20]]
+        assert done.returncode == 1, done.stderr
+        assert len(lines) == 1, done.stderr
         assert contents(self.folder) == before
         return lines[0]
 
@@ -72,7 +59,6 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(
     compiled: Path,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Place:
     shutil.copytree(compiled, tmp_path / "D")
@@ -86,7 +72,7 @@ def place(
     (tmp_path / "soft.json").symlink_to("D/report.json")
     os.link(tmp_path / "D" / "report.json", tmp_path / "twin.json")
     monkeypatch.chdir(tmp_path)
-    return Place(tmp_path, capsys, monkeypatch)
+    return Place(tmp_path, monkeypatch)
 
 
 COMPRESS = ("compress", "m.onnx", "--calib", "g.npz", "--compress", "structured:0.5")
@@ -222,8 +208,8 @@ def test_permission_denied_is_not_called_damaged(
     denied(place.patch, name)
     done = place.run(*words)
     place.patch.undo()
-    assert done.code == 1
-    assert done.err.splitlines()[-1].endswith(
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(
         f"{name}: permission denied. Change its permissions, or name another one."
     )
     assert contents(place.folder) == before
@@ -244,8 +230,8 @@ def test_a_file_of_ours_is_our_bug(place: Place, place_of: str, tmp_path: Path) 
 
     place.patch.setattr("mcuq.cli.cli", fails)
     done = place.run("ops")
-    assert done.code == 70
-    assert "This is a bug in mcuq" in done.err
+    assert done.returncode == 70
+    assert "This is a bug in mcuq" in done.stderr
 
 
 def test_json_to_a_device_a_pipe_and_a_link(place: Place) -> None:
@@ -253,7 +239,7 @@ def test_json_to_a_device_a_pipe_and_a_link(place: Place) -> None:
     (place.folder / "facts.json").write_text("old")
     (place.folder / "link.json").symlink_to("facts.json")
     for name in ("device", "/dev/stderr", "link.json"):
-        assert place.run("inspect", "m.onnx", "--json", name).code == 0
+        assert place.run("inspect", "m.onnx", "--json", name).returncode == 0
     assert (place.folder / "device").is_char_device()
     assert (place.folder / "link.json").is_symlink()
     assert json.loads((place.folder / "facts.json").read_text())["macs"] > 0
@@ -270,7 +256,7 @@ def test_what_a_folder_lacks_is_named(place: Place, change: str) -> None:
 
 def test_explain_keeps_the_folder_whole(place: Place) -> None:
     done = place.run("explain", "D")
-    assert done.code == 0, done.err
+    assert done.returncode == 0, done.stderr
     assert "explain" in json.loads((place.folder / "D" / "report.json").read_text())
     mcuq.load("D").write("D")
     (place.folder / "D" / "report.json").write_text("{}")
@@ -282,8 +268,8 @@ def test_a_current_folder_that_was_removed_is_one_line(place: Place) -> None:
     place.patch.chdir(place.folder / "gone")
     (place.folder / "gone").rmdir()
     done = place.run("compile", place.folder / "m.onnx", "-o", "out")
-    assert done.code == 1
-    assert done.err == "the current folder: was removed. Change to another one.\n"
+    assert done.returncode == 1
+    assert done.stderr == "the current folder: was removed. Change to another one.\n"
 
 
 def test_a_command_that_reads_a_folder_repairs_it_first(place: Place) -> None:
@@ -296,5 +282,5 @@ def test_a_command_that_reads_a_folder_repairs_it_first(place: Place) -> None:
     (journal / "new-0").write_text("new")
     plan = {"steps": [["digits.c", old, "0" * 64]], "folders": []}
     (journal / "plan").write_text(json.dumps(plan))
-    assert place.run("eval", "D", "--data", "g.npz").code == 0
+    assert place.run("eval", "D", "--data", "g.npz").returncode == 0
     assert contents(place.folder) == before

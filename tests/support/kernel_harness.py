@@ -423,6 +423,7 @@ def _render_call(call: Call, prefix: str, names: Mapping[str, str], case: Case) 
 
 
 _SUPPORT = r"""
+#define ALONE __attribute__((noinline))
 #include <stdint.h>
 #include <string.h>
 
@@ -431,11 +432,11 @@ typedef struct {
 } report;
 
 /* Marks for a debugger or emulator. */
-__attribute__((noinline)) static void begin_kernel(void)
+ALONE static void begin_kernel(void)
 {
     __asm volatile("nop");
 }
-__attribute__((noinline)) static void end_kernel(void)
+ALONE static void end_kernel(void)
 {
     __asm volatile("nop\n nop");
 }
@@ -452,7 +453,7 @@ static void start(void)
 {
 }
 /* Every buffer is a heap block of exactly its size; the two of an overlap share one. */
-__attribute__((noinline)) static void *region(uint32_t offset, uint32_t size, int shared, int misalign)
+ALONE static void *region(uint32_t offset, uint32_t size, int shared, int misalign)
 {
     uint8_t *block;
     if (shared) {
@@ -467,7 +468,7 @@ __attribute__((noinline)) static void *region(uint32_t offset, uint32_t size, in
     taken[taken_count++] = block;
     return block + misalign;
 }
-__attribute__((noinline)) static uint32_t damaged(uint32_t from, uint32_t to)
+ALONE static uint32_t damaged(uint32_t from, uint32_t to)
 {
     (void)from;
     (void)to;
@@ -519,14 +520,14 @@ static int semihost(int operation, const void *argument)
     __asm volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
     return r0;
 }
-__attribute__((noinline)) static void *region(uint32_t offset, uint32_t size, int shared, int misalign)
+ALONE static void *region(uint32_t offset, uint32_t size, int shared, int misalign)
 {
     (void)size;
     (void)shared;
     (void)misalign;
     return arena + offset;
 }
-__attribute__((noinline)) static uint32_t damaged(uint32_t from, uint32_t to)
+ALONE static uint32_t damaged(uint32_t from, uint32_t to)
 {
     uint32_t count = 0;
     for (; from < to; from++) {
@@ -631,7 +632,7 @@ void *memset(void *to, int value, size_t count)
 }
 #endif
 
-__attribute__((noinline)) static uint32_t differences(const void *got, const void *want,
+ALONE static uint32_t differences(const void *got, const void *want,
                                                       uint32_t size)
 {
     const uint8_t *a = got;
