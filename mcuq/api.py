@@ -9,14 +9,14 @@ assert all(verdict.exact for verdict in model.check())
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mcuq.compress.request import Request
-from mcuq.config import Config, parse
+from mcuq.config import Config
 from mcuq.data import feeds as data
 from mcuq.data.batches import Given
 from mcuq.emit.packages import About
@@ -284,8 +284,4 @@ def _settings(config: object, effort: str | None, bits: int | str | None) -> Con
         reason = f"is a {type(config).__name__}, not a mcuq.Config"
         remedy = 'Pass effort= or bits=, or mcuq.Config(quantize={"effort": "best"})'
         raise McuqError("config", reason, remedy)
-    settings = config or Config()
-    given = {key: value for key, value in (("effort", effort), ("bits", bits)) if value is not None}
-    return replace(
-        settings, quantize={**settings.quantize, **parse({"quantize": given}, "compile").quantize}
-    )
+    return (config or Config()).with_quantize("compile", {"effort": effort, "bits": bits})

@@ -36,7 +36,7 @@ min_sqnr = 20.0
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +59,36 @@ class InputConfig:
 
 
 @dataclass(frozen=True)
+class QuantizeConfig:
+    """The ``[quantize]`` table. ``effort``: how many steps are tried, and for how long.
+
+    ``ranges``: how the range of a tensor is found, one of ``RANGES``, or by tensor name with
+    ``"*"`` for all others: by the expected noise at the network's output (auto), or by the
+    tensor's own values (``quantize/ranges/methods.py``).
+    ``fracs``: the frac of activations, by tensor name, set by the user.
+    ``bits``: 8 or 16 bits of activations, by tensor name or for all others by ``"*"``.
+    ``mixed``: 16 bits where they help most (``bits = "mixed"`` in the file).
+    """
+
+    effort: str = "normal"
+    ranges: str | Mapping[str, str] = "auto"
+    fracs: Mapping[str, int] = field(default_factory=dict)
+    bits: Mapping[str, int] = field(default_factory=dict)
+    mixed: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Config:
     """A configuration file; the defaults are what a missing file means.
 
-    ``labels``: of outputs, by name. ``compress``, ``verify`` and ``decisions``, by output, are as
-    they stand there: see ``compress/request.py``, ``flows/verify.py`` and ``stream/decide.py``.
+    ``quantize`` may be given as its table, such as ``{"effort": "best"}``. ``labels``: of outputs,
+    by name. ``compress``, ``verify`` and ``decisions``, by output, are as they stand there: see
+    ``compress/request.py``, ``flows/verify.py`` and ``stream/decide.py``, which read them.
     """
 
     inputs: Mapping[str, InputConfig] = field(default_factory=dict)
-    quantize: Mapping[str, Any] = field(default_factory=dict)
+    quantize: QuantizeConfig = field(default_factory=QuantizeConfig)
     compress: Mapping[str, Any] = field(default_factory=dict)
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     verify: Mapping[str, Any] = field(default_factory=dict)
@@ -75,7 +96,22 @@ class Config:
     states: Mapping[str, str] = field(default_factory=dict)
     decisions: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.quantize, QuantizeConfig):
+            made = parse({"quantize": self.quantize}, "config").quantize
+            object.__setattr__(self, "quantize", made)
 
+    def with_quantize(self, thing: str, given: Mapping[str, object]) -> Config:
+        """This, and in its place what is given beside it; None: not given. ``thing``: in errors."""
+        table = {key: value for key, value in given.items() if value is not None}
+        made = parse({"quantize": table}, thing).quantize
+        names = {*table, "mixed"} if "bits" in table else table.keys()
+        changes = {name: getattr(made, name) for name in names}
+        return replace(self, quantize=replace(self.quantize, **changes))
+
+
+EFFORTS = ("fast", "normal", "best")
+RANGES = ("auto", "minmax", "percentile", "mse", "kl")
 FRAC_LIMIT = 32
 """No activation has a finer or a coarser frac: 2**-32 is below what float32 adds to 1."""
 
@@ -83,12 +119,11 @@ _TABLES = ("input", "output", "quantize", "compress", "shapes", "verify", "state
 _INPUT_KEYS = ("kind", "mean", "std", "layout", "features")
 _FULL_SCALE = 32768.0
 _QUANTIZE_KEYS = ("ranges", "effort", "seed", "fracs", "bits")
-_RANGES = ("auto", "minmax", "percentile", "mse", "kl")
-_EITHER_RANGE = " or ".join(_RANGES)
+_EITHER_RANGE = " or ".join(RANGES)
 _CHOICES = {
     "kind": ("u8", "pcm16"),
     "layout": ("nhwc", "nchw"),
-    "effort": ("fast", "normal", "best"),
+    "effort": EFFORTS,
 }
 
 
@@ -108,17 +143,7 @@ def parse(table: Mapping[str, Any], thing: str) -> Config:
     quantize = _table(thing, "quantize", table.get("quantize", {}), faults)
     compress = _table(thing, "compress", table.get("compress", {}), faults)
     verify = _table(thing, "verify", table.get("verify", {}), faults)
-    faults += _unknown(thing, "quantize.", quantize, _QUANTIZE_KEYS)
-    faults += _bad_choices(thing, "quantize.", quantize)
-    seed = quantize.get("seed", 0)
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        faults.append(McuqError(thing, "quantize.seed is not a whole number >= 0"))
-    for name, frac in _table(thing, "quantize.fracs", quantize.get("fracs", {}), faults).items():
-        if not isinstance(frac, int) or isinstance(frac, bool) or abs(frac) > FRAC_LIMIT:
-            reason = f"quantize.fracs.{name} is not a whole number in -{FRAC_LIMIT}..{FRAC_LIMIT}"
-            faults.append(McuqError(thing, reason))
-    faults += _bad_bits(thing, quantize.get("bits", 8))
-    faults += _bad_ranges(thing, quantize.get("ranges", "auto"))
+    asked = _quantize(thing, quantize, faults)
     states = _table(thing, "state", table.get("state", {}), faults)
     faults += [
         McuqError(thing, f"state.{name} is not the name of an output", 'Write such as h = "hn"')
@@ -131,16 +156,28 @@ def parse(table: Mapping[str, Any], thing: str) -> Config:
     labels = _labels(thing, outputs, faults)
     told = {n: t["decide"] for n, t in outputs.items() if isinstance(t, dict) and "decide" in t}
     raise_all(faults)
-    return Config(described, quantize, compress, shapes, verify, labels, states, told)
+    return Config(described, asked, compress, shapes, verify, labels, states, told)
 
 
-def quantize_options(settings: Config) -> dict[str, Any]:
-    """The keyword arguments of ``quantize.Options`` that ``settings.quantize`` stands for."""
-    given = dict(settings.quantize)
-    bits = given.pop("bits", 8)
+def _quantize(thing: str, table: Mapping[str, Any], faults: list[McuqError]) -> QuantizeConfig:
+    faults += _unknown(thing, "quantize.", table, _QUANTIZE_KEYS)
+    faults += _bad_choices(thing, "quantize.", table)
+    given = dict(table)
+    seed = given.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        faults.append(McuqError(thing, "quantize.seed is not a whole number >= 0"))
+    for name, frac in _table(thing, "quantize.fracs", given.get("fracs", {}), faults).items():
+        if not isinstance(frac, int) or isinstance(frac, bool) or abs(frac) > FRAC_LIMIT:
+            reason = f"quantize.fracs.{name} is not a whole number in -{FRAC_LIMIT}..{FRAC_LIMIT}"
+            faults.append(McuqError(thing, reason))
+    bits = given.pop("bits", {})
+    faults += _bad_bits(thing, bits)
+    faults += _bad_ranges(thing, given.get("ranges", "auto"))
+    if faults:
+        return QuantizeConfig()
     if bits == "mixed":
-        return {**given, "mixed": True}
-    return {**given, "bits": bits if isinstance(bits, Mapping) else {"*": int(bits)}}
+        return QuantizeConfig(**given, mixed=True)
+    return QuantizeConfig(**given, bits=bits if isinstance(bits, Mapping) else {"*": bits})
 
 
 def _bad_bits(thing: str, bits: Any) -> list[McuqError]:
@@ -161,7 +198,7 @@ def _bad_ranges(thing: str, ranges: Any) -> list[McuqError]:
     return [
         McuqError(thing, f"{place} = {shown(method)}", f"Use {_EITHER_RANGE}")
         for place, method in by_name.items()
-        if method not in _RANGES
+        if method not in RANGES
     ]
 
 

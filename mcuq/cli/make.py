@@ -130,18 +130,11 @@ def settings_of(
     path: str | None, ranges: str | None, effort: str | None, bits: str | None
 ) -> Config:
     """What the file says, and in its place what the options say."""
-    from dataclasses import replace
-
     from mcuq import config
 
     settings = config.load(Path(path)) if path else config.Config()
-    chosen = {
-        "ranges": ranges,
-        "effort": effort,
-        "bits": int(bits) if bits in ("8", "16") else bits,
-    }
-    given = {key: value for key, value in chosen.items() if value}
-    return replace(settings, quantize={**settings.quantize, **given})
+    count = int(bits) if bits in ("8", "16") else bits
+    return settings.with_quantize("compile", {"ranges": ranges, "effort": effort, "bits": count})
 
 
 def _show(compiled: Compiled, out: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from mcuq import importers, quantize
 from mcuq.compress import weigh
 from mcuq.compress.request import Request
-from mcuq.config import Config, quantize_options
+from mcuq.config import Config
 from mcuq.data import feeds as data
 from mcuq.data.batches import Given, gathered
 from mcuq.emit.naming import check_id, model_id
@@ -184,7 +184,7 @@ def _quantized(
 ) -> tuple[Bundle, tuple[str, ...]]:
     """The network in integers, compressed before that or not, and what the user should know."""
     options = quantize.Options(
-        **quantize_options(settings),
+        **vars(settings.quantize),
         price=lambda qgraph: _costs(target.lower(qgraph)),
         report=progress,
     )

@@ -117,7 +117,7 @@ def estimate_model(
         raise McuqError("prefer", f"'{prefer}' is not one of {', '.join(PREFERENCES)}")
     importers.check_kind(model)
     settings = config or Config()
-    if settings.quantize.get("bits") == "mixed":
+    if settings.quantize.mixed:
         reason = "mixed precision depends on the data"
         raise McuqError("estimate", reason, "Estimate --bits 8 and --bits 16, the two ends")
     targets = [boards.load(board) for board in on]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcuq.config import Config, quantize_options
+from mcuq.config import Config
 from mcuq.errors import ModelError, raise_all
 from mcuq.ir import Array, Graph, Port
 from mcuq.program import least
@@ -38,8 +38,7 @@ def _smallest(graph: Graph, board: Board, settings: Config) -> int:
 
 def made_up(graph: Graph, settings: Config) -> QGraph:
     """The integers of ``graph`` with the scales of seeded inputs; with its own where it has all."""
-    given = quantize_options(settings)
-    bits = given.get("bits", {})
+    bits = settings.quantize.bits
     options = Options(effort="fast", ranges="minmax", bits=bits, skip=OPTIONAL, rows=ROWS)
     if not needs_calibration(graph):
         return quantize(graph, {}, options)

@@ -73,7 +73,7 @@ def quantization_of(result: Quantized, effort: str, rows: int) -> Quantization:
         QuantizerStep(note.step, _decibels(note.before), _decibels(note.after), note.kept)
         for note in result.notes
     )
-    mixed = MixedPrecision(**result.mixed) if result.mixed else None
+    mixed = MixedPrecision(**vars(result.mixed)) if result.mixed else None
     return Quantization(effort, rows, steps, mixed)
 
 

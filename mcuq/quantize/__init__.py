@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mcuq.config import EFFORTS, RANGES
 from mcuq.data.feeds import check_calibration
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Array, Graph
@@ -23,7 +23,7 @@ from mcuq.quantize.equalize.as_given import keep_steps
 from mcuq.quantize.given import Given, complete, outcome
 from mcuq.quantize.ranges import from_hints, scales
 from mcuq.quantize.ranges.inputs import given_inputs
-from mcuq.quantize.state import EFFORTS, OPTIONAL, RANGES, Options, Progress, State, Step, StepNote
+from mcuq.quantize.state import OPTIONAL, Mixed, Options, Progress, State, Step, StepNote
 from mcuq.quantize.structure import activations
 from mcuq.reference import feeds_to_float
 
@@ -72,7 +72,7 @@ class Quantized:
     notes: tuple[StepNote, ...]
     rounded: Graph
     given: tuple[Given, ...] = ()
-    mixed: Mapping[str, Any] = field(default_factory=dict)
+    mixed: Mixed | None = None
 
 
 def quantize(

@@ -23,7 +23,7 @@ from mcuq.quantize.simulate import (
     output_names,
     relative_error,
 )
-from mcuq.quantize.state import State, StepNote
+from mcuq.quantize.state import Mixed, State, StepNote
 
 BUDGET = 1.5
 """At most so many times each of the costs of the network with 8 bits."""
@@ -48,11 +48,7 @@ def choose_mixed(state: State) -> State:
         if found < error:
             best, error, chosen = trial, found, names
     price = search.price(best)
-    facts = {
-        "budget": BUDGET,
-        "price": round(price, 3) if price else None,
-        "tensors": tuple(sorted(chosen)),
-    }
+    facts = Mixed(BUDGET, round(price, 3) if price else None, tuple(sorted(chosen)))
     note = StepNote("mixed precision", decibels(before), decibels(error), best is not state)
     return best.with_(notes=(*state.notes, note), mixed=facts)
 

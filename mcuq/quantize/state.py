@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mcuq.config import QuantizeConfig
 from mcuq.ir import Array, Graph
 from mcuq.qir import QGraph, QTensor
 from mcuq.quantize.tails import Seen
 
 Progress = Callable[[str, float], None]
-EFFORTS = ("fast", "normal", "best")
-RANGES = ("auto", "minmax", "percentile", "mse", "kl")
 OPTIONAL = ("affine input", "equalization", "range search", "rounding")
 
 
@@ -21,30 +20,19 @@ def silent(text: str, fraction: float) -> None:
 
 
 @dataclass(frozen=True)
-class Options:
-    """``effort``: fast, normal or best: how many steps are tried, and for how long.
+class Options(QuantizeConfig):
+    """What the user asks for, and what callers add.
 
-    ``ranges``: how the range of a tensor is found, one of ``RANGES``, or by tensor name with
-    ``"*"`` for all others: by the expected noise at the network's output (auto), or by the
-    tensor's own values (``methods.py``).
-    ``fracs``: the frac of activations, by tensor name, set by the user.
-    ``bits``: 8 or 16 bits of activations, by tensor name or for all others by ``"*"``.
-    ``mixed``: 16 bits where they help most (``mixed.py``), as far as ``price`` allows, the costs
-    of an integer network (its estimated cycles and instructions); without it there is no budget.
+    ``price``: the costs of an integer network (its estimated cycles and instructions), as far as
+    which ``mixed`` (``mixed.py``) may go; without it there is no budget.
     ``skip``: names of ``STEPS`` to leave out, of those that may be (``OPTIONAL``).
     ``rows``: at most so many calibration rows are used, evenly spaced.
     ``report(text, fraction)``: progress.
     """
 
-    effort: str = "normal"
-    ranges: str | Mapping[str, str] = "auto"
-    fracs: Mapping[str, int] = field(default_factory=dict)
-    bits: Mapping[str, int] = field(default_factory=dict)
-    mixed: bool = False
     price: Callable[[QGraph], Sequence[float]] | None = None
     skip: tuple[str, ...] = ()
     rows: int = 512
-    seed: int = 0
     report: Progress = silent
 
 
@@ -56,6 +44,15 @@ class StepNote:
     before: float
     after: float
     kept: bool
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Which tensors got 16 bits, and the price: times a cost with 8 bits, ``budget`` at most."""
+
+    budget: float
+    price: float | None
+    tensors: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ class State:
     warnings: tuple[str, ...] = ()
     notes: tuple[StepNote, ...] = ()
     all_rows: bool = False
-    mixed: Mapping[str, Any] = field(default_factory=dict)
+    mixed: Mixed | None = None
 
     def with_(self, **changes: Any) -> State:
         """This state with some members anew."""

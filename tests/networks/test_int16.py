@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_networks import NO_CLIP, Net, images, residual_network
 
-from mcuq.config import parse, quantize_options
+from mcuq.config import Config, QuantizeConfig, parse
 from mcuq.errors import McuqError
 from mcuq.ir import Graph
 from mcuq.measure import check
@@ -137,11 +137,29 @@ def test_requant_is_rounded_once(step: int) -> None:
 
 
 def test_bits_of_a_configuration() -> None:
-    assert quantize_options(parse({"quantize": {"bits": 16}}, "f"))["bits"] == {"*": 16}
-    assert quantize_options(parse({"quantize": {"bits": "mixed"}}, "f"))["mixed"] is True
-    assert quantize_options(parse({"quantize": {"bits": {"a": 16}}}, "f"))["bits"] == {"a": 16}
+    for bits, wanted in (
+        (16, QuantizeConfig(bits={"*": 16})),
+        ("mixed", QuantizeConfig(mixed=True)),
+        ({"a": 16}, QuantizeConfig(bits={"a": 16})),
+    ):
+        assert parse({"quantize": {"bits": bits}}, "f").quantize == wanted
+        assert Config(quantize={"bits": bits}).quantize == wanted
     with pytest.raises(McuqError, match="bits is not 8 or 16"):
         parse({"quantize": {"bits": 12}}, "f")
+    with pytest.raises(McuqError, match=r"config: unknown key quantize\.bit"):
+        Config(quantize={"bit": 16})
+
+
+def test_what_is_given_beside_a_configuration_takes_its_place() -> None:
+    mixed = Config(quantize={"bits": "mixed", "effort": "best"})
+    assert mixed.with_quantize("f", {"bits": 16, "effort": None}) == Config(
+        quantize={"bits": 16, "effort": "best"}
+    )
+    fracs = Config(quantize={"fracs": {"a": 3}, "bits": 16})
+    assert fracs.with_quantize("f", {"bits": "mixed"}).quantize == QuantizeConfig(
+        fracs={"a": 3}, mixed=True
+    )
+    assert fracs.with_quantize("f", {}) == fracs
 
 
 @pytest.mark.parametrize(("bits", "message"), [
@@ -159,16 +177,21 @@ def test_mixed_widens_what_helps_within_its_budget() -> None:
     test = {"x": images(64, seed=2)}
     result = quantize_report(graph, {"x": images(64)}, Options("fast", mixed=True))
     kinds = {n: t.kind for n, t in result.qgraph.tensors.items()}
-    assert result.mixed["tensors"]
-    assert {kinds[n] for n in result.mixed["tensors"]} == {"s16"}
+    assert result.mixed is not None
+    assert result.mixed.tensors
+    assert {kinds[n] for n in result.mixed.tensors} == {"s16"}
     assert kinds["x"] == "s8"
     narrow = evaluate(graph, network(graph, {}), test).sqnr_db
     assert evaluate(graph, result.qgraph, test).sqnr_db > narrow + 1
     free = Options("fast", mixed=True, price=lambda g: [sum(t.bytes for t in g.tensors.values())])
     poor = quantize_report(graph, {"x": images(64)}, free).mixed
-    assert poor["price"] <= poor["budget"]
+    assert poor is not None
+    assert poor.price is not None
+    assert poor.price <= poor.budget
     none = Options("fast", mixed=True, price=lambda g: [1.0 if narrow_only(g) else 9.0])
-    assert quantize_report(graph, {"x": images(64)}, none).mixed["tensors"] == []
+    nothing = quantize_report(graph, {"x": images(64)}, none).mixed
+    assert nothing is not None
+    assert nothing.tensors == ()
 
 
 def narrow_only(graph: QGraph) -> bool:

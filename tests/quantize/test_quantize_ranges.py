@@ -5,12 +5,12 @@ import pytest
 from small_networks import images, residual_network
 
 from mcuq import config
+from mcuq.config import RANGES
 from mcuq.errors import McuqError
 from mcuq.qir import QTensor
 from mcuq.quantize import Options, quantize
 from mcuq.quantize.ranges.by_values import METHODS, best
 from mcuq.quantize.ranges.candidates import candidates, middle
-from mcuq.quantize.state import RANGES
 
 
 def frac_by(method: str, values: np.ndarray) -> int:
@@ -58,8 +58,8 @@ def test_unknown_names_are_refused() -> None:
 
 def test_ranges_in_a_configuration() -> None:
     table = {"quantize": {"ranges": {"*": "auto", "x": "percentile"}}}
-    found = config.quantize_options(config.parse(table, "c.toml"))
-    assert found["ranges"] == {"*": "auto", "x": "percentile"}
+    found = config.parse(table, "c.toml").quantize
+    assert found.ranges == {"*": "auto", "x": "percentile"}
     with pytest.raises(McuqError, match=r"quantize\.ranges\.x = 'most'"):
         config.parse({"quantize": {"ranges": {"x": "most"}}}, "c.toml")
     with pytest.raises(McuqError, match=r"quantize\.ranges = 'most'"):
