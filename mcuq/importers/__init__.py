@@ -47,11 +47,14 @@ def read(path: Path | str, sizes: Sizes | None = None) -> Imported:
             raise ModelError(source.name, reason, "Export the model again") from error
     if suffix == ".tflite":
         from mcuq.importers import onnx_file, onnx_graph, tflite
+        from mcuq.passes.pair_states import pair_states
 
         converted = tflite.to_onnx(source)
         made = onnx_graph.to_graph(onnx_file.check(converted.proto, source.name, None))
-        notes = (*made.graph.notes, *converted.notes)
-        return replace(made, graph=replace(made.graph, notes=notes))
+        graph = replace(made.graph, notes=(*made.graph.notes, *converted.notes))
+        if converted.states:
+            graph = pair_states(graph, converted.states, converted.starts)
+        return replace(made, graph=graph)
     if suffix == ".pt2":
         from mcuq.importers import torch_program
 

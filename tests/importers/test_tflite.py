@@ -20,17 +20,29 @@ from test_tflite_operators import (
     snapped,
     window,
 )
-from tflite_models import Net, Tensor, by_channel, net, op, quantized, sized, written
+from tflite_models import (
+    Net,
+    Tensor,
+    by_channel,
+    interpreter,
+    net,
+    op,
+    quantized,
+    sized,
+    written,
+)
 
+import mcuq
 from mcuq import importers
 from mcuq.data import feeds as data
 from mcuq.errors import McuqError
 from mcuq.flows.compile import compile_model
 from mcuq.importers import tflite
-from mcuq.ir import Array, from_memory
+from mcuq.ir import Array, from_memory, shown
 from mcuq.measure.inspect import inspect_model
 from mcuq.model.compiled import Compiled
 from mcuq.reference import feeds_to_int, outputs_of, port_to_real
+from mcuq.sequences import run_real
 
 DENSE = net(
     [op("FULLY_CONNECTED", "x w b", "h", "FullyConnected", FusedActivationFunction=1),
@@ -130,15 +142,14 @@ def test_names_stay_unique(tmp_path: Path) -> None:
 HANDLE = op("VAR_HANDLE", "", "v", "VarHandle", SharedName="weights")
 
 
-def with_variable(assigned: bool) -> Net:
+def with_variable() -> Net:
     types = {"v": "resource", "r": "float32"}
     first = net([HANDLE, op("ASSIGN_VARIABLE", "v c", "", "AssignVariable")], {},
                 {"c": reals(5, 12)}, types, "")  # fmt: skip
-    again = [op("ASSIGN_VARIABLE", "v r", "", "AssignVariable")] if assigned else []
     made = net(
         [op("CALL_ONCE", "", "", "CallOnce", InitSubgraphIndex=1), HANDLE,
          op("READ_VARIABLE", "v", "r", "ReadVariable"),
-         op("FULLY_CONNECTED", "x r -", "y", "FullyConnected"), *again],
+         op("FULLY_CONNECTED", "x r -", "y", "FullyConnected")],
         {"x": (1, 12)}, None, types,
     )  # fmt: skip
     shaped = with_tensors(made, r=Tensor((5, 12)), y=Tensor((1, 5)))
@@ -148,17 +159,79 @@ def with_variable(assigned: bool) -> Net:
 def test_a_variable_that_is_set_once_is_a_constant(tmp_path: Path) -> None:
     plain = net([op("FULLY_CONNECTED", "x r -", "y", "FullyConnected")], {"x": (1, 12)},
                 {"r": reals(5, 12)})  # fmt: skip
-    graph = load(with_variable(assigned=False), tmp_path)
+    graph = load(with_variable(), tmp_path)
     assert difference(sized(plain), graph, feeds_of(plain)) <= 1e-4
 
 
-def test_state_is_refused_in_one_line(tmp_path: Path) -> None:
-    (line,) = refusal(with_variable(assigned=True), tmp_path)
-    assert line.startswith("net.tflite: keeps state between calls (ASSIGN_VARIABLE)")
+def streaming() -> Net:
+    """Rows that move on, and a sum that is read again behind where it is set."""
+    types = {"v": "resource", "u": "resource"}
+    rows = op("VAR_HANDLE", "", "v", "VarHandle", SharedName="rows")
+    total = op("VAR_HANDLE", "", "u", "VarHandle", SharedName="total")
+    first = net(
+        [rows, op("ASSIGN_VARIABLE", "v c", "", "AssignVariable"),
+         total, op("ASSIGN_VARIABLE", "u d", "", "AssignVariable")],
+        {}, {"c": reals(1, 2, 4), "d": np.full((1, 3), 0.5, np.float32)}, types, "",
+    )  # fmt: skip
+    made = net(
+        [op("CALL_ONCE", "", "", "CallOnce", InitSubgraphIndex=1), rows, total,
+         op("READ_VARIABLE", "v", "r", "ReadVariable"),
+         op("CONCATENATION", "r x", "all", "Concatenation", Axis=1),
+         op("SLICE", "all b s", "next", "Slice"),
+         op("ASSIGN_VARIABLE", "v next", "", "AssignVariable"),
+         op("RESHAPE", "all flat", "f", "Reshape"),
+         op("FULLY_CONNECTED", "f w -", "z", "FullyConnected"),
+         op("READ_VARIABLE", "u", "t", "ReadVariable"),
+         op("ADD", "t z", "added", "Add"),
+         op("ASSIGN_VARIABLE", "u added", "", "AssignVariable"),
+         op("READ_VARIABLE", "u", "again", "ReadVariable"),
+         op("MUL", "again half", "y", "Mul")],
+        {"x": (1, 1, 4)},
+        {"b": ints(0, 1, 0), "s": ints(1, 2, 4), "flat": ints(1, 12), "w": reals(3, 12),
+         "half": np.float32(0.5)}, types,
+    )  # fmt: skip
+    shapes = {"r": (1, 2, 4), "all": (1, 3, 4), "next": (1, 2, 4), "f": (1, 12), "z": (1, 3),
+              "t": (1, 3), "added": (1, 3), "again": (1, 3), "y": (1, 3)}  # fmt: skip
+    shaped = with_tensors(made, **{n: Tensor(s) for n, s in shapes.items()})
+    return replace(shaped, graphs=(replace(first, inputs=()),))
+
+
+def test_a_variable_that_is_set_again_is_a_state(tmp_path: Path) -> None:
+    """Step by step as in the interpreter, from the values that are set once."""
+    made = streaming()
+    graph = load(made, tmp_path)
+    assert graph.stream is not None
+    assert [(s.read, s.written) for s in graph.stream.states] == [
+        ("rows", "rows.next"), ("total", "total.next"),
+    ]  # fmt: skip
+    runner, rows = interpreter(written(made)), reals(1, 20, 1, 4)
+    wanted = []
+    for row in rows[0]:
+        runner.set_tensor(runner.get_input_details()[0]["index"], row[None])
+        runner.invoke()
+        wanted.append(runner.get_tensor(runner.get_output_details()[0]["index"])[0])
+    name = shown(graph)[0].tensor
+    found = run_real(graph, {"x": rows.reshape(1, 20, *graph.shape("x")[1:])}, {name})[name]
+    np.testing.assert_allclose(found.reshape(20, 3), wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_stream_of_variables_is_exact_on_the_host(tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(written(streaming()))
+    made = mcuq.compile(path, None, reals(40, 1, 4), effort="fast")
+    assert made.report.stream is not None
+    assert [verdict.exact for verdict in made.check([], vectors=8)] == [True]
+
+
+def test_a_variable_set_to_another_shape_is_refused(tmp_path: Path) -> None:
+    made = with_tensors(streaming(), next=Tensor((1, 1, 4)), s=Tensor((3,), "int32", ints(1, 1, 4)))
+    (line,) = refusal(made, tmp_path)
+    assert "variable 'rows' of shape (1, 2, 4) is set to shape (1, 1, 4)" in line
 
 
 def test_a_variable_without_a_value_is_refused(tmp_path: Path) -> None:
-    made = replace(with_variable(assigned=False), graphs=(net([], {}, None, None, ""),))
+    made = replace(with_variable(), graphs=(net([], {}, None, None, ""),))
     (line,) = refusal(made, tmp_path)
     assert "reads variables that the file gives no value" in line
 

@@ -7,7 +7,8 @@ each, ``handlers`` lists them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
@@ -19,14 +20,20 @@ from mcuq.importers.tflite import constants, file, variables
 from mcuq.importers.tflite.dilation import without_batches
 from mcuq.importers.tflite.handlers import HANDLERS, REFUSED
 from mcuq.importers.tflite.writer import OPSET, Call, Writer, constant_of, information
+from mcuq.ir import Array
 
 
 @dataclass(frozen=True)
 class Converted:
-    """``proto``: the model as ONNX; ``notes``: what the user should know, one sentence each."""
+    """``proto``: the model as ONNX; ``notes``: what the user should know, one sentence each.
+
+    ``states``, ``starts``: the variables that are its inputs and outputs (``variables.Resolved``).
+    """
 
     proto: onnx.ModelProto
     notes: tuple[str, ...] = ()
+    states: Mapping[str, str] = field(default_factory=dict)
+    starts: Mapping[str, Array] = field(default_factory=dict)
 
 
 def to_onnx(path: Path) -> Converted:
@@ -37,7 +44,8 @@ def to_onnx(path: Path) -> Converted:
 def convert(model: file.Model) -> Converted:
     """``model`` as ONNX: the same inputs and outputs by name, in real numbers."""
     try:
-        model = without_batches(constants.propagated(variables.resolved(model)))
+        known = variables.resolved(model)
+        model = without_batches(constants.propagated(known.model))
     except file.BROKEN as error:
         raise file.damaged(model.name, error) from error
     writer = Writer(model)
@@ -54,7 +62,7 @@ def convert(model: file.Model) -> Converted:
     for operator in model.operators:
         _write(writer, operator, lost, faults)
     raise_all(faults)
-    return Converted(_whole(writer), tuple(writer.notes))
+    return Converted(_whole(writer), tuple(writer.notes), known.states, known.starts)
 
 
 def _write(
