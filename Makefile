@@ -10,8 +10,8 @@ ECOSYSTEMS := .venv-packages/.ready
 # The programs that are needed, and the Debian packages that bring them.
 HOST_PROGRAMS := gcc clang cmake make
 HOST_PACKAGES := gcc libc6-dev clang cmake make
-PROGRAMS := qemu-system-arm qemu-system-riscv32 arm-none-eabi-gcc riscv64-unknown-elf-gcc clang-format
-PACKAGES := qemu-system-arm qemu-system-misc gcc-arm-none-eabi libnewlib-arm-none-eabi \
+PROGRAMS := ld.lld qemu-system-arm qemu-system-riscv32 arm-none-eabi-gcc riscv64-unknown-elf-gcc clang-format
+PACKAGES := lld qemu-system-arm qemu-system-misc gcc-arm-none-eabi libnewlib-arm-none-eabi \
     gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf clang-format
 
 .PHONY: demo test quick lint bench docs setup packages tools host-tools clean

@@ -38,7 +38,7 @@ _MAINS = {
 _MODEL_FLAGS = ("-std=c99", "-O2", "-ffunction-sections", "-fdata-sections")
 # Beside the objects of each compiler: what it knows of the stack, for stack.py.
 _STACK_FLAGS = {"gcc": ("-fcallgraph-info=su", ".ci"), "clang": ("-fstack-usage", ".su")}
-_CLANG_TARGETS = {
+CLANG_TARGETS = {
     "arm-none-eabi": "arm-none-eabi",
     "riscv64-unknown-elf": "riscv32-unknown-elf",
 }
@@ -191,7 +191,7 @@ def _model_target(board: Board, folder: Path, compiler: str) -> _Target:
     if compiler == "gcc":
         return _target(board, folder)
     headers = toolchain.library_headers(board.toolchain)
-    flags = (f"--target={_CLANG_TARGETS[board.toolchain]}", "-isystem", str(headers))
+    flags = (f"--target={CLANG_TARGETS[board.toolchain]}", "-isystem", str(headers))
     return _Target(compiler, (*flags, *board.flags), folder / board.name)
 
 

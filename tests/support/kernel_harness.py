@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from mcuq.files import assets
-from mcuq.firmware import store
+from mcuq.firmware import store, toolchain
+from mcuq.firmware.image import CLANG_TARGETS
 from mcuq.ir import Array, Node
 from mcuq.kernels.variant import Call, Variant
 from mcuq.ops import spec
@@ -115,7 +116,7 @@ def _v6m(name: str, *compiler: str) -> Target:
     return Target(name, (*compiler, *flags), boards.load("lm3s6965evb"), "cortex-m0")
 
 
-_CLANG = ("clang", "--target=arm-none-eabi")
+_CLANG = ("clang", f"--target={CLANG_TARGETS['arm-none-eabi']}")
 _ALIGNED = ("-mno-unaligned-access", "-DTRAP_UNALIGNED")
 _SANITIZE = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 TARGETS = {
@@ -135,7 +136,10 @@ TARGETS = {
 
 _VIRT = boards.load(CORES["rv32imc"].board)
 _RISCV32 = (f"{_VIRT.toolchain}-gcc", *_VIRT.flags, *RISCV.specs,
-            "--oslib=semihost", "--crt0=hosted", "-std=c99", "-O2", "-DTIMER_HOST")  # fmt: skip
+            "-std=c99", "-O2", "-DTIMER_HOST")  # fmt: skip
+_RISCV32_LINK = ("--oslib=semihost", "--crt0=hosted")
+_CLANG_RISCV32 = ("clang", f"--target={CLANG_TARGETS[_VIRT.toolchain]}", *_VIRT.flags,
+                  "-std=c99", "-O2", "-DTIMER_HOST")  # fmt: skip
 _QUIET = ("-display", "none", "-monitor", "none", "-serial", "none",
           "-semihosting-config", "enable=on,target=native")  # fmt: skip
 
@@ -153,9 +157,10 @@ def run(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
 
 def build(cases: Sequence[Case], target: Target, folder: Path) -> Path:
     """The program of ``cases``, in ``folder``."""
-    sources = _write(cases, folder, apart=target.board is not None)
+    main, *constants = _write(cases, folder, apart=target.board is not None)
     flags = [*target.compiler, *WARNINGS, *INCLUDES, f"-DTIMER_{target.timer}"]
-    objects = [_compile(flags, path, folder) for path in sources]
+    objects = [_compile(flags, main, folder)]
+    objects += [_compile(_gcc(target), path, folder) for path in constants]
     objects += [_kernel(flags, path, folder) for path in _kernels(cases)]
     image = folder / "cases.elf"
     _output([*_linker(target, folder), *objects, "-o", str(image)])
@@ -175,8 +180,8 @@ def _write(cases: Sequence[Case], folder: Path, apart: bool) -> list[Path]:
     if not apart:
         return [folder / "cases.c"]
     data.path.write_bytes(data.content)
-    (folder / "constants.S").write_text("\n".join([".section .rodata", *data.lines, ""]))
-    return [folder / "cases.c", folder / "constants.S"]
+    (folder / "constants.s").write_text("\n".join([".section .rodata", *data.lines, ""]))
+    return [folder / "cases.c", folder / "constants.s"]
 
 
 def check(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
@@ -187,15 +192,20 @@ def check(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
     return outcomes
 
 
-def check_riscv32(cases: Sequence[Case], folder: Path, *flags: str) -> None:
-    """As ``check``, in QEMU's virt machine; picolibc prints through semihosting."""
-    sources = [*_write(cases, folder, apart=True), *_kernels(cases)]
+def check_riscv32(cases: Sequence[Case], folder: Path, *flags: str, compiler: str = "gcc") -> None:
+    """As ``check``, in QEMU's virt machine; picolibc prints through semihosting.
+
+    ``compiler``: of the kernels and their cases, "gcc" or "clang"; gcc links.
+    """
+    main, *constants = _write(cases, folder, apart=True)
+    gcc = [*_RISCV32, *flags]
+    chosen = [*(gcc if compiler == "gcc" else [*_CLANG_RISCV32, *flags]), *INCLUDES]
+    objects = [_compile(chosen, path, folder) for path in (main, *_kernels(cases))]
+    objects += [_compile(gcc, path, folder) for path in constants]
     places = ("__flash=0x80000000", "__flash_size=0x800000", "__ram=0x80800000",
               "__ram_size=0x400000", "__stack_size=0x4000")  # fmt: skip
-    command = [*_RISCV32, *flags, *INCLUDES, *map(str, sources)]
-    command += ["-o", str(folder / "cases.elf")]
-    command += [f"-Wl,--defsym={place}" for place in places]
-    _output(command)
+    _output([*gcc, *_RISCV32_LINK, *objects, "-o", str(folder / "cases.elf"),
+             *(f"-Wl,--defsym={place}" for place in places)])  # fmt: skip
     text = _output([*_VIRT.emulate_command, *_QUIET, "-kernel", str(folder / "cases.elf")])
     rows = [tuple(map(int, line.split())) for line in text.splitlines()]
     assert rows == [(index, 0, 0, 0) for index in range(len(cases))]
@@ -214,9 +224,9 @@ def _kernel(flags: Sequence[str], source: Path, folder: Path) -> str:
 def _compile(flags: Sequence[str], source: Path, folder: Path) -> str:
     out = str(folder / f"{source.stem}.o")
     extra = []
-    if "--target=arm-none-eabi" in flags:  # clang brings no C library
-        newlib = Path(_output(["arm-none-eabi-gcc", "-print-file-name=libc.a"]).strip())
-        extra = ["-isystem", str(newlib.resolve().parents[1] / "include")]
+    for name, triple in CLANG_TARGETS.items():
+        if f"--target={triple}" in flags:  # clang brings no C library
+            extra = ["-isystem", str(toolchain.library_headers(name))]
     _output([*flags, *extra, "-c", str(source), "-o", out])
     return out
 
@@ -225,9 +235,17 @@ def _linker(target: Target, folder: Path) -> list[str]:
     if target.board is None:
         return list(target.compiler)
     (folder / "link.ld").write_text(_linker_script(target.board))
-    flags = [f for f in target.compiler if f.startswith(("-m", "-O", "-f"))]
     script = str(folder / "link.ld")
-    flags += ["-nostartfiles", "-Wl,--no-warn-rwx-segments", "-T", script]
+    if target.compiler[0] == "clang" and "-flto" in target.compiler:  # bitcode: LLVM's linker
+        libraries = [f"-print-file-name={name}" for name in ("libc.a", "libgcc.a")]
+        found = [_output([*_gcc(target), name]).strip() for name in libraries]
+        return ["ld.lld", "--lto-O2", "-T", script, *found]
+    return [*_gcc(target), "-nostartfiles", "-Wl,--no-warn-rwx-segments", "-T", script]
+
+
+def _gcc(target: Target) -> list[str]:
+    """The Arm compiler as the target's own is called: it assembles and links for that, too."""
+    flags = [flag for flag in target.compiler if flag.startswith(("-m", "-O", "-f"))]
     return ["arm-none-eabi-gcc", *flags]
 
 
