@@ -36,7 +36,7 @@ min_sqnr = 20.0
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,7 @@ FRAC_LIMIT = 32
 _TABLES = ("input", "output", "quantize", "compress", "shapes", "verify", "state")
 _INPUT_KEYS = ("kind", "mean", "std", "layout", "features")
 _FULL_SCALE = 32768.0
-_QUANTIZE_KEYS = ("ranges", "effort", "seed", "fracs", "bits")
+_QUANTIZE_KEYS = tuple(item.name for item in fields(QuantizeConfig) if item.name != "mixed")
 _EITHER_RANGE = " or ".join(RANGES)
 _CHOICES = {
     "kind": ("u8", "pcm16"),

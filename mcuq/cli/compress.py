@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +13,9 @@ from mcuq.cli.complete import complete_board
 
 if TYPE_CHECKING:
     from mcuq.compress.notes import LayerGain
+    from mcuq.compress.weigh import Small
+    from mcuq.config import Config
+    from mcuq.flows.fit import Fitted
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _OPTIONS = (
@@ -101,29 +105,24 @@ def compress(
     With --fit-flash or --fit-ram, settings that fit and lose least are sought: fewer channels,
     shared values, zeros. A limit that is not given is what the board has.
     """
-    from mcuq import config
     from mcuq.cli.paths import check_paths
-    from mcuq.cli.show import progress, say, write_json
+    from mcuq.cli.show import say, write_json
+    from mcuq.config import Config, load
     from mcuq.errors import McuqError
-    from mcuq.flows.compress import compress_model
     from mcuq.schema.records import plain
 
     writes = {"-o": out, "--json": json_path, "--checkpoint": checkpoint}
     check_paths([model, calib, board, config_path], writes, out=(".onnx",))
-    settings = config.load(Path(config_path)) if config_path else config.Config()
-    common = {"recover": recover, "labels": labels_of(calib, labels), "checkpoint": checkpoint}
-    common |= {"table": settings.compress, "board": board}
-    common["shapes"] = {**settings.shapes, **shapes_of(shapes)}
+    settings = load(Path(config_path)) if config_path else Config()
+    asked = _Asked(model, calib, board, settings, shapes_of(shapes), recover, labels, checkpoint)
     if fit_flash or fit_ram:
         if methods:
             raise McuqError("compress", "--fit-flash and --fit-ram find the methods themselves")
-        found = _fitted(model, calib, fit_flash, fit_ram, max_drop, common)
+        found = asked.fitted(fit_flash, fit_ram, max_drop)
         write_json(json_path, found.to_json())
         small = found.small
     else:
-        with progress(f"compress {Path(model).name}") as report:
-            given: Any = {**common, "compress": methods, "progress": report}
-            small = compress_model(model, None, calib, **given)
+        small = asked.compressed(methods)
         show_layers(small.layers)
         write_json(json_path, plain(small.report))
     if small is None:
@@ -142,26 +141,71 @@ def labels_of(calib: str | None, wanted: bool) -> Any:
     return load_labels(calib) if wanted and calib else None
 
 
-def _fitted(
-    model: str,
-    calib: str | None,
-    fit_flash: str | None,
-    fit_ram: str | None,
-    max_drop: float,
-    common: Mapping[str, Any],
-) -> Any:
-    """The search for settings, its table shown."""
-    from mcuq.cli.show import progress, say, table
-    from mcuq.errors import McuqError
-    from mcuq.flows.fit import fit_model, size_of
+@dataclass(frozen=True)
+class _Asked:
+    """What both ways to a smaller network are told; ``labels``: the data's classes are used."""
 
-    if not common["board"]:
-        raise McuqError("compress", "limits are of a board's memory", "Pass --board")
-    flash = size_of(fit_flash, "--fit-flash") if fit_flash else None
-    ram = size_of(fit_ram, "--fit-ram") if fit_ram else None
-    with progress(f"compress {Path(model).name}") as report:
-        given: Any = {**common, "progress": report, "max_drop": max_drop}
-        found = fit_model(model, None, calib, flash=flash, ram=ram, **given)
+    model: str
+    calib: str | None
+    board: str | None
+    config: Config
+    shapes: Mapping[str, tuple[int, ...]]
+    recover: int | None
+    labels: bool
+    checkpoint: str | None
+
+    def compressed(self, methods: str | None) -> Small:
+        from mcuq.cli.show import progress
+        from mcuq.flows.compress import compress_model
+
+        with progress(f"compress {Path(self.model).name}") as report:
+            return compress_model(
+                self.model,
+                None,
+                self.calib,
+                compress=methods,
+                config=self.config,
+                recover=self.recover,
+                labels=labels_of(self.calib, self.labels),
+                checkpoint=self.checkpoint,
+                board=self.board,
+                shapes=self.shapes,
+                progress=report,
+            )
+
+    def fitted(self, fit_flash: str | None, fit_ram: str | None, max_drop: float) -> Fitted:
+        """The search for settings, its table shown."""
+        from mcuq.cli.show import progress
+        from mcuq.errors import McuqError
+        from mcuq.flows.fit import fit_model, size_of
+
+        if not self.board:
+            raise McuqError("compress", "limits are of a board's memory", "Pass --board")
+        flash = size_of(fit_flash, "--fit-flash") if fit_flash else None
+        ram = size_of(fit_ram, "--fit-ram") if fit_ram else None
+        with progress(f"compress {Path(self.model).name}") as report:
+            found = fit_model(
+                self.model,
+                None,
+                self.calib,
+                board=self.board,
+                flash=flash,
+                ram=ram,
+                max_drop=max_drop,
+                config=self.config,
+                recover=self.recover,
+                labels=labels_of(self.calib, self.labels),
+                checkpoint=self.checkpoint,
+                shapes=self.shapes,
+                progress=report,
+            )
+        _show_points(found)
+        return found
+
+
+def _show_points(found: Fitted) -> None:
+    from mcuq.cli.show import say, table
+
     columns = (
         *("settings", "#flash B", "#RAM B", "?#est. cycles", "fits"),
         *("?#accuracy %", "#points lost", "?#SQNR dB", "best"),
@@ -172,7 +216,6 @@ def _fitted(
     ]
     table("", columns, rows)
     say(found.verdict)
-    return found
 
 
 def show_layers(layers: Sequence[LayerGain]) -> None:

@@ -94,9 +94,7 @@ def compile_(
     check_paths([model, calib, board, config_path], {"--checkpoint": checkpoint}, out)
     check_replaceable(Path(out))
     _check_checkpoint(checkpoint, out)
-    if weights_version is not None and weights != "blob":
-        raise McuqError("--weights-version", "is of a blob", "Add --weights blob")
-    version = 1 if weights_version is None else weights_version
+    version = _version_of(weights, weights_version)
     settings = settings_of(config_path, ranges, effort, bits)
     with progress(f"compile {Path(model).name}") as report:
         compiled = compile_model(
@@ -111,12 +109,21 @@ def compile_(
             labels=labels_of(calib, labels),
             checkpoint=checkpoint,
             shapes=shapes_of(shapes),
-            weights=version if weights == "blob" else None,
+            weights=version,
             stream=stream,
             progress=report,
         )
     compiled.write(out)
     _show(compiled, out)
+
+
+def _version_of(weights: str, given: int | None) -> int | None:
+    """The version of weights that lie apart, 1 if none is ``given``; None: they lie in the C."""
+    if weights == "blob":
+        return 1 if given is None else given
+    if given is not None:
+        raise McuqError("--weights-version", "is of a blob", "Add --weights blob")
+    return None
 
 
 def _check_checkpoint(checkpoint: str | None, out: str) -> None:

@@ -14,7 +14,7 @@ from mcuq.compress import weigh
 from mcuq.compress.request import Request
 from mcuq.config import Config
 from mcuq.data import feeds as data
-from mcuq.data.batches import Given, gathered
+from mcuq.data.batches import Given, Plain, gathered
 from mcuq.emit.naming import check_id, model_id
 from mcuq.errors import McuqError
 from mcuq.fixed import DTYPES, RANGES
@@ -75,45 +75,79 @@ def compile_model(
 
     ``model``: a path of a ``.onnx`` or ``.pt2`` file, or a ``torch.nn.Module`` together with its
     ``example_input`` (a tensor or a tuple of them), or what ``mcuq.train.finish`` returned, which
-    needs neither. ``calibration``: typical inputs in the model's
-    own layout: a file, an array or tensor, a list of samples, a loader of batches, or a dict of
-    these by input name (``data.batches``). ``board`` picks the fastest kernels
-    for its core and refuses what does not fit it. ``name`` prefixes the C symbols. ``prefer``:
-    balanced, speed or size (``lower.lower``). ``config``: what the command's ``--config``,
-    ``--effort`` and ``--ranges`` say, such as ``Config(quantize={"effort": "best"})``.
-    ``compress``: what to leave out first, such as "structured:0.5,cluster:4bit"; ``recover``: the
-    network is tuned after that for so many epochs, with the (N,) classes ``labels`` of the
-    calibration rows if known; ``checkpoint``: a file that lets tuning go on where it was stopped.
-    ``shapes``: by input name, of inputs whose sizes the model leaves open, the batch as 1.
-    ``weights``: the version of weights that lie apart from the code, in a file of their own.
-    ``stream``: "frames=N[,axis=A][,padding=same]" makes of a network that reads a window of frames
-    one that takes N new ones a call (``stream.convert``).
-
-    Raises ``McuqError`` for whatever is wrong with the model, the data or the board.
+    needs neither. ``calibration``: typical inputs in the model's own layout: a file, an array or
+    tensor, a list of samples, a loader of batches, or a dict of these by input name
+    (``data.batches``). ``board`` picks the fastest kernels for its core and refuses what does not
+    fit it. ``name`` prefixes the C symbols. ``prefer``: balanced, speed or size. ``config``: what a
+    configuration file says, such as ``Config(quantize={"effort": "best"})``. ``compress``: what to
+    leave out first, such as "structured:0.5,cluster:4bit"; ``recover``: the network is tuned after
+    that for so many epochs, with the (N,) classes ``labels`` of the calibration rows if known;
+    ``checkpoint``: a file that lets tuning go on where it was stopped. ``shapes``: by input name,
+    of inputs whose sizes the model leaves open, the batch as 1. ``weights``: the version of weights
+    that lie apart from the code, in a file of their own. ``stream``: "frames=N[,axis=A]
+    [,padding=same]" makes of a network that reads a window of frames one that takes N new ones a
+    call (``stream.convert``). Raises ``McuqError`` for whatever is wrong with any of them.
     """
     importers.check_kind(model)
     calibration = None if calibration is None else gathered(calibration)
     target, settings = target_of(board, prefer), config or Config()
     request = weigh.requested(compress, settings.compress, recover)
     wish = None if stream is None else wish_of(stream)
+    tuning = _Tuning(request, labels, checkpoint)
+    job = _Job(target, settings, tuning, wish, weights, progress)
     progress("reading the model", 0.0)
     sizes = sizes_of(shapes, settings, calibration)
-    source = _read(model, example_input, name, settings, sizes)
-    decisions = wanted_of(settings.decisions, source.graph)
-    _check_stream(source, wish, weights, bool(decisions))
-    if target.board and request is None:  # compression would make it smaller
-        refuse_misfit(source.graph, target.board, settings)
+    return _made(_read(model, example_input, name, settings, sizes), calibration, job)
+
+
+@dataclass(frozen=True)
+class _Tuning:
+    """What is left out of the network, if anything, and what helps to make up for that."""
+
+    request: Request | None
+    labels: Array | None
+    checkpoint: str | Path | None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is asked for, beside the network and its data."""
+
+    target: Target
+    settings: Config
+    tuning: _Tuning
+    wish: Wish | None
+    weights: int | None
+    progress: Progress
+
+
+def _made(source: _Source, calibration: Plain | None, job: _Job) -> Compiled:
+    decisions = wanted_of(job.settings.decisions, source.graph)
+    _check_stream(source, job.wish, job.weights, bool(decisions))
+    if job.target.board and job.tuning.request is None:  # compression would make it smaller
+        refuse_misfit(source.graph, job.target.board, job.settings)
     feeds = calibration_feeds(calibration, source.graph)
     compared = importers.check(source.imported, source.graph, feeds)
-    squeezed = None
-    if request is not None:
-        tuned: Any = {"labels": labels, "checkpoint": checkpoint, "progress": progress}
-        squeezed = weigh.squeeze(source.graph, request, feeds, target.core, prefer, **tuned)
-    made, advice = _quantized(source, squeezed, feeds, target, settings, progress, wish)
-    made = _with_decisions(made, decisions)
-    progress("generating C", 0.95)
-    made = replace(made, weights=weights)
-    return replace(generate_for(made, target.boards), advice=(*compared, *advice))
+    made, advice = _quantized(source, _squeezed(source, feeds, job), feeds, job)
+    made = replace(_with_decisions(made, decisions), weights=job.weights)
+    job.progress("generating C", 0.95)
+    return replace(generate_for(made, job.target.boards), advice=(*compared, *advice))
+
+
+def _squeezed(source: _Source, feeds: Mapping[str, Array], job: _Job) -> weigh.Squeezed | None:
+    tuning, target = job.tuning, job.target
+    if tuning.request is None:
+        return None
+    return weigh.squeeze(
+        source.graph,
+        tuning.request,
+        feeds,
+        target.core,
+        target.prefer,
+        labels=tuning.labels,
+        checkpoint=tuning.checkpoint,
+        progress=job.progress,
+    )
 
 
 @dataclass(frozen=True)
@@ -174,19 +208,14 @@ def _costs(program: Program) -> tuple[float, float]:
 
 
 def _quantized(
-    source: _Source,
-    squeezed: weigh.Squeezed | None,
-    feeds: Mapping[str, Array],
-    target: Target,
-    settings: Config,
-    progress: Progress,
-    wish: Wish | None = None,
+    source: _Source, squeezed: weigh.Squeezed | None, feeds: Mapping[str, Array], job: _Job
 ) -> tuple[Bundle, tuple[str, ...]]:
     """The network in integers, compressed before that or not, and what the user should know."""
+    target = job.target
     options = quantize.Options(
-        **vars(settings.quantize),
+        **vars(job.settings.quantize),
         price=lambda qgraph: _costs(target.lower(qgraph)),
-        report=progress,
+        report=job.progress,
     )
     graph = squeezed.done.graph if squeezed else source.graph
     result = quantize.quantize_report(graph, feeds, options)
@@ -202,26 +231,31 @@ def _quantized(
         small = squeezed.weighed(target.lower(result.qgraph))
         history = replace(history, compression=small.report)
         advice = (*small.advice, *advice)
-    qgraph, rounded = result.qgraph, result.rounded
-    vectors: Mapping[str, Array] = _vectors(qgraph, feeds)
-    if wish is not None:
-        found_stream = converted(qgraph, graph, rounded, vectors, wish)
-        qgraph, graph, rounded = found_stream.qgraph, found_stream.graph, found_stream.rounded
-        vectors, advice = found_stream.vectors, (found_stream.advice, *advice)
-    made = Bundle(
+    vectors = _vectors(result.qgraph, feeds)
+    ready = Converted(result.qgraph, graph, result.rounded, vectors, "")
+    if job.wish is not None:
+        ready = converted(result.qgraph, graph, result.rounded, vectors, job.wish)
+        advice = (ready.advice, *advice)
+    whole = source.graph if squeezed and job.wish is None else None
+    return _bundle(source, target, ready, history, whole), advice
+
+
+def _bundle(
+    source: _Source, target: Target, ready: Converted, history: History, whole: Graph | None
+) -> Bundle:
+    return Bundle(
         source.id,
         source.name,
         source.digest,
         target.board,
         target.prefer,
-        graph,
-        qgraph,
-        vectors,
-        None if rounded is graph else rounded,
+        ready.graph,
+        ready.qgraph,
+        ready.vectors,
+        None if ready.rounded is ready.graph else ready.rounded,
         history,
-        source.graph if squeezed and wish is None else None,
+        whole,
     )
-    return made, advice
 
 
 def _worse_than_narrow(

@@ -34,7 +34,7 @@ def compress_model(
     calibration: Given | None = None,
     *,
     compress: str | Request | None = None,
-    table: Mapping[str, Any] | None = None,
+    config: Config | None = None,
     recover: int | None = None,
     labels: Array | None = None,
     checkpoint: str | Path | None = None,
@@ -44,14 +44,15 @@ def compress_model(
 ) -> Small:
     """A smaller network; the arguments are those of ``compile_model``.
 
-    ``table``: the ``[compress]`` table of a configuration. ``calibration`` may be missing: then
+    Of ``config`` the compression and the shapes count. ``calibration`` may be missing: then
     weights go by their size, nothing is tuned, and no kernels are weighed.
     """
+    settings = config or Config()
     core = boards.cpu(boards.load(board)) if board else GENERIC
-    request = requested(compress, table or {}, recover)
+    request = requested(compress, settings.compress, recover)
     if request is None:
         raise McuqError("compress", "no method is given", "Pass --compress structured:0.5")
-    whole, feeds = read(model, example_input, calibration, shapes, progress)
+    whole, feeds = read(model, example_input, calibration, shapes, settings, progress)
     if feeds is None:
         return Small(whole, compress_graph(whole, request, report=progress))
     squeezed = squeeze(
@@ -73,13 +74,14 @@ def read(
     example_input: Any,
     calibration: Given | None,
     shapes: Mapping[str, Shape] | None,
+    settings: Config,
     progress: Progress,
 ) -> tuple[Graph, dict[str, Array] | None]:
     """The network after all passes, which can be written, and its calibration rows, if any."""
     importers.check_kind(model)
     calibration = None if calibration is None else gathered(calibration)
     progress("reading the model", 0.0)
-    sizes = sizes_of(shapes, Config(), calibration)
+    sizes = sizes_of(shapes, settings, calibration)
     source = import_model(model, example_input, sizes)
     whole = pipeline.run(source.graph)
     exporters.check(whole)

@@ -19,6 +19,7 @@ from mcuq.compress.pipeline import Compressed, compress_graph
 from mcuq.compress.request import Methods, Request, Tuning
 from mcuq.compress.sparsity import Pattern
 from mcuq.compress.weigh import Small
+from mcuq.config import Config
 from mcuq.data.batches import Given
 from mcuq.draw.html import table
 from mcuq.errors import McuqError, brief, size_text
@@ -121,7 +122,7 @@ def fit_model(
     flash: int | None = None,
     ram: int | None = None,
     max_drop: float = 1.0,
-    table: Mapping[str, Any] | None = None,
+    config: Config | None = None,
     recover: int | None = None,
     labels: Array | None = None,
     checkpoint: str | Path | None = None,
@@ -130,8 +131,8 @@ def fit_model(
 ) -> Fitted:
     """As ``fit_graph``, for a model as ``compile_model`` takes it.
 
-    ``flash`` and ``ram``: bytes; None: what the board has. ``table``: a ``[compress]`` table, of
-    which only the settings of tuning count.
+    ``flash`` and ``ram``: bytes; None: what the board has. Of ``config`` the shapes and the
+    settings of tuning count.
     """
     if not 0 <= max_drop <= 100:  # nor NaN
         raise McuqError("--max-drop", f"{max_drop:g} points", "Give 0 to 100")
@@ -139,8 +140,10 @@ def fit_model(
     if not (flash and ram):
         target = boards.with_memory(target)
     limits = Limits(flash or target.flash.length, ram or target.ram.length, max_drop)
-    request = weigh.requested(None if table else Request(), table or {}, recover)
-    graph, feeds = read(model, example_input, calibration, shapes, progress)
+    settings = config or Config()
+    given = None if settings.compress else Request()
+    request = weigh.requested(given, settings.compress, recover)
+    graph, feeds = read(model, example_input, calibration, shapes, settings, progress)
     feeds = calibration_feeds(None, graph) if feeds is None else feeds
     place = None if checkpoint is None else Path(checkpoint)
     return fit_graph(

@@ -61,12 +61,7 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
     known: dict[str, Operand] = dict(flat.constants)
     faults: list[tuple[Step, McuqError]] = []
     for given in model.inputs:
-        try:
-            value = builder.input(given.name, shapes[given.name])
-        except Refused as error:
-            thing = f"{model.name}: input '{given.name}'"
-            raise ModelError(thing, error.reason, error.remedy) from error
-        known[given.name] = value
+        known[given.name] = value = _input(model, builder, given.name, shapes[given.name])
         _settle_early(builder, value, wished_layout(given.name, steps))
     read = {name for step in steps for name in step.inputs} | set(model.outputs)
     for step in steps:
@@ -97,6 +92,14 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
         _values(builder, known),
         any(step.op != step.proto.op_type for step in steps),
     )
+
+
+def _input(model: OnnxModel, builder: Builder, name: str, shape: Shape) -> Value:
+    try:
+        return builder.input(name, shape)
+    except Refused as error:
+        thing = f"{model.name}: input '{name}'"
+        raise ModelError(thing, error.reason, error.remedy) from error
 
 
 def _only(names: Iterable[str], read: Collection[str]) -> Iterator[str]:
