@@ -69,12 +69,12 @@ def chosen_channels(
 ) -> tuple[Structure, frozenset[int]]:
     """The units of ``graph``, and those that ``prune_channels`` removes."""
     _check(amount, scope, measure, multiple)
-    plan = _Plan.of(graph, only, measure, multiple)
+    plan = _Removal.of(graph, only, measure, multiple)
     return plan.found, _chosen(plan, amount, importance, calibration, scope, of, seed)
 
 
 def _chosen(
-    plan: _Plan,
+    plan: _Removal,
     amount: float,
     importance: str,
     calibration: Mapping[str, Array] | None,
@@ -113,7 +113,7 @@ Order = Mapping[Group, list[int]]
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Removal:
     """What may be removed from ``graph``, in which steps, and what that saves."""
 
     graph: Graph
@@ -126,7 +126,7 @@ class _Plan:
     @classmethod
     def of(
         cls, graph: Graph, only: str | Sequence[str] | None, measure: str, multiple: int
-    ) -> _Plan:
+    ) -> _Removal:
         found = structure(graph)
         chosen = layers_matching(graph, only)
         plan = cls(graph, found, _groups(found, chosen), chosen, measure, multiple)
@@ -134,7 +134,7 @@ class _Plan:
             raise _nothing(graph, found, chosen)
         return plan
 
-    def before(self, graph: Graph) -> _Plan:
+    def before(self, graph: Graph) -> _Removal:
         """The plan for the same layers of ``graph``."""
         found = structure(graph)
         return replace(self, graph=graph, found=found, groups=_groups(found, self.layers))
@@ -242,7 +242,7 @@ def _nothing(graph: Graph, found: Structure, chosen: frozenset[str]) -> McuqErro
     return McuqError(graph.name, reason, "Name other layers, or prune their weights instead")
 
 
-def _empties(plan: _Plan, amount: float, reached: frozenset[int]) -> McuqError:
+def _empties(plan: _Removal, amount: float, reached: frozenset[int]) -> McuqError:
     whole = plan.cost(frozenset())
     # Rounded down: what is offered must be possible.
     possible = int(1000 * (1 - plan.cost(reached) / whole)) / 1000

@@ -34,7 +34,7 @@ class Apart:
 
 
 @dataclass(frozen=True)
-class Window:
+class Extent:
     """The part of the blob that one step reads; ``numbers``: where its scalars are in it."""
 
     offset: int
@@ -72,14 +72,14 @@ class Layout:
         self._numbers.append(value)
         return len(self._numbers) - 1
 
-    def window(self) -> Window | None:
+    def window(self) -> Extent | None:
         """What the step reads, which ends with this; None if that is nothing."""
         numbers = None
         if self._numbers:
             content = struct.pack(f"<{len(self._numbers)}i", *self._numbers)
             numbers = self.put(f"{self._start}", content)
         size = self._end - self._start
-        return Window(self._start, size, numbers) if size else None
+        return Extent(self._start, size, numbers) if size else None
 
     def apart(self, version: int) -> Apart:
         return Apart(version, tuple(self._parts.values()), self._end, self._longest)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Buffer:
+class Argument:
     """An input or output of the generated function: its C identifier and its size."""
 
     name: str
@@ -33,8 +33,8 @@ class Entry:
 
     id: str
     arena: int
-    inputs: tuple[Buffer, ...]
-    outputs: tuple[Buffer, ...]
+    inputs: tuple[Argument, ...]
+    outputs: tuple[Argument, ...]
     steps: tuple[StepInfo, ...]
     blob: bytes | None = None
     state: int = 0
@@ -48,7 +48,7 @@ class Entry:
     def input_bytes(self) -> int:
         """Bytes of one vector of inputs.
 
-        >>> Entry("m", 0, (Buffer("x", 3), Buffer("z", 2)), (Buffer("y", 1),), ()).input_bytes
+        >>> Entry("m", 0, (Argument("x", 3), Argument("z", 2)), (Argument("y", 1),), ()).input_bytes
         5
         """
         return sum(buffer.bytes for buffer in self.inputs)

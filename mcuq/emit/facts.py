@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mcuq.emit.blob import Apart, Layout, Window, number_type
+from mcuq.emit.blob import Apart, Extent, Layout, number_type
 from mcuq.emit.c_text import (
     CTYPES,
     array_body,
@@ -80,7 +80,7 @@ class StepFacts:
     kernel: str
     calls: tuple[CallFacts, ...]
     trace: str
-    weights: Window | None = None
+    weights: Extent | None = None
 
 
 @dataclass(frozen=True)

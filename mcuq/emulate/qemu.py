@@ -36,7 +36,7 @@ _REASONS = {
 
 
 @dataclass(frozen=True)
-class Step:
+class Record:
     """A record of trace.bin."""
 
     index: int
@@ -214,9 +214,9 @@ def _reason(error: toolchain.CallFailed, program: Image | Path) -> str:
     return _REASONS.get(error.code, error.reason)
 
 
-def _records(data: bytes) -> Iterator[Step]:
+def _records(data: bytes) -> Iterator[Record]:
     at = 0
     while at < len(data):
         index, size = struct.unpack_from("<II", data.ljust(at + 8, b"\0"), at)
-        yield Step(index, data[at + 8 : at + 8 + size])
+        yield Record(index, data[at + 8 : at + 8 + size])
         at += 8 + size

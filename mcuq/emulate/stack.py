@@ -73,7 +73,7 @@ def worst_case(image: Image) -> Bound:
     """
     frames = read_callgraphs(path.read_text(encoding="utf-8") for path in image.callgraphs)
     lines = listing.disassemble(image.elf, image.board.toolchain)
-    return bound(Program(lines, elf.read(image.elf), frames), image.entry.function)
+    return bound(Functions(lines, elf.read(image.elf), frames), image.entry.function)
 
 
 def read_callgraphs(texts: Iterable[str]) -> Frames:
@@ -95,7 +95,7 @@ def read_callgraphs(texts: Iterable[str]) -> Frames:
 
 
 @dataclass(frozen=True, eq=False)
-class Program:
+class Functions:
     """The functions of an image, by address."""
 
     listing: Listing
@@ -144,7 +144,7 @@ class Program:
         return symbol.address + symbol.size if symbol.size else later
 
 
-def bound(program: Program, root: str) -> Bound:
+def bound(program: Functions, root: str) -> Bound:
     """The deepest chain of calls from the function ``root``."""
     known: dict[int, Bound] = {}
 

@@ -42,7 +42,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class _Step:
+class _Staged:
     """A change as the plan has it, and where its files are."""
 
     folder: Path
@@ -149,7 +149,7 @@ def _perform(folder: Path, changes: Sequence[Change]) -> None:
     steps = []
     for number, change in enumerate(changes):
         new = None if change.new is None else sha256(change.new)
-        steps.append(_Step(folder, number, change.name, change.old, new))
+        steps.append(_Staged(folder, number, change.name, change.old, new))
         if change.new is not None:
             steps[-1].staged.write_bytes(change.new)
     listed = [[step.name, step.old, step.new] for step in steps]
@@ -161,13 +161,13 @@ def _perform(folder: Path, changes: Sequence[Change]) -> None:
     os.rename(place / _PLAN, place / _DONE)
 
 
-def _missing_folders(steps: Sequence[_Step]) -> list[str]:
+def _missing_folders(steps: Sequence[_Staged]) -> list[str]:
     """The folders that must be made for new files, the outer ones first."""
     parents = {str(p) for s in steps if s.new for p in PurePosixPath(s.name).parents[:-1]}
     return sorted(p for p in parents if steps and not (steps[0].folder / p).is_dir())
 
 
-def _exchange(step: _Step) -> None:
+def _exchange(step: _Staged) -> None:
     """Move the old file aside and the new one to its place; McuqError if it is another by now."""
     if step.old is not None:
         os.rename(step.target, step.aside)
@@ -218,7 +218,7 @@ def _settle(folder: Path) -> None:
     os.rmdir(place)
 
 
-def _undo(step: _Step) -> None:
+def _undo(step: _Staged) -> None:
     """Take the new file away if it is there, and move the old one back if it is not."""
     moved = os.path.lexists(step.aside)
     if step.new is not None and (moved or step.old is None) and _is_ours(step):
@@ -227,7 +227,7 @@ def _undo(step: _Step) -> None:
         _move(step.aside, step.target)
 
 
-def _is_ours(step: _Step) -> bool:
+def _is_ours(step: _Staged) -> bool:
     """Whether what is at the target was put there by ``_exchange``."""
     if not _is(step.target, stat.S_ISREG):
         return False
@@ -236,7 +236,7 @@ def _is_ours(step: _Step) -> bool:
     return _digest(step.target) == step.new
 
 
-def _remove_left_folders(steps: Sequence[_Step]) -> None:
+def _remove_left_folders(steps: Sequence[_Staged]) -> None:
     """Remove the folders that became empty because mcuq has no file in them any more."""
     for step in steps:
         if step.new is None:
@@ -245,7 +245,7 @@ def _remove_left_folders(steps: Sequence[_Step]) -> None:
                     os.rmdir(step.folder / parent)
 
 
-def _steps(folder: Path, name: str) -> tuple[list[_Step], list[str]]:
+def _steps(folder: Path, name: str) -> tuple[list[_Staged], list[str]]:
     """The steps of the plan, and the folders that were made for them."""
     path = folder / JOURNAL / name
     try:
@@ -259,11 +259,11 @@ def _steps(folder: Path, name: str) -> tuple[list[_Step], list[str]]:
     return steps, made
 
 
-def _step(folder: Path, number: int, row: object) -> _Step:
+def _step(folder: Path, number: int, row: object) -> _Staged:
     """A row of the plan; ValueError if it is none."""
     match row:
         case [str(name), None | str() as old, None | str() as new] if is_inside(name):
-            return _Step(folder, number, name, old, new)
+            return _Staged(folder, number, name, old, new)
     raise ValueError(row)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mcuq.emit import render
 from mcuq.emit.c_text import fill
-from mcuq.emit.entry import Buffer, Entry
+from mcuq.emit.entry import Argument, Entry
 from mcuq.errors import DataError
 from mcuq.targets.boards import Board, Region
 
@@ -22,7 +22,7 @@ class Vector:
 
 
 @dataclass(frozen=True)
-class _Buffer:
+class _Held:
     symbol: str
     bytes: int
 
@@ -63,13 +63,13 @@ def model_header(entry: Entry, which: bytes) -> str:
     )
 
 
-def _buffers(buffers: Sequence[Buffer], side: str) -> list[_Buffer]:
+def _buffers(buffers: Sequence[Argument], side: str) -> list[_Held]:
     """Numbered rather than named: a model may use any identifier that begins like ours."""
     named = zip(symbols(buffers, side), buffers, strict=True)
-    return [_Buffer(symbol, buffer.bytes) for symbol, buffer in named]
+    return [_Held(symbol, buffer.bytes) for symbol, buffer in named]
 
 
-def symbols(buffers: Sequence[Buffer], side: str) -> list[str]:
+def symbols(buffers: Sequence[Argument], side: str) -> list[str]:
     """The names of the static buffers for the inputs ("in") or the outputs ("out")."""
     return [f"model_{side}_{i}" for i in range(len(buffers))]
 
@@ -94,7 +94,7 @@ def _arrays(entry: Entry, number: int, vector: Vector) -> list[_Array]:
     ]
 
 
-def _array(symbol: str, side: str, data: bytes, buffer: Buffer) -> _Array:
+def _array(symbol: str, side: str, data: bytes, buffer: Argument) -> _Array:
     if len(data) != buffer.bytes:
         raise DataError(buffer.name, f"a vector has {len(data)} bytes, not {buffer.bytes}")
     return _Array(symbol, side, len(data), fill(f"{value}," for value in data))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mcuq.draw.html import table
 from mcuq.emit import cores_of, emit, emit_family, family, weights_of
-from mcuq.emit.entry import Buffer, Entry, StepInfo
+from mcuq.emit.entry import Argument, Entry, StepInfo
 from mcuq.emit.facts import ArrayFacts, ModelFacts, golden_arrays, model_facts
 from mcuq.errors import DataError, McuqError
 from mcuq.files import write_folder, written_files
@@ -259,8 +259,8 @@ def entry_of(program: Program, placed: Plan, identity: str) -> Entry:
     return Entry(
         identity,
         facts.arena,
-        tuple(Buffer(p.c_name, p.bytes) for p in facts.inputs),
-        tuple(Buffer(p.c_name, p.bytes) for p in facts.outputs),
+        tuple(Argument(p.c_name, p.bytes) for p in facts.inputs),
+        tuple(Argument(p.c_name, p.bytes) for p in facts.outputs),
         tuple(StepInfo(s.node.name, tensors[s.node.output].bytes) for s in program.steps),
         state=facts.state_bytes,
     )

@@ -20,10 +20,10 @@ from mcuq.ir import (
 from mcuq.ops import spec
 from mcuq.ops.spec import NO_CLIP, fused_clip
 
-Step = Callable[[Graph], Graph | None]
+Rewrite = Callable[[Graph], Graph | None]
 
 
-def until_stable(step: Step, graph: Graph) -> Graph:
+def until_stable(step: Rewrite, graph: Graph) -> Graph:
     """``step`` applied until it finds nothing more to do (returns None)."""
     while (changed := step(graph)) is not None:
         graph = changed

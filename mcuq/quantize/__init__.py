@@ -23,7 +23,7 @@ from mcuq.quantize.equalize.as_given import keep_steps
 from mcuq.quantize.given import Given, complete, outcome
 from mcuq.quantize.ranges import from_hints, scales
 from mcuq.quantize.ranges.inputs import given_inputs
-from mcuq.quantize.state import OPTIONAL, Mixed, Options, Progress, State, Step, StepNote
+from mcuq.quantize.state import OPTIONAL, Mixed, Options, Progress, Stage, State, StepNote
 from mcuq.quantize.structure import activations
 from mcuq.reference import feeds_to_float
 
@@ -39,7 +39,7 @@ __all__ = [
     "quantize_report",
 ]
 
-STEPS: tuple[tuple[str, Step], ...] = (
+STEPS: tuple[tuple[str, Stage], ...] = (
     ("observe", scales.observe),
     ("concats", scales.split_concats),
     ("scales", scales.choose_scales),

@@ -15,12 +15,12 @@ from mcuq.quantize.ranges.search import search_scales
 from mcuq.quantize.rounding.bias import correct_biases
 from mcuq.quantize.rounding.compensate import round_layers
 from mcuq.quantize.simulate import decibels
-from mcuq.quantize.state import State, Step, StepNote
+from mcuq.quantize.state import Stage, State, StepNote
 
 TRADES = {"fast": (1.0,), "normal": (0.3, 1.0, 3.0), "best": (0.1, 0.3, 1.0, 3.0, 10.0)}
 
 
-def choose(name: str, state: State, steps: Sequence[tuple[str, Step]]) -> State:
+def choose(name: str, state: State, steps: Sequence[tuple[str, Stage]]) -> State:
     """``state``, or the alternative that is better once finished."""
     best, error = state, trial_error(finish(state))
     before = error
@@ -59,10 +59,10 @@ def choose_ranges(state: State) -> State:
 def choose_rounding(state: State) -> State:
     """Corrected biases, then compensated rounding, each if it helps; then with all rows."""
     error = trial_error(state)
-    steps: list[tuple[str, Step]] = [("bias correction", correct_biases)]
+    steps: list[tuple[str, Stage]] = [("bias correction", correct_biases)]
     if state.options.effort != "fast":
         steps.append(("compensated rounding", round_layers))
-    chosen: Step | None = None
+    chosen: Stage | None = None
     notes = list(state.notes)
     for name, step in steps:
         candidate = step(state)

@@ -97,4 +97,4 @@ class State:
         return replace(self, biases={**self.biases, **biases})
 
 
-Step = Callable[[State], State]
+Stage = Callable[[State], State]

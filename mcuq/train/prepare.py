@@ -30,7 +30,7 @@ from mcuq.train.options import (
     quantize_of,
     request_of,
 )
-from mcuq.train.prepared import Norm, Parts, Plan, Prepared
+from mcuq.train.prepared import Norm, Parts, Preparation, Prepared
 from mcuq.train.program import BATCH_NORM, PLACE
 from mcuq.train.source import Source, calls_of, real, target_of
 from mcuq.train.weights import Weight
@@ -97,7 +97,7 @@ class _Preparation:
         calibrated = source.feeds if len(source.rows[0]) >= FEWEST else None
         power = input_power(source.ready, calibrated)
         asked = (self.quantize, self.prune, self.cluster, self.freeze)
-        plan = Plan(source, power, names, matched, *asked)
+        plan = Preparation(source, power, names, matched, *asked)
         constants = list(source.program.constants.values())
         made = Prepared(plan, Parts(activations, weights, norms, constants), behind)
         made.set_factors()

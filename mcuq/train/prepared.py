@@ -32,7 +32,7 @@ from mcuq.train.weights import Weight
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Preparation:
     """What never changes: where the module comes from, and what is asked for.
 
     ``power``: the mean square of what each weight of a layer multiplies, by its node. ``groups``:
@@ -53,7 +53,7 @@ class Plan:
         """Those of the inputs, without the batch."""
         return tuple(tuple(v.shape[1:]) for v in self.source.rows)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Plan:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Preparation:
         return self
 
 
@@ -104,7 +104,7 @@ class Prepared(nn.Module):
     """
 
     def __init__(
-        self, plan: Plan, parts: Parts, norms: Mapping[int, tuple[str | None, str]]
+        self, plan: Preparation, parts: Parts, norms: Mapping[int, tuple[str | None, str]]
     ) -> None:
         super().__init__()
         own = copy.deepcopy(plan.source.own)

@@ -22,7 +22,7 @@ _CHECKS = ("_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_co
 
 
 @dataclass(frozen=True, eq=False)
-class Program:
+class Traced:
     """``graph`` takes the flat inputs and gives a list of the flat outputs; it reads parameters and
     buffers by their names, and its other ``constants`` below ``PLACE``. ``pack`` makes of the
     outputs what the module returns.
@@ -33,7 +33,7 @@ class Program:
     pack: Callable[[Sequence[Tensor]], Any]
 
 
-def trace(module: nn.Module, rows: Sequence[Tensor]) -> Program:
+def trace(module: nn.Module, rows: Sequence[Tensor]) -> Traced:
     """The program of ``module`` in the mode it is in, for any number of rows if it allows that."""
     name = type(module).__name__
     sizes = tuple({0: torch.export.Dim.AUTO} for _ in rows)
@@ -54,7 +54,7 @@ def trace(module: nn.Module, rows: Sequence[Tensor]) -> Program:
         place = f"constant_{len(constants)}"
         constants[place] = _attribute(made, str(node.target), name)
         node.target = f"{PLACE}.{place}"
-    return Program(graph, constants, functools.partial(_packed, made._out_spec))
+    return Traced(graph, constants, functools.partial(_packed, made._out_spec))
 
 
 def _packed(spec: Any, outputs: Sequence[Tensor]) -> Any:

@@ -18,7 +18,7 @@ from mcuq.ir import Array, Graph, to_memory
 from mcuq.passes import pipeline
 from mcuq.train import matching
 from mcuq.train.matching import Held
-from mcuq.train.program import BATCH_NORM, PLACE, Evaluation, Program, trace
+from mcuq.train.program import BATCH_NORM, PLACE, Evaluation, Traced, trace
 
 ROWS = 128
 """At most so many rows of the example are looked at."""
@@ -36,7 +36,7 @@ class Source:
     own: nn.Module
     rows: tuple[Tensor, ...]
     template: Template
-    program: Program
+    program: Traced
     ready: Graph
     feeds: Mapping[str, Array]
     state: Mapping[str, Array]

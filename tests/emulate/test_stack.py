@@ -6,7 +6,7 @@ import pytest
 from tiny_model import ENTRY, FILES, with_kernel
 
 from mcuq.emulate import stack
-from mcuq.emulate.stack import Frames, Program, bound, read_callgraphs
+from mcuq.emulate.stack import Frames, Functions, bound, read_callgraphs
 from mcuq.errors import ModelError
 from mcuq.firmware import image as build
 from mcuq.firmware.elf import Elf, Symbol
@@ -31,7 +31,7 @@ def test_frames_are_read_from_gccs_file() -> None:
     )
 
 
-def _program(known: dict[str, int], **functions: str) -> Program:
+def _program(known: dict[str, int], **functions: str) -> Functions:
     """Functions at 0x100, 0x200, ...; instructions are separated by ``;``."""
     rows, symbols = [], []
     for number, (name, body) in enumerate(functions.items(), 1):
@@ -41,7 +41,7 @@ def _program(known: dict[str, int], **functions: str) -> Program:
             f" {0x100 * number + 2 * i:x}:\tbf00 \t{text.replace(' ', chr(9), 1)}"
             for i, text in enumerate(instructions)
         ]
-    return Program(parse("\n".join(rows)), Elf((), tuple(symbols)), Frames(known, frozenset()))
+    return Functions(parse("\n".join(rows)), Elf((), tuple(symbols)), Frames(known, frozenset()))
 
 
 def test_the_deepest_chain_decides() -> None:
@@ -55,7 +55,7 @@ def test_the_deepest_chain_decides() -> None:
     assert bound(program, "run") == stack.Bound(56, ("run", "b"))
 
 
-def _twins() -> Program:
+def _twins() -> Functions:
     """run calls two static functions that share the name ``pair``, the second a third one."""
     bodies = {0x100: "bl 200 <pair>; bl 300 <pair>; bx lr", 0x200: "push {r4}; bx lr",
               0x300: "push {r4, r5}; b.n 400 <pair>", 0x400: "push {r4-r7}; bx lr"}  # fmt: skip
@@ -66,7 +66,7 @@ def _twins() -> Program:
         symbols.append(Symbol(name, start, 2 * len(parts), "function", local))
         rows += [f" {start + 2 * i:x}:\tbf00 \t{text.replace(' ', chr(9), 1)}"
                  for i, text in enumerate(parts)]  # fmt: skip
-    return Program(parse("\n".join(rows)), Elf((), tuple(symbols)), Frames({}, frozenset()))
+    return Functions(parse("\n".join(rows)), Elf((), tuple(symbols)), Frames({}, frozenset()))
 
 
 def test_static_functions_that_share_a_name_are_different_functions() -> None:
@@ -82,7 +82,7 @@ def test_of_a_global_and_a_static_function_the_global_one_has_the_name() -> None
 def test_a_frame_known_under_an_alias_counts() -> None:
     program = _program({"b": 40}, a="bx lr")
     both = (*program.elf.symbols, Symbol("b", 0x100, 2, "function"))
-    assert bound(Program(program.listing, Elf((), both), program.frames), "a").bytes == 40
+    assert bound(Functions(program.listing, Elf((), both), program.frames), "a").bytes == 40
 
 
 def test_a_far_jump_of_armv6m_is_no_call_and_does_not_return() -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from mcuq.emit.entry import Buffer, Entry, StepInfo
+from mcuq.emit.entry import Argument, Entry, StepInfo
 from mcuq.files import assets
 
 LENGTH = 8
 ENTRY = Entry(
     "tiny",
     LENGTH,
-    (Buffer("in_x", LENGTH),),
-    (Buffer("out_y", LENGTH),),
+    (Argument("in_x", LENGTH),),
+    (Argument("out_y", LENGTH),),
     (StepInfo("copy", LENGTH), StepInfo("affine", LENGTH)),
 )
 HEADER = """\

@@ -15,7 +15,7 @@ MOST_PIXELS = 66
 
 
 @dataclass(frozen=True)
-class Window:
+class ConvShapes:
     """The shapes of a convolution over an image."""
 
     in_h: int
@@ -56,8 +56,8 @@ class Window:
         return min(here, later) if y + 1 < self.out_h else here
 
 
-def window(node: Node, qgraph: QGraph) -> Window:
-    """The window of a conv2d or depthwise_conv2d."""
+def window(node: Node, qgraph: QGraph) -> ConvShapes:
+    """The shapes of a conv2d or depthwise_conv2d."""
     _, in_h, in_w, in_c = qgraph.tensors[node.inputs[0]].shape
     _, out_h, out_w, out_c = qgraph.tensors[node.output].shape
     weights = qgraph.data(node.inputs[1]).shape
@@ -65,7 +65,7 @@ def window(node: Node, qgraph: QGraph) -> Window:
     (stride_h, stride_w), (dilation_h, dilation_w) = node.ints("strides"), node.ints("dilations")
     top, left, _, _ = node.ints("pads")
     sizes = (in_h, in_w, in_c, out_h, out_w, out_c, kernel_h, kernel_w)
-    return Window(*sizes, stride_h, stride_w, dilation_h, dilation_w, top, left)
+    return ConvShapes(*sizes, stride_h, stride_w, dilation_h, dilation_w, top, left)
 
 
 def block_pixels(pixels: int, pixel_bytes: int, budget: int) -> int:
@@ -81,7 +81,7 @@ def blocks(pixels: int, block: int) -> Iterator[int]:
         yield min(block, pixels - first)
 
 
-def gap_of_blocks(at: Window, block: int) -> int:
+def gap_of_blocks(at: ConvShapes, block: int) -> int:
     """A block is read as a whole before it is written, and all later blocks read further on."""
     ends = range(block, at.pixels, block)
     return max([0, *(pixel * at.out_c - at.first_read(pixel) for pixel in ends)])

@@ -9,7 +9,7 @@ import numpy as np
 
 from mcuq.ir import Array, Node
 from mcuq.kernels.dsp.blocks import (
-    Window,
+    ConvShapes,
     block_pixels,
     blocks,
     gap_of_blocks,
@@ -61,23 +61,23 @@ def pack_weights(weights: Array, bias: Array, shift: Array, run: int) -> Array:
     return np.concatenate([head, body], axis=1).ravel().astype(np.int32)
 
 
-def run_bytes(at: Window) -> int:
+def run_bytes(at: ConvShapes) -> int:
     """Input bytes of a patch that lie side by side."""
     return at.in_c * (at.kernel_w if at.dilation_w == 1 else 1)
 
 
-def units_of(at: Window) -> int:
+def units_of(at: ConvShapes) -> int:
     return -(-at.kernel_h * at.kernel_w * at.in_c // 4)
 
 
-def _whole(at: Window) -> tuple[int, int]:
+def _whole(at: ConvShapes) -> tuple[int, int]:
     """The last input row and column where a patch that can be read as it lies may begin."""
     if run_bytes(at) != at.kernel_w * at.in_c:
         return -1, -1
     return at.in_h - (at.kernel_h - 1) * at.dilation_h - 1, at.in_w - at.kernel_w
 
 
-def padded_window(at: Window) -> Window:
+def padded_window(at: ConvShapes) -> ConvShapes:
     """The window over an image that holds the padding: nothing outside is ever read."""
     return replace(
         at,
@@ -88,7 +88,7 @@ def padded_window(at: Window) -> Window:
     )
 
 
-def image_bytes(at: Window) -> int:
+def image_bytes(at: ConvShapes) -> int:
     """Bytes of the padded input, or 0 if none is made: where it is large, or changes nothing."""
     padded = padded_window(at)
     size = -(-padded.in_h * padded.in_w * at.in_c // 4) * 4
@@ -109,19 +109,19 @@ def accepts(node: Node, qgraph: QGraph) -> bool:
     return node.int("groups") == 1 and fits
 
 
-def as_they_lie(at: Window) -> bool:
+def as_they_lie(at: ConvShapes) -> bool:
     """Whether the patches are the input's pixels, one after the other, in whole fours."""
     same = (at.out_h, at.out_w) == (at.in_h, at.in_w) and at.pad_top == at.pad_left == 0
     return same and at.kernel_h * at.kernel_w == 1 and at.in_c % 4 == 0
 
 
-def _scratch(at: Window, block: int) -> int:
+def _scratch(at: ConvShapes, block: int) -> int:
     units = units_of(at)
     patches = 0 if as_they_lie(at) else 12 * units + image_bytes(at)
     return _STATE_BYTES + 16 * (units + units % 2) + 8 * units * block + patches
 
 
-def _copied(at: Window) -> tuple[int, int, int, int]:
+def _copied(at: ConvShapes) -> tuple[int, int, int, int]:
     """The size of the input and its place in the padded one; zeros if there is none."""
     made = image_bytes(at) > 0
     return (at.in_h, at.in_w, at.pad_top, at.pad_left) if made else (0, 0, 0, 0)
@@ -135,7 +135,7 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def call(
-    symbol: str, node: Node, at: Window, packed: Array, block: int, scratch: int
+    symbol: str, node: Node, at: ConvShapes, packed: Array, block: int, scratch: int
 ) -> tuple[Call, ...]:
     """The call of a kernel that takes ``mcuq_conv2d_dsp_params``."""
     copied = _copied(at)
@@ -194,7 +194,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return products + widen_weights + threes * _patch_cost(at) + image
 
 
-def _patch_cost(at: Window) -> float:
+def _patch_cost(at: ConvShapes) -> float:
     """Instructions that bring three patches to scratch."""
     if as_they_lie(at):
         return 12 * units_of(at) + 11
@@ -209,7 +209,7 @@ def _patch_cost(at: Window) -> float:
     return three + 70 / max(1, columns // 3) + (1 - together) * 230 + 1.5 * outside * gathered
 
 
-def whole_places(at: Window) -> tuple[int, int]:
+def whole_places(at: ConvShapes) -> tuple[int, int]:
     """How many rows and columns of outputs have patches that lie whole in the input."""
     last_y, last_x = _whole(at)
     rows = sum(0 <= y * at.stride_h - at.pad_top <= last_y for y in range(at.out_h))

@@ -6,7 +6,7 @@ import numpy as np
 
 from mcuq.ir import Array, Node
 from mcuq.kernels.dsp import conv2d as matrix
-from mcuq.kernels.dsp.blocks import Window, blocks, gap_of_blocks, scratch_budget, window
+from mcuq.kernels.dsp.blocks import ConvShapes, blocks, gap_of_blocks, scratch_budget, window
 from mcuq.kernels.variant import Call, Cpu, Variant
 from mcuq.qir import QGraph
 
@@ -94,7 +94,7 @@ def _accepts(node: Node, qgraph: QGraph) -> bool:
     return bool(sums.max() < _MOST_SUM)
 
 
-def _patches(at: Window) -> int:
+def _patches(at: ConvShapes) -> int:
     """Scratch bytes beside the block."""
     if matrix.as_they_lie(at):
         return 4 * at.in_c if at.pixels % 4 else 0
@@ -139,7 +139,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return float(products) + heads + patches + image
 
 
-def _patch_cost(at: Window) -> float:
+def _patch_cost(at: ConvShapes) -> float:
     """Instructions that bring four patches to scratch."""
     units = matrix.units_of(at)
     if matrix.as_they_lie(at):

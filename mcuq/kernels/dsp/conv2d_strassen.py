@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from mcuq.ir import Array, Node
-from mcuq.kernels.dsp.blocks import Window, window
+from mcuq.kernels.dsp.blocks import ConvShapes, window
 from mcuq.kernels.dsp.conv2d_wide import INT16_ORDER
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
@@ -95,7 +95,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return _quad_cost(window(node, qgraph)) * math.ceil(window(node, qgraph).pixels / 4)
 
 
-def _quad_cost(at: Window) -> float:
+def _quad_cost(at: ConvShapes) -> float:
     """Instructions of four pixels."""
     words = at.in_c // 4
     group = 7 * (13 * words + 3 * (words // 16) + 3) + 184

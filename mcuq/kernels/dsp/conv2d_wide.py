@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from mcuq.ir import Array, Node
-from mcuq.kernels.dsp.blocks import Window, window
+from mcuq.kernels.dsp.blocks import ConvShapes, window
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
@@ -46,15 +46,15 @@ def _groups(values: Array, bias: Array, shift: Array) -> Array:
     return np.concatenate([heads, body, shifts], axis=1).astype(np.uint32).ravel()
 
 
-def _taps(at: Window) -> int:
+def _taps(at: ConvShapes) -> int:
     return at.kernel_w if at.dilation_w == 1 else 1
 
 
-def _units(at: Window) -> int:
+def _units(at: ConvShapes) -> int:
     return math.ceil(at.kernel_h * at.kernel_w * at.in_c / 4)
 
 
-def _whole(at: Window) -> tuple[int, int]:
+def _whole(at: ConvShapes) -> tuple[int, int]:
     """The last input row and column where a window can be read as it lies, or -1."""
     if _taps(at) != at.kernel_w or at.kernel_w * at.in_c % 4:
         return -1, -1
@@ -112,7 +112,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return 100 + 3 * _units(at) + pairs * each
 
 
-def _whole_share(at: Window) -> float:
+def _whole_share(at: ConvShapes) -> float:
     """The share of output pixels whose window lies whole in the input and can be read there."""
     last_y, last_x = _whole(at)
     rows = sum(0 <= y * at.stride_h - at.pad_top <= last_y for y in range(at.out_h))
@@ -128,16 +128,16 @@ def _group_cost(words: int) -> float:
 # ---- rows ----
 
 
-def _row_words(at: Window) -> int:
+def _row_words(at: ConvShapes) -> int:
     return math.ceil(at.kernel_w * at.in_c / 2)
 
 
-def _padded(at: Window) -> int:
+def _padded(at: ConvShapes) -> int:
     """Columns of the input, padding included, that the windows of a row cover."""
     return (at.out_w - 1) * at.stride_w + at.kernel_w
 
 
-def _pitch(at: Window) -> int:
+def _pitch(at: ConvShapes) -> int:
     return math.ceil((_padded(at) * at.in_c + 1) / 2) * 2
 
 

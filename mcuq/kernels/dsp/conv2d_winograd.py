@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from mcuq.ir import Array, Node
-from mcuq.kernels.dsp.blocks import Window, blocks, scratch_budget, window
+from mcuq.kernels.dsp.blocks import ConvShapes, blocks, scratch_budget, window
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
@@ -17,7 +17,7 @@ _MOST_PIXELS = 64
 _LEAST_SCRATCH = 4700  # for the inputs of a block; larger blocks share the weights' cost
 
 
-def _units(at: Window) -> int:
+def _units(at: ConvShapes) -> int:
     """The inputs of an output per column of the kernel, in fours."""
     return at.kernel_h * at.in_c // 4
 

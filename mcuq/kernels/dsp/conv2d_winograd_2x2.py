@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from mcuq.ir import Array, Node
-from mcuq.kernels.dsp.blocks import Window, window
+from mcuq.kernels.dsp.blocks import ConvShapes, window
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
@@ -42,16 +42,16 @@ def pack_weights(weights: Array, bias: Array, shift: Array) -> Array:
     return np.concatenate([body, head], axis=1).astype(np.uint32).ravel()
 
 
-def _pairs(at: Window) -> int:
+def _pairs(at: ConvShapes) -> int:
     """Pairs of tiles of two rows of outputs."""
     return math.ceil(at.out_w / 4)
 
 
-def _whole(at: Window) -> bool:
+def _whole(at: ConvShapes) -> bool:
     return at.out_h % 2 == 0 and at.out_w % 4 == 0
 
 
-def _scratch(at: Window) -> int:
+def _scratch(at: ConvShapes) -> int:
     edge = 0 if _whole(at) else 8 * at.out_c
     return at.in_c * (8 * (4 * _pairs(at) + 2) + 64 + at.in_w) + 512 + edge
 

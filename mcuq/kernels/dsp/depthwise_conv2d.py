@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcuq.ir import Array, Node
-from mcuq.kernels.dsp.blocks import Window, window
+from mcuq.kernels.dsp.blocks import ConvShapes, window
 from mcuq.kernels.plain import depthwise_one
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
@@ -116,12 +116,12 @@ _FIELDS = tuple(Walk.__dataclass_fields__)[1:]
 _SHARED = tuple(name for name in _FIELDS if not name.startswith("kernel"))
 
 
-def walks(at: Window) -> tuple[Walk, Walk]:
+def walks(at: ConvShapes) -> tuple[Walk, Walk]:
     """Both walks of a depthwise convolution."""
     return _walk(at, False), _walk(at, True)
 
 
-def _walk(at: Window, turned: bool) -> Walk:
+def _walk(at: ConvShapes, turned: bool) -> Walk:
     pairs = (
         (at.in_w * at.in_c, at.in_c),
         (at.out_w * at.in_c, at.in_c),

@@ -52,7 +52,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Blocks:
     """Blocks of ``block`` outputs (rows, columns), made by gathers for ``unit`` outputs each.
 
     ``rows_a_vector``: rows of the kernel in each weight vector (spread 1), else all of them.
@@ -214,25 +214,25 @@ def sizes_of(node: Node, qgraph: QGraph) -> Sizes:
     return sizes.turned() if narrow else sizes
 
 
-def _plans(s: Sizes, cell: int) -> Iterator[Plan]:
+def _plans(s: Sizes, cell: int) -> Iterator[Blocks]:
     for downward in (False, True):
         for block in ((2, 2), (1, 4), (4, 1)):
             for unit in ((2, 2), (1, 4), (4, 1), (1, 2), (2, 1)):
                 if all(b % u == 0 for b, u in zip(block, unit, strict=True)):
-                    yield Plan(s, cell, block, unit, s.kernel[0], downward)
+                    yield Blocks(s, cell, block, unit, s.kernel[0], downward)
         for block in ((1, 4), (4, 1)):
             for rows in range(1, s.kernel[0] + 1):
-                yield Plan(s, cell, block, (1, 1), rows, downward)
+                yield Blocks(s, cell, block, (1, 1), rows, downward)
 
 
 @lru_cache(maxsize=256)
-def best_plan(s: Sizes, cell: int) -> Plan | None:
+def best_plan(s: Sizes, cell: int) -> Blocks | None:
     """The cheapest plan that fits."""
     fitting = [plan for plan in _plans(s, cell) if plan.fits()]
-    return min(fitting, key=Plan.cost) if fitting else None
+    return min(fitting, key=Blocks.cost) if fitting else None
 
 
-def _lanes(plan: Plan) -> Array:
+def _lanes(plan: Blocks) -> Array:
     """The gather's offsets, then each weight vector's tap by lane.
 
     Lanes without a tap take the zero that follows the taps.
@@ -251,7 +251,7 @@ def _lanes(plan: Plan) -> Array:
     return lanes
 
 
-def _cells(plan: Plan) -> list[tuple[int, int]]:
+def _cells(plan: Blocks) -> list[tuple[int, int]]:
     """(row, column) of a block's four outputs in the order in which sums are kept."""
     per_axis = [range(0, b, u) for b, u in zip(plan.block, plan.unit, strict=True)]
     return [
@@ -262,7 +262,7 @@ def _cells(plan: Plan) -> list[tuple[int, int]]:
     ]
 
 
-def _stored_cells(plan: Plan) -> list[tuple[int, int]]:
+def _stored_cells(plan: Blocks) -> list[tuple[int, int]]:
     """(row, column) by lane of the outputs stored together; VQMOVNB and VQMOVNT interleave two."""
     row, column = plan.along(1)
     if plan.stored == 1:
@@ -270,7 +270,7 @@ def _stored_cells(plan: Plan) -> list[tuple[int, int]]:
     return [c for y, x in _cells(plan) for c in ((y, x), (y + row, x + column))]
 
 
-def _store_masks(plan: Plan) -> tuple[int, ...]:
+def _store_masks(plan: Blocks) -> tuple[int, ...]:
     """P0 inside a line, at its end, inside the last line and at its end."""
     blocks, lines = plan.counts
     last, bits = (blocks - 1) // plan.stored * plan.stored, 2 if plan.stored == 2 else 4
@@ -285,7 +285,7 @@ def _store_masks(plan: Plan) -> tuple[int, ...]:
     return (masks[0], masks[1], masks[2], masks[3])
 
 
-def _fields(node: Node, plan: Plan) -> tuple[Field, ...]:
+def _fields(node: Node, plan: Blocks) -> tuple[Field, ...]:
     s, (blocks, lines), (copy_h, copy_w) = plan.sizes, plan.counts, _copied(plan.sizes)
     values: dict[str, int | tuple[int, ...]] = {
         "out_step": plan.out_step(*plan.along(plan.stored)),
@@ -312,7 +312,7 @@ def _fields(node: Node, plan: Plan) -> tuple[Field, ...]:
     )
 
 
-def _lower(symbol: str, node: Node, qgraph: QGraph, plan: Plan) -> tuple[Call, ...]:
+def _lower(symbol: str, node: Node, qgraph: QGraph, plan: Blocks) -> tuple[Call, ...]:
     taps = qgraph.data(node.inputs[1]).reshape(-1, plan.sizes.out_c)
     out_lanes = [plan.out_step(*cell) for cell in _stored_cells(plan)]
     kind = "uint16" if plan.stored == 2 else "uint32"
@@ -327,7 +327,7 @@ def _lower(symbol: str, node: Node, qgraph: QGraph, plan: Plan) -> tuple[Call, .
     return (Call(symbol, PARAMS, fields, (node.inputs[0],), node.output, arrays, scratch),)
 
 
-def _best(node: Node, qgraph: QGraph, cell: int) -> Plan:
+def _best(node: Node, qgraph: QGraph, cell: int) -> Blocks:
     plan = best_plan(sizes_of(node, qgraph), cell)
     if plan is None:
         raise ValueError(f"{node.name} was not accepted")

@@ -276,11 +276,11 @@ def limited(node: Node, z: TorchTensor) -> TorchTensor:
     return z.clamp(-limit, limit) if limit > 0.0 else z
 
 
-Step = Callable[[IntArray, IntArray], tuple[IntArray, IntArray]]
+CellStep = Callable[[IntArray, IntArray], tuple[IntArray, IntArray]]
 """(what the rows of the input give, the state) -> (the next state, what is written)."""
 
 
-def walk(node: Node, kind: str, x: Array, sums: IntArray, start: Array, step: Step) -> Array:
+def walk(node: Node, kind: str, x: Array, sums: IntArray, start: Array, step: CellStep) -> Array:
     """``step`` along the sequences: the node's output in integers.
 
     ``sums``: (N, T, R), what the input gives each row, shifted. ``start``: (H,).

@@ -11,7 +11,7 @@ import numpy as np
 
 from mcuq.ir import Array
 from mcuq.qir import QTensor, frac_of
-from mcuq.quantize.ranges.candidates import Candidate
+from mcuq.quantize.ranges.candidates import FracZero
 from mcuq.quantize.simulate import fake_quantize_array
 
 OUTSIDE = 2e-4
@@ -73,8 +73,8 @@ METHODS: Mapping[str, Method] = {
 
 
 def best(
-    method: Method, samples: Sequence[Array], act: QTensor, options: Sequence[Candidate]
-) -> Candidate:
+    method: Method, samples: Sequence[Array], act: QTensor, options: Sequence[FracZero]
+) -> FracZero:
     """The candidate with the least sum of scores over tensors that share their numbers."""
     scores = [
         sum(

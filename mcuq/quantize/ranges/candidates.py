@@ -18,10 +18,10 @@ FRAC_MIN, FRAC_MAX = -40, 48
 CLIPPED_BITS = 3
 """Candidates are up to so many bits finer than the whole range allows."""
 
-Candidate = tuple[int, int]
+FracZero = tuple[int, int]
 
 
-def candidates(low: float, high: float, never: bool) -> tuple[Candidate, ...]:
+def candidates(low: float, high: float, never: bool) -> tuple[FracZero, ...]:
     """The numbers for values in ``low``..``high``: those that clip nothing first, then finer ones.
 
     ``never``: the values are never negative.

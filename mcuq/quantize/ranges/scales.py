@@ -21,7 +21,7 @@ from mcuq.quantize.ranges.candidates import (
     FRAC_MAX,
     FRAC_MIN,
     SILENT_FRAC,
-    Candidate,
+    FracZero,
     candidates,
     middle,
 )
@@ -129,7 +129,7 @@ def choose_scales(state: State) -> State:
     graph = state.graph
     never, fixed, kept = never_negative(graph), dictated(graph), given.kept_activations(graph)
     acts: dict[str, QTensor] = {}
-    wanted: dict[tuple[str, ...], tuple[str, tuple[Candidate, ...]]] = {}
+    wanted: dict[tuple[str, ...], tuple[str, tuple[FracZero, ...]]] = {}
     for group in groups(graph):
         special = next((fixed[n] for n in group if n in fixed), None)
         below = all(n in never for n in group)
@@ -167,7 +167,7 @@ def _span(state: State, group: Sequence[str]) -> tuple[float, float]:
     return min(state.ranges[n][0] for n in group), max(state.ranges[n][1] for n in group)
 
 
-def least_noise(state: State, group: Sequence[str], options: Sequence[Candidate]) -> Candidate:
+def least_noise(state: State, group: Sequence[str], options: Sequence[FracZero]) -> FracZero:
     """The candidate that is expected to add the least noise to the network's output."""
     errors = sum(expected_noise(state.seen[n], state.sensitivity.get(n), options) for n in group)
     return options[int(np.argmin(errors))]
@@ -240,7 +240,7 @@ def _weight_error(row: Array, frac: int) -> float:
 def _by_values(
     state: State,
     acts: dict[str, QTensor],
-    wanted: Mapping[tuple[str, ...], tuple[str, Sequence[Candidate]]],
+    wanted: Mapping[tuple[str, ...], tuple[str, Sequence[FracZero]]],
 ) -> dict[str, QTensor]:
     """``acts`` with the candidate of each group that its method finds best."""
     samples: dict[str, list[Array]] = {name: [] for group in wanted for name in group}
