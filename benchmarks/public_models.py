@@ -30,7 +30,7 @@ from mcuq.importers import onnx_run
 from mcuq.importers.imported import Imported
 from mcuq.importers.sizes import Sizes
 from mcuq.ir import Array, Graph, from_memory, to_memory
-from mcuq.ops import spec
+from mcuq.ops import index_limit, products
 from mcuq.reference import outputs_of
 
 FOLDER = Path(__file__).parents[2] / "shared" / "public"
@@ -76,7 +76,7 @@ def outcome(path: Path, shapes: Mapping[str, tuple[int, ...]], cores: Mapping[st
     try:
         imported = importers.read(path, Sizes(shapes))
         found = replace(found, import_db=_compared(path, imported))
-        work = _products(imported.graph)
+        work = products(imported.graph)
         rows = rows_of(imported.graph, ROWS if work < HEAVY else 8)
         cores = cores if work < TOO_HEAVY else {n: b for n, b in cores.items() if n == FASTEST}
         board = ",".join(cores.values()) or None  # each has its own kernels
@@ -100,21 +100,16 @@ def outcome(path: Path, shapes: Mapping[str, tuple[int, ...]], cores: Mapping[st
     return replace(found, seconds=time.perf_counter() - start)
 
 
-def _products(graph: Graph) -> int:
-    """Of one inference."""
-    return sum(
-        spec(n.op).macs(n, [graph.shape(i) for i in n.inputs], graph.shape(n.output))
-        for n in graph.nodes
-    )
-
-
 def rows_of(graph: Graph, count: int = ROWS) -> dict[str, Array]:
     """Seeded normal inputs in the user's layout; within its limits where the model states them."""
     chance, made = np.random.default_rng(0), {}
     for port in graph.inputs:
         shape, hint = (count, *port.shape[1:]), graph.hints.get(port.tensor)
         values = chance.normal(size=shape)
-        if hint is not None:
+        limit = index_limit(graph, port.tensor)
+        if limit is not None:
+            values = chance.integers(0, limit, shape)
+        elif hint is not None:
             top, scale = 1 << (hint.bits - 1), hint.scale[0]
             limits = (1 - top - hint.zero) * scale, (top - 2 - hint.zero) * scale
             values = chance.uniform(*limits, shape)

@@ -290,7 +290,9 @@ def _samples(ref: str, array: Array, port: Port) -> Array:
         raise DataError(ref, "holds NaN or infinity", "Remove or repair such rows")
     low, high = float(array.min()), float(array.max())
     if not _whole(array) or low < -32768 or high > 32767:
-        reason = f"input '{port.name}' takes samples of 16 bits; these span {low:g} to {high:g}"
+        reason = (
+            f"input '{port.name}' takes whole numbers of 16 bits; these span {low:g} to {high:g}"
+        )
         raise DataError(ref, reason, "Give int16; reals within +-1 times 32768, rounded")
     return array.astype(np.int16)
 

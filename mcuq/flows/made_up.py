@@ -7,6 +7,7 @@ import numpy as np
 from mcuq.config import Config
 from mcuq.errors import ModelError, raise_all
 from mcuq.ir import Array, Graph, Port
+from mcuq.ops import index_limit
 from mcuq.program import least
 from mcuq.program.lower import lower
 from mcuq.qir import QGraph
@@ -60,7 +61,9 @@ def _inputs(graph: Graph, low: float, high: float) -> dict[str, Array]:
 def _rows(graph: Graph, port: Port, chance: np.random.Generator, low: float, high: float) -> Array:
     shape = (ROWS, *graph.shape(port.tensor)[1:])
     if port.kind == "s16":
-        return chance.integers(-8192, 8192, shape).astype(np.int16)
+        limit = index_limit(graph, port.tensor)
+        span = (-8192, 8192) if limit is None else (0, limit)
+        return chance.integers(*span, shape).astype(np.int16)
     if port.kind == "u8":
         return chance.integers(0, 256, shape).astype(np.uint8)
     return chance.uniform(low, high, shape).astype(np.float32)

@@ -26,7 +26,7 @@ from mcuq.importers.imported import Imported, Values
 from mcuq.importers.nodes.builder import Value
 from mcuq.importers.standard.steps import Step
 from mcuq.ir import Array, Graph, Hint, Node, Port, Tensor, from_memory, to_memory, unique_name
-from mcuq.ops import spec
+from mcuq.ops import index_limit, products, spec
 from mcuq.passes.describe_sound import model_input
 from mcuq.reference import outputs_of, run_float
 
@@ -122,10 +122,7 @@ def _check_passes(
 def _count(imported: Imported) -> int:
     """How many rows to run; 0 if that would take too long."""
     graph = imported.graph
-    work = 0
-    for node in graph.nodes:
-        shapes = [graph.shape(name) for name in node.inputs]
-        work += spec(node.op).macs(node, shapes, graph.shape(node.output))
+    work = products(graph)
     stated = imported.rows
     if stated > 1:
         return stated if stated * work <= MOST else 0
@@ -133,11 +130,15 @@ def _count(imported: Imported) -> int:
 
 
 def _seeded(graph: Graph, count: int) -> dict[str, Array]:
-    """Normal numbers; within its limits where a quantized model states them."""
+    """Normal numbers; within its limits where a quantized model states them; indices."""
     chance = np.random.default_rng(0)
     found = {}
     for port in graph.inputs:
         shape, hint = (count, *graph.shape(port.tensor)[1:]), graph.hints.get(port.tensor)
+        limit = index_limit(graph, port.tensor)
+        if limit is not None:
+            found[port.name] = chance.integers(0, limit, shape).astype(np.float32)
+            continue
         made = chance.normal(size=shape) if hint is None else chance.uniform(*_span(hint), shape)
         found[port.name] = made.astype(np.float32)
     return found
@@ -251,7 +252,7 @@ def _comparable(
     """What the value should be; None for what follows from an index, which may be a tie."""
     graph, value = imported.graph, imported.values[name]
     maker = graph.producer(value.tensor)
-    if maker is None or maker.op != "argmax":
+    if maker is None or not spec(maker.op).gives_indices:
         hint = graph.hints.get(value.tensor)
         return values[name] if hint is None else np.clip(values[name], *_span(hint))
     if step.op not in ("ArgMax", "ArgMin"):

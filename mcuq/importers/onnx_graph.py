@@ -28,6 +28,7 @@ from mcuq.importers.standard.modern import Kind
 from mcuq.importers.standard.resolve import FAULTS, Flat, resolve
 from mcuq.importers.standard.steps import Step, needed, node_error
 from mcuq.ir import Array, Graph, Port, Shape
+from mcuq.ops import spec
 
 EXACT = frozenset(
     "Cast Clip Concat Dropout Flatten Max MaxPool Min Relu ReduceMax ReduceMin Reshape Squeeze "
@@ -70,6 +71,7 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
         if fault is not None:
             faults.append((step, fault))
     raise_all([*flat.faults, *causes.joined(faults, model.name)])
+    _check_whole(model, builder)
     ports, left_out = _outputs(model, builder, known)
     left_out += _truths(ports, flat.kinds)
     names = [given.name for given in model.inputs]
@@ -212,7 +214,8 @@ def _check_indices(call: Call, builder: Builder) -> None:
     """Refuse arithmetic on the indices that ArgMax gives."""
     if call.op in ON_INDICES:
         return
-    values = [operand for operand in call.inputs if isinstance(operand, Value)]
+    data = call.inputs[:1] if call.op == "Gather" else call.inputs
+    values = [operand for operand in data if isinstance(operand, Value)]
     if any(builder.is_index(value.tensor) for value in values):
         raise Refused("it computes with the indices of ArgMax", "Let ArgMax be the last operator")
 
@@ -225,7 +228,7 @@ def _check_integers(call: Call, builder: Builder) -> None:
         if isinstance(operand, Value)
         and name in call.kinds
         and name not in builder.pairs
-        and builder.makers.get(operand.tensor) != "argmax"
+        and not builder.is_index(operand.tensor)
     ]
     kinds = [call.kinds[name] for name in names if not call.kinds[name].real]
     if call.op in TRUTHS:
@@ -250,7 +253,19 @@ def _input_port(builder: Builder, known: Mapping[str, Operand], name: str) -> Po
         raise TypeError(f"{name} is an input")
     if value.tensor in builder.open:  # nothing reads it
         builder.settle(value, value.view, plain_shape(value.shape))
-    return Port(name, value.tensor, _with_batch(value.shape), _order(builder.places(value)))
+    port = Port(name, value.tensor, _with_batch(value.shape), _order(builder.places(value)))
+    if value.tensor not in builder.whole:
+        return port
+    return replace(port, kind="s16", scale=(1.0,), offset=(0.0,))
+
+
+def _check_whole(model: OnnxModel, builder: Builder) -> None:
+    """Refuse an input whose integers are indices to one node and numbers to another."""
+    for node in builder.nodes:
+        mixed = builder.whole.intersection(node.inputs)
+        if mixed and not spec(node.op).reads_indices:
+            reason = f"reads the input '{min(mixed)}' as numbers, which is indices elsewhere"
+            raise node_error(model.name, node.name, reason, "Make it an input of its own")
 
 
 def _with_batch(shape: Shape) -> Shape:
@@ -310,7 +325,7 @@ def _readable(builder: Builder, value: Value) -> Value:
     is moved to the model's own order, unless that is more than an exchange of axes.
     """
     places = builder.places(value)
-    indices = builder.makers[value.tensor] == "argmax"
+    indices = builder.is_index(value.tensor)
     described = layout.strides(places, value.shape) is not None
     if indices or described or layout.permutation(places) is None:
         return value

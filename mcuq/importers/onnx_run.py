@@ -77,6 +77,9 @@ def _computed(
         return {step.outputs[0]: (read[step.inputs[0]] - zero) * scale}
     if step.op == "Clip":  # limits of integers are reals here, as those integers are
         read = {name: array.astype(kind) for name, array in read.items()}
+    if step.op == "Gather":  # indices are computed with as all other numbers
+        name = step.inputs[1]
+        read = {**read, name: np.rint(read[name]).astype(np.int64)}
     if step.op in _RECURRENT and step.attrs.get("clip"):  # which the evaluator leaves out
         raise NotRunError(f"node '{step.name}': {step.op} with clip")
     if step.op == "Cast" and int(step.attrs["to"]) in _FLOATS and _holds_reals(step, read):

@@ -22,8 +22,9 @@ from mcuq.kernels.plain import (
     recurrent,
     resize_linear,
     softmax,
+    top,
 )
-from mcuq.kernels.plain.movement import concat, copy, from_u8, pad, push, transpose
+from mcuq.kernels.plain.movement import concat, copy, from_u8, lookup, pad, push, transpose
 from mcuq.kernels.plain.signal import decide
 from mcuq.kernels.variant import Variant
 
@@ -42,6 +43,8 @@ VARIANTS: tuple[Variant, ...] = (
     *softmax.VARIANTS,
     *normalize.VARIANTS,
     *argmax.VARIANTS,
+    *top.VARIANTS,
+    *lookup.VARIANTS,
     *concat.VARIANTS,
     *pad.VARIANTS,
     *transpose.VARIANTS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcuq.errors import ModelError
-from mcuq.ir import Node
+from mcuq.ir import Graph, Network, Node
 from mcuq.ops import (
     add,
     argmax,
@@ -17,6 +17,7 @@ from mcuq.ops import (
     features,
     from_u8,
     log_softmax,
+    lookup,
     lut,
     matmul,
     max_pool2d,
@@ -27,6 +28,7 @@ from mcuq.ops import (
     resize_linear,
     softmax,
     sub,
+    top,
     unary,
 )
 from mcuq.ops.movement import concat, copy, pad, push, reshape, transpose
@@ -57,6 +59,10 @@ OPS: tuple[OpSpec, ...] = (
     normalize.OP,
     log_softmax.OP,
     argmax.OP,
+    top.VALUES,
+    top.INDICES,
+    top.HARDMAX,
+    lookup.OP,
     concat.OP,
     pad.OP,
     reshape.OP,
@@ -96,6 +102,20 @@ def float_of(node: Node) -> RunFloat:
 def has_weights(node: Node) -> bool:
     """Whether ``node`` is a layer: weights at input 1, a bias at input 2."""
     return spec(node.op).weights is not None
+
+
+def products(graph: Graph) -> int:
+    """Multiply-accumulates of one inference."""
+    return sum(
+        spec(n.op).macs(n, [graph.shape(name) for name in n.inputs], graph.shape(n.output))
+        for n in graph.nodes
+    )
+
+
+def index_limit(network: Network, name: str) -> int | None:
+    """How many rows the smallest table has that is read by the indices ``name``; None: none is."""
+    readers = [n for n in network.nodes if n.inputs[0] == name and spec(n.op).reads_indices]
+    return min((network.tensors[n.inputs[1]].shape[0] for n in readers), default=None)
 
 
 def is_view(node: Node) -> bool:

@@ -272,6 +272,8 @@ class OpSpec:
     ``cut(node, shape, inputs, outputs)``: its attributes for an output of ``shape``; the kept
     indices of the channels of the first input and of the output, None if they do not lie last.
 
+    ``reads_indices``: its first input holds row numbers of the constant that is its second.
+
     ``schema``: what its nodes hold (``validate``).
     """
 
@@ -315,6 +317,8 @@ class OpSpec:
     along: AlongAxis = _joins_all
     moved: Moved | None = None
     cut: Callable[[Node, Shape, Array | None, Array | None], Node] = _uncut
+
+    reads_indices: bool = False
 
     schema: Schema = Schema()
 

@@ -146,7 +146,8 @@ class _Writer:
             self.nodes.append(node)
             return
         kind = node_kind(node, self.acts)
-        node = replace(node, inputs=tuple(self._input(name, kind) for name in node.inputs))
+        if not spec(node.op).reads_indices:
+            node = replace(node, inputs=tuple(self._input(name, kind) for name in node.inputs))
         output = node.output
         if self.acts[output].kind not in (kind, "s32") and not spec(node.op).narrows:
             wide = self._new(output, kind)

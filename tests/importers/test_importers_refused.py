@@ -29,7 +29,7 @@ REFUSED = {
         {"s": np.array([1, 1, 0.4, 0.4], np.float32)},
     ),
     "ConvTranspose": model([node("ConvTranspose", "x w", "y")], {"w": W}),
-    "Hardmax": model([node("Hardmax", "x", "y")]),
+    "Unique": model([node("Unique", "x", "y")]),
     "Conv": model(
         [node("Conv", "x w", "y")], {"w": random(6, 4, 3, 3, 3)}, {"x": ("N", 4, 6, 6, 6)}
     ),
@@ -190,7 +190,7 @@ def test_sparse_initializers(tmp_path: Path) -> None:
 
 
 def test_hostile_names_stay_on_one_line(tmp_path: Path) -> None:
-    proto = model([node("Hardmax", "x", "y")])
+    proto = model([node("Unique", "x", "y")])
     proto.graph.node[0].name = "a\nb\x1b[31m*/"
     lines = refused(proto, tmp_path)
     assert len(lines) == 1

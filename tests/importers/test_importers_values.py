@@ -206,6 +206,14 @@ WINDOWS: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any], list[str]]] 
         [node("TopK", "x k", "y i", largest=0)], {"k": np.array([1])}, {"x": ROW},
         ["mul", "max_pool2d", "mul"],
     ),
+    "the three largest": (
+        [node("TopK", "x k", "v y", axis=1)], {"k": np.array([3])}, {}, ["top_indices"],
+    ),
+    "the two smallest": (
+        [node("TopK", "x k", "y i", largest=0)], {"k": np.array([2])}, {"x": ROW},
+        ["mul", "top_values", "mul"],
+    ),
+    "the first largest": ([node("Hardmax", "x", "y", axis=1)], {}, {}, ["hardmax"]),
 }  # fmt: skip
 
 
@@ -341,8 +349,8 @@ REFUSED: dict[str, tuple[list[Any], dict[str, Any], str]] = {
     "power of a negative": ([node("Pow", "c x", "y")], {"c": number(-2)}, "Pow of -2"),
     "several largest": (
         [node("TopK", "x k", "y i")],
-        {"k": np.array([2])},
-        "Take the largest only",
+        {"k": np.array([9])},
+        "TopK of 9 among 5",
     ),
     "a long running sum": (
         [node("Expand", "x s", "h"), node("Reshape", "h t", "r"), node("CumSum", "r a", "y")],

@@ -120,8 +120,8 @@ def test_features_that_do_not_suit_the_network_are_refused(table: Any, text: str
 @pytest.mark.parametrize(
     ("sound", "text"),
     [
-        (words(9, SAMPLES) / 32768, "takes samples of 16 bits; these span"),
-        (words(9, SAMPLES) * 4.0, "takes samples of 16 bits; these span"),
+        (words(9, SAMPLES) / 32768, "takes whole numbers of 16 bits; these span"),
+        (words(9, SAMPLES) * 4.0, "takes whole numbers of 16 bits; these span"),
         (words(9, 500), "shape (9, 500) where input 'x' has (N, 1664)"),
     ],
 )

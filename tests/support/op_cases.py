@@ -441,6 +441,23 @@ REDUCTIONS = (
         Case("argmax", str(shape), (Act(shape, 4),), {}, 0, 0, 0.0)
         for shape in ((1, 1), (1, 10), (1, 3, 4, 5))
     ),
+    *(
+        Case("hardmax", str(shape), (Act(shape, 4),), {}, frac, zero)
+        for shape, frac, zero in (((1, 1), 4, 0), ((1, 10), 7, -128), ((1, 3, 4, 5), 0, 0))
+    ),
+    *(
+        Case("top_indices", f"{count} of {shape}", (Act(shape, 4),), {"count": count}, 0, 0, 0.0)
+        for shape, count in (((1, 1), 1), ((1, 10), 10), ((1, 300), 7), ((1, 3, 4, 5), 3))
+    ),
+    *(
+        Case("top_values", f"{count} of {shape}", (Act(shape, 4),), {"count": count}, 4, 0, 0.0)
+        for shape, count in (((1, 1), 1), ((1, 10), 10), ((1, 300), 7), ((1, 3, 4, 5), 3))
+    ),
+    *(
+        Case("lookup", str((*shape, *table)), (Act(shape, 0, 0, "s16"), rows), {}, 4, 3, 0.0)
+        for shape, table in (((1, 1), (1, 1)), ((1, 9), (5, 3)), ((1, 2, 4), (300, 16)))
+        for rows in (_integers("rows", -131, 124, *table) / 16,)
+    ),
 )
 
 

@@ -62,8 +62,8 @@ class Builder:
     """The nodes and tensors made so far, and the operator that made each tensor.
 
     ``open``: inputs whose layout no consumer has fixed; ``order`` maps the user's order of an
-    input to memory. Of quantized models: ``hints`` by our tensor, ``pairs`` (of data) and
-    ``grids`` (of constants) by the model's own names.
+    input to memory; ``whole``: inputs that are indices. Of quantized models: ``hints`` by our
+    tensor, ``pairs`` (of data) and ``grids`` (of constants) by the model's own names.
     """
 
     def __init__(self) -> None:
@@ -72,6 +72,7 @@ class Builder:
         self.makers: dict[str, str] = {}
         self.order: dict[str, Map] = {}
         self.open: set[str] = set()
+        self.whole: set[str] = set()
         self.hints: dict[str, Hint] = {}
         self.pairs: dict[str, Pair] = {}
         self.grids: dict[str, Hint] = {}

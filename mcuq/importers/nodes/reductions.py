@@ -173,11 +173,48 @@ def _index(call: Call, value: Value, given: int, keep: bool) -> Value:
     return Value(shape, made, np.asarray(row, np.int64))
 
 
+def hardmax(call: Call) -> Value:
+    """Hardmax over one axis: 1 at the first largest value."""
+    value = call.value()
+    axis = axis_of(call.integer("axis", -1), len(value.shape))
+    tensor, row, _ = rows(call, value, axis)
+    return from_rows(value.shape, axis, call.emit("hardmax", (tensor,)), row)
+
+
 def top(call: Call) -> list[Operand]:
-    """TopK of one: the largest (or smallest) value of an axis, and its index."""
-    count = int(call.constant(1).reshape(-1)[0])
-    if count != 1:
-        raise Refused(f"TopK of {count}", "Take the largest only, or sort the outputs in your code")
+    """TopK: the largest (or smallest) values of an axis in order, and their indices."""
+    given = call.attrs.get("k")
+    count = int(call.constant(1).reshape(-1)[0]) if given is None else int(given)
+    return _first(call) if count == 1 else _several(call, count)
+
+
+def _several(call: Call, count: int) -> list[Operand]:
+    """The largest values in falling order, the smallest in rising order."""
+    value, largest = call.value(), bool(call.integer("largest", 1))
+    axis = axis_of(call.integer("axis", -1), len(value.shape))
+    if not 0 < count <= value.shape[axis]:
+        raise Refused(
+            f"TopK of {count} among {value.shape[axis]}", "Take at least one, at most all"
+        )
+    signed = value if largest else times(call.part("negative"), value, -1.0)
+    tensor, row, _ = rows(call, signed, axis)
+    shape = (*value.shape[:axis], count, *value.shape[axis + 1 :])
+    found: list[Operand] = []
+    for index, name in enumerate(call.outputs):
+        if name and index == 0:
+            own = call if largest else call.part("largest")
+            made = own.emit("top_values", (tensor,), count=count)
+            extreme = from_rows(shape, axis, made, row)
+            found.append(extreme if largest else times(call, extreme, -1.0))
+        elif name:
+            own = replace(call, name=f"{call.name}.index", outputs=(name,))
+            made = own.emit("top_indices", (tensor,), count=count)
+            found.append(from_rows(shape, axis, made, row))
+    return found
+
+
+def _first(call: Call) -> list[Operand]:
+    """TopK of one."""
     value, largest = call.value(), bool(call.integer("largest", 1))
     axis = axis_of(call.integer("axis", -1), len(value.shape))
     signed = value if largest else times(call.part("negative"), value, -1.0)

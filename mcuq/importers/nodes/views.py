@@ -36,8 +36,8 @@ def same(call: Call) -> Value:
 def cast(call: Call) -> Value:
     """Cast that changes no number: to a float, or of integers to a type that holds them all.
 
-    The indices of ArgMax may become any integer. A truth value is 1 or 0; of a number, whether it
-    is not 0.
+    The indices of ArgMax may become any integer, and so may an input that nothing but a lookup
+    reads. A truth value is 1 or 0; of a number, whether it is not 0.
     """
     value = call.value()
     if call.builder.is_index(value.tensor):
@@ -49,6 +49,9 @@ def cast(call: Call) -> Value:
     if target == _BOOL:
         return value if source is not None and source.element == _BOOL else logic.truth(call)
     if target in _FLOATS or (source is not None and _holds(target, source.element)):
+        return value
+    if target in _INTEGERS and value.tensor in call.builder.order:
+        call.builder.whole.add(value.tensor)
         return value
     raise Refused("Cast to a type that is not a float", "Let data stay float32")
 

@@ -366,6 +366,10 @@ _TOUCHED: dict[str, Callable[[Walk, Step], tuple[int, ...] | None]] = {
 
 
 def _gather(walk: Walk, step: Step) -> Rows:
+    if walk.constant(step.inputs[0]) is not None:
+        axis = _axis(step, len(walk.shape(step.inputs[0])), 0)
+        rows = walk.rows[step.inputs[1]]
+        return replace(rows, axis=rows.axis + axis)
     if step.inputs[0] not in walk.rows or walk.constant(step.inputs[1]) is None:
         raise Mixed("Gather picks by them")
     rows = walk.rows[step.inputs[0]]

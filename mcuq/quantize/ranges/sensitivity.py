@@ -14,13 +14,16 @@ from typing import Any
 import numpy as np
 
 from mcuq.ir import Array, Graph
-from mcuq.ops import float_of, spec
+from mcuq.ops import float_of, products, spec
 from mcuq.ops.parts.exact import shortened
 from mcuq.quantize.simulate import output_names
 from mcuq.reference import chunk_rows, float_constants, run_exact
 
-ROWS = 48
-"""At most so many rows, evenly spaced."""
+ROWS, FEWEST = 48, 2
+"""At most so many rows, evenly spaced; of a large network fewer, but so many at least."""
+
+WORK = 1_000_000_000
+"""About so many products of the rows together, once for each output."""
 
 SIGNS = 4
 """So many random signs for each output."""
@@ -35,8 +38,9 @@ def sensitivities(graph: Graph, feeds: Mapping[str, Array], seed: int = 0) -> di
     import torch
 
     count = len(next(iter(feeds.values())))
-    rows = np.unique(np.linspace(0, count - 1, min(count, ROWS)).round().astype(int))
     names = output_names(graph)
+    most = min(count, ROWS, max(FEWEST, WORK // max(1, len(names) * products(graph))))
+    rows = np.unique(np.linspace(0, count - 1, most).round().astype(int))
     exact = run_exact(graph, {n: v[rows] for n, v in feeds.items()}, names)
     powers = {n: max(float(np.square(v, dtype=np.float64).sum()), 1e-30) for n, v in exact.items()}
     signs = torch.Generator().manual_seed(seed)
@@ -66,10 +70,12 @@ class _Trace:
         for port in graph.inputs:
             keep(port.tensor, torch.from_numpy(np.array(feeds[port.name], np.float64)))
         for node in graph.nodes:
-            if spec(node.op).gives_indices:
-                continue  # which has no gradient
             inputs = [constants[n] if n in constants else values[n] for n in node.inputs]
-            keep(node.output, float_of(node)(node, inputs))
+            found = float_of(node)(node, inputs)
+            if spec(node.op).gives_indices:
+                values[node.output] = found  # which has no gradient
+            else:
+                keep(node.output, found)
         self._values = {name: values[name] for name in outputs}
 
     def squares(self, powers: Mapping[str, float], signs: Any) -> dict[str, Array]:

@@ -1,0 +1,15 @@
+#include "mcuq_top.h"
+
+#include "mcuq_next_largest.h"
+
+void mcuq_top_values_s8(const mcuq_top_params *p, const int8_t *in, int8_t *out)
+{
+    for (int32_t row = 0; row < p->rows; row++) {
+        int32_t place = -1;
+        for (int32_t i = 0; i < p->count; i++) {
+            place = mcuq_next_largest(in, p->length, place);
+            *out++ = in[place];
+        }
+        in += p->length;
+    }
+}
