@@ -17,6 +17,7 @@ from mcuq.importers.nodes import (
     products,
     recurrent,
     reductions,
+    several,
     spectra,
     sums,
     views,
@@ -41,10 +42,10 @@ FUNCTIONS = """
 """.split()
 
 HANDLERS: dict[str, Handler] = {
-    "Conv": images.planar(images.conv),
-    "ConvTranspose": images.planar(conv_transpose),
-    "MaxPool": images.planar(images.max_pool),
-    "AveragePool": images.planar(images.average_pool),
+    "Conv": images.planar(several.of_series(several.convolved(images.conv))),
+    "ConvTranspose": images.planar(several.of_series(conv_transpose)),
+    "MaxPool": images.planar(several.of_series(several.pooled(images.max_pool))),
+    "AveragePool": images.planar(several.of_series(several.pooled(images.average_pool))),
     "GlobalAveragePool": reductions.global_average,
     "GlobalMaxPool": reductions.global_max,
     "ReduceMean": reductions.reduce_mean,

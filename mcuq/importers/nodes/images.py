@@ -27,7 +27,7 @@ def conv(call: Call) -> Value:
     spatial, channels = kernel.shape[2:], kernel.shape[0]
     dilations = call.integers("dilations", (1,) * len(spatial))
     strides = call.integers("strides", (1,) * len(spatial))
-    pads = _pads(call, value.shape[2:], spatial, strides, dilations)
+    pads = pads_of(call, value.shape[2:], spatial, strides, dilations)
     image = call.image(value)
     wide = kernel.reshape(*kernel.shape[:2], *(1,) * (2 - len(spatial)), *spatial)
     bias = call.optional(2)
@@ -56,7 +56,7 @@ def max_pool(call: Call) -> Value:
     kernel = call.integers("kernel_shape")
     dilations = call.integers("dilations", (1,) * len(kernel))
     strides = call.integers("strides", (1,) * len(kernel))
-    pads = _pads(call, value.shape[2:], kernel, strides, dilations)
+    pads = pads_of(call, value.shape[2:], kernel, strides, dilations)
     extra = _ceil_rows(call, value.shape[2:], kernel, strides, dilations, pads)
     tensor = call.emit(
         "max_pool2d",
@@ -78,7 +78,7 @@ def average_pool(call: Call) -> Value:
     kernel = call.integers("kernel_shape")
     ones = (1,) * len(kernel)
     strides, dilations = call.integers("strides", ones), call.integers("dilations", ones)
-    pads = _pads(call, value.shape[2:], kernel, strides, dilations)
+    pads = pads_of(call, value.shape[2:], kernel, strides, dilations)
     extra = _ceil_rows(call, value.shape[2:], kernel, strides, dilations, pads)
     include_pad = bool(call.integer("count_include_pad", 0)) and any(pads)
     dilated = dilations != ones
@@ -257,7 +257,7 @@ def _pair(sizes: tuple[int, ...]) -> tuple[int, int]:
     return (1, sizes[0]) if len(sizes) == 1 else (sizes[0], sizes[1])
 
 
-def _pads(
+def pads_of(
     call: Call, sizes: Shape, kernel: Shape, strides: Shape, dilations: Shape
 ) -> tuple[int, int, int, int]:
     """(top, left, bottom, right) from pads or auto_pad."""
