@@ -103,6 +103,26 @@ static inline int32_t saturated(int32_t value)
 #endif
 }
 
+/* All rows with four columns side by side, of a multiple of four products. */
+static void down_near(const mcuq_matmul_params *p, const columns *b, const int8_t *row, int8_t *out)
+{
+    const int32_t blocks = p->size[4] >> 2, step_a = p->step_a[2], step_out = p->step_out[2];
+    const int16_t *const first = b->values;
+    const int shift = p->shift;
+
+    for (const int8_t *const last = row + p->size[2] * step_a; row != last; row += step_a) {
+        const int8_t *a = row;
+        const int16_t *values = first;
+        int32_t s0 = b->start[0], s1 = b->start[1], s2 = b->start[2], s3 = b->start[3];
+        DOT(blocks);
+        out[0] = (int8_t)saturated(s0 >> shift);
+        out[1] = (int8_t)saturated(s1 >> shift);
+        out[2] = (int8_t)saturated(s2 >> shift);
+        out[3] = (int8_t)saturated(s3 >> shift);
+        out += step_out;
+    }
+}
+
 /* All rows of one of the batch with `count` columns. */
 static void down(const mcuq_matmul_params *p, const columns *b, const int8_t *row, int8_t *out,
                  int32_t count)
@@ -143,6 +163,8 @@ void mcuq_matmul_s8_dsp(const mcuq_matmul_params *p, const int8_t *a, const int8
                         void *scratch)
 {
     columns four = {(int16_t *)scratch, {0, 0, 0, 0}};
+    const int32_t near =
+        p->step_out[3] == 1 && p->size[4] % 4 == 0 && p->size[4] > 0 && p->step_a[2] != 0;
 
     MCUQ_ASSERT_ALIGNED(scratch, 4);
     a += p->start_a;
@@ -160,7 +182,11 @@ void mcuq_matmul_s8_dsp(const mcuq_matmul_params *p, const int8_t *a, const int8
                 const int32_t at = (column < count) ? column : count - 1;
                 spread(p, right + at * p->step_b[2], column, &four);
             }
-            down(p, &four, left, to, count);
+            if (near && count == COLUMNS) {
+                down_near(p, &four, left, to);
+            } else {
+                down(p, &four, left, to, count);
+            }
             right += COLUMNS * p->step_b[2];
             to += COLUMNS * p->step_out[3];
         }

@@ -31,7 +31,7 @@ void mcuq_matmul_s8(const mcuq_matmul_params *p, const int8_t *a, const int8_t *
 void mcuq_matmul_s8_dsp(const mcuq_matmul_params *p, const int8_t *a, const int8_t *b, int8_t *out,
                         void *scratch);
 
-/** The same with Helium, where also zero_b is 0 and step_out[3] is 1. scratch, in bytes, with steps
+/** The same with Helium, where also step_out[3] is 1. scratch, in bytes, with steps
  *  16 products long: 16 for each n (to an even count), 16 for each of up to 64 n (to a multiple of
  *  4), 64 * steps, 32 * steps for each two n, and a byte for each n (to a multiple of 4). */
 void mcuq_matmul_s8_mve(const mcuq_matmul_params *p, const int8_t *a, const int8_t *b, int8_t *out,

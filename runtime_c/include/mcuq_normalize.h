@@ -27,4 +27,9 @@ typedef struct {
  *  in, out: [outer][count][groups][inner]; out may lie at in. */
 void mcuq_normalize_s8(const mcuq_normalize_params *p, const int8_t *in, int8_t *out);
 
+/** The same of rows that lie side by side, as their scales do: groups is 1, and count is, or
+ *  gamma_step[1] is inner. With the DSP extension, and with Helium. */
+void mcuq_normalize_s8_dsp(const mcuq_normalize_params *p, const int8_t *in, int8_t *out);
+void mcuq_normalize_s8_mve(const mcuq_normalize_params *p, const int8_t *in, int8_t *out);
+
 #endif

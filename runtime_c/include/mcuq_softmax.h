@@ -41,7 +41,8 @@ typedef struct {
  *  in, out: [rows][length]; out may lie at in, or anywhere before it. */
 void mcuq_softmax_s8(const mcuq_softmax_params *p, const int8_t *in, int8_t *out);
 
-/** The same with Helium. */
+/** The same with the DSP extension, and with Helium. */
+void mcuq_softmax_s8_dsp(const mcuq_softmax_params *p, const int8_t *in, int8_t *out);
 void mcuq_softmax_s8_mve(const mcuq_softmax_params *p, const int8_t *in, int8_t *out);
 
 /** The same over the values that count; the others become -128, a share of 0. */

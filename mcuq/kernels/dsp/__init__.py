@@ -17,6 +17,7 @@ from mcuq.kernels.dsp import (
     matmul,
     pool2d,
     recurrent,
+    rows,
     speed,
 )
 from mcuq.kernels.variant import Variant
@@ -37,4 +38,5 @@ VARIANTS: tuple[Variant, ...] = (
     *speed.VARIANTS,
     *recurrent.VARIANTS,
     *features.VARIANTS,
+    *rows.VARIANTS,
 )

@@ -11,6 +11,7 @@ from mcuq.kernels.mve import (
     features,
     int16,
     matmul,
+    normalize,
     pool2d,
     recurrent,
     softmax,
@@ -28,5 +29,6 @@ VARIANTS: tuple[Variant, ...] = (
     *matmul.VARIANTS,
     *recurrent.VARIANTS,
     *softmax.VARIANTS,
+    *normalize.VARIANTS,
     *features.VARIANTS,
 )

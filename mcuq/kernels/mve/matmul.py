@@ -14,11 +14,11 @@ _SYMBOL = "mcuq_matmul_s8_mve"
 
 
 def _accepts(node: Node, qgraph: QGraph) -> bool:
-    """Products next to each other in a, columns in the output; b without a zero, read forward."""
+    """Products next to each other in a, columns in the output; b is read forward."""
     *_, columns, depth = node.ints("sizes")
     near = node.ints("steps_a")[-1] == 1 and node.ints("steps_out")[-1] == 1
     small = max(columns, depth) < 2**15 and 0 <= node.ints("steps_b")[-1] < 2**12
-    return near and node.int("zero_b") == 0 and small
+    return near and small
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
@@ -39,7 +39,8 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     column = 40 + (15 if node.int("zero_a") == 0 else 18) * steps
     load = 90 + 9 * (depth // 16)
     blocks = -(-rows // 4) * load + blocks_cost(rows, steps, columns)
-    return 100 + prod(batch) * (40 + columns * column + blocks)
+    zero = 0 if node.int("zero_b") == 0 else -(-rows // 4) * (4 * columns + 60 + 12 * steps)
+    return 100 + prod(batch) * (40 + columns * column + blocks + zero)
 
 
 VARIANTS = (Variant("matmul", _SYMBOL, _lower, _cost, _accepts, NEEDS),)

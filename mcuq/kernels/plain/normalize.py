@@ -46,4 +46,11 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     return 0 if index == 0 else None
 
 
-VARIANTS = (Variant("normalize", "mcuq_normalize_s8", _lower, _cost, gap=_gap),)
+def side_by_side(node: Node, qgraph: QGraph) -> bool:
+    """Whether the values of a row lie behind each other, and their scales as well."""
+    _, count, groups, inner = node.ints("sizes")
+    return groups == 1 and (count == 1 or qgraph.tensor(node.inputs[1]).size > inner)
+
+
+PLAIN = Variant("normalize", "mcuq_normalize_s8", _lower, _cost, gap=_gap)
+VARIANTS = (PLAIN,)

@@ -1,0 +1,43 @@
+"""normalize and softmax with the DSP extension."""
+
+from __future__ import annotations
+
+from mcuq.ir import Node
+from mcuq.kernels.dsp.elementwise import NEEDS
+from mcuq.kernels.plain import elementwise, normalize, softmax
+from mcuq.kernels.variant import Cpu, Variant, lower_as
+from mcuq.qir import QGraph
+
+_NORMALIZE, _SOFTMAX = "mcuq_normalize_s8_dsp", "mcuq_softmax_s8_dsp"
+_PLAIN = softmax.VARIANTS[0]
+
+
+def _normalize_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    return 160.0 * node.ints("sizes")[0] + 12.0 * elementwise.output_size(node, qgraph)
+
+
+def _softmax_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    size, length = elementwise.output_size(node, qgraph), qgraph.tensor(node.output).shape[-1]
+    return 40.0 * size / length + 14.0 * size
+
+
+VARIANTS = (
+    Variant(
+        "normalize",
+        _NORMALIZE,
+        lower_as(normalize.PLAIN, _NORMALIZE),
+        _normalize_cost,
+        normalize.side_by_side,
+        NEEDS,
+        normalize.PLAIN.gap,
+    ),
+    Variant(
+        "softmax",
+        _SOFTMAX,
+        lower_as(_PLAIN, _SOFTMAX),
+        _softmax_cost,
+        _PLAIN.accepts,
+        NEEDS,
+        _PLAIN.gap,
+    ),
+)
