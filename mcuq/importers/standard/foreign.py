@@ -19,6 +19,7 @@ from mcuq.importers.standard import (
     expansions,
     integer_forms,
     whole_numbers,
+    written_out,
 )
 from mcuq.importers.standard.modern import Old
 from mcuq.ir import Array
@@ -250,6 +251,7 @@ def _trunc(old: Old) -> list[Any]:
 
 _STANDARD: dict[str, Rewrite] = {
     **expansions.STANDARD,
+    **written_out.STANDARD,
     **whole_numbers.STANDARD,
     **integer_forms.STANDARD,
     "Attention": attention_forms.attention,
