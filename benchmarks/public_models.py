@@ -37,7 +37,7 @@ FOLDER = Path(__file__).parents[2] / "shared" / "public"
 CORES = {"M4": "cortex-m4", "M55": "cortex-m55", "M0": "cortex-m0", "RV32": "rv32imc"}
 FASTEST, HOST = "M55", "host"
 FEW = f"{HOST} and {FASTEST}"
-ROWS, COMPARED, VECTORS = 32, 2, 3
+ROWS, FEW_ROWS, FEWEST, COMPARED, VECTORS = 32, 8, 2, 2, 3
 HEAVY, TOO_HEAVY = 20_000_000, 300_000_000
 """Products of one inference: above the first fewer rows and one vector must do, above the second
 the host and one core."""
@@ -77,7 +77,8 @@ def outcome(path: Path, shapes: Mapping[str, tuple[int, ...]], cores: Mapping[st
         imported = importers.read(path, Sizes(shapes))
         found = replace(found, import_db=_compared(path, imported))
         work = products(imported.graph)
-        rows = rows_of(imported.graph, ROWS if work < HEAVY else 8)
+        count = ROWS if work < HEAVY else FEW_ROWS if work < TOO_HEAVY else FEWEST
+        rows = rows_of(imported.graph, count)
         cores = cores if work < TOO_HEAVY else {n: b for n, b in cores.items() if n == FASTEST}
         board = ",".join(cores.values()) or None  # each has its own kernels
         model = mcuq.compile(path, None, rows, board=board, effort="fast", shapes=shapes)
