@@ -179,7 +179,7 @@ def depthwise_cases(random: np.random.Generator, channels: int) -> Iterator[Case
 
 
 def dense_cases(random: np.random.Generator, channels: int) -> Iterator[Case]:
-    dense = VARIANT["mcuq_dense_s8_mve"]
+    dense = next(v for v in mve.VARIANTS if (v.op, v.symbol) == ("dense", "mcuq_dense_s8_mve"))
     lengths = (*range(1, 18 if channels > 1 else 4), 64, 69, 200)
     for index, (in_len, out_len) in enumerate(itertools.product(lengths, lengths)):
         yield from weighted(dense, random, (1, in_len), (out_len, in_len), index)

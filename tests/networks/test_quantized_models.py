@@ -132,7 +132,7 @@ def test_float_network_is_the_dequantized_one(tmp_path: Path) -> None:
         (2.0**-3, np.int8(0), 2.0**-7, ["x", "c", "w"]),
         (2.0**-3, np.int8(3), POWERS, ["x", "c", "w"]),
         (0.1, np.int8(0), 0.01, ["x"]),
-        (2.0**-3, np.uint16(32768), [*POWERS[:5], 0.01], ["x"]),
+        (2.0**-3, np.uint16(32768), [*POWERS[:5], 0.01], ["x", "c"]),
     ],
 )
 def test_kept_and_refitted(
