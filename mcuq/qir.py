@@ -6,6 +6,7 @@ is stated in its module under ``ops/``, whose ``run_int`` is the specification.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,7 +40,7 @@ class QTensor:
     @property
     def size(self) -> int:
         """The number of elements."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     @property
     def bytes(self) -> int:
@@ -89,6 +90,16 @@ class QGraph:
 
     def consumers(self, name: str) -> tuple[Node, ...]:
         return tuple(self._consumers.get(name, ()))
+
+    def held(self, node: Node) -> int:
+        """The larger of a step's input and output, in bytes (they may overlap)."""
+        names = (*node.inputs, *node.outputs)
+        return max(self.tensors[n].bytes for n in names if not self.is_constant(n))
+
+    @cached_property
+    def most_held(self) -> int:
+        """What the step that holds most holds, in bytes."""
+        return max(self.held(node) for node in self.nodes)
 
     @cached_property
     def _consumers(self) -> Mapping[str, Sequence[Node]]:

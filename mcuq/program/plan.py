@@ -160,8 +160,9 @@ def _search(buffers: Sequence[Buffer], gaps: Gaps, bound: int) -> dict[str, int]
         sorted(buffers, key=lambda b: (-(b.last - b.first) * b.size, b.first, b.name)),
         sorted(buffers, key=lambda b: (-b.last, -b.size, b.name)),
     )
-    best_order = min(starts, key=lambda order: _size(buffers, _first_fit(order, gaps)))
-    best = _first_fit(best_order, gaps)
+    near = {b.name: [other.name for other in buffers if b.meets(other)] for b in buffers}
+    best_order = min(starts, key=lambda order: _size(buffers, _first_fit(order, gaps, near)))
+    best = _first_fit(best_order, gaps, near)
     order, chance = list(best_order), random.Random(0)
     for _ in range(_TRIALS):
         if len(order) < 2 or _size(buffers, best) <= bound:
@@ -169,7 +170,7 @@ def _search(buffers: Sequence[Buffer], gaps: Gaps, bound: int) -> dict[str, int]
         trial = list(order)
         moved = trial.pop(chance.randrange(len(trial)))
         trial.insert(chance.randrange(len(trial) + 1), moved)
-        offsets = _first_fit(trial, gaps)
+        offsets = _first_fit(trial, gaps, near)
         if _size(buffers, offsets) <= _size(buffers, best):
             order, best = trial, offsets
     return best
@@ -179,12 +180,15 @@ def _size(buffers: Sequence[Buffer], offsets: Mapping[str, int]) -> int:
     return max((offsets[b.name] + b.size for b in buffers), default=0)
 
 
-def _first_fit(order: Sequence[Buffer], gaps: Gaps) -> dict[str, int]:
-    placed: list[Placed] = []
+def _first_fit(
+    order: Sequence[Buffer], gaps: Gaps, near: Mapping[str, Sequence[str]]
+) -> dict[str, int]:
+    """Offsets by name. ``near``: the buffers that live at the same time, by name."""
+    placed: dict[str, Placed] = {}
     for buffer in order:
-        rivals = [p for p in placed if p.buffer.meets(buffer)]
-        placed.append(Placed(buffer, _lowest(buffer, rivals, gaps)))
-    return {p.buffer.name: p.offset for p in placed}
+        rivals = [placed[name] for name in near[buffer.name] if name in placed]
+        placed[buffer.name] = Placed(buffer, _lowest(buffer, rivals, gaps))
+    return {name: p.offset for name, p in placed.items()}
 
 
 def _lowest(buffer: Buffer, rivals: Sequence[Placed], gaps: Gaps) -> int:

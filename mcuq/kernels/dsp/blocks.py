@@ -92,12 +92,4 @@ def scratch_budget(node: Node, qgraph: QGraph) -> int:
 
     That is what the step that holds most has and this one has not.
     """
-    return max(
-        LEAST_SCRATCH, max(held_bytes(n, qgraph) for n in qgraph.nodes) - held_bytes(node, qgraph)
-    )
-
-
-def held_bytes(node: Node, qgraph: QGraph) -> int:
-    """The larger of a step's input and output, in bytes (they may overlap)."""
-    names = (*node.inputs, *node.outputs)
-    return max(qgraph.tensors[n].bytes for n in names if not qgraph.is_constant(n))
+    return max(LEAST_SCRATCH, qgraph.most_held - qgraph.held(node))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mcuq.ir import Node
 from mcuq.kernels.dsp import depthwise_conv2d as lines
-from mcuq.kernels.dsp.blocks import held_bytes, scratch_budget, window
+from mcuq.kernels.dsp.blocks import scratch_budget, window
 from mcuq.kernels.dsp.depthwise_conv2d import LANES, Walk
 from mcuq.kernels.variant import Call, Cpu, Variant
 from mcuq.qir import QGraph
@@ -54,7 +54,7 @@ def _cost(walk: Walk, chunk: int) -> float:
 
 def _best(node: Node, qgraph: QGraph) -> tuple[Walk, int] | None:
     """The walk, and lines of outputs at a time."""
-    budget = max(scratch_budget(node, qgraph), held_bytes(node, qgraph) // _SHARE)
+    budget = max(scratch_budget(node, qgraph), qgraph.held(node) // _SHARE)
     short = [
         w
         for w in lines.walks(window(node, qgraph))
