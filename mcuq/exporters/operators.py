@@ -11,7 +11,8 @@ from mcuq.errors import ModelError
 from mcuq.exporters import products, sequences
 from mcuq.exporters.clips import bare, clip_to, limits_of
 from mcuq.exporters.values import Value, Values, file_places, file_shape
-from mcuq.importers.nodes import layout, resize
+from mcuq.importers.nodes import layout
+from mcuq.importers.nodes.windows import resize
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import resize_linear
 from mcuq.ops.movement import copy

@@ -19,8 +19,9 @@ from mcuq import importers
 from mcuq.errors import ModelError
 from mcuq.flows import compile
 from mcuq.importers import onnx_run
-from mcuq.importers.nodes import images, reductions
+from mcuq.importers.nodes import reductions
 from mcuq.importers.nodes.call import Call
+from mcuq.importers.nodes.windows import images
 from mcuq.measure import inspect
 
 WEIGHTS = {"w": random(3, 4, 3, 3), "b": random(3)}

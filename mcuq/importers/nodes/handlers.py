@@ -8,7 +8,6 @@ from collections.abc import Callable
 from mcuq.importers.nodes import (
     elementwise,
     functions,
-    images,
     linear,
     logic,
     lookups,
@@ -17,16 +16,16 @@ from mcuq.importers.nodes import (
     products,
     recurrent,
     reductions,
-    several,
     spectra,
     sums,
     views,
 )
 from mcuq.importers.nodes.builder import Value
 from mcuq.importers.nodes.call import Call, Operand
-from mcuq.importers.nodes.conv_transpose import conv_transpose
 from mcuq.importers.nodes.elementwise import binary, clip_to, unary
-from mcuq.importers.nodes.resize import resize
+from mcuq.importers.nodes.windows import images, several
+from mcuq.importers.nodes.windows.conv_transpose import conv_transpose
+from mcuq.importers.nodes.windows.resize import resize
 from mcuq.importers.standard import quantized
 from mcuq.ir import Array
 

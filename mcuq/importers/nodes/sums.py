@@ -11,10 +11,11 @@ from math import prod
 
 import numpy as np
 
-from mcuq.importers.nodes import images, linear, reductions
+from mcuq.importers.nodes import linear, reductions
 from mcuq.importers.nodes.builder import Refused, Value
 from mcuq.importers.nodes.call import Call, axis_of
 from mcuq.importers.nodes.elementwise import applied, combined, times
+from mcuq.importers.nodes.windows import images
 
 Function = tuple[str, Mapping[str, float]]
 SQUARE: Function = ("power", {"exponent": 2.0})

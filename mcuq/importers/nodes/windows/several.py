@@ -16,7 +16,7 @@ import numpy as np
 from mcuq.importers.nodes import layout, movement
 from mcuq.importers.nodes.builder import Value
 from mcuq.importers.nodes.call import Call, Operand
-from mcuq.importers.nodes.images import pads_of
+from mcuq.importers.nodes.windows.images import pads_of
 from mcuq.ir import Shape
 
 Handler = Callable[[Call], Value]

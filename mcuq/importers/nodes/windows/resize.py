@@ -6,9 +6,10 @@ from math import isclose, prod
 
 import numpy as np
 
-from mcuq.importers.nodes import layout, movement, resample
+from mcuq.importers.nodes import layout, movement
 from mcuq.importers.nodes.builder import Refused, Value, check_size
 from mcuq.importers.nodes.call import Call, Operand
+from mcuq.importers.nodes.windows import resample
 from mcuq.ir import Array, Shape
 
 _NEAREST = "Resize to the nearest, or with mode linear or cubic"

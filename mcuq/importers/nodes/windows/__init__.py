@@ -1,0 +1,1 @@
+"""Nodes that look at windows of images: convolutions, pools, other sizes."""
