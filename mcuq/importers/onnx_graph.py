@@ -11,14 +11,14 @@ import numpy as np
 import onnx
 
 from mcuq.errors import McuqError, ModelError, raise_all
+from mcuq.importers import causes
 from mcuq.importers.imported import Imported
-from mcuq.importers.nodes import causes, fusion, layout, masks, norm_patterns, spectra
+from mcuq.importers.nodes import fusion, layout, masks, norm_patterns, spectra
 from mcuq.importers.nodes.builder import Builder, Refused, Value, check_size
 from mcuq.importers.nodes.call import Call, Operand
 from mcuq.importers.nodes.handlers import HANDLERS, MOVEMENTS
 from mcuq.importers.nodes.layout import plain_shape
 from mcuq.importers.nodes.lookahead import wished_layout
-from mcuq.importers.nodes.suggestions import remedy_for
 from mcuq.importers.onnx_file import OnnxModel
 from mcuq.importers.sizes import Chosen, Sizes, choose
 from mcuq.importers.standard import batch, quantized
@@ -27,6 +27,7 @@ from mcuq.importers.standard.folding import fold
 from mcuq.importers.standard.modern import Kind
 from mcuq.importers.standard.resolve import FAULTS, Flat, resolve
 from mcuq.importers.standard.steps import Step, needed, node_error
+from mcuq.importers.suggestions import remedy_for
 from mcuq.ir import Array, Graph, Port, Shape
 from mcuq.ops import spec
 

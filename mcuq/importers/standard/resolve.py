@@ -17,7 +17,6 @@ import onnx
 from mcuq import capacity
 from mcuq.errors import McuqError, ModelError
 from mcuq.importers.nodes.builder import Refused
-from mcuq.importers.nodes.suggestions import foreign_remedy, remedy_for
 from mcuq.importers.onnx_file import OnnxModel, to_array
 from mcuq.importers.standard import foreign, old_opsets
 from mcuq.importers.standard.folding import fold, foldable
@@ -38,6 +37,7 @@ from mcuq.importers.standard.steps import (
     unsorted_faults,
     wanted_nodes,
 )
+from mcuq.importers.suggestions import foreign_remedy, remedy_for
 from mcuq.ir import Array, Hint, Shape
 
 MAX_NODES = 10_000
