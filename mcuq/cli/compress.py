@@ -106,7 +106,7 @@ def compress(
     shared values, zeros. A limit that is not given is what the board has.
     """
     from mcuq.cli.paths import check_paths
-    from mcuq.cli.show import say, write_json
+    from mcuq.cli.show import write_json
     from mcuq.config import Config, load
     from mcuq.errors import McuqError
     from mcuq.schema.records import plain
@@ -127,11 +127,7 @@ def compress(
         write_json(json_path, plain(small.report))
     if small is None:
         raise SystemExit(1)
-    for advice in small.advice:
-        say(f"note: {advice}", err=True)
-    small.write(out)
-    lost = small.done.sqnr_db
-    say(f"{out} written" + ("" if lost is None else f", output SQNR {lost:.1f} dB"))
+    _write(small, out)
 
 
 def labels_of(calib: str | None, wanted: bool) -> Any:
@@ -139,6 +135,16 @@ def labels_of(calib: str | None, wanted: bool) -> Any:
     from mcuq.data.feeds import load_labels
 
     return load_labels(calib) if wanted and calib else None
+
+
+def _write(small: Small, out: str) -> None:
+    from mcuq.cli.show import say
+
+    for advice in small.advice:
+        say(f"note: {advice}", err=True)
+    small.write(out)
+    lost = small.done.sqnr_db
+    say(f"{out} written" + ("" if lost is None else f", output SQNR {lost:.1f} dB"))
 
 
 @dataclass(frozen=True)

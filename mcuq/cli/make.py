@@ -88,12 +88,10 @@ def compile_(
     """Quantize MODEL (.onnx, .tflite, .pt2), write its C to a folder."""
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress
-    from mcuq.files import check_replaceable
     from mcuq.flows.compile import compile_model
 
     check_paths([model, calib, board, config_path], {"--checkpoint": checkpoint}, out)
-    check_replaceable(Path(out))
-    _check_checkpoint(checkpoint, out)
+    _check_out(out, checkpoint)
     version = _version_of(weights, weights_version)
     settings = settings_of(config_path, ranges, effort, bits)
     with progress(f"compile {Path(model).name}") as report:
@@ -126,8 +124,11 @@ def _version_of(weights: str, given: int | None) -> int | None:
     return None
 
 
-def _check_checkpoint(checkpoint: str | None, out: str) -> None:
+def _check_out(out: str, checkpoint: str | None) -> None:
     """A checkpoint would be in the way in a folder that mcuq has yet to write."""
+    from mcuq.files import check_replaceable
+
+    check_replaceable(Path(out))
     if checkpoint and Path(os.path.realpath(checkpoint)).is_relative_to(os.path.realpath(out)):
         reason = f"lies in '{out}', the folder to write"
         raise McuqError(f"--checkpoint '{checkpoint}'", reason, "Name another file")
