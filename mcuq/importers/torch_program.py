@@ -33,6 +33,7 @@ def from_module(module: Any, example_input: Any) -> Imported:
     if not isinstance(module, torch.nn.Module):
         remedy = "Pass a path, a torch.nn.Module or what torch.export.export returns"
         raise ModelError(name, "is not a model", remedy)
+    torch_run.check_parts(module)
     rows = _rows(name, example_input)
     with torch_run.in_eval_mode(module):
         return _exported(module, rows, name)
@@ -80,6 +81,7 @@ class Template:
     def of(cls, module: Any, example_input: Any) -> Template:
         """The template of a torch module in eval mode; ``first`` has the numbers it has now."""
         name = type(module).__name__
+        torch_run.check_parts(module)
         rows = _rows(name, example_input)
         with torch_run.in_eval_mode(module):
             program = _program(module, rows, name, optimize=False)

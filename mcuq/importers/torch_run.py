@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _STATE = "Make it an input and an output of the network, and let the firmware keep it"
 _FAKE = ("aten.fake_quantize_per_tensor_affine.", "quantized_decomposed.quantize_per_tensor.")
 _BACK = "quantized_decomposed.dequantize_per_tensor."
+_CONVERTED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized")
+_REFERENCE = "torch.ao.nn.quantized.reference"
+_OBSERVER = "torch.ao.quantization.observer"
+_INSTEAD = "Give the module from before prepare and convert, or train it with mcuq.train.prepare"
 _CHANCE = "Call dropout with training=self.training, and leave random numbers and counters out"
 
 
@@ -48,6 +52,27 @@ def in_eval_mode(module: torch.nn.Module) -> Iterator[None]:
 def know_quantization() -> None:
     """Have torch define the operators of PT2E, which programs name."""
     importlib.import_module("torch.ao.quantization.fx._decomposed")
+
+
+def check_parts(module: torch.nn.Module) -> None:
+    """Refuse what torch.ao's ``convert`` and ``prepare`` make: its numbers are torch's own objects,
+    or not chosen yet. Fake quantization, which has observers inside, is read.
+    """
+    from torch.ao.quantization import FakeQuantizeBase
+
+    name = type(module).__name__
+    inside: set[torch.nn.Module] = set()
+    for path, part in module.named_modules():
+        place, kind = type(part).__module__, type(part).__name__
+        if isinstance(part, FakeQuantizeBase):
+            inside.update(part.modules())
+        if place.startswith(_CONVERTED) and not place.startswith(_REFERENCE):
+            raise ModelError(
+                name, f"layer '{path}' is quantized for torch alone ({kind})", _INSTEAD
+            )
+        if place.startswith(_OBSERVER) and part not in inside:
+            reason = f"'{path}' only observes ({kind}): the module is not quantized yet"
+            raise ModelError(name, reason, _INSTEAD)
 
 
 def check_state(program: Any, name: str) -> None:
