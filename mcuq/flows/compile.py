@@ -32,7 +32,7 @@ from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
 from mcuq.passes.describe_sound import describe_sound
 from mcuq.passes.label_output import label
-from mcuq.passes.pair_states import pair_states
+from mcuq.passes.pair_states import growing, pair_states
 from mcuq.program.lower import Program
 from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph
@@ -290,7 +290,8 @@ def prepare(graph: Graph, config: Config) -> Graph:
             graph = describe(graph, name, said.kind, said.mean, said.std, said.layout)
     for name, labels in config.labels.items():
         graph = label(graph, name, labels)
-    return pipeline.run(graph)
+    made = pipeline.run(graph)
+    return replace(made, notes=(*made.notes, *growing(made)))
 
 
 def _vectors(qgraph: QGraph, feeds: Mapping[str, Array]) -> dict[str, Array]:

@@ -28,10 +28,11 @@ from mcuq.ir import (
     Stream,
     Tensor,
     fed,
+    state_ports,
     to_memory,
     unique_name,
 )
-from mcuq.ops import spec
+from mcuq.ops import is_view, spec
 from mcuq.ops.movement import copy
 
 _NONE = -1
@@ -79,6 +80,42 @@ def pair_states(
         remedy = "A stream needs an input that the caller brings"
         raise McuqError(graph.name, "every input is a state", remedy)
     return graph
+
+
+def growing(graph: Graph) -> tuple[str, ...]:
+    """A sentence for each state that is itself plus something that does not hang on it."""
+    found = []
+    for _, read, written in state_ports(graph):
+        node = graph.producer(_source(graph, written.tensor))
+        operands = [] if node is None or node.op != "add" else list(node.inputs)
+        own = [name for name in operands if _source(graph, name) == read.tensor]
+        others = [name for name in operands if name not in own]
+        if own and not any(_hangs_on(graph, name, read.tensor) for name in others):
+            found.append(
+                f"state '{read.name}' is itself plus more at every step: what grows without end "
+                "stays at the largest value that calibration found room for"
+            )
+    return tuple(found)
+
+
+def _source(graph: Graph, name: str) -> str:
+    """What ``name`` is another shape of."""
+    node = graph.producer(name)
+    return name if node is None or not is_view(node) else _source(graph, node.inputs[0])
+
+
+def _hangs_on(graph: Graph, name: str, other: str) -> bool:
+    """Whether ``other`` goes into ``name``."""
+    pending, seen = [name], set()
+    while pending:
+        each = pending.pop()
+        node = graph.producer(each)
+        if each == other:
+            return True
+        if node is not None and each not in seen:
+            pending += node.inputs
+        seen.add(each)
+    return False
 
 
 def _check(graph: Graph, given: Mapping[str, str]) -> None:

@@ -221,6 +221,8 @@ def test_a_stream_of_variables_is_exact_on_the_host(tmp_path: Path) -> None:
     path.write_bytes(written(streaming()))
     made = mcuq.compile(path, None, reals(40, 1, 4), effort="fast")
     assert made.report.stream is not None
+    grows = [line for line in made.advice if "plus more at every step" in line]
+    assert ["state 'total'" in line for line in grows] == [True]
     assert [verdict.exact for verdict in made.check([], vectors=8)] == [True]
 
 
