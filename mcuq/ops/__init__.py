@@ -35,7 +35,7 @@ from mcuq.ops.movement import concat, copy, pad, push, reshape, transpose
 from mcuq.ops.parts import functions, lut16
 from mcuq.ops.parts.layout import Layout
 from mcuq.ops.recurrent import gru, lstm, rnn
-from mcuq.ops.signal import decide
+from mcuq.ops.signal import decide, statistics
 from mcuq.ops.spec import OpSpec, RunFloat, Values
 
 OPS: tuple[OpSpec, ...] = (
@@ -75,6 +75,7 @@ OPS: tuple[OpSpec, ...] = (
     rnn.OP,
     features.OP,
     decide.OP,
+    statistics.OP,
     lut.OP,
     lut16.OP,
     requant.OP,

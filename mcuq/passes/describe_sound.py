@@ -7,15 +7,16 @@ then takes the samples that these frames need, and data files hold such samples,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
 import numpy as np
 
 from mcuq.errors import ModelError
-from mcuq.features import Features, from_table
+from mcuq.features import Features, from_table, statistics
 from mcuq.features import node as nodes
+from mcuq.features.statistics import Statistics
 from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor, rebuild, to_memory, unique_name
 from mcuq.ops.spec import NO_CLIP
 from mcuq.passes.describe_input import port_named, reading, with_port
@@ -30,8 +31,10 @@ def describe_sound(graph: Graph, name: str, std: Sequence[float], features: obje
         raise ModelError(where, "is described twice", "Describe it once")
     if features is None:
         return _scaled(graph, port, std, where)
-    made = from_table(features, f"{where}: features")
-    return _with_features(graph, port, made, where)
+    told = f"{where}: features"
+    if isinstance(features, Mapping) and "statistics" in features:
+        return _with_statistics(graph, port, statistics.from_table(features, told), where)
+    return _with_features(graph, port, from_table(features, told), where)
 
 
 def model_input(graph: Graph, port: Port, own: Port, own_shape: Shape, samples: Array) -> Array:
@@ -65,11 +68,7 @@ def _scaled(graph: Graph, port: Port, std: Sequence[float], where: str) -> Graph
 def _with_features(graph: Graph, port: Port, made: Features, where: str) -> Graph:
     """A node of features before everything else."""
     frames = prod(port.shape) // made.count
-    placed = arranged((frames, made.count), port.shape)
-    if placed is None:
-        reason = f"{made.count} features a frame do not make its shape {port.shape}"
-        remedy = "Its axes are frames and features, in either order, and sizes of 1"
-        raise ModelError(where, reason, remedy)
+    placed = _placed(made, frames, port, where)
     samples = unique_name(graph.tensors, f"{port.tensor}.samples")
     output = unique_name(graph.tensors, f"{port.tensor}.features")
     data = nodes.named(nodes.constants(made), output)
@@ -78,11 +77,42 @@ def _with_features(graph: Graph, port: Port, made: Features, where: str) -> Grap
     tensors[output] = Tensor(output, (1, frames, made.count))
     node = nodes.node(made, output, (samples, *data), output, frames)
     chain = _arrange(graph, port, placed, tensors, output, where)
+    return _reading(graph, port, samples, tensors, [node, *chain])
+
+
+def _with_statistics(graph: Graph, port: Port, made: Statistics, where: str) -> Graph:
+    """A node of statistics before everything else; the channels of a sample lie side by side."""
+    windows = prod(port.shape) // made.count
+    placed = _placed(made, windows, port, where)
+    samples = unique_name(graph.tensors, f"{port.tensor}.samples")
+    output = unique_name(graph.tensors, f"{port.tensor}.features")
+    shape = (1, made.samples(windows), *([made.channels] if made.channels > 1 else []))
+    tensors = {**graph.tensors, samples: Tensor(samples, shape)}
+    tensors[output] = Tensor(output, (1, windows, made.count))
+    node = statistics.node(made, output, samples, output, windows)
+    chain = _arrange(graph, port, placed, tensors, output, where)
+    return _reading(graph, port, samples, tensors, [node, *chain])
+
+
+def _placed(made: Features | Statistics, frames: int, port: Port, where: str) -> Array:
+    """Where each element of the port lies among the features."""
+    placed = arranged((frames, made.count), port.shape)
+    if placed is None:
+        reason = f"{made.count} features a frame do not make its shape {port.shape}"
+        remedy = "Its axes are frames and features, in either order, and sizes of 1"
+        raise ModelError(where, reason, remedy)
+    return placed
+
+
+def _reading(
+    graph: Graph, port: Port, samples: str, tensors: Mapping[str, Tensor], before: Sequence[Node]
+) -> Graph:
+    """``graph`` whose port takes ``samples``, of which ``before`` makes its input."""
     shape = tensors[samples].shape
     said = replace(
         port, tensor=samples, shape=shape, order=None, kind="s16", scale=(1.0,), offset=(0.0,)
     )
-    return rebuild(with_port(graph, said), [node, *chain, *graph.nodes], tensors)
+    return rebuild(with_port(graph, said), [*before, *graph.nodes], tensors)
 
 
 def arranged(features: Shape, shape: Shape) -> Array | None:

@@ -855,11 +855,26 @@ DECISIONS = (
     _decide("wide scores", 3, (1, 1, 1, 1), "s16", on=64.0, off=-300.0),
 )
 
+
+def _statistics(about: str, shape: Shape, kinds: str, kind: str, **attrs: int) -> Case:
+    usual = {"frame": 8, "hop": 4, "start": 0, "frames": 3, "kinds": tuple(kinds.split())}
+    given = {**usual, **attrs, "gain": 0.5}
+    frac, bound = (9, 1.6) if kind == "s16" else (3, 0.6)
+    return Case("statistics", about, (Act(shape, 11, 0, "s16"),), given, frac, 0, bound, kind)
+
+
+STATISTICS = (
+    _statistics("all, one channel", (1, 16), "mean rms min max crossings", "s8"),
+    _statistics("three channels", (1, 41, 3), "rms crossings mean", "s16", frame=33),
+    _statistics("a window of two", (1, 9, 2), "crossings", "s8", frame=2, hop=1, start=3),
+    _statistics("apart", (1, 30), "max min", "s16", hop=10),
+)
+
 CASES: tuple[Case, ...] = (
     *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *FUNCTIONS, *DOMAINS,
     *EXTREMA, *PRELUS, *REDUCTIONS, *MOVES, *OTHERS,
     *RESIZED, *PRODUCTS, *NORMS, *WIDE, *SMOOTH, *STRAIGHT, *REQUANTS, *RECURRENT, *SOUND,
-    *DECISIONS,
+    *DECISIONS, *STATISTICS,
 )  # fmt: skip
 
 

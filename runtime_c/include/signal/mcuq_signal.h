@@ -21,4 +21,20 @@ typedef struct {
 void mcuq_decide_s16(const mcuq_decide_params *p, const int8_t *scores, const int8_t *before,
                      int8_t *out);
 
+typedef struct {
+    const uint8_t *kinds; /* [count]: 0 mean, 1 rms, 2 min, 3 max, 4 zero crossings */
+    const int16_t *mult;  /* [count] */
+    const int8_t *shift;  /* [count] */
+    int32_t count, channels;
+    int32_t frames, frame, hop, start; /* windows, in samples of all channels */
+    int32_t zero, out_min, out_max;
+} mcuq_statistics_params;
+
+/** in int16_t [samples][channels] to out [frames][count][channels], int16_t or, of the kernel named
+ * s8, int8_t: of each window of `frame` samples, one every `hop`, the sum, 16 times the root of the
+ * mean square, the least, the largest, and how often the sign changes; each
+ * clamp(((value * mult + half) >> shift) + zero, out_min, out_max). They must not overlap. */
+void mcuq_statistics_s16(const mcuq_statistics_params *p, const int8_t *in, int8_t *out);
+void mcuq_statistics_s16_s8(const mcuq_statistics_params *p, const int8_t *in, int8_t *out);
+
 #endif
