@@ -168,7 +168,7 @@ def _decibels(wanted: Array, found: Array) -> float:
         return float("-inf")
     noise = float(np.mean((wanted - found) ** 2))
     signal = float(np.mean(wanted.astype(np.float64) ** 2))
-    return 200.0 if noise == 0.0 else 10 * float(np.log10(max(signal, 1e-30) / noise))
+    return min(200.0, 10 * float(np.log10(max(signal, 1e-30) / max(noise, 1e-50))))
 
 
 def outcomes(

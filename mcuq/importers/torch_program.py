@@ -21,9 +21,10 @@ _REMEDY = "See that torch.onnx.export(module, example, dynamo=True) works"
 
 
 def from_module(module: Any, example_input: Any) -> Imported:
-    """The graph of a torch module in eval mode; only the first row of the example is used.
+    """The graph of a torch module in eval mode; of the example the first row is used.
 
-    An exported program needs no example: it is read as it is.
+    All of it is where its first axis is no batch: where rows together give something else than one
+    alone, as time in front does. An exported program needs no example: it is read as it is.
     """
     import torch
 
@@ -36,14 +37,21 @@ def from_module(module: Any, example_input: Any) -> Imported:
     torch_run.check_parts(module)
     rows = _rows(name, example_input)
     with torch_run.in_eval_mode(module):
+        given = _tensors(example_input)
+        if torch_run.mixes_rows(module, given):
+            rows = tuple(value.detach() for value in given)
         return _exported(module, rows, name)
+
+
+def _tensors(example_input: Any) -> tuple[Any, ...]:
+    return tuple(example_input) if isinstance(example_input, (tuple, list)) else (example_input,)
 
 
 def _rows(name: str, example_input: Any) -> tuple[Any, ...]:
     """The first row of each example."""
     import torch
 
-    given = example_input if isinstance(example_input, (tuple, list)) else (example_input,)
+    given = _tensors(example_input)
     wrong = [v for v in given if not isinstance(v, torch.Tensor) or v.dim() == 0 or not len(v)]
     if wrong or not given:
         reason = "the example input is not a tensor, or a tuple of tensors, with a batch"

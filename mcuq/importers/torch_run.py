@@ -8,6 +8,7 @@ takes the name of a file; no code of the file is run. The rounding of fake quant
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,28 @@ def in_eval_mode(module: torch.nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes.items():
             part.training = training
+
+
+def mixes_rows(module: torch.nn.Module, given: Sequence[torch.Tensor]) -> bool:
+    """Whether the rows of ``given`` together give something else than the first one alone."""
+    import torch
+
+    count = len(given[0])
+    if count == 1 or any(len(value) != count for value in given):
+        return False
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            # Of copies: a module may keep a state in its buffers.
+            many = _flat(copy.deepcopy(module)(*(value.clone() for value in given)))
+            one = _flat(copy.deepcopy(module)(*(value[:1].clone() for value in given)))
+    except Exception:  # whatever the module raises: the export will say so
+        return False
+    return not all(
+        a.shape[:1] == (count,)
+        and a[:1].shape == b.shape
+        and np.allclose(a[:1], b, rtol=1e-3, atol=1e-4, equal_nan=True)
+        for a, b in zip(many, one, strict=True)
+    )
 
 
 def know_quantization() -> None:

@@ -224,3 +224,28 @@ def test_damaged_archives(content: bytes, tmp_path: Path) -> None:
 def test_missing_archive(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such file"):
         importers.load(tmp_path / "net.pt2")
+
+
+class _TimeFirst(nn.Module):
+    """The mean over time, which lies in front, as torch's recurrent layers have it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.GRU(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x)[0].mean(0)
+
+
+def test_time_in_front_is_no_batch() -> None:
+    module, rows = _TimeFirst().eval(), torch.randn(6, 1, 4)
+    graph = importers.from_torch(module, rows)
+    assert graph.inputs[0].shape == (1, 6, 1, 4)
+    found = run_graph(graph, {graph.inputs[0].name: rows[None].numpy()})
+    wanted = module(rows).detach().numpy()
+    np.testing.assert_allclose(found[graph.outputs[0].name].reshape(1, 3), wanted, atol=1e-5)
+
+
+def test_a_batch_is_one() -> None:
+    graph = importers.from_torch(nn.Sequential(nn.Linear(4, 3), nn.Tanh()), torch.randn(6, 4))
+    assert graph.inputs[0].shape == (1, 4)
