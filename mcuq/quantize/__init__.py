@@ -134,7 +134,7 @@ def _as_given(graph: Graph, options: Options) -> State:
 
 
 def _finished(graph: Graph, state: State) -> Quantized:
-    found = outcome(graph, state.graph, state.acts, state.weights)
+    found = outcome(graph, state.graph, state.acts, state.weights, state.scaled)
     made = assemble(state)
     validate.check(made)
     return Quantized(made, state.warnings, state.notes, state.graph, found, state.mixed)

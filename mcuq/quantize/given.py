@@ -119,23 +119,37 @@ class Given:
 
 
 def outcome(
-    graph: Graph, rounded: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
+    graph: Graph,
+    rounded: Graph,
+    acts: Mapping[str, QTensor],
+    weights: Mapping[str, QTensor],
+    scaled: Mapping[str, float],
 ) -> tuple[Given, ...]:
-    """Every hint of ``graph``, held against the numbers of the ``rounded`` network."""
-    return (*_activations(graph, rounded, acts), *_weights(graph, rounded, weights))
+    """Every hint of ``graph``, held against the numbers of the ``rounded`` network, in which
+    activations are ``scaled`` times what they are in ``graph``.
+    """
+    inputs = {port.tensor: 1 / port.scale[0] for port in rounded.inputs if port.scale}
+    times = {**scaled, **inputs}
+    return (*_activations(graph, acts, times), *_weights(graph, rounded, weights, times))
 
 
-def _activations(graph: Graph, rounded: Graph, acts: Mapping[str, QTensor]) -> Iterator[Given]:
-    steps = {port.tensor: port.scale for port in rounded.inputs if port.scale}
+def _activations(
+    graph: Graph, acts: Mapping[str, QTensor], times: Mapping[str, float]
+) -> Iterator[Given]:
     for name in activations(graph):
         hint, act = graph.hints.get(name), acts.get(name)
         if hint is not None and act is not None:
             kept = _own(hint) == (act.kind, act.frac, act.zero)
-            moved = _moved(hint.scale, steps.get(name, (2.0 ** -frac_of(act),)))
+            moved = _moved(hint.scale, (2.0 ** -frac_of(act) / times.get(name, 1.0),))
             yield Given(name, "activation", hint.scale, act.frac, kept, moved)
 
 
-def _weights(graph: Graph, rounded: Graph, weights: Mapping[str, QTensor]) -> Iterator[Given]:
+def _weights(
+    graph: Graph,
+    rounded: Graph,
+    weights: Mapping[str, QTensor],
+    times: Mapping[str, float],
+) -> Iterator[Given]:
     now = {node.name: node.inputs[1] for node in weighted(rounded)}
     for node in weighted(graph):
         name = node.inputs[1]
@@ -143,7 +157,8 @@ def _weights(graph: Graph, rounded: Graph, weights: Mapping[str, QTensor]) -> It
         if hint is not None and found is not None:
             kept = now[node.name] == name and np.array_equal(dequantized(found), graph.data(name))
             fracs = found.frac if isinstance(found.frac, tuple) else (found.frac,)
-            moved = _moved(hint.scale, [2.0**-frac for frac in fracs])
+            factor = times.get(node.output, 1.0) / times.get(node.inputs[0], 1.0)
+            moved = _moved(hint.scale, [2.0**-frac / factor for frac in fracs])
             yield Given(name, "weights", hint.scale, found.frac, kept, moved)
 
 

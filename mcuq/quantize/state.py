@@ -65,7 +65,8 @@ class State:
     ``weights``: the chosen integers, and ``biases``: the corrected reals, by the constant's name.
     ``all_rows``: every row may be learned from, as nothing is decided any more.
     ``mixed``: which tensors got 16 bits, and the price, if that was asked for.
-    ``factors``: how many times its real value an output tensor of ``graph`` is (else once).
+    ``factors``: how many times its real value an output tensor of ``graph`` is (else once), and
+    ``scaled`` any activation that was multiplied to keep a given step.
     """
 
     graph: Graph
@@ -78,6 +79,7 @@ class State:
     weights: Mapping[str, QTensor] = field(default_factory=dict)
     biases: Mapping[str, Array] = field(default_factory=dict)
     factors: Mapping[str, float] = field(default_factory=dict)
+    scaled: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     notes: tuple[StepNote, ...] = ()
     all_rows: bool = False

@@ -108,6 +108,12 @@ def test_torchao_programs_compile_without_data(name: str, tmp_path: Path) -> Non
     first = _outputs(models[0], x)
     for model in models:
         assert np.array_equal(_outputs(model, x), first)
-        step = model.compiled.bundle.qgraph.outputs[0].scale[0]
-        assert np.abs(first - wanted).max() <= 6 * step
-    assert _sqnr(wanted, first) > 28
+        # Its own grid: shifts ask weights for steps of up to twice the given, which moves some.
+        steps = np.abs(first - wanted) / np.diff(np.unique(wanted)).min()
+        assert steps.max() <= (2.01 if name == "cnn" else 5.01)
+        assert (steps < 1.01).mean() > (0.98 if name == "cnn" else 0.6)
+        moved = {t.name: t.moved for t in _given(model).tensors if t.kind == "activation"}
+        inside = [ratio for tensor, ratio in moved.items() if tensor not in ("input", "mean")]
+        if name == "cnn":  # in the other, those around tanh move
+            np.testing.assert_allclose(inside, 1.0, rtol=0.01)
+    assert _sqnr(wanted, first) > (40 if name == "cnn" else 29)

@@ -28,7 +28,8 @@ def keep_steps(state: State) -> State:
     for name, factor in factors.items():
         low, high = ranges[name]
         ranges[name] = low * float(factor[0]), high * float(factor[0])
-    return rescaled(state, Change(factors)).with_(ranges=ranges)
+    scaled = {name: float(factor[0]) for name, factor in factors.items()}
+    return rescaled(state, Change(factors)).with_(ranges=ranges, scaled=scaled)
 
 
 def _factor(graph: Graph, part: Component) -> float:
