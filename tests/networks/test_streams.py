@@ -123,6 +123,10 @@ def test_a_rehearsal_repeats_what_it_restores(filtered: mcuq.Model) -> None:
     assert made.blocks[24] == made.blocks[18]
 
 
+def test_explanations_take_the_steps_of_a_stream(filtered: mcuq.Model, rows: np.ndarray) -> None:
+    assert filtered.explain(rows).facts.rows == 32
+
+
 def test_bundles_keep_the_stream(filtered: mcuq.Model, tmp_path: Path) -> None:
     filtered.write(tmp_path / "out")
     loaded = bundle.load(tmp_path / "out")

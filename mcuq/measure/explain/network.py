@@ -12,6 +12,7 @@ from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.quantize.state import Options, State
 from mcuq.quantize.structure import activations, weighted
 from mcuq.reference import port_to_int
+from mcuq.sequences import unrolled
 
 ROWS = 32
 
@@ -54,8 +55,12 @@ def inputs(
     vectors: Mapping[str, Array],
     feeds: Mapping[str, Array] | None,
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """By input name: what the integer network reads, and what ``graph`` reads."""
+    """By input name: what the integer network reads, and what ``graph`` reads.
+
+    Steps of a stream stand beside the states that the float network has there.
+    """
     integers, reals = {}, {}
+    feeds = None if feeds is None else unrolled(graph, feeds)
     for port, outer in zip(graph.inputs, qgraph.inputs, strict=True):
         act = qgraph.tensors[outer.tensor]
         given = thinned(vectors[port.name] if feeds is None else feeds[port.name])
