@@ -10,6 +10,7 @@ from mcuq.draw.html import table
 from mcuq.emit import cores_of, emit, emit_family, family, weights_of
 from mcuq.emit.entry import Argument, Entry, StepInfo
 from mcuq.emit.facts import ArrayFacts, ModelFacts, golden_arrays, model_facts
+from mcuq.emit.ports import port_facts
 from mcuq.errors import DataError, McuqError
 from mcuq.files import write_folder, written_files
 from mcuq.ir import fed, shown, state_ports
@@ -25,6 +26,7 @@ from mcuq.program.elsewhere import better
 from mcuq.program.fit import Memory
 from mcuq.program.lower import Program, lower
 from mcuq.program.plan import Plan, plan
+from mcuq.program.state import state_bytes
 from mcuq.qir import QGraph
 from mcuq.reference import port_to_int, run_int
 from mcuq.targets import boards
@@ -254,13 +256,14 @@ def _identity(report: Report) -> tuple[object, ...]:
 
 def entry_of(program: Program, placed: Plan, identity: str) -> Entry:
     """The buffers and steps of the generated function, in its order."""
-    tensors = program.qgraph.tensors
-    facts = model_facts(program, placed, identity, "", "")
+    graph = program.qgraph
+    inputs = port_facts(fed(graph), "in", identity, graph.tensors)
+    outputs = port_facts(shown(graph), "out", identity, graph.tensors)
     return Entry(
         identity,
-        facts.arena,
-        tuple(Argument(p.c_name, p.bytes) for p in facts.inputs),
-        tuple(Argument(p.c_name, p.bytes) for p in facts.outputs),
-        tuple(StepInfo(s.node.name, tensors[s.node.output].bytes) for s in program.steps),
-        state=facts.state_bytes,
+        max(placed.size, 1),
+        tuple(Argument(p.c_name, p.bytes) for p in inputs),
+        tuple(Argument(p.c_name, p.bytes) for p in outputs),
+        tuple(StepInfo(s.node.name, graph.tensors[s.node.output].bytes) for s in program.steps),
+        state=state_bytes(graph),
     )
