@@ -266,8 +266,8 @@ def _worse_than_narrow(
     found: judge.Judgement,
 ) -> tuple[str, ...]:
     """A line if 16 bits are worse than a quick look at 8; good ones are not looked at."""
-    wide = any(tensor.kind == "s16" for tensor in result.qgraph.tensors.values())
-    if not wide or found.result.sqnr_db >= WIDE_ENOUGH_DB:
+    acts = (t for t in result.qgraph.tensors.values() if t.data is None)
+    if all(t.kind != "s16" for t in acts) or found.result.sqnr_db >= WIDE_ENOUGH_DB:
         return ()
     quick = quantize.quantize(graph, feeds, quantize.Options(effort="fast"))
     narrow = judge.judge(graph, quick, feeds, seen, None).result.sqnr_db

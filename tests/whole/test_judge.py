@@ -149,6 +149,26 @@ def test_sixteen_bits_that_are_worse_are_said(
     assert any("16 bits give" in text and "use --bits 8" in text for text in advice)
 
 
+def test_eight_bits_are_quantized_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table of a softmax is of 16 bits; no activation is."""
+    calls: list[Any] = []
+    right = compile.quantize.quantize_report
+
+    def counted(graph: Any, feeds: Any, options: Any) -> Any:
+        calls.append(options)
+        return right(graph, feeds, options)
+
+    monkeypatch.setattr(compile.quantize, "quantize_report", counted)
+    nodes = [node("Gemm", "x w", "s"), node("Softmax", "s", "y", axis=1)]
+    path = save(model(nodes, {"w": random(8, 4)}, {"x": ("N", 8)}), tmp_path)
+    made = compiled(path)
+    tensors = made.bundle.qgraph.tensors.values()
+    assert [t.kind for t in tensors if t.kind == "s16" and t.data is not None] == ["s16"]
+    assert made.report.judged
+    assert made.report.judged.sqnr_db < compile.WIDE_ENOUGH_DB  # nor is it that good
+    assert len(calls) == 1
+
+
 def test_rows_that_quantization_did_not_see_are_taken(tmp_path: Path) -> None:
     many = np.random.default_rng(1).normal(size=(600, 8)).astype(np.float32)
     many_of = compiled(two_layers(tmp_path), many).report
