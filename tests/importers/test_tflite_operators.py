@@ -420,7 +420,6 @@ ROWS: dict[str, Net] = {
 }  # fmt: skip
 
 REFUSED = {
-    "TOPK_V2": "TopK of 3",
     # LiteRT sums over another window than its documentation says.
     "LOCAL_RESPONSE_NORMALIZATION": "operator LOCAL_RESPONSE_NORMALIZATION is not supported",
 }

@@ -456,7 +456,7 @@ def test_an_unrolled_lstm_is_read_step_by_step(tmp_path: Path) -> None:
 
 
 def test_the_same_fault_of_many_nodes_is_said_once(tmp_path: Path) -> None:
-    nodes = [node("Hardmax", "x" if i == 0 else f"v{i}", f"v{i + 1}") for i in range(7)]
+    nodes = [node("Bernoulli", "x" if i == 0 else f"v{i}", f"v{i + 1}") for i in range(7)]
     text = _fault(model([*nodes, node("Relu", "v7", "y")]), tmp_path)
-    names = "nodes 'Hardmax:v1', 'Hardmax:v2', 'Hardmax:v3' and 4 more"
-    assert f"{names}: operator Hardmax is not supported" in text
+    names = "nodes 'Bernoulli:v1', 'Bernoulli:v2', 'Bernoulli:v3' and 4 more"
+    assert f"{names}: operator Bernoulli is not supported" in text
