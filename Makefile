@@ -20,7 +20,7 @@ demo: $(READY) tools
 	$(BIN)/python examples/demo.py
 
 test: $(READY) tools packages
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 quick: $(READY) host-tools
 	$(BIN)/python -m pytest -q -n 2 -m "not emulated and not slow"
