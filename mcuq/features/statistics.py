@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mcuq.errors import DataError, McuqError, closest, raise_all
+from mcuq.errors import DataError, McuqError
 from mcuq.features.recipe import FULL_SCALE
 from mcuq.fixed import dequantize
 from mcuq.ir import Array, Graph, Node, Port, Tensor
 from mcuq.ops.signal import statistics as op
 from mcuq.qir import QGraph, QTensor
-from mcuq.schema import Misfit, Reader, choice, real, several, whole
+from mcuq.schema import Reader, choice, real, several, whole
+from mcuq.schema.tables import read_table
 
 FRAC = 12
 """Of integer statistics, where nothing else is said: +-8 in steps of 1/4096."""
@@ -57,22 +58,11 @@ def from_table(table: Mapping[str, object], thing: str = "features") -> Statisti
     >>> from_table({"statistics": ["mean", "rms"], "frame": 64}).hop
     64
     """
-    wrong = [McuqError(thing, f"unknown key {key}", closest(str(key), _READERS)) for key in table
-             if key not in _READERS]  # fmt: skip
-    read = {}
-    for key in [key for key in table if key in _READERS]:
-        try:
-            read[key] = _READERS[key](table[key], key)
-        except Misfit as error:
-            wrong.append(McuqError(thing, str(error)))
-    if "frame" not in table:
-        wrong.append(McuqError(thing, "does not say frame", "Give it in samples"))
-    raise_all(wrong)
+    read = read_table(table, _READERS, thing, {"frame": "Give it in samples"})
     kinds = read.pop("statistics")
-    assert isinstance(kinds, tuple)
     if len(set(kinds)) < len(kinds):
         raise McuqError(thing, "names a statistic twice", "Name each once")
-    return Statistics(kinds, **{"hop": read["frame"], **read})  # type: ignore[arg-type]
+    return Statistics(kinds, **{"hop": read["frame"], **read})
 
 
 def node(made: Statistics, name: str, source: str, output: str, windows: int) -> Node:

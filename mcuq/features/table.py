@@ -14,7 +14,8 @@ from mcuq.features.recipe import RECIPES, Features
 from mcuq.features.windows import WINDOWS
 from mcuq.ops.features import EDGES, PREVIOUS
 from mcuq.ops.parts.spectrum import MAX_POINTS, MIN_POINTS
-from mcuq.schema import Misfit, Reader, choice, flag, real, several, whole
+from mcuq.schema import Reader, choice, flag, real, several, whole
+from mcuq.schema.tables import read_table
 
 _MILLISECONDS = {"frame_ms": "frame", "hop_ms": "hop"}
 _BANDS = {"mels": "count", "low": "low", "high": "high", "mel_scale": "scale", "mel_norm": "norm",
@@ -74,36 +75,21 @@ def from_table(given: object, thing: str = "features") -> Features:
     base = table.get("recipe", "")
     if base and base not in RECIPES:
         raise McuqError(thing, f"no recipe '{base}'", closest(str(base), RECIPES, _recipes()))
-    read = _read({k: v for k, v in table.items() if k != "recipe"}, thing)
+    said = {key: value for key, value in table.items() if key != "recipe"}
+    read = read_table(said, _READERS, thing)
     made = _lengths(RECIPES[base] if base else Features(), read, thing)
     own = {f.name for f in fields(Features)}
     bands = {_BANDS[k]: v for k, v in read.items() if k in _BANDS}
     if "rate" in read and "high" not in read:  # bands never end beyond what the rate can hold
         bands["high"] = min(made.bands.high, made.rate / 2)
     changes = {k: v for k, v in read.items() if k in own}
-    made = replace(made, **changes, bands=replace(made.bands, **bands))  # type: ignore[arg-type]
+    made = replace(made, **changes, bands=replace(made.bands, **bands))
     raise_all([McuqError(thing, *fault) for fault in faults(made)])
     return made
 
 
 def _recipes() -> str:
     return f"Recipes: {', '.join(RECIPES)}"
-
-
-def _read(table: Mapping[str, object], thing: str) -> dict[str, object]:
-    """The values, each by its reader; all faults at once."""
-    found: dict[str, object] = {}
-    wrong: list[McuqError] = []
-    for key, value in table.items():
-        if key not in _READERS:
-            wrong.append(McuqError(thing, f"unknown key {key}", closest(key, _READERS)))
-            continue
-        try:
-            found[key] = _READERS[key](value, key)
-        except Misfit as error:
-            wrong.append(McuqError(thing, str(error)))
-    raise_all(wrong)
-    return found
 
 
 def _lengths(base: Features, read: Mapping[str, object], thing: str) -> Features:

@@ -101,7 +101,10 @@ def growing(graph: Graph) -> tuple[str, ...]:
 def _source(graph: Graph, name: str) -> str:
     """What ``name`` is another shape of."""
     node = graph.producer(name)
-    return name if node is None or not is_view(node) else _source(graph, node.inputs[0])
+    while node is not None and is_view(node):
+        name = node.inputs[0]
+        node = graph.producer(name)
+    return name
 
 
 def _hangs_on(graph: Graph, name: str, other: str) -> bool:

@@ -20,7 +20,7 @@ from typing import TypeVar, cast
 
 import numpy as np
 
-from mcuq.errors import McuqError, ModelError, closest, raise_all
+from mcuq.errors import McuqError, ModelError, closest
 from mcuq.fixed import RANGES
 from mcuq.ir import Array, Graph, Node, Port, Shape, State, Stream, Tensor, states_of, unique_name
 from mcuq.ops.signal import decide as op
@@ -28,6 +28,7 @@ from mcuq.ops.spec import Format
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.reference import port_to_real
 from mcuq.schema import Misfit, Reader, real, whole
+from mcuq.schema.tables import read_table
 
 _Any = TypeVar("_Any", Graph, QGraph)
 _STATE = Format("s16", 0, 0)
@@ -76,18 +77,8 @@ def from_table(given: object, thing: str) -> Decision:
         "refractory": whole(0, op.LONGEST),
         "ignore": _classes,
     }
-    wrong = [McuqError(thing, f"unknown key {k}", closest(k, readers)) for k in given
-             if k not in readers]  # fmt: skip
-    read = {}
-    for key in [k for k in given if k in readers]:
-        try:
-            read[key] = readers[key](given[key], key)
-        except Misfit as error:
-            wrong.append(McuqError(thing, str(error)))
-    if "on" not in given:
-        wrong.append(McuqError(thing, "does not say on", "Say at which score a class begins"))
-    raise_all(wrong)
-    made = Decision(**{"off": read["on"], **read})  # type: ignore[arg-type]
+    read = read_table(given, readers, thing, {"on": "Say at which score a class begins"})
+    made = Decision(**{"off": read["on"], **read})
     if made.off > made.on:
         raise McuqError(thing, f"off = {made.off:g} is above on = {made.on:g}", "Lower off")
     return made
@@ -260,5 +251,6 @@ class _Writer:
         shown = Port(shown.name, shown.tensor, shown.shape)
         outputs = (*given.outputs, shown, *self.writes)
         real = {n: t for n, t in found.items() if isinstance(t, Tensor)}
-        changes = {"inputs": inputs, "outputs": outputs, "nodes": nodes}
-        return replace(given, tensors=real, stream=stream, **changes)  # type: ignore[arg-type]
+        return replace(
+            given, inputs=inputs, outputs=outputs, nodes=nodes, tensors=real, stream=stream
+        )
