@@ -12,9 +12,11 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 
 from mcuq.errors import McuqError
@@ -30,38 +32,67 @@ _ASIDE = ("CPATH", "C_INCLUDE_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX")
 
 
 def digest(compiler: str, flags: Sequence[str], source: Path) -> str:
-    """What stands for the object of ``source``; ``-I`` flags lead to headers, by absolute path."""
+    """What stands for the object of ``source``.
+
+    ``-I`` and ``-include`` flags lead to headers, by absolute path: these count by their text.
+    """
     program = Path(shutil.which(compiler) or compiler).resolve()
     stat = program.stat()
-    apart = [flag for flag in flags if not flag.startswith("-I")]
+    folders = [Path(flag[2:]) for flag in flags if flag.startswith("-I")]
+    before = [Path(path) for flag, path in pairwise(flags) if flag == "-include"]
+    apart = [flag for flag in flags if not flag.startswith("-I") and Path(flag) not in before]
     aside = [os.environ.get(name, "") for name in _ASIDE]
     words = [str(program), str(stat.st_size), str(stat.st_mtime_ns), *apart, *aside, source.name]
     found = hashlib.sha256("\0".join(words).encode())
-    for path in _texts(source, [Path(flag[2:]) for flag in flags if flag.startswith("-I")]):
-        content = path.read_bytes()
+    for path, content in _texts([*before, source], folders):
         found.update(f"\0{path.name}\0{len(content)}\0".encode() + content)
     return found.hexdigest()
 
 
-def _texts(source: Path, folders: Sequence[Path]) -> Iterator[Path]:
-    """The source and the headers that it may include, whatever its macros say, in a fixed order.
+def _texts(sources: Sequence[Path], folders: Sequence[Path]) -> Iterator[tuple[Path, bytes]]:
+    """The sources and the headers that they may include, whatever their macros say.
 
-    A header whose name is a macro may be any that lies in ``folders``.
+    A header whose name is a macro may be any that lies in ``folders``. In a fixed order.
     """
-    waiting, seen = [source], {source}
+    listed = {folder: sorted(_files(folder)) for folder in folders}
+    known = {name: folder / name for folder in reversed(folders) for name in listed[folder]}
+    headers = [folder / n for folder in folders for n in listed[folder] if n.endswith(".h")]
+    waiting, seen = [*sources], {*sources}
     while waiting:
         path = waiting.pop()
-        yield path
+        content = path.read_bytes()
+        yield path, content
         found: list[Path] = []
-        for match in _INCLUDE.finditer(path.read_bytes()):
-            if match[2]:
-                places = [place / os.fsdecode(match[2]) for place in (path.parent, *folders)]
-                found += [place for place in places if place.is_file()][:1]
-            elif match[1] != b"<":
-                found += sorted(header for folder in folders for header in folder.glob("*.h"))
+        for name in _included(content):
+            found += headers if name is None else _lookup(name, path.parent, folders, known)
         fresh = [header for header in dict.fromkeys(found) if header not in seen]
         seen.update(fresh)
         waiting += fresh
+
+
+@lru_cache(maxsize=512)
+def _included(content: bytes) -> tuple[str | None, ...]:
+    """The names between quotes that a text includes; None for one that a macro names."""
+    found = _INCLUDE.finditer(content)
+    return tuple(os.fsdecode(m[2]) if m[2] else None for m in found if m[1] != b"<")
+
+
+def _files(folder: Path) -> list[str]:
+    """The names in ``folder``, none if it cannot be read."""
+    with suppress(OSError):
+        return os.listdir(folder)
+    return []
+
+
+def _lookup(
+    name: str, beside: Path, folders: Sequence[Path], known: Mapping[str, Path]
+) -> list[Path]:
+    """Where a compiler finds the header ``name`` included by a file ``beside``: one place or none.
+
+    ``known``: by name, what lies in ``folders`` themselves.
+    """
+    places = [known[name]] if name in known else [folder / name for folder in folders]
+    return [place for place in (beside / name, *places) if place.is_file()][:1]
 
 
 def fetch(key: str, path: Path) -> bool:

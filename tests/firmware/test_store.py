@@ -74,6 +74,16 @@ def test_what_goes_into_an_object_is_in_its_digest(source: Path) -> None:
     assert len(set(found)) == len(found)
 
 
+def test_a_header_before_the_source_counts_by_its_text(source: Path, tmp_path: Path) -> None:
+    def digest(folder: str, text: str) -> str:
+        header = tmp_path / folder / "before.h"
+        header.parent.mkdir(exist_ok=True)
+        header.write_text(text)
+        return store.digest("gcc", flags(source, "-include", str(header)), source)
+
+    assert digest("a", "int b;\n") == digest("b", "int b;\n") != digest("a", "int c;\n")
+
+
 def test_a_header_named_by_a_macro_may_be_any(source: Path) -> None:
     source.write_text("#include NAME\nint a;\n")
     before = store.digest("gcc", flags(source), source)

@@ -72,6 +72,7 @@ class Target:
     """Where cases run: ``compiler`` with its flags, and the board; on the host without one.
 
     ``core``: QEMU's name of the core where it is not the board's own; then nothing is timed.
+    ``caller``: what compiles the cases themselves, if not ``compiler``.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Target:
     board: Board | None = None
     core: str = ""
     timed: bool = True
+    caller: tuple[str, ...] = ()
 
     @property
     def timer(self) -> str:
@@ -95,9 +97,14 @@ class Target:
         return self.board.clock_hz * 64e-9 if self.board and not self.core else 1.0
 
     def at(self, *flags: str) -> Target:
-        """With ``flags``, a level among them, in place of its own level."""
+        """With ``flags``, a level among them, in place of its own level.
+
+        The cases keep their own, so that they are compiled once for all levels; but a link-time
+        optimizer sees them and the kernels at once.
+        """
         kept = [flag for flag in self.compiler if not flag.startswith("-O")]
-        return replace(self, compiler=(*kept, *flags))
+        caller = () if "-flto" in flags else self.compiler
+        return replace(self, compiler=(*kept, *flags), caller=caller)
 
 
 def _on(name: str, core: str, *flags: str, clang: bool = False) -> Target:
@@ -158,10 +165,10 @@ def run(cases: Sequence[Case], target: Target, folder: Path) -> list[Outcome]:
 def build(cases: Sequence[Case], target: Target, folder: Path) -> Path:
     """The program of ``cases``, in ``folder``."""
     main, *constants = _write(cases, folder, apart=target.board is not None)
-    flags = [*target.compiler, *WARNINGS, *INCLUDES, f"-DTIMER_{target.timer}"]
-    objects = [_compile(flags, main, folder)]
+    flags = [*WARNINGS, *INCLUDES, f"-DTIMER_{target.timer}"]
+    objects = [_object([*(target.caller or target.compiler), *flags], main, folder)]
     objects += [_compile(_gcc(target), path, folder) for path in constants]
-    objects += [_kernel(flags, path, folder) for path in _kernels(cases)]
+    objects += [_object([*target.compiler, *flags], path, folder) for path in _kernels(cases)]
     image = folder / "cases.elf"
     _output([*_linker(target, folder), *objects, "-o", str(image)])
     return image
@@ -199,8 +206,10 @@ def check_riscv32(cases: Sequence[Case], folder: Path, *flags: str, compiler: st
     """
     main, *constants = _write(cases, folder, apart=True)
     gcc = [*_RISCV32, *flags]
-    chosen = [*(gcc if compiler == "gcc" else [*_CLANG_RISCV32, *flags]), *INCLUDES]
-    objects = [_compile(chosen, path, folder) for path in (main, *_kernels(cases))]
+    own = _RISCV32 if compiler == "gcc" else _CLANG_RISCV32
+    chosen = [*own, *flags, *INCLUDES]
+    objects = [_object(chosen if "-flto" in flags else [*own, *INCLUDES], main, folder)]
+    objects += [_object(chosen, path, folder) for path in _kernels(cases)]
     objects += [_compile(gcc, path, folder) for path in constants]
     places = ("__flash=0x80000000", "__flash_size=0x800000", "__ram=0x80800000",
               "__ram_size=0x400000", "__stack_size=0x4000")  # fmt: skip
@@ -211,8 +220,8 @@ def check_riscv32(cases: Sequence[Case], folder: Path, *flags: str, compiler: st
     assert rows == [(index, 0, 0, 0) for index in range(len(cases))]
 
 
-def _kernel(flags: Sequence[str], source: Path, folder: Path) -> str:
-    """The object of a kernel, which other tests want too."""
+def _object(flags: Sequence[str], source: Path, folder: Path) -> str:
+    """The object of ``source``, which other tests want too."""
     key = store.digest(flags[0], flags[1:], source)
     out = folder / f"{source.stem}.o"
     if not store.fetch(key, out):
