@@ -92,13 +92,13 @@ def _least(steps: Sequence[tuple[Candidate, ...]], weigh: _Weights) -> list[Cand
     allowed = {c.symbol for candidates in steps for c in candidates}
     best = weigh.pick(steps, allowed)
     while True:
-        trials = [weigh.pick(steps, allowed - {symbol}) for symbol in sorted(_used(best))]
-        gains = [trial for trial in trials if trial and weigh.total(trial) < weigh.total(best)]
-        if not gains:
-            break
-        best = min(gains, key=weigh.total)
-        allowed = _used(best)
-    return best
+        trials = {symbol: weigh.pick(steps, allowed - {symbol}) for symbol in sorted(_used(best))}
+        gains = {symbol: weigh.total(trial) for symbol, trial in trials.items() if trial}
+        given_up = min(gains, key=gains.__getitem__, default=None)
+        if given_up is None or gains[given_up] >= weigh.total(best):
+            return best
+        best = trials[given_up]
+        allowed -= {given_up}
 
 
 def _faster(steps: Sequence[tuple[Candidate, ...]], smallest: list[Candidate]) -> list[Candidate]:
