@@ -10,7 +10,7 @@ import numpy as np
 from mcuq.features.recipe import FULL_SCALE, Features
 from mcuq.features.windows import WINDOWS
 from mcuq.ir import Array, Node
-from mcuq.ops import features as op
+from mcuq.ops.signal import features as op
 
 LOGS = {"ln": 1.0, "log2": 1 / math.log(2), "log10": 1 / math.log(10), "db": 10 / math.log(10)}
 """What the natural logarithm is multiplied with."""

@@ -12,8 +12,8 @@ from mcuq.features.mel import Mel
 from mcuq.features.node import LOGS
 from mcuq.features.recipe import RECIPES, Features
 from mcuq.features.windows import WINDOWS
-from mcuq.ops.features import EDGES, PREVIOUS
 from mcuq.ops.parts.spectrum import MAX_POINTS, MIN_POINTS
+from mcuq.ops.signal.features import EDGES, PREVIOUS
 from mcuq.schema import Reader, choice, flag, real, several, whole
 from mcuq.schema.tables import read_table
 

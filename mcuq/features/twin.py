@@ -9,7 +9,7 @@ from mcuq.features import node as nodes
 from mcuq.features.recipe import Features
 from mcuq.fixed import dequantize
 from mcuq.ir import Array, Graph, Node, Port, Tensor
-from mcuq.ops import features as op
+from mcuq.ops.signal import features as op
 from mcuq.qir import QGraph, QTensor
 
 FRAC = 8

@@ -11,7 +11,6 @@ from mcuq.kernels.plain import (
     dense,
     depthwise_conv2d,
     extremum,
-    features,
     int16,
     lut,
     matmul,
@@ -25,7 +24,7 @@ from mcuq.kernels.plain import (
     top,
 )
 from mcuq.kernels.plain.movement import concat, copy, from_u8, lookup, pad, push, transpose
-from mcuq.kernels.plain.signal import decide, statistics
+from mcuq.kernels.plain.signal import decide, features, statistics
 from mcuq.kernels.variant import Variant
 
 VARIANTS: tuple[Variant, ...] = (

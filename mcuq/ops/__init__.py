@@ -14,10 +14,7 @@ from mcuq.ops import (
     dense,
     depthwise_conv2d,
     extremum,
-    features,
-    from_u8,
     log_softmax,
-    lookup,
     lut,
     matmul,
     max_pool2d,
@@ -31,11 +28,11 @@ from mcuq.ops import (
     top,
     unary,
 )
-from mcuq.ops.movement import concat, copy, pad, push, reshape, transpose
+from mcuq.ops.movement import concat, copy, from_u8, lookup, pad, push, reshape, transpose
 from mcuq.ops.parts import functions, lut16
 from mcuq.ops.parts.layout import Layout
 from mcuq.ops.recurrent import gru, lstm, rnn
-from mcuq.ops.signal import decide, statistics
+from mcuq.ops.signal import decide, features, statistics
 from mcuq.ops.spec import OpSpec, RunFloat, Values
 
 OPS: tuple[OpSpec, ...] = (

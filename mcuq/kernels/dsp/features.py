@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcuq.ir import Node
-from mcuq.kernels.plain import features as plain
+from mcuq.kernels.plain.signal import features as plain
 from mcuq.kernels.variant import Cpu
 from mcuq.qir import QGraph
 

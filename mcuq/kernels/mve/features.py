@@ -8,7 +8,7 @@ import numpy as np
 
 from mcuq.ir import Array, Node
 from mcuq.kernels.mve.blocks import NEEDS
-from mcuq.kernels.plain import features as plain
+from mcuq.kernels.plain.signal import features as plain
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Lower, Variant
 from mcuq.ops.parts import spectrum
 from mcuq.qir import QGraph
