@@ -16,7 +16,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     """A row; its vectors of 16, 8 and 4 values."""
     length = qgraph.tensor(node.output).shape[-1]
     rows = elementwise.output_size(node, qgraph) / length
-    return 20 + rows * (45 + 6 * -(-length // 16) + 8 * -(-length // 8) + 18 * -(-length // 4))
+    return 20 + rows * (26 + 6 * -(-length // 16) + 8 * -(-length // 8) + 19 * -(-length // 4))
 
 
 VARIANTS = (
