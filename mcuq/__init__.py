@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         fit_model,
         inspect,
         load,
+        report,
         retarget,
         verify,
     )
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Config", "McuqError", "Model", "compile", "compress_model", "diff", "estimate", "fit_model",
-    "inspect", "load", "retarget", "train", "verify",
+    "inspect", "load", "report", "retarget", "train", "verify",
 ]  # fmt: skip
 
 

@@ -24,8 +24,10 @@ from mcuq.errors import McuqError
 from mcuq.flows.compile import compile_model
 from mcuq.flows.compress import compress_model
 from mcuq.flows.estimate import Estimate, estimate_model
+from mcuq.flows.export import Exported
 from mcuq.flows.export import export as write_package
 from mcuq.flows.fit import fit_model
+from mcuq.flows.report import Evidence, gather
 from mcuq.flows.retarget import retarget as make_for
 from mcuq.flows.verify import Verified, limits_of
 from mcuq.flows.verify import verify as hold
@@ -36,8 +38,9 @@ from mcuq.measure import desk, evaluate, explain, selftest
 from mcuq.measure import inspect as preflight
 from mcuq.measure import run as emulate
 from mcuq.measure.diff import diff
-from mcuq.model.compiled import Compiled, load_compiled
+from mcuq.model.compiled import Compiled, blob_name, load_compiled
 from mcuq.model.report import Report
+from mcuq.model.sbom import sbom as bill
 from mcuq.progress import Progress, usual
 from mcuq.reference import port_to_real
 from mcuq.targets import boards
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Model", "compile", "compress_model", "diff", "estimate", "fit_model", "inspect", "load",
-    "retarget", "verify",
+    "report", "retarget", "verify",
 ]  # fmt: skip
 
 AnyBoard = str | Path | Board
@@ -97,13 +100,13 @@ class Model:
         version: str = About.version,
         author: str = About.author,
         url: str = About.url,
-    ) -> Path:
+    ) -> Exported:
         """Write a package for ``to``: arduino, platformio, esp-idf, zephyr, cmsis-pack, cmake, ...
 
         ``out``: a folder, or a .zip (of a CMSIS-Pack .pack); all of it, or nothing. McuqError if
         it holds what mcuq did not write.
         """
-        return write_package(self.compiled, to, out, About(version, author, url)).place
+        return write_package(self.compiled, to, out, About(version, author, url))
 
     def check(
         self,
@@ -111,11 +114,15 @@ class Model:
         vectors: int = 20,
         seed: int = 0,
         progress: Progress = usual,
+        clang: bool = False,
     ) -> list[checking.Verdict]:
-        """Compare every tensor with the reference: a verdict for the host, one for each board."""
+        """Compare every tensor with the reference: a verdict for the host, one for each board.
+
+        ``clang``: the stack is proven for its code, too.
+        """
         several = (on,) if isinstance(on, (str, Path, Board)) else on
         chosen = [boards.load(name) for name in several]
-        return checking.check(self.compiled, chosen, vectors, seed, progress)
+        return checking.check(self.compiled, chosen, vectors, seed, progress, clang)
 
     def bench(self, board: AnyBoard, progress: Progress = usual) -> benchmark.Bench:
         """Executed instructions of one inference on an emulated board."""
@@ -149,13 +156,15 @@ class Model:
     ) -> evaluate.Evaluation:
         """The integer network against the float one: SQNR, and what ``labels`` allow to say.
 
-        They are classes (whole numbers), targets of a regression, or with ``anomaly`` 0 and 1.
+        They are classes (whole numbers), targets of a regression, or with ``anomaly`` 0 and 1; by
+        default what the file ``inputs`` holds as y.
         """
         made = self.compiled.bundle
+        if labels is None and isinstance(inputs, (str, Path)):
+            return evaluate.evaluate_file(made, inputs, anomaly).result
         feeds = data.from_arrays(inputs, made.graph, "inputs")
         given = None if labels is None else np.asarray(labels)
-        network = made.whole or made.graph
-        return evaluate.evaluate_given(network, made.qgraph, feeds, given, anomaly)
+        return evaluate.evaluate_model(made, feeds, given, anomaly)
 
     def explain(
         self, inputs: Inputs | None = None, progress: Progress = usual
@@ -174,9 +183,39 @@ class Model:
             port.name: port_to_real(port, found[port.name]) for port in shown(made.bundle.qgraph)
         }
 
-    def build(self, board: AnyBoard, folder: str | Path, progress: Progress = usual) -> list[Path]:
-        """Write a self-test image: ``.elf``, ``.hex``, ``.bin`` and ``.map``."""
-        return selftest.build_selftest(self.compiled, boards.load(board), folder, progress)
+    def run_file(
+        self,
+        board: AnyBoard,
+        source: str | Path,
+        out: str | Path,
+        raw: bool = False,
+        progress: Progress = usual,
+    ) -> int:
+        """As ``run``, from a file to a .npy or .npz file; ``raw``: integers. The number of rows."""
+        target = boards.load(board)
+        return emulate.run_file(self.compiled, target, str(source), Path(out), raw, progress)
+
+    def build(
+        self,
+        board: AnyBoard,
+        folder: str | Path,
+        progress: Progress = usual,
+        port: str | None = None,
+    ) -> list[Path]:
+        """Write a self-test image: ``.elf``, ``.hex``, ``.bin`` and ``.map``.
+
+        With ``port``, the C of the board's serial line, the image that ``check_on`` talks to.
+        """
+        target, place = boards.with_memory(boards.load(board)), Path(folder)
+        if port is None:
+            return selftest.build_selftest(self.compiled, target, place, progress)
+        return desk.build_serial(self.compiled, target, port, place, progress)
+
+    def sbom(self) -> bytes:
+        """A bill of materials, CycloneDX JSON: hashes of all that went into the model."""
+        made = self.compiled
+        apart = {} if made.blob is None else {blob_name(made.bundle): made.blob}
+        return bill(made.bundle, made.files, made.report, apart)
 
 
 def compile(
@@ -262,6 +301,21 @@ def estimate(
         shapes=shapes,
         progress=progress,
     )
+
+
+def report(
+    folder: str | Path,
+    *,
+    data: str | Path | None = None,
+    measure: bool = False,
+    progress: Progress = usual,
+) -> Evidence:
+    """A compiled folder on a page: ``.html``, and its ``.pictures``.
+
+    ``data``: a file with rows x and, if known, classes y. ``measure``: check and count in
+    emulation, on the folder's own board.
+    """
+    return gather(folder, data=data, measure=measure, progress=progress)
 
 
 def verify(

@@ -161,11 +161,11 @@ class _Asked:
     checkpoint: str | None
 
     def compressed(self, methods: str | None) -> Small:
+        from mcuq import api
         from mcuq.cli.show import progress
-        from mcuq.flows.compress import compress_model
 
         with progress(f"compress {Path(self.model).name}") as report:
-            return compress_model(
+            return api.compress_model(
                 self.model,
                 None,
                 self.calib,
@@ -181,16 +181,17 @@ class _Asked:
 
     def fitted(self, fit_flash: str | None, fit_ram: str | None, max_drop: float) -> Fitted:
         """The search for settings, its table shown."""
+        from mcuq import api
         from mcuq.cli.show import progress
         from mcuq.errors import McuqError
-        from mcuq.flows.fit import fit_model, size_of
+        from mcuq.flows.fit import size_of
 
         if not self.board:
             raise McuqError("compress", "limits are of a board's memory", "Pass --board")
         flash = size_of(fit_flash, "--fit-flash") if fit_flash else None
         ram = size_of(fit_ram, "--fit-ram") if fit_ram else None
         with progress(f"compress {Path(self.model).name}") as report:
-            found = fit_model(
+            found = api.fit_model(
                 self.model,
                 None,
                 self.calib,

@@ -20,20 +20,17 @@ def explain(folder: str, data: str | None, json_path: str | None) -> None:
 
     Also written into report.json of the folder, as "explain".
     """
+    from mcuq import api
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, write_json
-    from mcuq.data.feeds import load
     from mcuq.files import check_addable
-    from mcuq.measure.explain import explain as run_explain
-    from mcuq.model import bundle
     from mcuq.schema.records import plain
 
     check_paths([data], {"--json": json_path}, folder)
     check_addable(Path(folder), ("report.json",))
-    made = bundle.load(Path(folder))
-    feeds = load(data, made.graph) if data else None
+    made = api.load(folder)
     with progress(f"explain {folder}") as report:
-        result = run_explain(made, feeds, report)
+        result = made.explain(data, report)
     _show_layers(result)
     _show_steps(result)
     _show_fixes(result)

@@ -37,18 +37,16 @@ def export(
 
     With its metadata, and an example that runs a known input and prints a verdict and the time.
     """
+    from mcuq import api
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import say, write_json
-    from mcuq.emit.packages import About
     from mcuq.flows.export import check_place
-    from mcuq.flows.export import export as write
-    from mcuq.model.compiled import load_compiled
 
     check_paths([], {"--json": json_path}, folder)
     check_place(to, Path(out))
     given = {"version": version, "author": author, "url": url}
-    about = About(**{key: value for key, value in given.items() if value is not None})
-    made = write(load_compiled(folder), to, out, about)
+    about = {key: value for key, value in given.items() if value is not None}
+    made = api.load(folder).export(to, out, **about)
     write_json(json_path, _facts(made))
     say(f"{out}: {made.title}, {len(made.files)} files; README.md says how to use it")
 

@@ -39,16 +39,16 @@ def verify(
     broken. With --baseline nothing may be worse than there. Limits on the command line take the
     place of those in the configuration.
     """
+    from mcuq import api
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, say, write_json
     from mcuq.files import write_file
-    from mcuq.flows import verify as gates
 
     check_paths([data, board, config_path], {"--junit": junit, "--json": json_path}, folder)
     limits = _limits(config_path, given)
     with progress(f"verify {folder}") as report:
-        found = gates.verify(
-            folder, limits, board=board, data=data, baseline=baseline, progress=report
+        found = api.verify(
+            folder, board=board, data=data, baseline=baseline, progress=report, **limits
         )
     write_json(json_path, found.to_json())
     if junit is not None:
@@ -60,7 +60,7 @@ def verify(
     raise SystemExit(1 if found.broken else 0)
 
 
-def _limits(config_path: str | None, given: Mapping[str, Any]) -> Any:
+def _limits(config_path: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """What the configuration says, and in its place what the options say."""
     from mcuq import config
     from mcuq.flows.verify import limits_of
@@ -68,7 +68,7 @@ def _limits(config_path: str | None, given: Mapping[str, Any]) -> Any:
     table = config.load(Path(config_path)).verify if config_path else {}
     options = {key: value for key, value in given.items() if value is not None}
     limits_of(table, config_path or "verify")  # its own faults are named by its own name
-    return limits_of({**table, **options}, "verify")
+    return {**table, **options}
 
 
 def _show_gates(found: Any) -> None:
@@ -94,13 +94,13 @@ def diff(old: str, new: str, json_path: str | None) -> None:
     Reads their reports alone: folders of other versions of mcuq, too. The numbers are those that
     compile states; verify --baseline measures them.
     """
+    from mcuq import api
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import say, table, write_json
-    from mcuq.measure.diff import diff as compare
 
     for folder in (old, new):
         check_paths([], {"--json": json_path}, folder)
-    found = compare(old, new)
+    found = api.diff(old, new)
     rows = [
         (n.what, n.old, n.new, n.by, None if n.percent is None else f"{n.percent:+.1f} %")
         for n in found.numbers
@@ -123,14 +123,11 @@ def sbom(folder: str, out: str) -> None:
     Hashes of the source, the calibration vectors, the generated files and the kernels, and the
     options; no date and no path: the same folder gives the same bytes.
     """
+    from mcuq import api
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import say
     from mcuq.files import write_file
-    from mcuq.model.compiled import blob_name, load_compiled
-    from mcuq.model.sbom import sbom as bill
 
     check_paths([], {"-o": out}, folder, (".json",))
-    compiled = load_compiled(folder)
-    apart = {} if compiled.blob is None else {blob_name(compiled.bundle): compiled.blob}
-    write_file(Path(out), bill(compiled.bundle, compiled.files, compiled.report, apart))
+    write_file(Path(out), api.load(folder).sbom())
     say(f"{out} written")

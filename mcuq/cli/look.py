@@ -26,12 +26,12 @@ def inspect(model: str, shapes: tuple[str, ...], json_path: str | None) -> None:
     Lists every unsupported node at once, with a rewrite that would help, and exits 1 if there
     is any.
     """
+    from mcuq import api
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import say, table, write_json
-    from mcuq.measure.inspect import inspect_model
 
     check_paths([model], {"--json": json_path})
-    facts = inspect_model(Path(model), shapes_of(shapes))
+    facts = api.inspect(model, shapes_of(shapes))
     rows = [(r.name, r.op, r.input, r.output, r.macs, r.weights, r.live_bytes) for r in facts.rows]
     columns = ("node", "?op", "?input", "output", "#MACs", "#weights", "#live bytes")
     table(facts.name, columns, rows)
@@ -74,11 +74,11 @@ def estimate(
     Needs no data: the network is rounded with made-up scales, on which sizes hardly depend. Exits 1
     if it fits none of the boards.
     """
+    from mcuq import api
     from mcuq.cli.make import settings_of
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, say, table, write_json
     from mcuq.errors import BoardError
-    from mcuq.flows.estimate import estimate_model
     from mcuq.targets import boards as known
 
     check_paths([model, config_path, *names], {"--json": json_path})
@@ -87,7 +87,7 @@ def estimate(
     targets = [*map(known.load, dict.fromkeys(names)), *(known.all_boards() if every else ())]
     settings = settings_of(config_path, None, None, bits)
     with progress(f"estimate {Path(model).name}") as report:
-        found = estimate_model(
+        found = api.estimate(
             model,
             on=tuple({board.name: board for board in targets}.values()),
             prefer=prefer,

@@ -13,8 +13,8 @@ from mcuq.cli.compress import compressing, labels_of, shaped, shapes_of, show_la
 from mcuq.errors import McuqError
 
 if TYPE_CHECKING:
+    from mcuq.api import Model
     from mcuq.config import Config
-    from mcuq.model.compiled import Compiled
 
 
 @click.command("compile")
@@ -86,16 +86,16 @@ def compile_(
     out: str,
 ) -> None:
     """Quantize MODEL (.onnx, .tflite, .pt2), write its C to a folder."""
+    from mcuq import api
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress
-    from mcuq.flows.compile import compile_model
 
     check_paths([model, calib, board, config_path], {"--checkpoint": checkpoint}, out)
     _check_out(out, checkpoint)
     version = _version_of(weights, weights_version)
     settings = settings_of(config_path, ranges, effort, bits)
     with progress(f"compile {Path(model).name}") as report:
-        compiled = compile_model(
+        made = api.compile(
             model,
             calibration=calib,
             board=board,
@@ -111,8 +111,8 @@ def compile_(
             stream=stream,
             progress=report,
         )
-    compiled.write(out)
-    _show(compiled, out)
+    made.write(out)
+    _show(made, out)
 
 
 def _version_of(weights: str, given: int | None) -> int | None:
@@ -145,14 +145,14 @@ def settings_of(
     return settings.with_quantize("compile", {"ranges": ranges, "effort": effort, "bits": count})
 
 
-def _show(compiled: Compiled, out: str) -> None:
+def _show(made: Model, out: str) -> None:
     """Print what compression brought, the advice, and what the model needs."""
     from mcuq.cli.show import say
     from mcuq.model.report import to_text
 
-    report = compiled.report
+    report = made.report
     show_layers(report.compression.layers if report.compression else ())
-    for advice in compiled.advice:
+    for advice in made.advice:
         say(f"note: {advice}", err=True)
     for line in to_text(report):
         say(f"{out}: {line}")
@@ -177,19 +177,19 @@ def retarget(folder: str, board: str, prefer: str | None, out: str | None) -> No
 
     The numbers that the network gives stay the same, to the bit.
     """
+    from mcuq import api
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress
     from mcuq.files import check_replaceable
-    from mcuq.flows.retarget import retarget as make
 
     check_paths([board], {}, folder)
     place = out or folder
     check_replaceable(Path(place))
     with progress(f"retarget {folder}") as report:
         report("generating C", 0.1)
-        compiled = make(folder, board, prefer)
-    compiled.write(place)
-    _show(compiled, place)
+        made = api.retarget(folder, board, prefer)
+    made.write(place)
+    _show(made, place)
 
 
 @click.command()
@@ -208,10 +208,8 @@ def build(folder: str, board: str, out: str | None, serial: bool, port: str | No
     Known answers are inside; the verdict is in the RAM symbol mcuq_verdict and, with a debugger
     attached, printed over semihosting.
     """
+    from mcuq import api
     from mcuq.cli.show import progress, say
-    from mcuq.measure.desk import build_serial
-    from mcuq.measure.selftest import build_selftest
-    from mcuq.model.compiled import load_compiled
     from mcuq.targets.boards import load, with_memory
 
     if serial != (port is not None):
@@ -220,9 +218,6 @@ def build(folder: str, board: str, out: str | None, serial: bool, port: str | No
     target = with_memory(load(board))
     place = Path(out) if out else Path(folder) / "selftest" / target.name
     with progress(f"build {folder}") as report:
-        if port is None:
-            made = build_selftest(load_compiled(folder), target, place, report)
-        else:
-            made = build_serial(load_compiled(folder), target, port, place, report)
+        made = api.load(folder).build(target, place, report, port)
     for path in made:
         say(str(path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -12,6 +11,7 @@ from mcuq.cli.complete import complete_board
 from mcuq.errors import McuqError
 
 if TYPE_CHECKING:
+    from mcuq.api import Model
     from mcuq.model.compiled import Compiled
     from mcuq.targets.boards import Board
 
@@ -58,36 +58,35 @@ def check(
     The C files of FOLDER are compiled and run on this computer and in emulators: check only a
     folder whose C you would run.
     """
+    from mcuq import api
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, write_json
-    from mcuq.measure import check as verify
-    from mcuq.model.compiled import load_compiled
     from mcuq.targets.boards import load
     from mcuq.targets.cores import CHECKED
 
     check_paths([*names, port], {"--json": json_path}, folder)
-    compiled = load_compiled(folder)
+    made = api.load(folder)
     if place is not None:
         if every or len(names) > 1:
             raise McuqError("--on", "is for one board", "Name it with --board")
-        board = _target(folder, next(iter(names), None), compiled)
-        _check_desk(compiled, board, place, port, count, seed, json_path)
+        board = _target(folder, next(iter(names), None), made)
+        _check_desk(made, board, place, port, count, seed, json_path)
     _refuse_port(port)
-    made = compiled.bundle
-    own = list(made.family or (made.board,)) if made.board else []
+    bundle = made.compiled.bundle
+    own = list(bundle.family or (bundle.board,)) if bundle.board else []
     if every or not (names or own):
         names = (*names, *CHECKED)
     chosen = [load(n) for n in dict.fromkeys(names)] or own
     with progress(f"check {folder}") as report:
-        verdicts = verify.check(compiled, chosen, count, seed, report, clang=True)
+        verdicts = made.check(chosen, count, seed, report, clang=True)
     _show_verdicts(verdicts)
-    _show_kernels(compiled, chosen, verdicts)
+    _show_kernels(made.compiled, chosen, verdicts)
     write_json(json_path, {"boards": {v.board: v.to_json() for v in verdicts}})
     raise SystemExit(0 if all(v.exact for v in verdicts) else 1)
 
 
 def _check_desk(
-    compiled: Compiled,
+    made: Model,
     board: Board,
     place: str,
     port: str | None,
@@ -96,10 +95,9 @@ def _check_desk(
     json_path: str | None,
 ) -> NoReturn:
     from mcuq.cli.show import progress, say, write_json
-    from mcuq.measure.desk import check_desk
 
     with progress(f"check on {place}") as report:
-        verdict = check_desk(compiled, board, place, count, seed, port, report)
+        verdict = made.check_on(board, place, count, seed, port, report)
     _show_verdicts([verdict])
     spent = "counts no cycles" if verdict.cycles is None else f"{verdict.cycles:,} cycles"
     say(f"{board.name} on {place}: {spent}")
@@ -163,28 +161,25 @@ def evaluate(folder: str, data: str, anomaly: bool, json_path: str | None) -> No
     Whole numbers in y are classes, reals (or one per output value) are targets of a regression.
     Without y the integers are compared with float only.
     """
+    from mcuq import api
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, table, write_json
-    from mcuq.measure.evaluate import evaluate_file, float_top1
-    from mcuq.model import bundle
 
     check_paths([data], {"--json": json_path}, folder)
-    made = bundle.load(Path(folder))
+    made = api.load(folder)
     with progress(f"eval {folder}") as report:
         report("float and integer network", 0.1)
-        found = evaluate_file(made.whole or made.graph, made.qgraph, data, anomaly)
-        small = None
-        if made.whole and found.labels is not None:
-            small = float_top1(made.graph, found.feeds, found.labels)
-    table("", ("", "#value"), _result_rows(found.result, small))
-    write_json(json_path, found.result.to_json())
+        result = made.evaluate(data, anomaly=anomaly)
+    table("", ("", "#value"), _result_rows(result))
+    write_json(json_path, result.to_json())
 
 
-def _result_rows(result: Any, small: float | None) -> list[tuple[str, object]]:
+def _result_rows(result: Any) -> list[tuple[str, object]]:
     """What is known, one line each."""
     rows: list[tuple[str, object]] = [("rows", result.samples)]
     if result.float_top1 is not None:
         rows.append(("float top-1", _percent(result.float_top1)))
+        small = result.compressed_top1
         rows += [("compressed, float top-1", _percent(small))] if small is not None else []
         rows.append(("int8 top-1", _percent(result.int8_top1)))
     if result.agreement is not None:
@@ -230,23 +225,19 @@ def bench(
 
     With --on, cycles that a real board took, beside the estimates.
     """
+    from mcuq import api
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, write_json
-    from mcuq.measure import bench as benchmark
-    from mcuq.model.compiled import load_compiled
 
     check_paths([board, port], {"--json": json_path}, folder)
-    compiled = load_compiled(folder)
-    target = _target(folder, board, compiled)
+    made = api.load(folder)
+    target = _target(folder, board, made)
     with progress(f"bench {folder}") as report:
         if place is None:
             _refuse_port(port)
-            result = benchmark.bench(compiled, target, report)
+            result = made.bench(target, report)
         else:
-            from mcuq.measure.desk import measure_desk
-
-            spent = measure_desk(compiled, target, place, port, report)
-            result = benchmark.bench(compiled, target, report).measured(place, spent)
+            result = made.bench_on(target, place, port, report)
     _show_steps(result)
     if why:
         _show_choices(result)
@@ -315,12 +306,12 @@ def _show_choices(result: Any) -> None:
     table("", columns, rows)
 
 
-def _target(folder: str, board: str | None, compiled: Any) -> Any:
+def _target(folder: str, board: str | None, made: Model) -> Board:
     """The board that was asked for, else the one that the model was compiled for."""
     from mcuq.errors import BoardError
     from mcuq.targets.boards import load
 
-    target = load(board) if board else compiled.bundle.board
+    target = load(board) if board else made.compiled.bundle.board
     if target is None:
         raise BoardError(folder, "was compiled for no board in particular", "Pass --board")
     return target
@@ -359,18 +350,17 @@ def run(folder: str, board: str | None, source: str, out: str, raw: bool) -> Non
 
     Both are in the layout of the model's own inputs and outputs.
     """
+    from mcuq import api
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, say
     from mcuq.ir import shown
-    from mcuq.measure.run import run_file
-    from mcuq.model.compiled import load_compiled
 
     check_paths([source, board], {"-o": out}, folder, (".npy", ".npz"))
-    compiled = load_compiled(folder)
-    target = _target(folder, board, compiled)
+    made = api.load(folder)
+    target = _target(folder, board, made)
     with progress(f"run {folder}") as report:
-        rows = run_file(compiled, target, source, Path(out), raw, report)
+        rows = made.run_file(target, source, out, raw, report)
     say(f"{out}: {rows} rows from {target.name}")
-    for port in shown(compiled.program.qgraph):
+    for port in shown(made.compiled.program.qgraph):
         sizes = " x ".join(map(str, (rows, *port.shape[1:])))
         say(f"{port.name}: {sizes}, in the model's own order")

@@ -21,11 +21,11 @@ def report(
     Verdict, network, costs, arena, flash, error by layer and cause, boards, how to reproduce: one
     file, without scripts or anything from elsewhere. The same folder gives the same bytes.
     """
+    from mcuq import api
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, say
     from mcuq.errors import McuqError
     from mcuq.files import check_replaceable, write_file, write_folder
-    from mcuq.flows import report as flow
 
     if out is None and svg_folder is None:
         raise McuqError("report", "there is nothing to write", "Pass -o report.html")
@@ -33,12 +33,11 @@ def report(
     if svg_folder is not None:
         check_replaceable(Path(svg_folder))
     with progress(f"report {folder}") as tell:
-        found = flow.gather(folder, data=data, measure=measure, progress=tell)
+        found = api.report(folder, data=data, measure=measure, progress=tell)
     if out is not None:
-        write_file(Path(out), flow.html(found).encode())
+        write_file(Path(out), found.html.encode())
         say(f"{out} written")
     if svg_folder is not None:
-        pictures = flow.drawn(found)
-        files = {f"{name}.svg": f"{shown.svg}\n".encode() for name, shown in pictures.items()}
+        files = {f"{name}.svg": f"{svg}\n".encode() for name, svg in found.pictures.items()}
         write_folder(Path(svg_folder), files)
         say(f"{svg_folder}: {', '.join(files)}")

@@ -28,7 +28,7 @@ from mcuq.targets import boards
 VECTORS = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evidence:
     """What is shown of a model beside its report.
 
@@ -43,6 +43,19 @@ class Evidence:
     confusion: Array | None = None
     verdicts: tuple[Verdict, ...] = ()
     counted: Bench | None = None
+
+    def __repr__(self) -> str:
+        return self.compiled.report.brief("Evidence")
+
+    @property
+    def html(self) -> str:
+        """The page, one file."""
+        return _html(self)
+
+    @property
+    def pictures(self) -> dict[str, str]:
+        """SVG by a short name, in the order of the page."""
+        return {name: shown.svg for name, shown in _drawn(self).items()}
 
 
 def gather(
@@ -62,9 +75,7 @@ def gather(
     if measure and made.board is None:
         reason = "was compiled for no board in particular, on which it could be measured"
         raise BoardError(str(folder), reason, "Compile it with --board, or leave out --measure")
-    found = (
-        None if data is None else evaluate_file(made.whole or made.graph, made.qgraph, data, False)
-    )
+    found = None if data is None else evaluate_file(made, data)
     counts = None
     if found is not None and found.labels is not None:
         counts = confusion(made.graph, made.qgraph, found.feeds, found.labels)
@@ -81,7 +92,7 @@ def gather(
     return Evidence(compiled, explained, needs, evaluation, counts, verdicts, counted)
 
 
-def drawn(found: Evidence) -> dict[str, Picture]:
+def _drawn(found: Evidence) -> dict[str, Picture]:
     """The pictures by a short name, in the order of the page."""
     compiled = found.compiled
     program, report = compiled.program, compiled.report
@@ -103,9 +114,9 @@ def drawn(found: Evidence) -> dict[str, Picture]:
     return done
 
 
-def html(found: Evidence) -> str:
+def _html(found: Evidence) -> str:
     """The page, one file."""
-    report, shown = found.compiled.report, drawn(found)
+    report, shown = found.compiled.report, _drawn(found)
     name = found.compiled.bundle.id
     lead = f"from {found.compiled.bundle.source}, compiled by mcuq {report.mcuq}; {report.kernels}"
     return render(

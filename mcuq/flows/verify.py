@@ -236,7 +236,7 @@ def measure(
         found = _on_board(compiled, boards.load(given), progress)
     if data is not None:
         made = compiled.bundle
-        result = evaluate_file(made.whole or made.graph, made.qgraph, data, False).result
+        result = evaluate_file(made, data).result
         share = result.int8_top1
         if share is None and "accuracy" in wanted:
             raise DataError(str(data), "has no classes to know the accuracy by", "Add an array y")

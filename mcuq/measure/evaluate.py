@@ -12,6 +12,7 @@ import numpy as np
 from mcuq.data.feeds import load_evaluated, user_reals
 from mcuq.errors import DataError, brief
 from mcuq.ir import Array, Graph, Node, Port, fed, from_memory, shown
+from mcuq.model.bundle import Bundle
 from mcuq.model.report import JudgedOutput
 from mcuq.ops import spec
 from mcuq.ops.spec import Values
@@ -76,6 +77,7 @@ class Anomaly:
 class Evaluation:
     """Shares are 0..1; None where they make no sense (no labels, or an output without classes).
 
+    ``compressed_top1``: of the float network after compression, ``float_top1`` before it.
     ``agreement``: rows for which both networks name the same class. ``sqnr_db``: signal power over
     noise power of the outputs, or of what a final softmax or argmax reads; the worst output counts.
     ``targets``: errors against reals that the output should be. ``anomaly``: how well the distance
@@ -90,6 +92,7 @@ class Evaluation:
     outputs: tuple[Output, ...] = ()
     targets: Against | None = None
     anomaly: Anomaly | None = None
+    compressed_top1: float | None = None
 
     def __repr__(self) -> str:
         known = [] if self.int8_top1 is None else [f"accuracy {self.int8_top1:.2%}"]
@@ -182,13 +185,24 @@ class Evaluated:
     labels: Array | None
 
 
-def evaluate_file(graph: Graph, qgraph: QGraph, ref: str | Path, anomalies: bool) -> Evaluated:
+def evaluate_file(made: Bundle, ref: str | Path, anomalies: bool = False) -> Evaluated:
     """Evaluate on a file; ``y`` in it: classes, targets, or with ``anomalies`` 0 and 1."""
-    feeds, given = load_evaluated(ref, graph)
-    result = evaluate_given(graph, qgraph, feeds, given, anomalies)
+    feeds, given = load_evaluated(ref, made.graph)
+    result = evaluate_model(made, feeds, given, anomalies)
     if given is None or result.float_top1 is None:
         return Evaluated(result, feeds, None)
     return Evaluated(result, feeds, given.astype(np.int64))
+
+
+def evaluate_model(
+    made: Bundle, feeds: Mapping[str, Array], given: Array | None, anomalies: bool = False
+) -> Evaluation:
+    """As ``evaluate_given``, against the network as it was before compression, if it was."""
+    whole = made.whole or made.graph
+    result = evaluate_given(whole, made.qgraph, feeds, given, anomalies)
+    if made.whole is None or given is None or result.float_top1 is None:
+        return result
+    return replace(result, compressed_top1=_float_top1(made.graph, feeds, given.astype(np.int64)))
 
 
 def evaluate_given(
@@ -303,7 +317,7 @@ def _first_output(graph: Graph, qgraph: QGraph, feeds: Mapping[str, Array]) -> t
     return exact, from_memory(own, port_to_real(own, integers[own.tensor]))
 
 
-def float_top1(graph: Graph, feeds: Mapping[str, Array], labels: Array) -> float | None:
+def _float_top1(graph: Graph, feeds: Mapping[str, Array], labels: Array) -> float | None:
     """The share of rows whose class the first output of a float network names."""
     name = graph.outputs[0].tensor
     output = run_float(graph, feeds_to_float(graph, feeds), {name})[name]

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from mcuq import __version__
 from mcuq.ir import Array
 from mcuq.model import bundle
 from mcuq.model.bundle import Bundle
 from mcuq.model.report import Report
 from mcuq.schema import finite
+from mcuq.version import __version__
 
 KERNELS = "kernels"
 _LICENSE = [{"license": {"id": "Apache-2.0"}}]

@@ -83,7 +83,7 @@ def evidence(folder: Path, data: Path) -> report.Evidence:
 
 
 def test_the_page_is_whole_and_well_formed(evidence: report.Evidence) -> None:
-    text = report.html(evidence)
+    text = evidence.html
     page = Page(text)
     assert page.headings == SECTIONS
     for shown in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
@@ -97,7 +97,7 @@ def test_the_page_is_whole_and_well_formed(evidence: report.Evidence) -> None:
 
 
 def test_it_needs_nothing_from_elsewhere(evidence: report.Evidence) -> None:
-    text = report.html(evidence)
+    text = evidence.html
     assert not [tag for tag, _ in Page(text).tags if tag in ("script", "link", "img", "iframe")]
     assert set(re.findall(r"https?://[^\s\"<]+", text)) == {"http://www.w3.org/2000/svg"}
     assert not re.search(r"\son\w+=|@import|url\(", text)
@@ -112,16 +112,16 @@ def test_the_same_folder_gives_the_same_bytes(
     command = ["report", str(folder), "-o", str(out), "--data", str(data)]
     done = CliRunner().invoke(cli, [*command, "--svg", str(tmp_path / "pictures")])
     assert done.exit_code == 0, done.output
-    assert out.read_text(encoding="utf-8") == report.html(evidence)
+    assert out.read_text(encoding="utf-8") == evidence.html
     names = {p.stem for p in (tmp_path / "pictures").glob("*.svg")}
-    assert names == set(report.drawn(evidence))
+    assert names == set(evidence.pictures)
     assert str(folder) not in out.read_text(), "no path of this machine"
     for path in (tmp_path / "pictures").glob("*.svg"):
         ElementTree.fromstring(path.read_bytes())
 
 
 def test_it_shows_what_the_report_says(evidence: report.Evidence) -> None:
-    text, facts = report.html(evidence), evidence.compiled.report
+    text, facts = evidence.html, evidence.compiled.report
     for step in facts.steps:
         assert f">{step.kernel}<" in text
         assert f"{step.estimated_instructions:,}" in text
@@ -155,7 +155,7 @@ def test_hostile_names_are_only_text(tmp_path: Path) -> None:
     made = compile_model(
         save(proto, tmp_path), calibration=random(40, 4), config=Config(quantize={"effort": "fast"})
     )
-    text = report.html(report.gather(made.write(tmp_path / "out")))
+    text = report.gather(made.write(tmp_path / "out")).html
     page = Page(text)
     assert not [tag for tag, _ in page.tags if tag in ("script", "img")]
     assert not [a for _, attrs in page.tags for a in attrs if a.startswith("on")]
@@ -182,7 +182,7 @@ def test_what_cannot_be_done_is_one_line(folder: Path, options: list[str], words
 @pytest.mark.slow
 def test_what_is_measured_is_shown(folder: Path) -> None:
     found = report.gather(folder, measure=True)
-    text = report.html(found)
+    text = found.html
     assert [v.exact for v in found.verdicts] == [True, True]
     assert found.counted
     assert f"Counted in emulation on {BOARD}: {found.counted.instructions:,} in all" in text

@@ -107,6 +107,21 @@ def _listed_operators(path: Path) -> list[str]:
     return found
 
 
+def test_commands_take_no_road_of_their_own() -> None:
+    """What a command does is a function of the API; texts about it may come from where it is."""
+    roads = {"compile_model", "compress_model", "fit_model", "estimate_model", "gather", "bench",
+             "check", "retarget", "run_file", "evaluate_file", "export", "inspect_model",
+             "load_compiled"}  # fmt: skip
+    taken = [
+        (module, target)
+        for module, target in _imports()
+        if module.startswith("mcuq.cli")
+        and target.rpartition(".")[2] in roads
+        and not target.startswith("mcuq.cli")
+    ]
+    assert taken == []
+
+
 def test_operators_are_listed_in_their_own_room_alone() -> None:
     """Elsewhere they are asked by their traits (``ops/spec.py``), so that one more is no change.
 
