@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
+from mcuq.data.array_files import UNREADABLE
 from mcuq.errors import DataError
 from mcuq.files import write_file
 from mcuq.ir import Array
@@ -34,9 +33,10 @@ def load(path: Path, run: str) -> dict[str, Array] | None:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             state = {name: file[name] for name in file.files}
-    except (TypeError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+        given = str(state.pop("run", "")), int(state.pop("format", 0))
+    except UNREADABLE as error:
         raise DataError(str(path), "is no checkpoint that can be read", _REMEDY) from error
-    if str(state.pop("run", "")) != run or int(state.pop("format", 0)) != FORMAT:
+    if given != (run, FORMAT):
         reason = "is the checkpoint of another network, other data or other settings"
         raise DataError(str(path), reason, _REMEDY)
     return state

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -144,6 +145,12 @@ class _Archive(Mapping[str, Array]):
             yield stream
 
 
+UNREADABLE = (OSError, ValueError, EOFError, KeyError, TypeError, SyntaxError, RecursionError,
+              zipfile.BadZipFile, zlib.error, tokenize.TokenError)  # fmt: skip
+"""What reading a damaged array may raise: zipfile's, zlib's, and those of numpy, which takes the
+header of an array for Python."""
+
+
 def _header_of(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """The shape and type that an array's file states."""
     version = np.lib.format.read_magic(stream)
@@ -172,7 +179,7 @@ def _faults(path: Path) -> Iterator[None]:
     """What numpy, zipfile and zlib raise, as one line."""
     try:
         yield
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+    except UNREADABLE as error:
         if isinstance(error, OSError) and error.filename is not None:
             raise  # of opening the file, not of what it holds
         raise _unreadable(path, error) from error

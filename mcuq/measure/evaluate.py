@@ -233,7 +233,7 @@ def are_classes(given: Array, graph: Graph) -> bool:
     """Whether ``given`` numbers classes: whole numbers, one per row, and an output that has any."""
     if given.ndim != 1 or not bool((given == np.floor(given)).all()):
         return False
-    if not bool((np.abs(given) < LARGEST_CLASS).all()):  # infinite, maybe
+    if not bool((np.abs(given.astype(np.float64)) < LARGEST_CLASS).all()):  # infinite, maybe
         return False
     port = graph.outputs[0]
     if port.kind == "s32" or prod(port.shape) > 1:

@@ -397,7 +397,8 @@ def _problems(made: Bundle) -> Iterator[str]:
         yield "its vectors are not those of its inputs"
         return
     for port in made.qgraph.inputs:
-        yield from _wrong_rows(made.vectors[port.name], made.qgraph.tensors[port.tensor])
+        if port.tensor in made.qgraph.tensors:  # else it was said
+            yield from _wrong_rows(made.vectors[port.name], made.qgraph.tensors[port.tensor])
 
 
 def _states(network: Graph | QGraph) -> list[tuple[object, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -240,9 +241,13 @@ def test_a_checkpoint_belongs_to_one_run(tmp_path: Path) -> None:
     recover(teacher, teacher, ROWS, checkpoint=file, settings=replace(QUICK, epochs=1))
     with pytest.raises(DataError, match="of another network, other data or other settings"):
         recover(teacher, teacher, ROWS, checkpoint=file, settings=replace(QUICK, seed=1))
-    file.write_bytes(b"nonsense")
-    with pytest.raises(DataError, match="no checkpoint that can be read"):
-        recover(teacher, teacher, ROWS, checkpoint=file, settings=QUICK)
+    with zipfile.ZipFile(broken := tmp_path / "broken.npz", "w") as archive:
+        header = b"{'descr': '<i8', 'shape': (1,), } ape': (1,), }\n"
+        archive.writestr("run.npy", b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header)
+    for content in (b"nonsense", broken.read_bytes()):
+        file.write_bytes(content)
+        with pytest.raises(DataError, match="no checkpoint that can be read"):
+            recover(teacher, teacher, ROWS, checkpoint=file, settings=QUICK)
 
 
 def masked_and_clustered(graph: Graph) -> dict[str, Constraint]:
