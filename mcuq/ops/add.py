@@ -104,8 +104,12 @@ def _constant(node: Node, graph: Graph, acts: Mapping[str, QTensor]) -> dict[str
     most = max_left(source.kind)
     frac_x = frac_of(source)
     frac_y = frac_of(acts[node.output])
-    # At frac_y + 16 a unit is far below the output's: finer would not change a single result.
+    # Where the other operand lies on the output's steps already, the sum is rounded but once if the
+    # constant does, too. Else at frac_y + 16 a unit is far below the output's: finer would not
+    # change a single result.
     low, high = max(frac_x, frac_y) - most, min(frac_x + most, frac_y + 16)
+    if frac_x <= frac_y:
+        high = max(low, min(high, frac_y))
     name = node.inputs[index]
     data, kind = graph.data(name), source.kind
     return {name: operand.quantize_constant(f"{node.output}.constant", data, low, high, kind)}

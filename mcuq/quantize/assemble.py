@@ -20,7 +20,7 @@ def assemble(state: State) -> QGraph:
     graph, acts, first = _with_byte_inputs(graph, acts)
     graph, acts = with_conversions(graph, acts)
     nodes: list[Node] = list(first)
-    tensors: dict[str, QTensor] = dict(acts)
+    tensors = {n: QTensor(n, t.shape, t.kind, t.frac, t.zero) for n, t in acts.items()}
     for node in graph.nodes:
         to_int = spec(node.op).to_int
         if to_int is None:

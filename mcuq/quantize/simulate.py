@@ -16,8 +16,9 @@ from mcuq.ops import float_of, layout_of, spec
 from mcuq.ops.clip import clamp
 from mcuq.ops.parts import exact
 from mcuq.qir import QTensor, frac_of
+from mcuq.quantize import wide
 from mcuq.quantize.state import State
-from mcuq.quantize.structure import logits_of
+from mcuq.quantize.structure import logits_of, never_negative
 from mcuq.reference import run_exact
 
 
@@ -77,6 +78,7 @@ class Simulation:
         self._torch = torch
         self._graph = state.graph
         self._acts = dict(state.acts)
+        self._never = never_negative(state.graph)
         self._constants = {n: self._real(c) for n, c in constants_of(state).items()}
         self._feeds = {p.tensor: self._real(feeds[p.name]) for p in state.graph.inputs}
         self._values: dict[str, Any] = {}
@@ -140,7 +142,10 @@ class Simulation:
 
     def _result(self, node: Node, values: Mapping[str, Any], acts: Mapping[str, QTensor]) -> Any:
         """What ``node`` makes of integers times a power of two: such sums are exact."""
-        inputs = [self._constants[n] if n in self._constants else values[n] for n in node.inputs]
+        inputs = [
+            self._constants[n] if n in self._constants else self._read(node, n, values[n], acts)
+            for n in node.inputs
+        ]
         node = rounded_pad(node, acts)
         add_up = spec(node.op).sums
         if add_up is None:
@@ -154,6 +159,13 @@ class Simulation:
             sums = add_up(node, x.to(fits), weights.to(fits), False)
             result = clamp(sums.double() + bias, node.attrs["clip"])
         return fake_quantize(result, acts[node.output])
+
+    def _read(self, node: Node, name: str, value: Any, acts: Mapping[str, QTensor]) -> Any:
+        """The activation ``name`` as ``node`` reads it: operators of 8 bits a narrow copy."""
+        act = acts[name]
+        if act.kind != "s16" or not wide.is_converted(node) or wide.node_kind(node, acts) == "s16":
+            return value
+        return fake_quantize(value, wide.as_kind(act, "s8", name in self._never))
 
 
 def _float32(values: Any) -> Array:

@@ -8,13 +8,13 @@ loss on the way in. Operators that only run on s8 read a narrow copy of a wide t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mcuq.errors import McuqError
 from mcuq.fixed import floor_log2
 from mcuq.ir import Graph, Node, Tensor, unique_name
 from mcuq.ops import OPS, spec
-from mcuq.qir import QTensor
+from mcuq.qir import QTensor, frac_of
 from mcuq.quantize import given
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import fed_back, groups, narrow, never_negative
@@ -25,6 +25,17 @@ HEADROOM = 1
 FRAC_MIN, FRAC_MAX = -32, 56
 SILENT_FRAC = 14
 _ANY = "*"
+
+
+@dataclass(frozen=True, eq=False)
+class Wide(QTensor):
+    """An activation of 16 bits, and the numbers of the copy that operators of 8 bits read.
+
+    ``coarser``: by so many bits the copy's frac is lower. ``narrow_zero``: its zero.
+    """
+
+    coarser: int = 8 - HEADROOM
+    narrow_zero: int = 0
 
 
 def candidates(graph: Graph) -> tuple[tuple[str, ...], ...]:
@@ -77,8 +88,20 @@ def widened(
             frac = next((state.options.fracs[n] for n in group if n in state.options.fracs), None)
             frac = frac_for(peak) if frac is None else frac
             for name in group:
-                changed[name] = replace(acts[name], kind="s16", frac=frac, zero=0)
+                changed[name] = _wide(acts[name], frac)
     return changed
+
+
+def _wide(act: QTensor, frac: int) -> QTensor:
+    """``act`` with 16 bits; its numbers of 8 bits become those of its narrow copy."""
+    made = replace(act, kind="s16", frac=frac, zero=0)
+    return with_copy(made, act) if act.kind == "s8" else made
+
+
+def with_copy(act: QTensor, copy: QTensor) -> Wide:
+    """``act`` of 16 bits, of which operators of 8 bits read ``copy``."""
+    coarser = frac_of(act) - frac_of(copy)
+    return Wide(act.name, act.shape, act.kind, act.frac, act.zero, None, coarser, copy.zero)
 
 
 def frac_for(peak: float) -> int:
@@ -105,6 +128,8 @@ def as_kind(act: QTensor, kind: str, never: bool = False) -> QTensor:
         return act
     if kind == "s16":
         return replace(act, kind=kind, frac=act.frac + (7 if act.zero else 8), zero=0)
+    if isinstance(act, Wide):
+        return QTensor(act.name, act.shape, kind, act.frac - act.coarser, act.narrow_zero)
     frac = act.frac - (7 if never else 8) + HEADROOM
     return replace(act, kind=kind, frac=frac, zero=-128 if never else 0)
 
@@ -120,6 +145,11 @@ def frac_at(node: Node, name: str, acts: Mapping[str, QTensor]) -> int:
 def lowest_weight_frac(node: Node, acts: Mapping[str, QTensor]) -> int:
     """The frac of a weighted node's weights at which its sums have the scale of its output."""
     return frac_at(node, node.output, acts) - frac_at(node, node.inputs[0], acts)
+
+
+def is_converted(node: Node) -> bool:
+    """Whether activations of another width are converted before ``node``, unlike indices."""
+    return node.op != "clip" and not spec(node.op).reads_indices
 
 
 def with_conversions(graph: Graph, acts: Mapping[str, QTensor]) -> tuple[Graph, dict[str, QTensor]]:
@@ -146,7 +176,7 @@ class _Writer:
             self.nodes.append(node)
             return
         kind = node_kind(node, self.acts)
-        if not spec(node.op).reads_indices:
+        if is_converted(node):
             node = replace(node, inputs=tuple(self._input(name, kind) for name in node.inputs))
         output = node.output
         if self.acts[output].kind not in (kind, "s32") and not spec(node.op).narrows:

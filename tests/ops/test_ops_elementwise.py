@@ -258,6 +258,17 @@ def test_a_constant_operand_is_as_good_as_its_8_bits(op: str, swapped: bool) -> 
     assert error.max() <= bound
 
 
+@pytest.mark.parametrize(("frac_x", "frac_y"), [(5, 5), (3, 5)])
+def test_a_sum_with_a_constant_is_rounded_once(frac_x: int, frac_y: int) -> None:
+    """Where the other operand lies on the output's steps: not first to the constant's own."""
+    random = np.random.default_rng(4)
+    constant = random.uniform(-1.9, 1.9, 64).astype(np.float32)
+    x = random.integers(-60, 60, (2, 5, 5, 64), dtype=np.int8) >> (frac_y - frac_x)
+    form = integer("add", NO_CLIP, {"x": act("x", (1, 5, 5, 64), frac_x), "c": constant}, frac_y)
+    reals = x * 2.0**-frac_x + constant.astype(np.float64)
+    assert np.array_equal(run(form, {"x": x}), np.floor(reals * 2.0**frac_y + 0.5))
+
+
 @pytest.mark.parametrize(
     ("values", "frac", "zero", "data"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from mcuq.ops import layout_of
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.quantize.state import Options, State
 from mcuq.quantize.structure import activations, weighted
+from mcuq.quantize.wide import with_copy
 from mcuq.reference import port_to_int
 from mcuq.sequences import unrolled
 
@@ -20,6 +21,7 @@ ROWS = 32
 def state_of(graph: Graph, qgraph: QGraph, feeds: Mapping[str, Array]) -> State:
     """The numbers of ``qgraph`` as the state of a quantization of ``graph``."""
     acts = {name: qgraph.tensors[name] for name in activations(graph)}
+    acts.update(_with_copies(acts, qgraph))
     weights, biases = {}, {}
     layers = {node.name: node for node in qgraph.nodes}
     for node in weighted(graph):
@@ -27,6 +29,15 @@ def state_of(graph: Graph, qgraph: QGraph, feeds: Mapping[str, Array]) -> State:
         weights[node.inputs[1]] = qgraph.tensors[layer.inputs[1]]
         biases[node.inputs[2]] = _real_bias(layer, qgraph)
     return State(graph, feeds, Options(), acts=acts, weights=weights, biases=biases)
+
+
+def _with_copies(acts: Mapping[str, QTensor], qgraph: QGraph) -> Iterator[tuple[str, QTensor]]:
+    """Activations of 16 bits of which operators of 8 bits read a copy."""
+    for node in qgraph.nodes:
+        source, copy = node.inputs[0], qgraph.tensors[node.output]
+        is_copy = node.op == "requant" and node.output not in acts and copy.kind == "s8"
+        if is_copy and source in acts and acts[source].kind == "s16":
+            yield source, with_copy(acts[source], copy)
 
 
 def _real_bias(layer: Node, qgraph: QGraph) -> Array:
