@@ -18,6 +18,7 @@ from mcuq.importers.standard import (
     classical,
     expansions,
     integer_forms,
+    samples,
     whole_numbers,
     written_out,
 )
@@ -251,6 +252,7 @@ def _trunc(old: Old) -> list[Any]:
 
 _STANDARD: dict[str, Rewrite] = {
     **expansions.STANDARD,
+    **samples.STANDARD,
     **written_out.STANDARD,
     **whole_numbers.STANDARD,
     **integer_forms.STANDARD,
