@@ -114,10 +114,64 @@ def test_an_axis_of_one_is_no_third_dimension(op: str, tmp_path: Path) -> None:
     agrees(model([node(op, inputs, "y", **attrs)], constants, CUBE), tmp_path, rows=1)
 
 
-def test_a_window_over_three_axes_is_refused(tmp_path: Path) -> None:
-    proto = model([node("MaxPool", "x", "y", kernel_shape=[2, 2, 2])], {}, {"x": (1, 2, 4, 4, 4)})
-    (problem,) = importers.problems_of(save(proto, tmp_path))
-    assert "a 3-D window" in str(problem)
+VOLUME = {"x": ("N", 4, 5, 6, 7)}
+_W = {"w": random(6, 4, 3, 3, 2), "b": random(6)}
+VOLUMES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
+    "plain": ("Conv", "x w b", _W, {}),
+    "padded": ("Conv", "x w b", _W, {"pads": [1, 1, 0, 2, 1, 1]}),
+    "strides": ("Conv", "x w b", _W, {"strides": [2, 1, 3], "pads": [1, 0, 1, 0, 2, 1]}),
+    "dilated": ("Conv", "x w", _W, {"dilations": [2, 1, 2], "pads": [2, 1, 1, 2, 1, 1]}),
+    "same": ("Conv", "x w", _W, {"auto_pad": "SAME_UPPER", "strides": [2, 2, 2]}),
+    "groups": ("Conv", "x w b", {"w": random(6, 2, 3, 3, 3), "b": random(6)}, {"group": 2}),
+    "of each channel": ("Conv", "x w", {"w": random(4, 1, 2, 3, 3)}, {"group": 4}),
+    "one plane at a time": ("Conv", "x w", {"w": random(5, 4, 1, 3, 3)}, {}),
+    "one place of each": ("Conv", "x w", {"w": random(5, 4, 3, 1, 1)}, {"strides": [1, 2, 2]}),
+    "all planes": ("Conv", "x w", {"w": random(5, 4, 5, 3, 3)}, {}),
+    "largest": ("MaxPool", "x", {}, {"kernel_shape": [2, 2, 3], "strides": [2, 1, 2]}),
+    "largest, dilated": ("MaxPool", "x", {}, {"kernel_shape": [2, 2, 2], "dilations": [3, 2, 1]}),
+    "largest, at the end": ("MaxPool", "x", {}, {"kernel_shape": [2, 2, 2], "strides": [2, 2, 2],
+                                                 "ceil_mode": 1}),
+    "average": ("AveragePool", "x", {}, {"kernel_shape": [2, 3, 2], "pads": [1, 1, 0, 0, 1, 1]}),
+    "average with padding": ("AveragePool", "x", {}, {
+        "kernel_shape": [2, 3, 2], "pads": [1, 1, 0, 0, 1, 1], "count_include_pad": 1}),
+    "average at the end": ("AveragePool", "x", {}, {
+        "kernel_shape": [2, 3, 2], "strides": [2, 2, 2], "ceil_mode": 1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_windows_over_three_axes(name: str, tmp_path: Path) -> None:
+    op, inputs, constants, attrs = VOLUMES[name]
+    kept = {key: value for key, value in constants.items() if key in inputs.split()}
+    agrees(model([node(op, inputs, "y", **attrs)], kept, VOLUME, opset=19), tmp_path, rows=1)
+
+
+def test_same_pads_along_three_axes(tmp_path: Path) -> None:
+    """Which the evaluator cannot run."""
+    found = []
+    for pads in ({"auto_pad": "SAME_UPPER"}, {"pads": [1, 0, 0, 1, 1, 1]}):
+        pool = node("MaxPool", "x", "y", kernel_shape=[3, 2, 2], **pads)
+        graph = importers.load(save(model([pool], {}, VOLUME), tmp_path))
+        found.append(run_graph(graph, feeds_for(graph))["y"])
+    assert found[0].shape == (2, 4, 5, 6, 7)
+    np.testing.assert_array_equal(*found)
+
+
+REFUSED_VOLUMES = {
+    "transposed": ("ConvTranspose", "x w", {"w": random(4, 2, 2, 2, 2)}, {}, "a 3-D window"),
+    "indices": ("MaxPool", "x", {}, {"kernel_shape": [2, 2, 2]}, "indices of MaxPool are read"),
+    "too large": ("Conv", "x w", {"w": random(6, 4, 7, 3, 3)}, {}, "larger than its data"),
+    "other channels": ("Conv", "x w", {"w": random(6, 3, 3, 3, 3)}, {}, "weights"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_VOLUMES)
+def test_refused_windows_over_three_axes(name: str, tmp_path: Path) -> None:
+    op, inputs, constants, attrs, reason = REFUSED_VOLUMES[name]
+    outputs = "y i" if name == "indices" else "y"
+    proto = model([node(op, inputs, outputs, **attrs)], constants, VOLUME, outputs=outputs)
+    problems = importers.problems_of(save(proto, tmp_path))
+    assert reason in " ".join(str(problem) for problem in problems)
 
 
 def test_indices_that_nobody_reads(tmp_path: Path) -> None:

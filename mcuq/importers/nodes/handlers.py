@@ -23,7 +23,7 @@ from mcuq.importers.nodes import (
 from mcuq.importers.nodes.builder import Value
 from mcuq.importers.nodes.call import Call, Operand
 from mcuq.importers.nodes.elementwise import binary, clip_to, unary
-from mcuq.importers.nodes.windows import images, several
+from mcuq.importers.nodes.windows import images, several, volumes
 from mcuq.importers.nodes.windows.conv_transpose import conv_transpose
 from mcuq.importers.nodes.windows.resize import resize
 from mcuq.importers.standard import quantized
@@ -39,12 +39,16 @@ FUNCTIONS = """
     Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Floor Log Mish Round Sign Sin Sinh
     Softplus Softsign Sqrt Tan
 """.split()
+CONVOLVED = several.of_series(several.convolved(images.conv))
+LARGEST, AVERAGED = (
+    several.of_series(several.pooled(pool)) for pool in (images.max_pool, images.average_pool)
+)
 
 HANDLERS: dict[str, Handler] = {
-    "Conv": images.planar(several.of_series(several.convolved(images.conv))),
+    "Conv": images.planar(CONVOLVED, volumes.convolved(CONVOLVED)),
     "ConvTranspose": images.planar(several.of_series(conv_transpose)),
-    "MaxPool": images.planar(several.of_series(several.pooled(images.max_pool))),
-    "AveragePool": images.planar(several.of_series(several.pooled(images.average_pool))),
+    "MaxPool": images.planar(LARGEST, volumes.pooled(LARGEST)),
+    "AveragePool": images.planar(AVERAGED, volumes.pooled(AVERAGED)),
     "GlobalAveragePool": reductions.global_average,
     "GlobalMaxPool": reductions.global_max,
     "ReduceMean": reductions.reduce_mean,

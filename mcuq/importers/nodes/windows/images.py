@@ -128,10 +128,13 @@ def _gathered(call: Call, value: Value, win: Window) -> Value:
     return movement.copied(call, value, taps.reshape(shape), f"{value.tensor}.taps")
 
 
-def planar(handler: Callable[[Call], Value]) -> Callable[[Call], Value]:
+def planar(
+    handler: Callable[[Call], Value], volume: Callable[[Call], Value] | None = None
+) -> Callable[[Call], Value]:
     """``handler`` for images, and for (N, C, D, H, W) where that is an image.
 
     One axis and its kernel are 1, or the window sees one element along two neighbours: one axis.
+    Other windows over three axes are left to ``volume``.
     """
 
     def squeezed(call: Call) -> Value:
@@ -148,6 +151,8 @@ def planar(handler: Callable[[Call], Value]) -> Callable[[Call], Value]:
             shape = (*made.shape[: joined + 2], *sizes, *made.shape[joined + 3 :])
             return Value(shape, made.tensor, made.view)
         if axis is None or len(kernel) != 3 or not _idle(call, axis):
+            if volume is not None and len(kernel) == 3 and value.shape[0] == 1:
+                return volume(call)
             raise Refused("a 3-D window", "Use 1-D or 2-D data, or one axis of size 1 in 3-D data")
         made = handler(_without(call, value, axis))
         return Value((*made.shape[: axis + 2], 1, *made.shape[axis + 2 :]), made.tensor, made.view)
