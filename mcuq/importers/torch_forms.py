@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from mcuq.importers import fake_quant
@@ -12,6 +14,21 @@ def translations() -> dict[Any, Any]:
     import torch
 
     return {**fake_quant.translations(), torch.ops.aten.rrelu.default: _rrelu}
+
+
+@contextlib.contextmanager
+def written_out() -> Iterator[None]:
+    """No fused kernels of attention and transformer layers, which PyTorch takes without gradients:
+    ONNX has no form for these.
+    """
+    from torch.backends import mha
+
+    before = mha.get_fastpath_enabled()
+    mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        mha.set_fastpath_enabled(before)
 
 
 def _rrelu(

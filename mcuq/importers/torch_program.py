@@ -119,7 +119,7 @@ def _program(model: Any, rows: Any, name: str, optimize: bool = True) -> Any:
 
     settings: dict[str, Any] = {"dynamo": True, "verbose": False, "optimize": optimize}
     settings["custom_translation_table"] = torch_forms.translations()
-    with quiet():
+    with quiet(), torch_forms.written_out():
         try:
             program = torch.onnx.export(model, rows or (), **settings)
             if program is None:

@@ -97,6 +97,18 @@ def test_from_torch(make: Any, shape: Any, wanted: list[str], capfd: Any) -> Non
     compare(graph, module, example)
 
 
+def test_without_gradients_attention_is_written_out(capfd: Any) -> None:
+    """There torch takes fused kernels of its own, which ONNX has no form for."""
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    module = seeded(lambda: nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)).eval()
+    fast = torch.backends.mha.get_fastpath_enabled()
+    with torch.no_grad():
+        graph = importers.from_torch(module, torch.rand(1, 5, 8))
+    assert torch.backends.mha.get_fastpath_enabled() == fast
+    assert capfd.readouterr() == ("", "")
+    compare(graph, module, torch.rand(1, 5, 8))
+
+
 def test_unsupported_modules_are_named() -> None:
     class Net(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
