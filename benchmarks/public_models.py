@@ -18,10 +18,12 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
 
 import mcuq
 from mcuq import capacity, importers
@@ -153,7 +155,8 @@ def _evaluated(path: Path, imported: Imported, part: Mapping[str, Array]) -> dic
     names = [port.name for port in imported.graph.outputs]
     if path.suffix == ".onnx" and not imported.graph.hints:
         try:
-            found = ReferenceEvaluator(onnx.load(path)).run(names, dict(part))
+            evaluator = ReferenceEvaluator(onnx.load(path), new_ops=[BatchNormalization])
+            found = evaluator.run(names, dict(part))
             return {n: np.asarray(v, np.float64) for n, v in zip(names, found, strict=True)}
         except Exception:  # it cannot run all of an old file: node by node, then
             pass
@@ -161,6 +164,16 @@ def _evaluated(path: Path, imported: Imported, part: Mapping[str, Array]) -> dic
     for _, made in onnx_run.run(imported.whole, part):
         values.update((n, v) for n, v in made.items() if n in names)
     return values
+
+
+class BatchNormalization(OpRun):  # type: ignore[misc]
+    """At inference: before opset 14, where momentum is no training, the evaluator mixes it in."""
+
+    def _run(self, x: Any, *numbers: Any, epsilon: float | None = None, **_: object) -> Any:
+        spread = (-1, *(1,) * (x.ndim - 2))
+        scale, bias, mean, variance = (number.reshape(spread) for number in numbers)
+        root = np.sqrt(variance + (1e-5 if epsilon is None else epsilon))
+        return (((x - mean) / root * scale + bias).astype(x.dtype),)
 
 
 def _decibels(wanted: Array, found: Array) -> float:
