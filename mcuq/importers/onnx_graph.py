@@ -55,12 +55,13 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
     whole = resolve(model, chosen.shapes, chosen.symbolic)
     flat, shapes, notes = _one_inference(model, chosen, whole)
     masked = masks.fuse(flat.steps, flat.constants)
-    heard = spectra.fuse(masked, flat.constants, flat.kinds, flat.roots)
-    joined = norm_patterns.fuse(heard, flat.constants, flat.kinds)
-    steps = needed(fusion.fuse(joined, flat.constants), flat.roots)
+    constants = masks.finite(masked, flat.constants, flat.roots)
+    heard = spectra.fuse(masked, constants, flat.kinds, flat.roots)
+    joined = norm_patterns.fuse(heard, constants, flat.kinds)
+    steps = needed(fusion.fuse(joined, constants), flat.roots)
     builder = Builder()
     builder.grids.update(flat.grids)
-    known: dict[str, Operand] = dict(flat.constants)
+    known: dict[str, Operand] = dict(constants)
     faults: list[tuple[Step, McuqError]] = []
     for given in model.inputs:
         known[given.name] = value = _input(model, builder, given.name, shapes[given.name])

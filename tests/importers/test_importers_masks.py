@@ -47,3 +47,34 @@ def test_a_row_without_anything_is_refused(tmp_path: Path) -> None:
     low: Any = np.full((5, 5), -np.inf, np.float32)
     with pytest.raises(McuqError, match="leaves nothing of a row"):
         agrees(model(SUM, {"m": low}, SCORES), tmp_path)
+
+
+SEEN = [node("Relu", "x", "r"), node("Greater", "x z", "c")]
+ENDLESS: dict[str, tuple[list[Any], dict[str, Any]]] = {
+    "a computed choice": (
+        [*SEEN, node("Where", "c r low", "a"), node("Softmax", "a", "y")],
+        {"z": np.float32(-1.9), "low": np.float32(-np.inf)},
+    ),
+    "a choice that is added": (
+        [*SEEN, node("Where", "c no low", "m"), node("Add", "r m", "a"), node("Softmax", "a", "y")],
+        {"z": np.float32(-1.9), "no": np.float32(0), "low": np.float32(-np.inf)},
+    ),
+    "a constant behind a view": (
+        [node("Relu", "x", "r"), node("Add", "r m", "b"), node("Reshape", "b s", "a"),
+         node("Softmax", "a", "y")],
+        {"m": LOW, "s": np.array([-1, 10, 5])},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_minus_infinity_elsewhere_before_a_softmax(name: str, tmp_path: Path) -> None:
+    nodes, constants = ENDLESS[name]
+    agrees(model(nodes, constants, SCORES), tmp_path)
+
+
+def test_minus_infinity_that_something_else_reads_is_refused(tmp_path: Path) -> None:
+    nodes = [*ENDLESS["a computed choice"][0], node("Exp", "a", "e")]
+    proto = model(nodes, ENDLESS["a computed choice"][1], SCORES, outputs="y e")
+    with pytest.raises(McuqError, match="NaN or infinity"):
+        agrees(proto, tmp_path)

@@ -6,7 +6,7 @@ a mask among the scores would leave them no precision.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,10 @@ from mcuq.ir import Array
 LOWEST = -1e4
 """What is added to leave nothing; exp of it is 0 in any float."""
 
+FINITE = -1e9
+"""What takes the place of minus infinity elsewhere before a softmax."""
+_BETWEEN = frozenset("Add Cast Expand Identity Reshape Squeeze Transpose Unsqueeze Where".split())
+
 
 def fuse(steps: Sequence[Step], constants: Mapping[str, Array]) -> list[Step]:
     """``steps`` with the masks before softmaxes in these.
@@ -25,6 +29,26 @@ def fuse(steps: Sequence[Step], constants: Mapping[str, Array]) -> list[Step]:
     """
     makers = {name: step for step in steps for name in step.outputs}
     return [_masked(s, makers, constants) if s.op == "Softmax" else s for s in steps]
+
+
+def finite(
+    steps: Sequence[Step], constants: Mapping[str, Array], roots: Collection[str]
+) -> dict[str, Array]:
+    """``constants`` without minus infinity in those that nothing reads but sums, choices and views
+    before a softmax; ``roots`` are the names of outputs.
+    """
+    others = set(roots)
+    for step in reversed(steps):
+        passes = step.op in _BETWEEN and not others.intersection(step.outputs)
+        if not passes and step.op != "Softmax":
+            others.update(step.inputs)
+    endless = {
+        name
+        for name, data in constants.items()
+        if name not in others and data.dtype.kind == "f" and bool(np.isneginf(data).any())
+    }
+    lowest = {n: np.where(np.isneginf(constants[n]), FINITE, constants[n]) for n in endless}
+    return {**constants, **lowest}
 
 
 def _masked(step: Step, makers: Mapping[str, Step], constants: Mapping[str, Array]) -> Step:
