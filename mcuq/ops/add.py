@@ -21,6 +21,7 @@ from mcuq.ir import Array, Graph, Node
 from mcuq.ops import clip
 from mcuq.ops.parts import along, broadcast, forms, operand
 from mcuq.ops.spec import (
+    Bounds,
     Flow,
     Form,
     IntForm,
@@ -57,6 +58,15 @@ def frac_range(frac_a: int, frac_b: int) -> tuple[int, int]:
     (-15, 25)
     """
     return max(frac_a, frac_b) - MAX_SHIFT, min(frac_a, frac_b) + MAX_LEFT
+
+
+def floors(floor: float, spans: Sequence[Bounds]) -> tuple[float, float]:
+    """What keeps a sum below ``floor``, whatever the other operand.
+
+    >>> floors(-10.0, [(-1.0, 4.0), (-1e9, 0.0)])
+    (-10.0, -14.0)
+    """
+    return floor - spans[1][1], floor - spans[0][1]
 
 
 def max_left(kind: str) -> int:
@@ -181,6 +191,7 @@ OP = OpSpec(
     affine=lambda index, constant: (np.ones(len(constant)), constant),
     runs_s16=True,
     frac_limits=frac_limits,
+    floors=floors,
     scaling=Scaling.CHANNELS,
     offsets=(1, 1),
     note="a scalar constant operand makes it a table",

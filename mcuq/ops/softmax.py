@@ -49,6 +49,15 @@ def scale_of(node: Node) -> float:
     return float(node.attrs.get("scale", 1.0))
 
 
+def unseen(node: Node, inputs: Sequence[TorchTensor]) -> float:
+    """Below this the table holds 0 for every row: nothing is left of it in their sums."""
+    rows = inputs[0]
+    if len(inputs) == 2:
+        mask = inputs[1]
+        rows = rows.reshape(-1, *mask.shape).masked_fill(mask == 0, -math.inf)
+    return float(rows.amax(dim=-1).min()) - math.log(2 * _ONE) / scale_of(node)
+
+
 def exp_table(frac: int, scale: float = 1.0) -> IntArray:
     """round(32767 * exp(-d * 2**-frac * scale)) for d = 0..255, as s16.
 
@@ -137,6 +146,7 @@ OP = OpSpec(
     to_int,
     run_int,
     limits=(short_axis, mask_repeats),
+    unseen=unseen,
     note="any axis",
     bounds=lambda node: (0.0, 1.0),
     classifies=True,

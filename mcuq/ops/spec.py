@@ -30,6 +30,7 @@ RunFloat = Callable[[Node, Sequence[TorchTensor]], TorchTensor]
 Sums = Callable[[Node, TorchTensor, TorchTensor, bool], TorchTensor]
 RunInt = Callable[[Node, QGraph, Sequence[Array]], Array]
 Inside = Callable[[Node, Sequence[TorchTensor]], Mapping[str, float]]
+Unseen = Callable[[Node, Sequence[TorchTensor]], float]
 Limit = Callable[[Node, Sequence[Shape]], bool]
 
 
@@ -258,6 +259,10 @@ class OpSpec:
     others, for which 32 bits suffice; a layer's follow from its weights.
     ``inside(node, inputs)``: attributes that say how large values become that only live inside of
     it, over the rows of ``inputs``; calibration sets them, None if there are none.
+    ``unseen(node, inputs)``: below which value of its first input nothing of it shows in the output
+    for these rows; None: everything shows.
+    ``floors(floor, spans)``: the same of each input, if nothing of the output shows below ``floor``
+    and the inputs span so much; None: everything shows.
 
     Changes of scale and offset:
     ``scaling``: see there.
@@ -309,6 +314,8 @@ class OpSpec:
     refuses: Callable[[Node, Bounds], str] = _takes_all
     frac_limits: Callable[[Node, Mapping[str, int], str], Iterable[tuple[str, int]]] = _any_fracs
     inside: Inside | None = None
+    unseen: Unseen | None = None
+    floors: Callable[[float, Sequence[Bounds]], Sequence[float]] | None = None
 
     scaling: Scaling = Scaling.NONE
     rescaled: Callable[[Node, Array], Node] = _same_attrs

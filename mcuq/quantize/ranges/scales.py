@@ -25,6 +25,7 @@ from mcuq.quantize.ranges.candidates import (
     candidates,
     middle,
 )
+from mcuq.quantize.ranges.floors import Floors, raised
 from mcuq.quantize.ranges.inside import Inner
 from mcuq.quantize.ranges.limits import limit_fracs
 from mcuq.quantize.ranges.sensitivity import sensitivities
@@ -45,7 +46,7 @@ SAMPLES = 300_000
 
 def observe(state: State) -> State:
     """Find the range of every activation over the calibration rows, and of values inside nodes."""
-    collector, inner = Collector(), Inner(state.graph)
+    collector, inner, floors = Collector(), Inner(state.graph), Floors(state.graph)
     for part in row_parts(state):
         values = run_exact(state.graph, part)
         bad = [name for name, reals in values.items() if not bool(np.isfinite(reals).all())]
@@ -55,15 +56,19 @@ def observe(state: State) -> State:
             raise ModelError(state.graph.name, reason, remedy)
         collector.add(values)
         inner.add(values)
+        floors.add(values)
     seen = collector.seen()
     found = {name: each.bounds for name, each in seen.items()}
     _check_spans(state.graph, found)
+    low = floors.found(found)
+    seen.update((n, seen[n].limited(floor, math.inf)) for n, floor in low.items() if n in seen)
+    found = {name: each.bounds for name, each in seen.items()}
     silent = {n for n in activations(state.graph) if found[n] == (0.0, 0.0)}
     warnings = tuple(_first_silent(state.graph, silent))
     new = tuple(text for text in warnings if text not in state.warnings)
     weight = sensitivities(state.graph, state.feeds, state.options.seed)
     warned = state.warnings + new
-    graph = inner.noted()
+    graph = raised(inner.noted(), low)
     return state.with_(graph=graph, ranges=found, seen=seen, sensitivity=weight, warnings=warned)
 
 
