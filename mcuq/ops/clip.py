@@ -49,6 +49,12 @@ def clamp(values: TorchTensor, clip: Any) -> TorchTensor:
     return values if (low, high) == (-np.inf, np.inf) else values.clamp(low, high)
 
 
+def clamp_(values: TorchTensor, clip: Any) -> TorchTensor:
+    """``values``, which nobody else reads, limited to ``clip`` = (low, high) where they lie."""
+    low, high = (float(v) for v in clip)
+    return values if (low, high) == (-np.inf, np.inf) else values.clamp_(low, high)
+
+
 def out_range(clip: Any, output: QTensor) -> tuple[int, int]:
     """The integers (out_min, out_max) that ``clip`` = (low, high) allows in ``output``.
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import float_of, layout_of, spec
-from mcuq.ops.clip import clamp
+from mcuq.ops.clip import clamp_
 from mcuq.ops.parts import exact
 from mcuq.qir import QTensor, frac_of
 from mcuq.quantize import wide
@@ -37,7 +37,8 @@ def fake_quantize(values: Any, act: QTensor) -> Any:
         return values
     low, high = act.range
     scale = 2.0 ** frac_of(act)
-    return values.mul(scale).add_(0.5).floor_().clamp_(low - act.zero, high - act.zero) / scale
+    steps = values.mul(scale).add_(0.5).floor_().clamp_(low - act.zero, high - act.zero)
+    return steps.mul_(1.0 / scale)
 
 
 def dequantized(weights: QTensor) -> Array:
@@ -156,8 +157,8 @@ class Simulation:
             reach = max(abs(bound - act.zero) for bound in act.range)
             small = exact.steps_of(weights.numpy(), axis) * reach < 2**24
             fits = self._torch.float32 if small else self._torch.float64
-            sums = add_up(node, x.to(fits), weights.to(fits), False)
-            result = clamp(sums.double() + bias, node.attrs["clip"])
+            sums = add_up(node, x.to(fits), weights.to(fits), False).double()
+            result = clamp_(sums.add_(bias), node.attrs["clip"])
         return fake_quantize(result, acts[node.output])
 
     def _read(self, node: Node, name: str, value: Any, acts: Mapping[str, QTensor]) -> Any:
