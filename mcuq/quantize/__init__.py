@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from mcuq.config import EFFORTS, RANGES
 from mcuq.data.feeds import check_calibration
 from mcuq.errors import DataError, McuqError
@@ -21,6 +19,7 @@ from mcuq.quantize import choice, mixed, wide
 from mcuq.quantize.assemble import assemble
 from mcuq.quantize.equalize.as_given import keep_steps
 from mcuq.quantize.given import Given, complete, outcome
+from mcuq.quantize.guard import thinned
 from mcuq.quantize.ranges import from_hints, scales
 from mcuq.quantize.ranges.inputs import given_inputs
 from mcuq.quantize.state import OPTIONAL, Mixed, Options, Progress, Stage, State, StepNote
@@ -97,7 +96,7 @@ def quantize_report(
     _check(graph, calibration, options)
     state = State(
         graph,
-        feeds_to_float(graph, _thinned(calibration, options.rows)),
+        feeds_to_float(graph, thinned(calibration, options.rows)),
         options,
         warnings=check_calibration(calibration, graph),
     )
@@ -194,12 +193,3 @@ def _check_ranges(graph: Graph, ranges: str | Mapping[str, str]) -> None:
             raise McuqError("ranges", f"'{method}' is not one of {', '.join(RANGES)}")
         if name != "*" and (name not in graph.tensors or graph.is_constant(name)):
             raise McuqError(graph.name, f"no activation '{name}' to find a range for")
-
-
-def _thinned(feeds: Mapping[str, Array], rows: int) -> dict[str, Array]:
-    """At most ``rows`` rows, evenly spaced."""
-    count = len(next(iter(feeds.values())))
-    if count <= rows:
-        return dict(feeds)
-    kept = np.linspace(0, count - 1, rows).round().astype(int)
-    return {name: values[kept] for name, values in feeds.items()}

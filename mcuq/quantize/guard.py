@@ -43,6 +43,15 @@ def _rows(feeds: Mapping[str, Array], held_out: bool) -> dict[str, Array]:
     return {name: values[chosen] for name, values in feeds.items()}
 
 
+def thinned(feeds: Mapping[str, Array], rows: int) -> dict[str, Array]:
+    """At most ``rows`` rows, evenly spaced."""
+    count = len(next(iter(feeds.values())))
+    if count <= rows:
+        return dict(feeds)
+    kept = np.linspace(0, count - 1, rows).round().astype(int)
+    return {name: values[kept] for name, values in feeds.items()}
+
+
 def output_error(state: State, feeds: Mapping[str, Array]) -> float:
     """Noise power / signal power of the rounded network's logits over ``feeds``."""
     simulation = Simulation(state, feeds)

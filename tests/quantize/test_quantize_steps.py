@@ -1,5 +1,7 @@
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import pytest
@@ -15,15 +17,16 @@ from mcuq.quantize.equalize.components import components
 from mcuq.quantize.equalize.refine import refine_equalization
 from mcuq.quantize.factors import factored
 from mcuq.quantize.guard import fit_rows, held_rows, output_error
-from mcuq.quantize.ranges import scales
+from mcuq.quantize.ranges import scales, search
 from mcuq.quantize.ranges.inputs import affine_inputs
 from mcuq.quantize.ranges.search import search_scales
 from mcuq.quantize.rounding import compensate
 from mcuq.quantize.rounding.bias import correct_biases
 from mcuq.quantize.rounding.compensate import compensated, round_layers
 from mcuq.quantize.rounding.layers import before_clip, channel_means, columns, from_rows, to_rows
-from mcuq.quantize.simulate import Simulation, dequantized, rounded_pad
+from mcuq.quantize.simulate import Simulation, dequantized, float_outputs, rounded_pad
 from mcuq.quantize.state import OPTIONAL, State
+from mcuq.quantize.structure import activations
 from mcuq.reference import feeds_to_int, port_to_real, run_float, run_int
 
 
@@ -236,6 +239,26 @@ def test_search_mends_a_bad_scale() -> None:
     spoiled = state.with_acts({"total": replace(good, frac=good.frac - 2)})
     mended = search_scales(spoiled)
     assert output_error(mended, held_rows(state)) < 1.1 * output_error(state, held_rows(state))
+
+
+@pytest.mark.parametrize(("effort", "rows"), [("fast", 4), ("normal", 36)])
+def test_a_few_rows_of_large_images_say_enough(
+    effort: str, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = started(residual_network(), {"x": images(60)}, effort)
+    one = sum(prod(state.graph.shape(name)) for name in activations(state.graph))
+    monkeypatch.setattr(search, "ENOUGH", 4 * one + 1)
+    good = state.acts["total"]
+    seen: list[int] = []
+
+    def exact(state: State, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        seen.append(len(feeds["x"]))
+        return float_outputs(state, feeds)
+
+    monkeypatch.setattr(search, "float_outputs", exact)
+    found = search_scales(state.with_acts({"total": replace(good, frac=good.frac - 2)}))
+    assert seen == [rows]
+    assert found.acts["total"].frac > good.frac - 2
 
 
 def test_a_harmful_step_is_not_kept() -> None:

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 
-from mcuq.ir import Graph
+from mcuq.ir import Array, Graph
 from mcuq.ops import spec
 from mcuq.qir import QTensor, frac_of
 from mcuq.quantize import given
-from mcuq.quantize.guard import fit_rows
+from mcuq.quantize.guard import fit_rows, thinned
 from mcuq.quantize.ranges.candidates import FRAC_MAX, FRAC_MIN
 from mcuq.quantize.ranges.limits import limit_fracs
 from mcuq.quantize.simulate import Simulation, float_outputs, output_names, relative_error
 from mcuq.quantize.state import State
-from mcuq.quantize.structure import groups
+from mcuq.quantize.structure import activations, groups
 
 ROUNDS = 2
 MOST_SETS = 100
 """So many sets of tensors are tried: each runs what follows it anew."""
+
+ENOUGH = 1 << 24
+"""So many values of all tensors say enough with effort fast: a few rows of large images."""
 
 GAIN = 0.995
 """A change must bring the error below this share: smaller gains are noise."""
@@ -31,7 +35,7 @@ GAIN = 0.995
 
 def search_scales(state: State) -> State:
     """Move the frac of one group at a time where that lowers the output's error."""
-    feeds = fit_rows(state)
+    feeds = _enough_rows(state)
     exact = float_outputs(state, feeds)
     names = output_names(state.graph)
     simulation = Simulation(state, feeds)
@@ -52,6 +56,15 @@ def search_scales(state: State) -> State:
         if not changed:
             break
     return state.with_acts(acts)
+
+
+def _enough_rows(state: State) -> dict[str, Array]:
+    """The rows by which changes are judged."""
+    feeds = fit_rows(state)
+    if state.options.effort != "fast":
+        return feeds
+    values = sum(prod(state.graph.shape(name)) for name in activations(state.graph))
+    return thinned(feeds, max(1, ENOUGH // values))
 
 
 def _loudest(state: State, movable: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
