@@ -19,7 +19,7 @@ from mcuq.ir import Graph, Hint
 from mcuq.ops import layout_of
 from mcuq.ops.parts.weights import along
 from mcuq.qir import QTensor, frac_of
-from mcuq.quantize.simulate import dequantized
+from mcuq.quantize.reals import dequantized
 from mcuq.quantize.structure import activations, groups, narrow, weighted
 
 FRAC_MIN, FRAC_MAX = -20, 24

@@ -17,6 +17,7 @@ from mcuq.ops.clip import clamp_
 from mcuq.ops.parts import exact
 from mcuq.qir import QTensor, frac_of
 from mcuq.quantize import wide
+from mcuq.quantize.reals import dequantized
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import logits_of, never_negative
 from mcuq.reference import run_exact
@@ -39,22 +40,6 @@ def fake_quantize(values: Any, act: QTensor) -> Any:
     scale = 2.0 ** frac_of(act)
     steps = values.mul(scale).add_(0.5).floor_().clamp_(low - act.zero, high - act.zero)
     return steps.mul_(1.0 / scale)
-
-
-def dequantized(weights: QTensor) -> Array:
-    """The reals that integer weights stand for, float32."""
-    if weights.data is None or isinstance(weights.frac, int):
-        raise TypeError(f"{weights.name} holds no weights with a frac per channel")
-    shape = weights.shape
-    axis = next(i for i in weight_axes(shape) if shape[i] == len(weights.frac))
-    spread = [-1 if i == axis else 1 for i in range(len(shape))]
-    scale = 2.0 ** -np.array(weights.frac, np.float64).reshape(spread)
-    return (weights.data * scale).astype(np.float32)
-
-
-def weight_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Where the channel axis may be: first, but last for depthwise weights (rank 3)."""
-    return (2,) if len(shape) == 3 else (0,)
 
 
 def rounded_pad(node: Node, acts: Mapping[str, QTensor]) -> Node:

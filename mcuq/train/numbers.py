@@ -13,7 +13,7 @@ from mcuq.ops import layout_of, spec
 from mcuq.qir import QTensor, frac_of
 from mcuq.quantize import Options
 from mcuq.quantize.ranges import scales
-from mcuq.quantize.simulate import dequantized
+from mcuq.quantize.reals import dequantized
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import activations, weighted
 from mcuq.train.options import Quantize

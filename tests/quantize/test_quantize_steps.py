@@ -20,11 +20,12 @@ from mcuq.quantize.guard import fit_rows, held_rows, output_error
 from mcuq.quantize.ranges import scales, search
 from mcuq.quantize.ranges.inputs import affine_inputs
 from mcuq.quantize.ranges.search import search_scales
+from mcuq.quantize.reals import dequantized
 from mcuq.quantize.rounding import compensate
 from mcuq.quantize.rounding.bias import correct_biases
 from mcuq.quantize.rounding.compensate import compensated, round_layers
 from mcuq.quantize.rounding.layers import before_clip, channel_means, columns, from_rows, to_rows
-from mcuq.quantize.simulate import Simulation, dequantized, float_outputs, rounded_pad
+from mcuq.quantize.simulate import Simulation, float_outputs, rounded_pad
 from mcuq.quantize.state import OPTIONAL, State
 from mcuq.quantize.structure import activations
 from mcuq.reference import feeds_to_int, port_to_real, run_float, run_int

@@ -11,8 +11,9 @@ import numpy as np
 
 from mcuq.ir import Array, Node
 from mcuq.quantize.guard import fit_rows
+from mcuq.quantize.reals import dequantized
 from mcuq.quantize.rounding.layers import before_clip, channel_means, own_layers
-from mcuq.quantize.simulate import Simulation, dequantized, rounded_pad
+from mcuq.quantize.simulate import Simulation, rounded_pad
 from mcuq.quantize.state import State
 from mcuq.reference import run_exact
 

@@ -22,6 +22,7 @@ from mcuq.quantize import wide
 from mcuq.quantize.factors import Factored, factored, power_of, settled, solved
 from mcuq.quantize.guard import fit_rows
 from mcuq.quantize.ranges.scales import weight_fracs
+from mcuq.quantize.reals import dequantized
 from mcuq.quantize.rounding.bias import corrected_bias
 from mcuq.quantize.rounding.layers import (
     MAX_DEPTH,
@@ -32,7 +33,7 @@ from mcuq.quantize.rounding.layers import (
     own_layers,
     to_rows,
 )
-from mcuq.quantize.simulate import Simulation, dequantized, rounded_pad
+from mcuq.quantize.simulate import Simulation, rounded_pad
 from mcuq.quantize.state import State
 from mcuq.reference import run_exact
 
