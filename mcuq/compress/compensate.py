@@ -17,8 +17,8 @@ import numpy as np
 from mcuq.ir import Array, Graph, Node, Tensor
 from mcuq.ops import has_weights
 from mcuq.quantize.factors import Factored
-from mcuq.quantize.rounding.compensate import aimed, damped
 from mcuq.quantize.rounding.layers import Moments, depth_of, moments
+from mcuq.quantize.rounding.least import aimed, damped
 from mcuq.reference import exact_of, feeds_to_float, walk
 
 DAMPING = 0.2

@@ -94,6 +94,23 @@ class Along:
     after: int = 0
 
 
+@dataclass(frozen=True)
+class Section:
+    """Rows of a recurrent node, what they are multiplied with, and which biases are theirs.
+
+    ``input`` (M, I) and ``state`` (M, H): the vectors of all steps; None if the rows do not meet
+    them. ``rows`` of both matrices, ``biases`` of the third constant.
+    """
+
+    rows: slice
+    biases: slice
+    input: TorchTensor | None
+    state: TorchTensor | None
+
+
+Sections = Callable[[Node, Sequence[TorchTensor]], tuple[Section, ...]]
+"""(node, inputs over all rows) -> all of its rows."""
+
 AlongAxis = Callable[[Node, Sequence[Shape], int, int], Along | str]
 """(node, shapes of all inputs, an input, its axis) -> what is made of its rows, or why not."""
 
@@ -235,6 +252,8 @@ class OpSpec:
     Constants:
     ``weights``: of a layer, a product with a bias in 32 bits; where its channels and taps lie.
     ``sums(node, x, weights, snap)``: of such a layer, what is added up before the bias.
+    ``sections(node, inputs)``: of a recurrent layer, whose second and third inputs are matrices of
+    as many rows, the vectors that these meet inside of it.
     ``per_channel``: the inputs that hold one trained constant for each output channel.
 
     Values:
@@ -294,6 +313,7 @@ class OpSpec:
 
     weights: Layout | None = None
     sums: Sums | None = None
+    sections: Sections | None = None
     per_channel: tuple[int, ...] = ()
 
     values: Values = Values.NEW

@@ -120,6 +120,11 @@ def weighted(graph: Graph) -> tuple[Node, ...]:
     return tuple(node for node in graph.nodes if has_weights(node))
 
 
+def recurrent(graph: Graph) -> tuple[Node, ...]:
+    """The nodes with matrices of rows that meet vectors inside of them."""
+    return tuple(node for node in graph.nodes if spec(node.op).sections is not None)
+
+
 def logits_of(network: Graph | QGraph, name: str) -> str:
     """Where the error of output ``name`` is measured: what a final softmax or argmax reads.
 

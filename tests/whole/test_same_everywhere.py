@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx_models import model, node, random, save
 from processors import PROCESSORS, start
 from same_bytes import VARIANTS
 from small_networks import NO_CLIP, Net, residual_network
@@ -15,8 +17,8 @@ from mcuq.exporters.onnx_file import to_bytes
 from mcuq.ir import Graph
 from mcuq.ops.parts import exact
 from mcuq.quantize import factors
-from mcuq.quantize.rounding.compensate import damped
 from mcuq.quantize.rounding.layers import Moments, moments
+from mcuq.quantize.rounding.least import damped
 from mcuq.reference import run_exact, run_float
 
 
@@ -40,6 +42,34 @@ def test_the_same_bytes_on_every_processor(tmp_path: Path, variants: tuple[str, 
     printed = [process.communicate()[0] for process in running]
     assert [process.returncode for process in running] == [0, 0, 0]
     assert printed[0].count("\n") == len(variants)
+    assert printed[1:] == printed[:1] * 2
+
+
+def recurrent_layers() -> onnx.ModelProto:
+    """An LSTM, and a GRU behind it."""
+    units, inputs = 12, 6
+    constants = {
+        "w": random(1, 4 * units, inputs), "r": random(1, 4 * units, units, seed=1),
+        "b": random(1, 8 * units, seed=2), "axes": np.array([1], np.int64),
+        "v": random(1, 3 * units, units, seed=3), "s": random(1, 3 * units, units, seed=4),
+        "c": random(1, 6 * units, seed=5),
+    }  # fmt: skip
+    nodes = [
+        node("LSTM", "x w r b", "h", hidden_size=units),
+        node("Squeeze", "h axes", "q"),
+        node("GRU", "q v s c", "y", hidden_size=units, linear_before_reset=1),
+    ]
+    return model(nodes, constants, {"x": (20, 1, inputs)}, "y")
+
+
+def test_recurrent_layers_have_the_same_bytes_on_every_processor(tmp_path: Path) -> None:
+    path = save(recurrent_layers(), tmp_path, "same.onnx")
+    rows = np.random.default_rng(3).normal(0.3, 1.0, (48, 20, 1, 6)).astype(np.float32)
+    np.save(path.with_suffix(".npy"), rows)
+    running = [start(path, ("normal",), processor) for processor in PROCESSORS]
+    printed = [process.communicate()[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0]
+    assert printed[0].startswith("normal ")
     assert printed[1:] == printed[:1] * 2
 
 

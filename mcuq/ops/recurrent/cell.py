@@ -19,7 +19,7 @@ Sigmoid and tanh are lines between 513 points 1/32 apart, z having frac 12 and v
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
@@ -31,7 +31,7 @@ from mcuq.fixed import RANGES, FloatArray, IntArray, half, quantize, round_half_
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import forms
 from mcuq.ops.parts.weights import ACC_MAX, quantize_weights, weight_fracs
-from mcuq.ops.spec import Form, Schema, TorchTensor
+from mcuq.ops.spec import Form, Schema, Section, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import Fields, choice, flag, optional, real, several, whole
 
@@ -110,6 +110,34 @@ def rows_of(w: FloatArray, r: FloatArray, bias: FloatArray, n: Numbers) -> Rows:
         if not large.any():
             return Rows(wi, ri, b.astype(np.int32), left, right, finest, fracs, total)
         fracs = fracs - large
+
+
+def reals(graph: Graph, name: str, weights: Mapping[str, QTensor]) -> FloatArray:
+    """A matrix (R, n) of rows: as chosen integers mean it, if they are among ``weights``."""
+    chosen = weights.get(name)
+    if chosen is None or chosen.data is None:
+        return graph.data(name)
+    fracs = np.array(chosen.frac, np.float64).reshape(-1, 1)
+    return np.asarray(chosen.data * 2.0**-fracs, np.float64)
+
+
+def together(
+    node: Node, inputs: Sequence[TorchTensor], states: Sequence[TorchTensor]
+) -> tuple[TorchTensor, TorchTensor]:
+    """(M, I) and (M, H): the vectors of the sequence, and the state before each of its steps."""
+    import torch
+
+    x, start = inputs[0], inputs[4]
+    before = [spread_start(start, len(x)), *states[:-1]]
+    return torch.cat(steps_of(node, x)), torch.cat(before)
+
+
+def one_section(
+    node: Node, inputs: Sequence[TorchTensor], states: Sequence[TorchTensor]
+) -> tuple[Section, ...]:
+    """That of rows which all meet the input and the state."""
+    every = slice(0, len(inputs[1]))
+    return (Section(every, every, *together(node, inputs, states)),)
 
 
 def checked(graph: Graph, node: Node, make: Callable[[], Rows]) -> Rows:

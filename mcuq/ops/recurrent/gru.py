@@ -24,7 +24,7 @@ from mcuq.fixed import IntArray, half, saturate
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops.recurrent import cell as shared
 from mcuq.ops.recurrent.cell import Rows
-from mcuq.ops.spec import NO_CLIP, IntForm, OpSpec, TorchTensor
+from mcuq.ops.spec import NO_CLIP, IntForm, OpSpec, Section, TorchTensor
 from mcuq.qir import QGraph, QTensor
 from mcuq.schema import Fields, flag, whole
 
@@ -33,8 +33,10 @@ _GATES = 3
 
 def _cells(
     node: Node, inputs: Sequence[TorchTensor]
-) -> Iterator[tuple[TorchTensor, TorchTensor, TorchTensor]]:
-    """The state after each step, and what the input and the state give the candidate n."""
+) -> Iterator[tuple[TorchTensor, TorchTensor, TorchTensor, TorchTensor]]:
+    """The state after each step, what the input and the state give the candidate n, and what of
+    the state before was kept by the reset gate.
+    """
     import torch
 
     x, w, r, b, h = inputs
@@ -46,14 +48,15 @@ def _cells(
         xz, xr, xn = linear(step, w, input_bias).chunk(_GATES, dim=-1)
         z = shared.limited(node, xz + linear(h, weights[0], biases[0])).sigmoid()
         reset = shared.limited(node, xr + linear(h, weights[1], biases[1])).sigmoid()
+        kept = reset * h
         if node.attrs["after"]:
             hn = linear(h, weights[2], biases[2])
             n = shared.limited(node, xn + reset * hn).tanh()
         else:
-            hn = linear(reset * h, weights[2], biases[2])
+            hn = linear(kept, weights[2], biases[2])
             n = shared.limited(node, xn + hn).tanh()
         h = (1 - z) * n + z * h
-        yield h, xn, hn
+        yield h, xn, hn, kept
 
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
@@ -63,8 +66,28 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
 
 def inside(node: Node, inputs: Sequence[TorchTensor]) -> Mapping[str, float]:
     """``peak``: the largest magnitude of what n is made of."""
-    parts = (part for cell in _cells(node, inputs) for part in cell[1:])
+    parts = (part for _, xn, hn, _ in _cells(node, inputs) for part in (xn, hn))
     return {"peak": max(float(part.abs().max()) for part in parts)}
+
+
+def sections(node: Node, inputs: Sequence[TorchTensor]) -> tuple[Section, ...]:
+    """Rows of z and r; those of n meet both too, if the reset gate acts on the state."""
+    import torch
+
+    cells = list(_cells(node, inputs))
+    x, before = shared.together(node, inputs, [h for h, *_ in cells])
+    rows = len(inputs[1])
+    at = 2 * rows // _GATES
+    gates, n = slice(0, at), slice(at, rows)
+    if node.attrs["after"]:
+        behind = slice(rows + at, 2 * rows)
+        return (
+            Section(gates, gates, x, before),
+            Section(n, n, x, None),
+            Section(n, behind, None, before),
+        )
+    kept = torch.cat([kept for *_, kept in cells])
+    return Section(gates, gates, x, before), Section(n, n, x, kept)
 
 
 def candidate_frac(node: Node) -> int:
@@ -72,9 +95,10 @@ def candidate_frac(node: Node) -> int:
     return shared.frac_within(float(node.attrs.get("peak", 16.0)), shared.GATE_FRAC)
 
 
-def _rows(node: Node, graph: Graph, x: QTensor) -> Rows:
+def _rows(node: Node, graph: Graph, x: QTensor, weights: Mapping[str, QTensor]) -> Rows:
     """Rows of z, r and n; with ``after`` these are of xn, and biases and shifts of hn follow."""
-    w, r, b = (graph.data(name) for name in node.inputs[1:4])
+    w, r = (shared.reals(graph, name, weights) for name in node.inputs[1:3])
+    b = graph.data(node.inputs[3])
     whole = shared.numbers(x, shared.state_frac(node))
     input_bias, state_bias = np.split(b, 2)
     both = input_bias + state_bias
@@ -101,7 +125,7 @@ def to_int(
 ) -> IntForm:
     """The integer node, its four constants and two tables."""
     x, output, state = acts[node.inputs[0]], acts[node.output], shared.state_frac(node)
-    rows = shared.checked(graph, node, lambda: _rows(node, graph, x))
+    rows = shared.checked(graph, node, lambda: _rows(node, graph, x, weights))
     constants = (
         *shared.row_constants(node.output, rows),
         shared.state_constant(f"{node.output}.start", graph.data(node.inputs[4]), state),
@@ -188,5 +212,6 @@ OP = OpSpec(
     runs_s16=True,
     frac_limits=frac_limits,
     inside=inside,
+    sections=sections,
     schema=shared.schema({"after": flag}, _CANDIDATE, _CONSTANTS, faults),
 )

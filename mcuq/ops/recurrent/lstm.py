@@ -21,7 +21,7 @@ import numpy as np
 from mcuq.fixed import IntArray, half
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops.recurrent import cell as shared
-from mcuq.ops.spec import NO_CLIP, IntForm, OpSpec, TorchTensor
+from mcuq.ops.spec import NO_CLIP, IntForm, OpSpec, Section, TorchTensor
 from mcuq.qir import QGraph, QTensor
 from mcuq.schema import Fields, whole
 
@@ -53,6 +53,11 @@ def inside(node: Node, inputs: Sequence[TorchTensor]) -> Mapping[str, float]:
     return {"peak": max(float(c.abs().max()) for _, c in _cells(node, inputs))}
 
 
+def sections(node: Node, inputs: Sequence[TorchTensor]) -> tuple[Section, ...]:
+    """All rows meet the input and the state."""
+    return shared.one_section(node, inputs, [h for h, _ in _cells(node, inputs)])
+
+
 def cell_frac(node: Node) -> int:
     """The frac of c; without calibration one that suits +-8."""
     return shared.frac_within(float(node.attrs.get("peak", 0.0)), shared.GATE_FRAC)
@@ -63,7 +68,8 @@ def to_int(
 ) -> IntForm:
     """The integer node, its six constants and two tables."""
     x, output = acts[node.inputs[0]], acts[node.output]
-    w, r, b, h, c = (graph.data(name) for name in node.inputs[1:])
+    w, r = (shared.reals(graph, name, weights) for name in node.inputs[1:3])
+    b, h, c = (graph.data(name) for name in node.inputs[3:])
     state, cell = shared.state_frac(node), cell_frac(node)
     n = shared.numbers(x, state)
     rows = shared.checked(graph, node, lambda: shared.rows_of(w, r, b, n))
@@ -133,5 +139,6 @@ OP = OpSpec(
     runs_s16=True,
     frac_limits=frac_limits,
     inside=inside,
+    sections=sections,
     schema=shared.schema({}, _CELL, _CONSTANTS, faults),
 )

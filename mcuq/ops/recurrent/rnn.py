@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mcuq.fixed import IntArray, half
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops.recurrent import cell as shared
-from mcuq.ops.spec import NO_CLIP, Bounds, IntForm, OpSpec, TorchTensor
+from mcuq.ops.spec import NO_CLIP, Bounds, IntForm, OpSpec, Section, TorchTensor
 from mcuq.qir import QGraph, QTensor
 from mcuq.schema import Fields, choice
 
@@ -46,6 +46,11 @@ def inside(node: Node, inputs: Sequence[TorchTensor]) -> Mapping[str, float]:
     return {"peak": max(start, *(float(h.abs().max()) for h in _cells(node, inputs)))}
 
 
+def sections(node: Node, inputs: Sequence[TorchTensor]) -> tuple[Section, ...]:
+    """All rows meet the input and the state."""
+    return shared.one_section(node, inputs, list(_cells(node, inputs)))
+
+
 def state_frac(node: Node) -> int:
     """The frac of h; where nothing bounds it and no calibration was seen, one that suits +-128."""
     if node.attrs["activation"] != "relu":
@@ -58,7 +63,8 @@ def to_int(
 ) -> IntForm:
     """The integer node, its four constants and a table, which relu does not use."""
     x, output, state = acts[node.inputs[0]], acts[node.output], state_frac(node)
-    w, r, b, start = (graph.data(name) for name in node.inputs[1:])
+    w, r = (shared.reals(graph, name, weights) for name in node.inputs[1:3])
+    b, start = (graph.data(name) for name in node.inputs[3:])
     curve = str(node.attrs["activation"])
     gate = state if curve == "relu" else shared.GATE_FRAC
     n = shared.numbers(x, state, gate)
@@ -125,5 +131,6 @@ OP = OpSpec(
     runs_s16=True,
     frac_limits=frac_limits,
     inside=inside,
+    sections=sections,
     schema=_SCHEMA,
 )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from mcuq.ir import Array, Graph
 from mcuq.ops import spec
+from mcuq.ops.parts.exact import shortened
 from mcuq.reference import float_constants
 
 
@@ -39,7 +42,11 @@ class Inner:
     def noted(self) -> Graph:
         """The graph whose nodes say as attributes what was seen."""
         nodes = tuple(
-            node.with_attrs(**self._largest[node.name]) if self._largest.get(node.name) else node
+            node.with_attrs(
+                **{key: float(shortened(np.array(value))) for key, value in seen.items()}
+            )
+            if (seen := self._largest.get(node.name))
+            else node
             for node in self._graph.nodes
         )
         return replace(self._graph, nodes=nodes)

@@ -35,6 +35,7 @@ from mcuq.quantize.structure import (
     group_of,
     groups,
     never_negative,
+    recurrent,
     weighted,
 )
 from mcuq.quantize.tails import Collector, expected_noise
@@ -205,7 +206,22 @@ def choose_weights(state: State) -> State:
         floor = wide.lowest_weight_frac(node, state.acts)
         fracs = tuple(max(floor, min(frac, floor + 31)) for frac in fracs)
         found[name] = round_weights(name, state.graph.data(name), axis, fracs)
+    for node in recurrent(state.graph):
+        found.update(_nearest_rows(state, node))
     return state.with_weights(found)
+
+
+def _nearest_rows(state: State, node: Node) -> dict[str, QTensor]:
+    """The two matrices of a recurrent node, as it rounds them itself."""
+    kind = wide.node_kind(node, state.acts)
+    names = (node.inputs[0], node.output)
+    acts = {name: wide.as_kind(state.acts[name], kind) for name in names}
+    to_int = spec(node.op).to_int
+    if to_int is None:
+        raise TypeError(f"{node.op} has no integer form")
+    made = to_int(node, state.graph, acts, {}).constants
+    matrices = zip(node.inputs[1:3], made[:2], strict=True)
+    return {name: replace(found, name=name) for name, found in matrices}
 
 
 def layer_fracs(weights: Array, axis: int, clipped_bits: int) -> tuple[int, ...]:

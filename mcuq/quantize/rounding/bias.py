@@ -13,6 +13,7 @@ from mcuq.ir import Array, Node
 from mcuq.quantize.guard import fit_rows
 from mcuq.quantize.reals import dequantized
 from mcuq.quantize.rounding.layers import before_clip, channel_means, own_layers
+from mcuq.quantize.rounding.recurrent import own_recurrent, round_recurrent
 from mcuq.quantize.simulate import Simulation, rounded_pad
 from mcuq.quantize.state import State
 from mcuq.reference import run_exact
@@ -21,15 +22,19 @@ from mcuq.reference import run_exact
 def correct_biases(state: State) -> State:
     """Every bias moved so that the mean before the clip is that of the exact network."""
     feeds = fit_rows(state)
-    layers = own_layers(state.graph)
-    exact = run_exact(state.graph, feeds, {node.inputs[0] for node in layers})
+    layers, cells = own_layers(state.graph), own_recurrent(state.graph)
+    ordered = [node for node in state.graph.nodes if node in (*layers, *cells)]
+    exact = run_exact(state.graph, feeds, {node.inputs[0] for node in ordered})
     simulation = Simulation(state, feeds)
-    found = {}
-    for index, node in enumerate(layers):
-        state.options.report("bias correction", index / len(layers))
-        name = node.inputs[2]
-        found[name] = corrected_bias(state, node, exact, simulation)
-        simulation.commit(constants={name: found[name]})
+    found: dict[str, Array] = {}
+    for index, node in enumerate(ordered):
+        state.options.report("bias correction", index / len(ordered))
+        if node in cells:
+            _, made = round_recurrent(state, node, exact, simulation, biases_only=True)
+        else:
+            made = {node.inputs[2]: corrected_bias(state, node, exact, simulation)}
+        found.update(made)
+        simulation.commit(constants=made)
     return state.with_biases(found)
 
 

@@ -1,25 +1,21 @@
 """Layer-wise rounding that makes up for its own errors, and for those of the layers before.
 
 For each layer, in order: the weights move to the least-squares solution for the rounded inputs
-that actually arrive; then one input's weights after the other are rounded, and the error of each is
-spread over the weights not yet rounded, as the covariance of the inputs allows (the optimal brain
-surgeon's update, Hassibi and Stork 1993; column by column as in GPTQ, Frantar et al. 2022). The
-bias absorbs the means.
+that actually arrive, then they are rounded (``least.py``). The bias absorbs the means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import layout_of
 from mcuq.ops.parts.coded import exponents_of
-from mcuq.ops.parts.exact import product
 from mcuq.qir import QTensor
 from mcuq.quantize import wide
-from mcuq.quantize.factors import Factored, factored, power_of, settled, solved
+from mcuq.quantize.factors import Factored, power_of
 from mcuq.quantize.guard import fit_rows
 from mcuq.quantize.ranges.scales import weight_fracs
 from mcuq.quantize.reals import dequantized
@@ -33,6 +29,8 @@ from mcuq.quantize.rounding.layers import (
     own_layers,
     to_rows,
 )
+from mcuq.quantize.rounding.least import aimed, compensated, damped
+from mcuq.quantize.rounding.recurrent import Chosen, own_recurrent, round_recurrent
 from mcuq.quantize.simulate import Simulation, rounded_pad
 from mcuq.quantize.state import State
 from mcuq.reference import run_exact
@@ -43,9 +41,6 @@ DAMPING = 1.0
 DAMPING_S16 = 0.05
 """The same where inputs are s16: these carry hardly any noise."""
 
-DAMPING_GROWTH = (1.0, 100.0, 10_000.0)
-"""So many times as much where the covariance has no factors."""
-
 
 def round_layers(state: State) -> State:
     """Every layer's weights rounded anew, and its bias.
@@ -55,25 +50,38 @@ def round_layers(state: State) -> State:
     """
     feeds = fit_rows(state)
     graph = state.graph
-    layers = own_layers(graph)
-    exact = run_exact(graph, feeds, {node.inputs[0] for node in layers})
+    layers, cells = own_layers(graph), own_recurrent(graph)
+    ordered = [node for node in graph.nodes if node in (*layers, *cells)]
+    exact = run_exact(graph, feeds, {node.inputs[0] for node in ordered})
     simulation = Simulation(state, feeds)
-    weights, biases = {}, {}
-    for index, node in enumerate(layers):
-        state.options.report("rounding", index / len(layers))
-        source, w, b = node.inputs
-        made = None
-        if depth_of(node, graph) <= MAX_DEPTH and not _is_coded(node, graph):
-            padded = rounded_pad(node, state.acts)
-            known = moments(node, graph, exact[source], padded, simulation.value(source))
-            made = _round_layer(state, node, known)
-        if made is None:
-            biases[b] = corrected_bias(state, node, exact, simulation)
-            simulation.commit(constants={b: biases[b]})
+    weights: dict[str, QTensor] = {}
+    biases: dict[str, Array] = {}
+    for index, node in enumerate(ordered):
+        state.options.report("rounding", index / len(ordered))
+        if node in cells:
+            made = round_recurrent(state, node, exact, simulation)
         else:
-            weights[w], biases[b] = made
-            simulation.commit(constants={w: dequantized(weights[w]), b: biases[b]})
+            made = _round_one(state, node, exact, simulation)
+        weights.update(made[0])
+        biases.update(made[1])
+        reals = {name: dequantized(found) for name, found in made[0].items()}
+        simulation.commit(constants={**made[1], **reals})
     return state.with_weights(weights).with_biases(biases)
+
+
+def _round_one(
+    state: State, node: Node, exact: Mapping[str, Array], simulation: Simulation
+) -> Chosen:
+    """The integers and the bias of a layer, or its bias alone."""
+    source, w, b = node.inputs
+    graph = state.graph
+    if depth_of(node, graph) <= MAX_DEPTH and not _is_coded(node, graph):
+        padded = rounded_pad(node, state.acts)
+        known = moments(node, graph, exact[source], padded, simulation.value(source))
+        made = _round_layer(state, node, known)
+        if made is not None:
+            return {w: made[0]}, {b: made[1]}
+    return {}, {b: corrected_bias(state, node, exact, simulation)}
 
 
 def _is_coded(node: Node, graph: Graph) -> bool:
@@ -110,50 +118,9 @@ def _least_error(
     """The integers, and per output the frac of ``options`` with the least error of the output."""
     found = []
     for fracs in options:
-        integers = compensated(target, free, hessian, fracs)
+        integers = compensated(target, free, hessian, fracs[:, :, None])
         gap = integers * 2.0 ** -fracs.astype(np.float64)[:, :, None] - target
         found.append((integers, power_of(gap, hessian.matrix)))
     best = np.argmin([error for _, error in found], axis=0)
     integers = np.choose(best[:, :, None], [integers for integers, _ in found])
     return integers, np.choose(best, list(options))
-
-
-def compensated(target: Array, free: Array, hessian: Factored, fracs: Array) -> Array:
-    """(groups, outputs, depth) reals -> integers, each rounding's error spread over the rest.
-
-    Where ``free`` is False the integer is 0: that, too, is made up for (SparseGPT, Frantar and
-    Alistarh 2023). ``fracs`` (groups, outputs).
-    """
-    scale = 2.0 ** fracs.astype(np.float64)
-
-    def settle(k: int, column: Array) -> Array:
-        steps = np.clip(np.floor(column * scale + 0.5), -128, 127)
-        rounded: Array = steps * free[:, :, k] / scale
-        return rounded
-
-    return settled(target, hessian, settle) * scale[:, :, None]
-
-
-def aimed(real: Array, known: Moments, hessian: Factored) -> Array:
-    """(groups, outputs, depth) weights that do what ``real`` did, for the inputs that arrive."""
-    return real + solved(product(real, known.cross), hessian)
-
-
-def damped(known: Moments, share: float) -> Factored | None:
-    """The covariance of the inputs with ``share`` of its mean diagonal added to the diagonal.
-
-    That of constant inputs counts by their size. More is added where that has no factors; None if
-    even that fails, as with numbers beyond float64.
-    """
-    covariance = known.covariance
-    if not bool(np.isfinite(covariance).all()):
-        return None
-    level = np.einsum("gkk->gk", covariance).mean(axis=1)
-    level = np.maximum(level, 1e-12) * share
-    level = np.maximum(level, 1e-5 * np.square(known.mean_rounded).mean(axis=1))
-    for growth in DAMPING_GROWTH:
-        extra = growth * level[:, None, None] * np.eye(covariance.shape[1])
-        found = factored(covariance + extra)
-        if found is not None:
-            return found
-    return None

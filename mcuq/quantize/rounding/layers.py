@@ -65,7 +65,7 @@ def moments(node: Node, graph: Graph, exact: Array, padded: Node, rounded: Array
     images = [_image(node, graph, exact), _image(padded, graph, rounded)]
     bits = (MANTISSA - 1 - (rows * _positions(node, graph)).bit_length()) // 2
     unit = units(power_above(np.max([channel_peaks(i) for i in images], axis=0)), bits)
-    sums = _Sums()
+    sums = Sums()
     for first in range(0, len(exact), rows):
         a, q = (
             _unfolded(node, graph, snapped(i[first : first + rows].double(), unit)) for i in images
@@ -74,7 +74,7 @@ def moments(node: Node, graph: Graph, exact: Array, padded: Node, rounded: Array
     return sums.moments()
 
 
-class _Sums:
+class Sums:
     """Sums over unfolded inputs, seen from the first ones: those of constant inputs are 0.
 
     The inputs lie on a grid on which the sums of a part are exact.
