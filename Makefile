@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# The tools that build what mcuq export writes, which only tests/emit/packages needs: in an environment
-# of their own.
+# What only tests need: the tools that build what mcuq export writes, in an environment of their own,
+# and a browser that opens the reports and the site.
 ECOSYSTEMS := .venv-packages/.ready
+TEST_PROGRAMS := arduino-builder chromium chromedriver gdb-multiarch
+TEST_PACKAGES := arduino-builder chromium chromium-driver fonts-dejavu-core gdb-multiarch
 
 # The programs that are needed, and the Debian packages that bring them.
 HOST_PROGRAMS := gcc clang cmake make
@@ -19,7 +21,7 @@ PACKAGES := lld qemu-system-arm qemu-system-misc gcc-arm-none-eabi libnewlib-arm
 demo: $(READY) tools
 	$(BIN)/python examples/demo.py
 
-test: $(READY) tools packages
+test: $(READY) $(VENV)/.docs tools packages
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 quick: $(READY) host-tools
@@ -57,8 +59,9 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 packages: $(ECOSYSTEMS)
-	@missing=; command -v arduino-builder >/dev/null || missing=arduino-builder; \
-	$(call install,arduino-builder)
+	@missing=; for program in $(TEST_PROGRAMS); do \
+	    command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	$(call install,$(TEST_PACKAGES))
 
 $(ECOSYSTEMS): tests/support/packages.txt
 	$(PYTHON) -m venv $(@D)

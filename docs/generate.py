@@ -6,13 +6,16 @@ says. The others, which grow with every operator and option, are made with the s
 
 from __future__ import annotations
 
+import html
 import inspect
+import re
+import shutil
 from pathlib import Path
 
 import click
 
 from mcuq.cli import cli
-from mcuq.measure.supported import supported
+from mcuq.measure.supported import Supported, supported
 from mcuq.model.report import Report
 from mcuq.schema.records import described
 
@@ -26,10 +29,8 @@ fault, with one line that says what to do, or a limit is broken; 2: the command 
 
 OPERATORS = """# Operators
 
-What `mcuq ops` lists. An operator without kernels becomes others before it runs.
-
-| operator | from ONNX | from TensorFlow Lite | kernels | limits |
-|---|---|---|--:|---|
+What `mcuq ops` lists: from which nodes an operator comes, how many kernels run it, and its limits.
+One without kernels becomes others before it runs.
 """
 
 REPORT = """# report.json
@@ -67,7 +68,11 @@ def command_line() -> str:
 
 
 def _option(names: str, text: str) -> str:
-    return f"| `{_cell(names)}` | {_cell(text)} |"
+    """A row; the name of an option stays whole where a column is narrow."""
+    shown = re.sub(
+        r"(?<![\w-])--?[a-z][\w-]*", r'<span class="whole">\g<0></span>', html.escape(names)
+    )
+    return f"| <code>{shown.replace('|', '&#124;')}</code> | {_cell(text)} |"
 
 
 def _filled(text: str) -> str:
@@ -75,18 +80,27 @@ def _filled(text: str) -> str:
 
 
 def operators() -> str:
-    """The table of ``mcuq ops``."""
-    rows = [
-        f"| `{op.name}` | {', '.join(op.onnx)} | {', '.join(op.tflite)} | {op.kernels or ''} | "
-        f"{_cell(op.limits)} |"
-        for op in supported()
-    ]
-    return OPERATORS + "\n".join(rows) + "\n"
+    """What ``mcuq ops`` lists, a section each."""
+    return OPERATORS + "".join(_operator(op) for op in supported())
+
+
+def _operator(op: Supported) -> str:
+    """Where it comes from, its kernels, and what it takes."""
+    sources = (("ONNX", op.onnx), ("TensorFlow Lite", op.tflite))
+    named = [f"{name}: {', '.join(nodes)}" for name, nodes in sources if nodes]
+    facts = [*(named or ["Made by mcuq"]), *([f"kernels: {op.kernels}"] if op.kernels else [])]
+    limits = f"\n{_text(op.limits).removesuffix('.')}.\n" if op.limits else ""
+    return f"\n## {op.name}\n\n{'; '.join(facts)}.\n{limits}"
 
 
 def _cell(text: str) -> str:
-    """Text in a table, where some signs would be read as HTML or as columns."""
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    """Text in a table, where a sign would be read as the end of a column."""
+    return _text(text).replace("|", "\\|").replace("\n", " ")
+
+
+def _text(text: str) -> str:
+    """Words in which some signs would be read as HTML or as links."""
+    return text.replace("<", "&lt;").replace("[", "\\[")
 
 
 PAGES = {
@@ -96,11 +110,12 @@ PAGES = {
 }
 
 
-def main() -> None:
-    """Write every page."""
+def write(folder: Path) -> None:
+    """Every page, and the network that the first one offers."""
     for name, page in PAGES.items():
-        (DOCS / name).write_text(page(), encoding="utf-8")
+        (folder / name).write_text(page(), encoding="utf-8")
+    shutil.copy(DOCS.parent / "examples" / "digits.onnx", folder)
 
 
 if __name__ == "__main__":
-    main()
+    write(DOCS)

@@ -9,7 +9,7 @@ from mcuq.draw.svg import KINDS, Picture, fitting, legend, line, rect, text, wid
 
 ROW = 22
 LABEL = 190
-"""Pixels at most for the names of the rows."""
+"""Pixels at most for the names of the rows, and a third of a narrow picture."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,22 @@ def bars(
 ) -> Picture:
     """``names``: what the parts are, if there are several; ``most``: the length of a whole bar."""
     top = 26 if names else 6
-    label = min(LABEL, max((width_of(r.label) for r in rows), default=0)) + 12
+    label = min(LABEL, width / 3, max((width_of(r.label) for r in rows), default=0)) + 18
     note = max((width_of(r.note) for r in rows), default=0) + 10
     room = max(60, width - label - note)
     whole = most or max((sum(r.parts) for r in rows), default=0) or 1
     height = top + ROW * len(rows) + 6
-    body = [legend(names, label, 16) if names else "", line(label, top, label, height - 6)]
+    body = [legend(names, label, 16, width) if names else "", line(label, top, label, height - 6)]
     for index, row in enumerate(rows):
         y = top + ROW * index
-        body.append(text(label - 8, y + 15, fitting(row.label, label - 12), "", "end"))
+        body.append(text(label - 8, y + 15, fitting(row.label, label - 18), "", "end"))
         body.append(_row(row, label, y, room / whole, names))
         end = label + min(room, room / whole * sum(row.parts))
         body.append(text(end + 6, y + 15, row.note, "mute"))
-    return Picture(title, told, label + room + note, height, "".join(body))
+    return Picture(
+        *(title, told, label + room + note, height, "".join(body)),
+        lambda other: bars(title, told, rows, names, other, most),
+    )
 
 
 def _row(row: Bar, x: float, y: float, scale: float, names: tuple[str, ...]) -> str:

@@ -52,7 +52,7 @@ def curves(
         return LEFT + (x - left) * across, TOP + (high - y) * up
 
     bottom = TOP + height
-    body = [legend(tuple(r.name for r in rows), LEFT, 14)]
+    body = [legend(tuple(r.name for r in rows), LEFT, 14, width)]
     for share in (0.0, 0.5, 1.0):
         value = low + share * (high - low)
         _, y = place(left, value)
@@ -70,4 +70,7 @@ def curves(
         points = (place(float(x), float(y)) for x, y in zip(row.x, row.y, strict=True))
         d = "M" + "L".join(f"{number(x)} {number(y)}" for x, y in points)
         body.append(path(d, f"curve s{kind}"))
-    return Picture(title, told, width, bottom + BOTTOM + 4, "".join(body))
+    return Picture(
+        *(title, told, width, bottom + BOTTOM + 4, "".join(body)),
+        lambda other: curves(title, told, rows, marks, unit, other, height),
+    )

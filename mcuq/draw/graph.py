@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mcuq.draw.svg import Picture, circle, fitting, number, path, rect, text
 
 ROW, MOST_LANES = 24, 140
-"""Pixels of a row, and of all lanes side by side."""
+"""Pixels of a row, and of all lanes side by side, which take a fifth of a narrow picture."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def graph(title: str, told: str, rows: Sequence[Vertex], width: float = 700) -> 
     """The rows in an order of execution, with a bar for the cost of each."""
     lanes = _lanes(rows)
     count = max(lanes, default=0) + 1
-    pitch = min(18.0, MOST_LANES / count)
+    pitch = min(18.0, min(MOST_LANES, width / 5) / count)
     left = count * pitch + 14
     name, bar = left + 0.32 * (width - left), left + 0.72 * (width - left)
     most = max((row.cost for row in rows), default=0) or 1
@@ -43,7 +43,10 @@ def graph(title: str, told: str, rows: Sequence[Vertex], width: float = 700) -> 
         body.append(text(left, y + 4, fitting(row.label, name - left - 10)))
         body.append(text(name, y + 4, fitting(row.detail, bar - name - 10), "mute"))
         body.append(_cost(row, bar, y, (width - bar - 64) / most))
-    return Picture(title, told, width, ROW * len(rows) + 8, "".join(body))
+    return Picture(
+        *(title, told, width, ROW * len(rows) + 8, "".join(body)),
+        lambda other: graph(title, told, rows, other),
+    )
 
 
 def _cost(row: Vertex, x: float, y: float, scale: float) -> str:

@@ -7,15 +7,22 @@ from collections.abc import Sequence
 from mcuq.draw.svg import Picture, line, rect, text
 
 LEFT, TOP = 56, 40
-SIDE = 440
+WIDTH = 504
 WRITTEN = 16
 """Up to so many columns the counts themselves are written."""
 
 
-def grid(title: str, told: str, counts: Sequence[Sequence[int]], across: str, down: str) -> Picture:
+def grid(
+    title: str,
+    told: str,
+    counts: Sequence[Sequence[int]],
+    across: str,
+    down: str,
+    width: float = WIDTH,
+) -> Picture:
     """``counts[row][column]``; those off the diagonal have another colour."""
     size = len(counts)
-    cell = min(40.0, SIDE / max(1, size))
+    cell = min(40.0, (width - LEFT - 8) / max(1, size))
     each = max(1, round(18 / cell))
     body = [text(LEFT, 14, f"{across} →", "mute"), text(0, TOP - 6, f"{down} ↓", "mute")]
     for row, values in enumerate(counts):
@@ -39,7 +46,10 @@ def grid(title: str, told: str, counts: Sequence[Sequence[int]], across: str, do
     for at in (0.0, edge):
         body.append(line(LEFT, TOP + at, LEFT + edge, TOP + at))
         body.append(line(LEFT + at, TOP, LEFT + at, TOP + edge))
-    return Picture(title, told, LEFT + edge + 8, TOP + edge + 8, "".join(body))
+    return Picture(
+        *(title, told, LEFT + edge + 8, TOP + edge + 8, "".join(body)),
+        lambda other: grid(title, told, counts, across, down, min(other, WIDTH)),
+    )
 
 
 def _cell(x: float, y: float, size: float, count: int, share: float, place: tuple[int, int]) -> str:

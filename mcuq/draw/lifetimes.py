@@ -37,7 +37,7 @@ def lifetimes(
     """``names``: of the colours a, b in the legend."""
     most = max((b.offset + b.size for b in boxes), default=0) or 1
     across, up = (width - LEFT - 8) / max(1, steps), height / most
-    body = [legend(names, LEFT, 16, "t")]
+    body = [legend(names, LEFT, 16, width, "t")]
     for share in (0.0, 0.5, 1.0):
         y = TOP + height * (1 - share)
         body += [line(LEFT, y, width - 8, y)]
@@ -50,7 +50,10 @@ def lifetimes(
         if high >= LINE:
             labels.put(x + 4, y + high / 2 + 4, fitting(box.label, (wide - 8) / SMALL))
     body += [*areas, *labels.shown, *_steps(steps, across, height)]
-    return Picture(title, told, width, TOP + height + BOTTOM, "".join(body))
+    return Picture(
+        *(title, told, width, TOP + height + BOTTOM, "".join(body)),
+        lambda other: lifetimes(title, told, boxes, steps, names, other, height),
+    )
 
 
 class _Labels:

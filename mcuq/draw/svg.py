@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mcuq.errors import one_line
@@ -60,13 +61,17 @@ STYLE = (
 
 @dataclass(frozen=True)
 class Picture:
-    """``told``: what it shows, in words; ``body``: its elements; sizes in pixels."""
+    """``told``: what it shows, in words; ``body``: its elements; sizes in pixels.
+
+    ``again``: the same in about another width, drawn for it: letters keep their size.
+    """
 
     title: str
     told: str
     width: float
     height: float
     body: str
+    again: Callable[[float], Picture]
 
     @property
     def svg(self) -> str:
@@ -169,8 +174,13 @@ def _title(told: str) -> str:
     return f"<title>{escaped(told)}</title>" if told else ""
 
 
-def legend(names: tuple[str, ...], x: float, y: float, light: str = "") -> str:
-    """The names of the first colours, in one line; ``light``: "t" for those of areas."""
+def legend(names: tuple[str, ...], x: float, y: float, width: float, light: str = "") -> str:
+    """The names of the first colours, in one line; ``light``: "t" for those of areas.
+
+    It begins at ``x``, or before it where it would end behind ``width``.
+    """
+    long = sum(15 + width_of(name) + 18 for name in names) - 18
+    x = max(0.0, min(x, width - long))
     parts = []
     for kind, name in zip(KINDS, names, strict=False):
         parts += [rect(x, y - 9, 10, 10, f"{light}{kind}"), text(x + 15, y, name, "mute")]

@@ -42,10 +42,13 @@ def treemap(
     """``names``: of the colours a, b, c in the legend."""
     shown = sorted((t for t in tiles if t.size > 0), key=lambda t: (-t.size, t.label))
     places = _squarified([t.size for t in shown], _Area(0, TOP, width, height))
-    body = [legend(names, 0, 16, "t")]
+    body = [legend(names, 0, 16, width, "t")]
     for tile, area in zip(shown, places, strict=True):
         body.append(_tile(tile, area))
-    return Picture(title, told, width, height + TOP, "".join(body))
+    return Picture(
+        *(title, told, width, height + TOP, "".join(body)),
+        lambda other: treemap(title, told, tiles, names, other, height),
+    )
 
 
 def _tile(tile: Tile, area: _Area) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jinja2
+from markupsafe import Markup, escape
 
 from mcuq.draw.html import cell
 from mcuq.draw.svg import COLOURS, Picture
 from mcuq.files import assets
+
+
+NARROW = 356
+"""Pixels of a picture on a phone."""
 
 
 @dataclass(frozen=True)
@@ -54,4 +60,16 @@ def render(page: Page) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["cell"] = cell
-    return environment.get_template("report.html.j2").render(page=page, colours=COLOURS)
+    environment.filters["words"] = words
+    template = environment.get_template("report.html.j2")
+    return template.render(page=page, colours=COLOURS, narrow=NARROW)
+
+
+def words(text: str) -> Markup:
+    """Text whose lines do not end between a number and its unit, or within an option.
+
+    >>> print(words("6,544 B with --effort <best>"))
+    6,544&nbsp;B with <span>--effort</span> &lt;best&gt;
+    """
+    whole = re.sub(r"(?<=\d) (?=(?:B|[KM]iB|dB|ms|%|x)(?!\w))", "&nbsp;", str(escape(text)))
+    return Markup(re.sub(r"(?<![\w-])--?[a-z][\w-]*", r"<span>\g<0></span>", whole))

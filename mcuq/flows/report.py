@@ -164,9 +164,9 @@ def _verdict(found: Evidence) -> Section:
             "Nothing was measured for this page: 'mcuq check' compares every tensor in emulation, "
             "'mcuq report --measure' shows what it finds."
         )
-    columns = ("where", "core", "#flash B", "#RAM B", "#stack B", "#instructions", "tensors")
+    columns = ("where", "tensors", "#flash B", "#RAM B", "#stack B", "#instructions", "core")
     rows = [
-        (v.board, v.core, v.flash, v.ram, v.stack_bound, v.instructions, v.outcome)
+        (v.board, v.outcome, v.flash, v.ram, v.stack_bound, v.instructions, v.core)
         for v in found.verdicts
     ]
     tables = (Table("Measured in emulation", columns, rows),) if rows else ()

@@ -25,7 +25,7 @@ def supported() -> tuple[Supported, ...]:
     known = {kind for op in OPS for kind in op.onnx} | {"Identity", "Cast"}
     found = []
     for op in OPS:
-        limits = "; ".join((limit.__doc__ or "").strip() for limit in op.limits)
+        limits = " ".join((limit.__doc__ or "").strip() for limit in op.limits)
         tflite = tuple(operators_of(op.onnx, known))
         count = len(variants(op.name))
         found.append(Supported(op.name, tuple(op.onnx), tflite, count, limits or op.note))

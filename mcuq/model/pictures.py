@@ -110,7 +110,7 @@ def flash(program: Program) -> Picture:
     tiles.append(Tile("parameters, calls", rest, "c", size_text(rest)))
     constants, kernels = (size_text(sum(n for _, n in part)) for part in (weights, code))
     told = f"{constants} of constants, {kernels} of kernels, {size_text(rest)} of calls"
-    return treemap("Flash", told, tiles, ("constants", "kernel code", "parameters and calls"))
+    return treemap("Flash", told, tiles, ("constants", "kernel code", "parameters, calls"))
 
 
 def compression(done: Compression) -> Iterator[Picture]:
