@@ -14,6 +14,7 @@ import pytest
 import random_networks
 from small_networks import NO_CLIP, RELU, Net, residual_network
 
+from benchmarks import estimates
 from mcuq import quantize
 from mcuq.config import Config, InputConfig
 from mcuq.errors import FitError, McuqError, ModelError
@@ -77,6 +78,18 @@ def test_estimates_are_what_the_build_measures(name: str, board: str) -> None:
     assert needs.arena == measured.ram
     assert measured.flash - 64 <= needs.flash <= 1.1 * measured.flash + 1024
     assert (needs.cycles is None) == (measured.cycles_estimate is None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ad", "kws"])
+def test_ordinary_networks_are_estimated_within_their_bounds(name: str) -> None:
+    """Beside what their builds measured; all six of them: benchmarks/ESTIMATES.md."""
+    rows = list(estimates.compared(name))
+    assert [row.column for row in rows] == list(estimates.COLUMNS)
+    for row in rows:
+        assert abs(row.instructions / row.counted - 1) <= 0.08
+        assert row.ram == row.used
+        assert 0 <= row.flash - row.linked <= 0.01 * row.linked + 1024
 
 
 @pytest.mark.parametrize("name", NETWORKS)
