@@ -263,7 +263,7 @@ def ops() -> None:
 def doctor() -> None:
     """Show which compilers and emulators are installed.
 
-    With the command that installs each; exits 1 if one is missing.
+    With the command that installs what is missing; exits 1 if anything is.
     """
     from mcuq.cli.show import say, table
     from mcuq.firmware.toolchain import survey
@@ -271,9 +271,9 @@ def doctor() -> None:
     tools = survey()
     rows = [(t.name, "found" if t.path else "MISSING", t.version, t.needed_for) for t in tools]
     table("", ("tool", "state", "?version", "needed for"), rows)
-    for command in dict.fromkeys(t.install for t in tools):
+    missing = [t.name for t in tools if not t.path]
+    for command in dict.fromkeys(t.install for t in tools if t.name in missing):
         say(f"{', '.join(t.name for t in tools if t.install == command)}: install with")
         say(f"  {command}")
-    missing = [t.name for t in tools if not t.path]
     say(f"missing: {', '.join(missing)}" if missing else "everything is installed")
     raise SystemExit(1 if missing else 0)

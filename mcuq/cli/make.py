@@ -210,14 +210,20 @@ def build(folder: str, board: str, out: str | None, serial: bool, port: str | No
     """
     from mcuq import api
     from mcuq.cli.show import progress, say
-    from mcuq.targets.boards import load, with_memory
+    from mcuq.program.elsewhere import elsewhere, kernels_of
+    from mcuq.targets.boards import cpu, load, with_memory
 
     if serial != (port is not None):
         missing, other = ("--port", "--serial") if serial else ("--serial", "--port")
         raise McuqError(other, f"comes without {missing}", "Give both, or neither")
     target = with_memory(load(board))
     place = Path(out) if out else Path(folder) / "selftest" / target.name
+    model = api.load(folder)
     with progress(f"build {folder}") as report:
-        made = api.load(folder).build(target, place, report, port)
+        made = model.build(target, place, report, port)
     for path in made:
         say(str(path))
+    program = model.compiled.on(target).program
+    slow = elsewhere(program, cpu(target))
+    if slow is not None:
+        say(f"{target.name}: kernels for {kernels_of(program)}, {slow.times()}; see 'mcuq retarget'")

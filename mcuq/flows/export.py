@@ -12,6 +12,7 @@ from mcuq.files.archive import archive
 from mcuq.model.compiled import Compiled
 
 _ARCHIVES = (".zip", ".pack")
+_OTHERS = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zst")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def export(compiled: Compiled, to: str, out: str | Path, about: About | None = N
 def check_place(to: str, place: Path) -> None:
     """Refuse a place where a package cannot be written: before any work."""
     suffix = Path(ecosystem(to).archive).suffix
-    if place.suffix in _ARCHIVES:
+    if place.suffix in (*_ARCHIVES, *_OTHERS):
         if place.suffix != suffix:
             raise McuqError(
                 str(place), f"is no name of a package for {to}", f"End it with {suffix}"

@@ -113,8 +113,15 @@ def test_no_measured_cell_is_wrapped_at_80_columns(name: str, folder: Path) -> N
     check_tables(shown(*EMULATED[name], columns=80, cwd=folder), 80)
 
 
-def test_commands_to_install_stand_alone(tmp_path: Path) -> None:
+def test_commands_to_install_what_is_missing_stand_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines = shown("doctor", columns=80, cwd=tmp_path)
+    assert lines[-1] == "everything is installed"
+    assert not [line for line in lines if "apt-get" in line]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    lines = shown("doctor", columns=80, cwd=tmp_path)
+    assert lines[-1].startswith("missing: arm-none-eabi-gcc, ")
     commands = [line for line in lines if line.startswith("  apt-get install ")]
     assert "  apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi" in commands
     assert len(commands) == 6

@@ -103,6 +103,7 @@ REFUSED = {
     "author": (("--to", "cmake", "--author", "\n"), 1, "is no name"),
     "url": (("--to", "cmake", "--url", "<here>"), 1, "is no address"),
     "archive": (("--to", "arduino", "-o", "{tmp}/x.pack"), 1, "End it with .zip"),
+    "other archive": (("--to", "cmake", "-o", "{tmp}/x.tar.gz"), 1, "End it with .zip"),
     "pack": (("--to", "cmsis-pack", "-o", "{tmp}/x.pack"), 1, "Name it 'mcuq.digits.1.0.0.pack'"),
     "compiled": (("--to", "cmake", "-o", "{compiled}"), 1, "is a compiled folder"),
     "foreign": (("--to", "cmake", "-o", "{foreign}"), 1, "was not written by mcuq"),

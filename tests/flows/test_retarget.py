@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,24 @@ def test_on_the_command_line(folder: Path, tmp_path: Path) -> None:
     assert run(cli, ["retarget", str(out), "--board", "rv32imc"]).exit_code == 0
     assert "kernels for rv32imc\n" in (out / "digits.h").read_text()
     assert not list((out / "kernels").glob("*_dsp*.c")), "what the last board needed is gone"
+
+
+@pytest.mark.emulated
+def test_an_image_with_the_kernels_of_another_core_says_so(folder: Path, tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    command = ["build", str(folder), "--board", "nucleo_f446re", "-o", str(tmp_path / "image")]
+    slow = run(cli, command)
+    assert slow.exit_code == 0
+    said = re.findall("^nucleo_f446re: .*", slow.stdout, re.MULTILINE)
+    assert len(said) == 1
+    assert re.fullmatch(
+        r"nucleo_f446re: kernels for any core, about [1-9]\.\d x the cycles of cortex-m4's own; "
+        "see 'mcuq retarget'",
+        said[0],
+    )
+    retarget(folder, "cortex-m4").write(tmp_path / "m4")
+    command[1] = str(tmp_path / "m4")
+    assert "kernels for" not in run(cli, command).stdout
 
 
 @pytest.mark.parametrize(
