@@ -226,4 +226,5 @@ def build(folder: str, board: str, out: str | None, serial: bool, port: str | No
     program = model.compiled.on(target).program
     slow = elsewhere(program, cpu(target))
     if slow is not None:
-        say(f"{target.name}: kernels for {kernels_of(program)}, {slow.times()}; see 'mcuq retarget'")
+        own = f"kernels for {kernels_of(program)}, {slow.times()}"
+        say(f"{target.name}: {own}; see 'mcuq retarget'")

@@ -13,7 +13,6 @@ from mcuq.draw.html import cell
 from mcuq.draw.svg import COLOURS, Picture
 from mcuq.files import assets
 
-
 NARROW = 356
 """Pixels of a picture on a phone."""
 
