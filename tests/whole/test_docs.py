@@ -9,14 +9,19 @@ import re
 import shlex
 import shutil
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import c_programs
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
+from cmake_projects import configured
 
+import mcuq
 from mcuq import config
 from mcuq.cli import cli
 from mcuq.targets import boards
@@ -30,6 +35,7 @@ RUN = (
     "tutorials/fit-64k.md",
 )  # fmt: skip
 """Pages whose python and sh blocks run; text blocks are only shown."""
+PACKAGES = sorted(p.stem for p in (DOCS / "packages").glob("*.md") if p.stem != "index")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -90,6 +96,75 @@ def test_snippets_run(name: str, place: Path) -> None:
                 assert done.exit_code == 0, f"{command}: {done.output}"
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the first page has compiled."""
+    rows = np.random.default_rng(0).uniform(0, 1, (60, 1, 8, 8)).astype(np.float32)
+    fast = config.Config(quantize={"effort": "fast"})
+    made = mcuq.compile(DIGITS, calibration=rows, name="digits", board="microbit", config=fast)
+    return made.write(tmp_path_factory.mktemp("first") / "digits")
+
+
+def started(compiled: Path, folder: Path) -> None:
+    shutil.copytree(compiled, folder / "build" / "digits")
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_package_is_made_as_its_page_says(name: str, compiled: Path, place: Path) -> None:
+    """Its commands run, and its C compiles with what they wrote."""
+    started(compiled, place)
+    page = f"packages/{name}.md"
+    (lines,) = blocks(page, "sh")
+    for command in commands(lines):
+        done = CliRunner().invoke(cli, command)
+        assert done.exit_code == 0, done.output
+    assert command[command.index("--to") + 1] == name
+    assert Path(command[command.index("-o") + 1]).exists()
+    for number, block in enumerate(blocks(page, "c")):
+        if "digits_run" in block:
+            (place / f"{number}.c").write_text(block)
+            compiler = ["gcc", "-fsyntax-only", "-Wall", "-Werror", "-I", place / "build/digits"]
+            aligned = "-D__aligned(x)=__attribute__((aligned(x)))"
+            c_programs.run([*compiler, aligned, place / f"{number}.c"], place)
+
+
+def test_the_projects_of_the_cmake_page_are_built(compiled: Path, place: Path) -> None:
+    started(compiled, place)
+    for command in commands(*blocks("packages/cmake.md", "sh")):
+        assert CliRunner().invoke(cli, command).exit_code == 0
+    (project,), (main,) = (blocks("packages/cmake.md", kind) for kind in ("cmake", "c"))
+    (place / "CMakeLists.txt").write_text(project)
+    (place / "main.c").write_text(main)
+    c_programs.run([configured(place, place / "app") / "app"], place)
+    (example,) = (b for b in blocks("packages/cmake.md", "text") if "unzip" in b)
+    zipfile.ZipFile("digits-1.0.0.zip").extractall()
+    for line in example.splitlines()[1:]:
+        shown = c_programs.run(shlex.split(line), place).decode()
+    assert shown.startswith("digits: PASS")
+
+
+@pytest.mark.emulated
+@pytest.mark.slow
+def test_the_workflows_run(place: Path) -> None:
+    """The commands of both, in a repository that has what they read."""
+    shutil.move("digits.onnx", "model.onnx")
+    shutil.move("data.npz", "calibration.npz")
+    (limits,) = blocks("ci.md", "toml")
+    Path("mcuq.toml").write_text(limits)
+    github, gitlab = (yaml.safe_load(text) for text in blocks("ci.md", "yaml"))
+    steps = [step.get("run", "") for step in github["jobs"]["gates"]["steps"]]
+    ours = [line for line in steps if line.startswith("mcuq ")]
+    assert gitlab["gates"]["script"] == ours
+    (first,) = (b for b in blocks("ci.md", "text") if "--json baseline.json" in b)
+    (estimate,) = blocks("ci.md", "sh")
+    for command in commands("\n".join([estimate, ours[0], first, *ours[1:]])):
+        done = CliRunner().invoke(cli, command)
+        assert done.exit_code == 0, done.output
+    reports = gitlab["gates"]["artifacts"]
+    for path in (reports["reports"]["junit"], *reports["paths"]):
+        assert Path(path).exists()
+
+
 @pytest.mark.emulated
 @pytest.mark.slow
 def test_the_notebook_runs(place: Path) -> None:
@@ -123,7 +198,7 @@ def test_every_page_is_in_the_site() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    made = {DOCS / "reference" / name for name in ("cli.md", "operators.md")}
+    made = {DOCS / name for name in ("digits.onnx", "reference/cli.md", "reference/operators.md")}
     for page in DOCS.rglob("*.md"):
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             there = (page.parent / target).resolve()
