@@ -86,7 +86,8 @@ def compile_model(
     of inputs whose sizes the model leaves open, the batch as 1. ``weights``: the version of weights
     that lie apart from the code, in a file of their own. ``stream``:
     ``"frames=N[,axis=A][,padding=same]"`` makes of a network that reads a window of frames one that
-    takes N new ones a call (``stream.convert``). Raises ``McuqError`` for whatever is wrong with any of them.
+    takes N new ones a call (``stream.convert``). Raises ``McuqError`` for whatever is wrong with
+    any of them.
     """
     importers.check_kind(model)
     calibration = None if calibration is None else gathered(calibration)
