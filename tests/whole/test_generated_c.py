@@ -59,14 +59,18 @@ def artifacts(board: Board | None) -> dict[str, Mapping[str, str]]:
     }
 
 
-def compile_in(folder: Path, seed: int, hash_seed: str) -> dict[str, bytes]:
+HERE = {"PYTHONHASHSEED": "1", "LC_ALL": "C", "OMP_NUM_THREADS": "1", "TZ": "UTC"}
+THERE = {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "2", "TZ": "Asia/Tokyo"}
+
+
+def compile_in(folder: Path, seed: int, place: Mapping[str, str]) -> dict[str, bytes]:
     """What ``mcuq compile``, a process of its own, writes for a random network."""
     folder.mkdir(parents=True)
     proto = random_networks.model(seed)
     onnx_models.save(proto, folder)
     np.savez(folder / "calibration.npz", **random_networks.inputs(seed, proto))
     command = [sys.executable, "-m", "mcuq", "compile", "net.onnx", "--calib", "calibration.npz"]
-    environment = {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT), "HOME": str(folder)}
+    environment = {**place, "PYTHONPATH": str(ROOT), "HOME": str(folder)}
     toolchain.call(
         [*command, "--board", "mps3_an547", "-o", "out"], 100, folder, {**os.environ, **environment}
     )
@@ -81,9 +85,9 @@ def compile_in(folder: Path, seed: int, hash_seed: str) -> dict[str, bytes]:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS[:2])
 def test_the_same_input_gives_the_same_bytes(seed: int, tmp_path: Path) -> None:
-    """In another folder, another process, with another order of sets; the bundle, too."""
-    one = compile_in(tmp_path / "one", seed, "1")
-    two = compile_in(tmp_path / "another" / "folder", seed, "2")
+    """In another folder and process, with another order of sets, locale, time zone and threads."""
+    one = compile_in(tmp_path / "one", seed, HERE)
+    two = compile_in(tmp_path / "another" / "folder", seed, THERE)
     assert "mcuq_model.npz" in one
     assert list(one) == list(two)
     assert [name for name in one if one[name] != two[name]] == []
