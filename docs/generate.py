@@ -25,7 +25,15 @@ COMMANDS = """# Command line
 
 What `mcuq COMMAND --help` says. Exit status 0: done; 1: the model, the data or the board is at
 fault, with one line that says what to do, or a limit is broken; 2: the command was called wrongly;
-70: a fault of mcuq's own."""
+70: a fault of mcuq's own.
+
+Commands, options, boards and cores are completed by the shell after one of these, in its start file:
+
+```text
+eval "$(_MCUQ_COMPLETE=bash_source mcuq)"            # ~/.bashrc
+eval "$(_MCUQ_COMPLETE=zsh_source mcuq)"             # ~/.zshrc
+_MCUQ_COMPLETE=fish_source mcuq | source             # ~/.config/fish/completions/mcuq.fish
+```"""
 
 OPERATORS = """# Operators
 

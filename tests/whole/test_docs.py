@@ -17,13 +17,16 @@ from types import ModuleType
 import c_programs
 import numpy as np
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner
 from cmake_projects import configured
+from torch import nn
 
 import mcuq
-from mcuq import config
+from mcuq import config, importers
 from mcuq.cli import cli
+from mcuq.passes import pipeline
 from mcuq.targets import boards
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +97,53 @@ def test_snippets_run(name: str, place: Path) -> None:
             for command in commands(block):
                 done = CliRunner().invoke(cli, command)
                 assert done.exit_code == 0, f"{command}: {done.output}"
+
+
+def names_of_guides() -> dict[str, object]:
+    """What the guides' Python is about: a network, rows for it, and their classes."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))
+    rows = np.random.default_rng(0).uniform(0, 1, (40, 1, 8, 8)).astype(np.float32)
+    return {
+        "network": network,
+        "small": network,
+        "typical": torch.from_numpy(rows),
+        "batches": [(torch.from_numpy(rows), torch.arange(40) % 10)],
+        "graph": pipeline.run(importers.load(DIGITS)),
+        "calibration": {"image": rows.transpose(0, 2, 3, 1)},
+        "cross_entropy": nn.functional.cross_entropy,
+        "torch": torch,
+    }
+
+
+@pytest.mark.slow
+def test_python_of_the_guides_runs(place: Path) -> None:
+    for name in ("features.md", "quantization.md", "training.md"):
+        names = names_of_guides()
+        for block in blocks(name, "python"):
+            exec(compile(block, name, "exec"), names)
+        if name == "features.md":
+            assert np.array_equal(names["q"], np.round(names["x"] * 256))  # type: ignore[operator]
+        if name == "training.md":
+            assert isinstance(names["model"], mcuq.Model)
+
+
+def test_every_table_that_is_shown_is_one(tmp_path: Path) -> None:
+    """Configurations, and parts of a board's file."""
+    plain = (ROOT / "boards" / "nucleo_f446re.toml").read_text(encoding="utf-8")
+    board = re.sub(r"\n\[flash_reads\].*?(?=\n\[|\Z)", "\n", plain, flags=re.DOTALL)
+    seen = 0
+    for page in DOCS.rglob("*.md"):
+        for text in blocks(page.relative_to(DOCS).as_posix(), "toml"):
+            seen += 1
+            if "[memory" in text:
+                continue  # a whole board, below
+            if "[flash_reads]" in text:
+                (tmp_path / "nucleo_f446re.toml").write_text(f"{board}\n{text}")
+                assert boards.load(tmp_path / "nucleo_f446re.toml").reads
+            else:
+                config.parse(tomllib.loads(text), page.name)
+    assert seen >= 10
 
 
 @pytest.fixture(scope="module")
