@@ -27,7 +27,7 @@ What `mcuq COMMAND --help` says. Exit status 0: done; 1: the model, the data or 
 fault, with one line that says what to do, or a limit is broken; 2: the command was called wrongly;
 70: a fault of mcuq's own.
 
-Commands, options, boards and cores are completed by the shell after one of these, in its start file:
+The shell completes commands, options, boards and cores after one of these, in its start file:
 
 ```text
 eval "$(_MCUQ_COMPLETE=bash_source mcuq)"            # ~/.bashrc
