@@ -25,7 +25,9 @@ class Operator:
 
 
 def op(name: str, inputs: str, outputs: str, kind: str = "", **options: Any) -> Operator:
-    """``kind``: the name of its options in the schema, without the word Options."""
+    """``kind``: the name of its options in the schema, without the word Options; ``CUSTOM:NAME`` is
+    an operator that the schema has not.
+    """
     return Operator(name, tuple(inputs.split()), tuple(outputs.split()), kind, options)
 
 
@@ -96,10 +98,12 @@ def _ints(builder: Any, values: Sequence[float], dtype: str = "int32") -> int:
 
 
 def _code(builder: Any, name: str) -> int:
-    number = getattr(tflite.BuiltinOperator, name)
+    builtin, _, custom = name.partition(":")
+    number = getattr(tflite.BuiltinOperator, builtin)
+    more = {"CustomCode": builder.CreateString(custom)} if custom else {}
     return _table(
         builder, "OperatorCode", DeprecatedBuiltinCode=min(number, 127), BuiltinCode=number,
-        Version=_VERSIONS.get(name, 1),
+        Version=_VERSIONS.get(name, 1), **more,
     )  # fmt: skip
 
 

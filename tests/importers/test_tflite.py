@@ -226,6 +226,85 @@ def test_a_stream_of_variables_is_exact_on_the_host(tmp_path: Path) -> None:
     assert [verdict.exact for verdict in made.check([], vectors=8)] == [True]
 
 
+def filtered(rank: int = 2, bias: str = "b") -> Net:
+    """Two filters along time, one behind the other."""
+    made = net(
+        [op("SVDF", f"x w t {bias} m", "h", "SVDF", Rank=rank, FusedActivationFunction=1),
+         op("SVDF", "h v u - n", "y", "SVDF", Rank=1, FusedActivationFunction=1)],
+        {"x": (1, 5)},
+        {"w": reals(8, 5), "t": reals(8, 4), "b": reals(8 // rank),
+         "v": reals(3, 8 // rank), "u": reals(3, 2)},
+        states={"m": (1, 32), "n": (1, 6)},
+    )  # fmt: skip
+    return sized(made)
+
+
+def filtered_in_integers() -> Net:
+    """Memories of 16 bits, as the converter makes them; the zero points are the activation."""
+    made = filtered()
+    numbers = {"x": ("int8", 0.02), "h": ("int8", 0.05), "y": ("int8", 0.05), "w": ("int8", 0.01),
+               "t": ("int16", 2**-15), "v": ("int8", 0.01), "u": ("int16", 2**-15),
+               "m": ("int16", 2**-12), "n": ("int16", 2**-12), "b": ("int32", 2**-27)}  # fmt: skip
+    tensors = {}
+    for name, (kind, scale) in numbers.items():
+        data = made.tensors[name].data
+        limits = np.iinfo(kind)
+        if data is not None:
+            data = np.clip(np.round(data / scale), limits.min, limits.max).astype(kind)
+        tensors[name] = replace(
+            made.tensors[name],
+            type=kind,
+            scales=(scale,),
+            data=data,
+            zeros=(-128 if name in "hy" else 0,),
+        )
+    return with_tensors(made, **tensors)
+
+
+def steps_of(made: Net, rows: Array) -> Array:
+    """What the interpreter gives for one row after the other, in real numbers."""
+    runner, found = interpreter(written(made)), []
+    (source,), (result,) = runner.get_input_details(), runner.get_output_details()
+    for row in rows:
+        scale, zero = source["quantization"]
+        runner.set_tensor(
+            source["index"],
+            np.round(row / scale + zero).clip(-128, 127).astype(np.int8) if scale else row,
+        )
+        runner.invoke()
+        values = runner.get_tensor(result["index"])[0]
+        scale, zero = result["quantization"]
+        found.append((values - float(zero)) * scale if scale else values)
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("made", "tolerance"),
+    [(filtered(), 1e-5), (filtered(1), 1e-5), (filtered(4), 1e-5), (filtered_in_integers(), 0.06)],
+    ids=["rank 2", "rank 1", "rank 4", "integers"],
+)
+def test_filters_along_time_are_a_stream(made: Net, tolerance: float, tmp_path: Path) -> None:
+    """Step by step as in the interpreter; that of integers rounds, here nothing is."""
+    graph = load(made, tmp_path)
+    assert graph.stream is not None
+    assert len(graph.stream.states) == 2
+    rows = reals(20, 1, 5)
+    name = shown(graph)[0].tensor
+    found = run_real(graph, {"x": rows.reshape(1, 20, *graph.shape("x")[1:])}, {name})[name]
+    np.testing.assert_allclose(found.reshape(20, 3), steps_of(made, rows), atol=tolerance)
+
+
+@pytest.mark.slow
+def test_filters_along_time_are_exact_on_the_host(tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(written(filtered_in_integers()))
+    made = mcuq.compile(path, None, reals(60, 5), effort="fast")
+    assert made.report.stream is not None
+    assert made.report.judged is not None
+    assert (made.report.judged.sqnr_db or 0.0) > 25
+    assert [verdict.exact for verdict in made.check([], vectors=8)] == [True]
+
+
 def test_a_variable_set_to_another_shape_is_refused(tmp_path: Path) -> None:
     made = with_tensors(streaming(), next=Tensor((1, 1, 4)), s=Tensor((3,), "int32", ints(1, 1, 4)))
     (line,) = refusal(made, tmp_path)
@@ -262,7 +341,16 @@ def test_a_clip_of_cells_that_may_bite_is_told(steps: int, told: bool, tmp_path:
 REFUSED = {
     "WHILE is a loop, as the converter makes of an LSTM or GRU": net([op("WHILE", "x", "y")]),
     "IF chooses a graph while it runs": net([op("IF", "x", "y")]),
-    "SVDF keeps state": net([op("SVDF", "x", "y", "SVDF", Rank=1)]),
+    "its weights do not fit its rank": net(
+        [op("SVDF", "x w t - -", "y", "SVDF", Rank=3)], {"x": (1, 5)},
+        {"w": reals(8, 5), "t": reals(8, 4)},
+    ),
+    "operator CUSTOM:SignalFft is not supported. Give the network behind it": net(
+        [op("CUSTOM:SignalFft", "x", "y")]
+    ),
+    "operator CUSTOM:FlexErf is not supported. Convert it without SELECT_TF_OPS": net(
+        [op("CUSTOM:FlexErf", "x", "y")]
+    ),
     "BIDIRECTIONAL_SEQUENCE_LSTM is not supported": net(
         [op("BIDIRECTIONAL_SEQUENCE_LSTM", "x", "y")]
     ),

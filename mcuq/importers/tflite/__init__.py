@@ -19,7 +19,7 @@ from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.tflite import constants, file, variables
 from mcuq.importers.tflite.dilation import without_batches
 from mcuq.importers.tflite.handlers import HANDLERS, REFUSED
-from mcuq.importers.tflite.writer import OPSET, Call, Writer, constant_of, information
+from mcuq.importers.tflite.writer import OPSET, Call, Writer, constant_of, information, kept
 from mcuq.ir import Array
 
 
@@ -62,7 +62,8 @@ def convert(model: file.Model) -> Converted:
     for operator in model.operators:
         _write(writer, operator, lost, faults)
     raise_all(faults)
-    return Converted(_whole(writer), tuple(writer.notes), known.states, known.starts)
+    states, starts = {**known.states, **writer.states}, {**known.starts, **writer.starts}
+    return Converted(_whole(writer), tuple(writer.notes), states, starts)
 
 
 def _write(
@@ -95,10 +96,20 @@ def _fault(call: Call, reason: str, remedy: str) -> ModelError:
     return ModelError(f"{call.writer.model.name}: node '{call.name}'", reason, remedy)
 
 
+_CUSTOM = {
+    "Signal": "Give the network behind it, and let [input.NAME.features] make what it reads",
+    "Flex": "Convert it without SELECT_TF_OPS; an LSTM or GRU with unroll=True",
+    "TFLite_Detection": "Let the network end before it: give its boxes and scores as outputs",
+}
+"""What to do about custom operators whose names start so."""
+
+
 def _remedy(op: str) -> str:
-    if op.startswith("CUSTOM:"):
-        return "Convert it with the operators of TensorFlow Lite itself"
-    return "Run 'mcuq ops' for the list"
+    name = op.removeprefix("CUSTOM:")
+    if name == op:
+        return "Run 'mcuq ops' for the list"
+    known = (remedy for start, remedy in _CUSTOM.items() if name.startswith(start))
+    return next(known, "Convert it with the operators of TensorFlow Lite itself")
 
 
 def _whole(writer: Writer) -> onnx.ModelProto:
@@ -112,6 +123,8 @@ def _whole(writer: Writer) -> onnx.ModelProto:
             writer.alias(source, tensor.name)
         outputs.append(information(tensor))
     inputs = [information(model.tensors[place]) for place in model.inputs]
+    inputs += [kept(name, start) for name, start in writer.starts.items()]
+    outputs += [kept(after, writer.starts[name]) for name, after in writer.states.items()]
     graph = helper.make_graph(
         writer.nodes, Path(model.name).stem, inputs, outputs, list(writer.initializers.values())
     )

@@ -102,6 +102,7 @@ HANDLERS: Mapping[str, Handler] = {
     "CUMSUM": Handler(values.cumulative_sum, "CumSum"),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": Handler(recurrent.lstm, "LSTM"),
     "UNIDIRECTIONAL_SEQUENCE_RNN": Handler(recurrent.rnn, "RNN"),
+    "SVDF": Handler(recurrent.svdf, "Conv"),
     "RESHAPE": Handler(movement.as_result, "Reshape"),
     "SQUEEZE": Handler(movement.as_result, "Reshape"),
     "EXPAND_DIMS": Handler(movement.as_result, "Reshape"),
@@ -159,10 +160,6 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     "RNN": ("RNN is one step, whose state lies outside the operator", _UNROLL),
     "BIDIRECTIONAL_SEQUENCE_LSTM": ("BIDIRECTIONAL_SEQUENCE_LSTM is not supported", _PARTS),
     "BIDIRECTIONAL_SEQUENCE_RNN": ("BIDIRECTIONAL_SEQUENCE_RNN is not supported", _PARTS),
-    "SVDF": (
-        "SVDF keeps state between calls, which is not supported",
-        "Convert the network with its window as the input, and convolutions",
-    ),
     "SPACE_TO_BATCH_ND": (
         "SPACE_TO_BATCH_ND stands alone: only with a convolution between it and BATCH_TO_SPACE_ND "
         "is it dilation",

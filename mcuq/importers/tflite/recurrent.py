@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mcuq.importers.nodes.builder import Refused
+from mcuq.importers.tflite.file import Tensor
 from mcuq.importers.tflite.writer import Call
 from mcuq.ir import Array
 
@@ -74,3 +77,37 @@ def _sequence(
     if not call.option("TimeMajor"):
         rows = call.writer.transposed(rows, (1, 0, 2), call.name)
     return [rows]
+
+
+def svdf(call: Call) -> Results:
+    """SVDF(data, weights of features, weights of time, bias, memory): one step of a stream.
+
+    What filters make of the data joins their memory, the newest last; the output sums the memories
+    of ``Rank`` filters each, weighted along time.
+    """
+    rank, (filters, memory) = call.integer("Rank"), call.shape(2)
+    if call.shape(0)[0] != 1:
+        raise Refused(f"a batch of {call.shape(0)[0]}", "Convert it with a batch of 1")
+    if rank < 1 or filters % rank or call.shape(1) != (filters, call.shape(0)[-1]):
+        raise Refused("its weights do not fit its rank", "Convert the model again")
+    new = call.node("MatMul", [call.value(0), call.weights(1, (1, 0))])
+    if call.has(4) and call.tensor(4).is_quantized:
+        new = call.writer.paired(new, _in_bytes(call.tensor(4)))
+    now = call.node("Reshape", [new, call.writer.integers([1, filters, 1])])
+    state = call.writer.state(f"{call.name}.memory", (1, filters, memory))
+    if memory > 1:
+        bounds = [call.writer.integers([place]) for place in (1, memory, 2)]
+        now = call.node("Concat", [call.node("Slice", [state, *bounds]), now], axis=2)
+    call.writer.keep(state, now)
+    units = filters // rank
+    weights = call.writer.constant(call.reals(2).reshape(units, rank, memory), "weights")
+    bias = [call.writer.constant(call.reals(3), "bias")] if call.has(3) else []
+    sums = call.node("Conv", [now, weights, *bias], group=units)
+    return [call.activated(call.node("Reshape", [sums, call.writer.integers([1, units])]))]
+
+
+def _in_bytes(tensor: Tensor) -> Tensor:
+    """The range of a tensor of 16 bits, in 8."""
+    if tensor.type != "int16":
+        return tensor
+    return replace(tensor, type="int8", scales=tuple(256 * scale for scale in tensor.scales))

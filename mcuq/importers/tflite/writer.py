@@ -26,11 +26,14 @@ ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")
 class Writer:
     """The ONNX nodes made so far, and under which name each TensorFlow Lite tensor is known.
 
-    ``notes``: what the user should know, one sentence each.
+    ``notes``: what the user should know, one sentence each. ``states``: by the name of an input
+    that of the output which it is at the next step; ``starts``: reals at the first one.
     """
 
     def __init__(self, model: Model) -> None:
         self.model = model
+        self.states: dict[str, str] = {}
+        self.starts: dict[str, Array] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
         self.names: dict[int, str] = {}
@@ -61,6 +64,17 @@ class Writer:
         output = self.fresh(f"{about}.{op}")
         self.nodes.append(helper.make_node(op, list(inputs), [output], name=output, **attrs))
         return output
+
+    def state(self, wanted: str, shape: Shape) -> str:
+        """An input that holds zeros at first, and then what ``keep`` is given."""
+        name = self.fresh(wanted)
+        self.starts[name] = np.zeros(shape, np.float32)
+        return name
+
+    def keep(self, state: str, value: str) -> None:
+        """``value`` is ``state`` at the next step."""
+        self.states[state] = self.fresh(f"{state}.next")
+        self.alias(value, self.states[state])
 
     def second(self, first: str) -> str:
         """A second result of the node whose first is ``first``."""
@@ -252,6 +266,11 @@ def constant_of(writer: Writer, tensor: Tensor) -> str:
     if data.dtype.kind == "b":
         return writer.constant(data, tensor.name)
     return writer.constant(data.astype(np.float32), tensor.name)
+
+
+def kept(name: str, start: Array) -> onnx.ValueInfoProto:
+    """A graph input or output that holds a state."""
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(start.shape))
 
 
 def information(tensor: Tensor) -> onnx.ValueInfoProto:
