@@ -65,3 +65,52 @@ def test_turned_by_their_places(tmp_path: Path) -> None:
         {**constants, "g": random(8)}, {"x": (1, 2, 3, 8)}, opset=23,
     )  # fmt: skip
     assert "copy" in ops(agrees(proto, tmp_path, rows=1))
+
+
+TWICE = np.array([[[0, 0, 2, 2, 2], [1, 0, 0, 0, 2]]])
+EDGES = np.array([[[0, 0], [0, 3], [0, 3], [0, 1], [0, 0], [0, 3]]])
+
+
+@pytest.mark.parametrize("reduction", ["none", "add", "mul", "max", "min"])
+def test_updates_of_places(reduction: str, tmp_path: Path) -> None:
+    """Several of one place, but without a reduction: that is for each once."""
+    once = np.array([[[0, 1, 2, 0, 1]]]) if reduction == "none" else TWICE
+    scatter = node("ScatterElements", "r i u", "y", axis=1, reduction=reduction)
+    constants = {"i": once, "u": random(*once.shape)}
+    nodes = [node("Tanh", "x", "r"), scatter]
+    agrees(model(nodes, constants, {"x": (1, 3, 5)}, opset=18), tmp_path, rows=1)
+
+
+def test_messages_along_constant_edges(tmp_path: Path) -> None:
+    """A graph network: what neighbours send is added up."""
+    nodes = [node("MatMul", "x w", "h"), node("Gather", "h from", "m", axis=1),
+             node("ScatterND", "zeros to m", "y", reduction="add")]  # fmt: skip
+    constants = {"w": random(3, 4), "from": np.array([1, 2, 0, 3, 3, 1]), "to": EDGES,
+                 "zeros": np.zeros((1, 4, 4), np.float32)}  # fmt: skip
+    agrees(model(nodes, constants, {"x": (1, 4, 3)}, opset=18), tmp_path, rows=1)
+
+
+TRANSFORMED: dict[str, tuple[tuple[int, ...], dict[str, Any], dict[str, Any], str]] = {
+    "reals": ((1, 10, 3, 1), {"axis": np.array(1)}, {}, "x - axis"),
+    "pairs, the last axis but one": ((1, 3, 7, 2), {}, {}, "x"),
+    "one side": ((1, 8, 3, 1), {"axis": np.array(1)}, {"onesided": 1}, "x - axis"),
+    "back": ((1, 3, 8, 2), {}, {"inverse": 1}, "x"),
+    "back to reals": ((1, 3, 5, 2), {}, {"inverse": 1, "onesided": 1}, "x"),
+    "padded": ((1, 3, 7, 1), {"n": np.array(12)}, {}, "x n"),
+    "cut": ((1, 3, 9, 1), {"n": np.array(6)}, {"onesided": 1}, "x n"),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMED)
+def test_fourier_transforms_are_products(name: str, tmp_path: Path) -> None:
+    shape, constants, attrs, inputs = TRANSFORMED[name]
+    graph = agrees(
+        model([node("DFT", inputs, "y", **attrs)], constants, {"x": shape}, opset=20),
+        tmp_path, rows=1, tolerance=1e-4,
+    )  # fmt: skip
+    assert "conv2d" in ops(graph)
+
+
+def test_a_fourier_transform_of_three_numbers_each_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(McuqError, match="of reals or pairs"):
+        importers.load(save(model([node("DFT", "x", "y")], {}, {"x": (1, 4, 5, 3)}), tmp_path))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from mcuq.importers.nodes import (
     elementwise,
+    fourier,
     functions,
     linear,
     logic,
@@ -119,6 +120,7 @@ HANDLERS: dict[str, Handler] = {
     "ArgMax": reductions.argmax,
     **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent.layer),
     "STFT": spectra.features,
+    "DFT": fourier.transform,
     "ArgMin": reductions.argmin,
     "TopK": reductions.top,
     "Hardmax": reductions.hardmax,

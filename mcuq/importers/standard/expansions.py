@@ -137,29 +137,6 @@ def _triangle(old: Old) -> list[Any] | None:
     return [old.part("Mul", [old.input(0), old.constant(kept, "kept")])]
 
 
-def _scatter(old: Old) -> list[Any] | None:
-    """ScatterElements and ScatterND: a choice of the data and the updates, one behind the other."""
-    if old.input(0) in old.constants and old.input(2) in old.constants:
-        return None
-    if old.attribute("reduction", "none") != "none":
-        raise Refused(f"{old.node.op_type} with a reduction", "Add the updates instead")
-    shape, updates = (old.kind(old.input(i)).shape for i in (0, 2))
-    total = prod(shape)
-    source = np.arange(total).reshape(shape)
-    new = total + np.arange(prod(updates)).reshape(updates)
-    places = old.given(1)
-    if old.node.op_type == "ScatterND":
-        index = tuple(np.moveaxis(places, -1, 0))
-    else:
-        axis = axis_of(int(old.attribute("axis", 0)), len(shape))
-        index = tuple(places if a == axis else i for a, i in enumerate(np.indices(places.shape)))
-    source[index] = new
-    flat, chosen = _ints(old, [-1], "flat"), old.constant(source, "chosen")
-    parts = [old.part("Reshape", [old.input(i), flat], "part") for i in (0, 2)]
-    both = old.part("Concat", [part.output[0] for part in parts], "both", axis=0)
-    return [*parts, both, old.part("Gather", [both.output[0], chosen])]
-
-
 def _einsum(old: Old) -> list[Any] | None:
     """Einsum of one operand, of more than two, or with an ellipsis, as sums and products of two."""
     text = str(old.attribute("equation", "")).replace(" ", "")
@@ -284,7 +261,6 @@ STANDARD: dict[str, Rewrite] = {
     "LRN": _local_response,
     **dict.fromkeys(("IsNaN", "IsInf"), _never),
     "Trilu": _triangle,
-    **dict.fromkeys(("ScatterElements", "ScatterND", "Scatter"), _scatter),
     "Einsum": _einsum,
     "Mod": _remainder,
     "Affine": _affine("alpha", "beta"),

@@ -19,6 +19,7 @@ from mcuq.importers.standard import (
     expansions,
     integer_forms,
     samples,
+    scatters,
     whole_numbers,
     written_out,
 )
@@ -253,6 +254,7 @@ def _trunc(old: Old) -> list[Any]:
 _STANDARD: dict[str, Rewrite] = {
     **expansions.STANDARD,
     **samples.STANDARD,
+    **scatters.STANDARD,
     **written_out.STANDARD,
     **whole_numbers.STANDARD,
     **integer_forms.STANDARD,
