@@ -1,13 +1,15 @@
 """The ``onnx`` package's own tests of its operators, through the importer: a table by operator.
 
-    python -m benchmarks.onnx_operators [OPERATOR ...]
+    python -m benchmarks.onnx_operators [--page] [OPERATOR ...]
 
-Each case is tried with its first input as data and the others as constants, and with all of its
-real inputs as data. It is accepted if one of them is; the results must be those of the case.
+``--page`` prints ``benchmarks/OPERATORS.md``. Each case is tried with its first input as data and
+the others as constants, and with all of its real inputs as data. It is accepted if one of them is;
+the results must be those of the case.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 import warnings
@@ -198,6 +200,65 @@ def table(found: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
+UNWANTED = {
+    "training": r"training mode|Dropout with a mask|LikelihoodLoss|CrossEntropyLoss",
+    "integers or truth values as data": r"computes with integers|not numeric|holds integers|"
+    r"Bitwise|BitShift|BitCast|DynamicQuantizeLinear",
+    "nothing to compute": r"nothing to compute|has no inputs|size 0|takes nothing|Range is|"
+    r"ConstantOfShape|EyeLike|(Hann|Hamming|Blackman)Window|MelWeightMatrix",
+    "a batch of several sequences, or an axis that is none": r"over a batch|along the batch",
+    "sizes or control flow that data decide": r"Unique|NonZero|NonMaxSuppression|Loop|Scan",
+}
+"""Kinds of cases that are no static network of reals, by the reason with which they are refused."""
+STATIC = "static networks of reals"
+PAGE = """# Operators of ONNX
+
+Printed by `python -m benchmarks.onnx_operators --page` with onnx {version}: the package's own tests
+of one node each. A case is accepted if the importer takes it with its first input as data, or with
+all its real inputs; then its results are compared with those of the case.
+
+**{accepted} of {count} cases are accepted and right, {refused} refused in one sentence, {wrong}
+wrong.** Of the {wanted} that are static networks of reals {accepted} are accepted: {share:.0f} %.
+
+| what is refused | cases |
+|---|--:|
+{kinds}
+
+| operator | accepted | refused | wrong | the first reason |
+|---|--:|--:|--:|---|
+{rows}
+"""
+
+
+def kind_of(outcome: Outcome) -> str:
+    """To which kind a refused case belongs."""
+    found = (kind for kind, pattern in UNWANTED.items() if re.search(pattern, outcome.detail))
+    return next(found, STATIC)
+
+
+def page(found: Sequence[Outcome]) -> str:
+    """The page on all cases, Markdown."""
+    total = Counter(outcome.state for outcome in found)
+    kinds = Counter(kind_of(o) for o in found if o.state == "refused")
+    lines = table(found).splitlines()[1:-1]
+    cells = ((line[:28].split()[0], *line[28:].split(None, 3)) for line in lines)
+    rows = (f"| {' | '.join((*row, '')[:5])} |" for row in cells)
+    wanted = total["accepted"] + total["wrong"] + kinds[STATIC]
+    return PAGE.format(
+        version=onnx.__version__,
+        accepted=total["accepted"],
+        refused=total["refused"],
+        wrong=total["wrong"],
+        count=len(found),
+        wanted=wanted,
+        share=100 * total["accepted"] / max(1, wanted),
+        kinds="\n".join(f"| {kind} | {count} |" for kind, count in kinds.most_common()),
+        rows="\n".join(rows),
+    ).rstrip()
+
+
 if __name__ == "__main__":
+    names = [arg for arg in sys.argv[1:] if not arg.startswith("--")]
     with tempfile.TemporaryDirectory() as place:
-        print(table(list(outcomes(Path(place), sys.argv[1:]))))
+        told = list(outcomes(Path(place), names))
+    print(page(told) if "--page" in sys.argv else table(told))

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.onnx_operators import Outcome, outcomes, table
+from benchmarks.onnx_operators import Outcome, outcomes, page, table
 
 ACCEPTED = frozenset(
     """
     Abs Acos Acosh Add ArgMax ArgMin Asin Asinh Atan Atanh Attention AveragePool
-    BatchNormalization Ceil Celu Clip Concat Conv ConvInteger ConvTranspose Cos Cosh CumSum
+    BatchNormalization Ceil Celu Clip Concat Conv ConvInteger ConvTranspose Cos Cosh CumSum DFT
     DepthToSpace DequantizeLinear Div Dropout Einsum Elu Equal Erf Exp Expand Flatten Floor GRU
-    Gather GatherElements GatherND Gelu Gemm GlobalAveragePool GlobalMaxPool Greater GreaterOrEqual
-    GroupNormalization HardSigmoid HardSwish Identity InstanceNormalization LSTM LeakyRelu Less
-    LessOrEqual Log LogSoftmax LpNormalization LpPool MatMul MatMulInteger Max MaxPool Mean
-    MeanVarianceNormalization Min Mish Mul Neg PRelu Pad Pow QLinearConv QLinearMatMul
-    RMSNormalization RNN Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax
-    ReduceMean ReduceMin ReduceSum ReduceSumSquare Relu Reshape Resize ReverseSequence Round Selu
-    Shrink Sigmoid Sign Sin Sinh Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub
-    Sum Swish Tan Tanh ThresholdedRelu Tile Transpose Unsqueeze Where
+    Gather GatherElements GatherND Gelu Gemm GlobalAveragePool GlobalMaxPool Greater
+    GreaterOrEqual GridSample GroupNormalization HardSigmoid HardSwish Identity
+    InstanceNormalization LSTM LeakyRelu Less LessOrEqual Log LogSoftmax LpNormalization LpPool
+    MatMul MatMulInteger Max MaxPool MaxUnpool Mean MeanVarianceNormalization Min Mish Mul Neg
+    PRelu Pad Pow QLinearConv QLinearMatMul RMSNormalization RNN Reciprocal ReduceL1 ReduceL2
+    ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceSum ReduceSumSquare Relu
+    Reshape Resize ReverseSequence Round Selu Shrink Sigmoid Sign Sin Sinh Slice Softmax
+    Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum Swish Tan Tanh ThresholdedRelu
+    Tile Transpose Unsqueeze Where
     """.split()
 )
 """Operators of which at least one case comes through."""
@@ -41,3 +42,18 @@ def test_the_table_counts() -> None:
     ]
     lines = [" ".join(line.split()) for line in table(found).splitlines()]
     assert lines[1:] == ["Abs 0 0 1 y differs", "Add 1 1 0 no. Use Sub.", "all 1 1 1"]
+
+
+def test_the_page_says_what_no_microcontroller_wants() -> None:
+    found = [
+        Outcome("a", "Add", "accepted"),
+        Outcome("b", "Add", "refused", "m.onnx: node 'y': it computes with integers. Cast it."),
+        Outcome("c", "Det", "refused", "m.onnx: node 'y': operator Det is not supported. No."),
+        Outcome("d", "Pow", "accepted"),
+    ]
+    text = page(found)
+    assert "**2 of 4 cases are accepted and right, 2 refused in one sentence, 0\nwrong.**" in text
+    assert "Of the 3 that are static networks of reals 2 are accepted: 67 %" in text
+    assert "| integers or truth values as data | 1 |" in text
+    assert "| Det | 0 | 1 | 0 | operator Det is not supported. No. |" in text
+    assert "| Pow | 1 | 0 | 0 |  |" in text
