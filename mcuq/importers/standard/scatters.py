@@ -17,8 +17,8 @@ from mcuq.ir import Array, Shape
 Rewrite = Callable[[Old], list[Any] | None]
 MAX_TURNS = 64
 """More updates of one place are not written out."""
-REDUCTIONS = {"add": ("Sum", 0.0), "mul": ("Mul", 1.0), "max": ("Max", None), "min": ("Min", None)}
-"""The operator, and what changes nothing: None stands for the data themselves."""
+REDUCTIONS = {"Sum": 0.0, "Mul": 1.0, "Max": None, "Min": None}
+"""What changes nothing: None stands for the data themselves."""
 
 
 def _scattered(old: Old) -> list[Any] | None:
@@ -47,9 +47,10 @@ def _scattered(old: Old) -> list[Any] | None:
 
 def _reduced(old: Old, reduction: str, targets: Array, shape: Shape) -> list[Any]:
     """The data with one update of each place after the other, where ``targets`` says."""
-    if reduction not in REDUCTIONS:
+    op = "Sum" if reduction == "add" else reduction.capitalize()
+    if op not in REDUCTIONS:
         raise Refused(f"{old.node.op_type} with reduction {reduction}", "Use add, mul, max or min")
-    op, idle = REDUCTIONS[reduction]
+    idle = REDUCTIONS[op]
     turns = _turns(targets)
     if len(turns) > MAX_TURNS:
         raise Refused(f"{len(turns)} updates of one place", f"Give {MAX_TURNS} at most")
