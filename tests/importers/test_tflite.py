@@ -226,6 +226,16 @@ def test_a_stream_of_variables_is_exact_on_the_host(tmp_path: Path) -> None:
     assert [verdict.exact for verdict in made.check([], vectors=8)] == [True]
 
 
+def test_the_range_of_fake_quantization_is_the_models_own(tmp_path: Path) -> None:
+    """What trained with it gives a step to what it limits; the rounding is left to the integers."""
+    made = net([op("RELU", "x", "r"),
+                op("FAKE_QUANT", "r", "h", "FakeQuant", Min=0.0, Max=6.0, NumBits=8),
+                op("TANH", "h", "y")], {"x": (1, 12)})  # fmt: skip
+    graph = load(made, tmp_path)
+    hints = [hint for hint in graph.hints.values() if hint.bits == 8]
+    assert [round(hint.scale[0] * 255, 5) for hint in hints] == [6.0]
+
+
 def filtered(rank: int = 2, bias: str = "b") -> Net:
     """Two filters along time, one behind the other."""
     made = net(

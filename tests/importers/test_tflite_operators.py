@@ -338,6 +338,27 @@ ROWS: dict[str, Net] = {
         dict.fromkeys("glbno", "bool"),
     ),
     "ADD_N": net([op("ADD_N", "x z x", "y", "AddN")], XZ),
+    "CONV_3D same": net(
+        [op("CONV_3D", "x w b", "y", "Conv3D", FusedActivationFunction=1,
+            **window(StrideD=2, StrideH=2))],
+        {"x": (1, 4, 6, 5, 3)}, {"w": reals(3, 2, 3, 3, 6), "b": reals(6)},
+    ),
+    "CONV_3D valid": net(
+        [op("CONV_3D", "x w b", "y", "Conv3D", **window(Padding=1, StrideD=1))],
+        {"x": (1, 4, 6, 5, 3)}, {"w": reals(2, 3, 3, 3, 5), "b": reals(5)},
+    ),
+    "FLOOR_MOD": net([op("FLOOR_MOD", "x c", "y", "FloorMod")], X, {"c": np.float32(0.75)}),
+    "FAKE_QUANT of 16 bits": net(
+        [op("FAKE_QUANT", "x", "y", "FakeQuant", Min=-1.0, Max=1.0, NumBits=16)], X,
+    ),
+    "SCATTER_ND": after_add(
+        [op("SCATTER_ND", "p x s", "y", "ScatterNd")], {"x": (1, 3, 4)},
+        {"p": ints([[4], [1], [4]]), "s": ints(6, 4)},
+    ),
+    "DYNAMIC_UPDATE_SLICE": net(
+        [op("TANH", "x", "t"), op("DYNAMIC_UPDATE_SLICE", "t z p", "y", "DynamicUpdateSlice")],
+        {"x": (1, 6, 5, 4), "z": (1, 2, 5, 3)}, {"p": ints(0, 3, 0, 1)},
+    ),
     "FLOOR_DIV": net([op("FLOOR_DIV", "x c", "y", "FloorDiv")], X, {"c": np.float32(0.3)}),
     "CONCATENATION constants around": net(
         [op("CONCATENATION", "c x d x e", "y", "Concatenation", Axis=2)], X,
@@ -428,7 +449,8 @@ REFUSED = {
 _REALS_ONLY = """
     L2_POOL_2D POW SQUARE FLOOR CEIL ROUND SIGN SIN COS LOCAL_RESPONSE_NORMALIZATION CUMSUM ADD_N
     ZEROS_LIKE UNIDIRECTIONAL_SEQUENCE_RNN UNIDIRECTIONAL_SEQUENCE_LSTM RANK
-    EQUAL NOT_EQUAL GREATER GREATER_EQUAL LESS LESS_EQUAL LOGICAL FLOOR_DIV
+    EQUAL NOT_EQUAL GREATER GREATER_EQUAL LESS LESS_EQUAL LOGICAL FLOOR_DIV FLOOR_MOD
+    CONV_3D FAKE_QUANT SCATTER_ND DYNAMIC_UPDATE_SLICE
     """.split()
 NOT_IN = {
     "float32": frozenset[str](),
@@ -522,11 +544,11 @@ def test_agrees_with_the_interpreter(row: str, kind: str, tmp_path: Path) -> Non
 
 def test_every_handler_has_a_row() -> None:
     used = {each.op for made in ROWS.values() for each in made.operators}
-    own = {"QUANTIZE", "DEQUANTIZE", "DENSIFY"}  # of test_tflite.py
+    own = {"QUANTIZE", "DEQUANTIZE", "DENSIFY", "SVDF"}  # of test_tflite.py
     assert set(HANDLERS) - used == own
 
 
 def test_operators_by_what_they_become() -> None:
-    assert operators_of(("Conv",), ("Conv",)) == ("CONV_2D", "DEPTHWISE_CONV_2D")
+    assert operators_of(("Conv",), ("Conv",)) == ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_3D", "SVDF")
     assert operators_of(("Sub",), ("Sub", "Mul")) == ("SUB", "SQUARED_DIFFERENCE")
     assert operators_of(("Sub",), ("Sub",)) == ("SUB",)

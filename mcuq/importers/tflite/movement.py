@@ -266,6 +266,26 @@ def gather_nd(call: Call) -> Results:
     return [call.node("GatherND", [call.value(0), places])]
 
 
+def scatter_nd(call: Call) -> Results:
+    """SCATTER_ND(places, updates, shape): what lands on one place is added up."""
+    shape = call.result().shape
+    nothing = call.writer.constant(np.zeros(shape, np.float32), "nothing")
+    places = call.writer.constant(call.array(0).astype(np.int64), "places")
+    return [call.node("ScatterND", [nothing, places, call.value(1)], reduction="add")]
+
+
+def update_slice(call: Call) -> Results:
+    """DYNAMIC_UPDATE_SLICE(data, update, first place), the place a constant."""
+    data, update = call.shape(0), call.shape(1)
+    first = [
+        min(max(place, 0), whole - part)
+        for place, whole, part in zip(call.ints(2), data, update, strict=True)
+    ]
+    places = np.moveaxis(np.indices(update), 0, -1) + np.array(first)
+    index = call.writer.constant(places.astype(np.int64), "places")
+    return [call.node("ScatterND", [call.value(0), index, call.value(1)])]
+
+
 def reverse_sequence(call: Call) -> Results:
     """REVERSE_SEQUENCE with constant lengths."""
     lengths = call.writer.integers(call.ints(1))

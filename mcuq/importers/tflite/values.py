@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mcuq.importers.tflite.file import Tensor
 from mcuq.importers.tflite.writer import Call
 
 Results = list[str]
@@ -134,3 +135,20 @@ def cumulative_sum(call: Call) -> Results:
         for word in ("Exclusive", "Reverse")
     }
     return [call.node("CumSum", [call.value(0), axis], **flags)]
+
+
+def floor_mod(call: Call) -> Results:
+    """FLOOR_MOD: the remainder has the sign of the divisor."""
+    return [call.node("Mod", [call.value(0), call.value(1)])]
+
+
+def fake_quant(call: Call) -> Results:
+    """FAKE_QUANT: values limited to a range, with the step of it; 0 is one of the steps."""
+    low, high = min(float(call.option("Min")), 0.0), max(float(call.option("Max")), 0.0)
+    narrow, bits = int(call.integer("NarrowRange", 0)), call.integer("NumBits", 8)
+    if high - low <= 0.0 or bits > 8:
+        return [call.clip(call.value(0), low, high)]
+    scale = (high - low) / ((1 << bits) - 1 - narrow)
+    zero = min(max(round(-low / scale), 0), 255) - 128
+    pair = Tensor(call.name, call.shape(0), "int8", None, (scale,), (zero,))
+    return [call.writer.paired(call.clip(call.value(0), low, high), pair)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mcuq.importers.nodes.builder import Refused
@@ -38,6 +40,22 @@ def _convolution(call: Call, weights: str, kernel: tuple[int, int], groups: int)
         group=groups, pads=pads,
     )  # fmt: skip
     return [call.activated(call.last(made))]
+
+
+def conv3d(call: Call) -> Results:
+    """CONV_3D: data (N, D, H, W, C), weights (D, H, W, I, O)."""
+    *kernel, inputs, _ = call.shape(1)
+    if not inputs or call.shape(0)[4] % inputs:
+        raise Refused("its weights do not fit the channels of its input", "Convert it again")
+    strides = [call.integer(f"Stride{axis}") for axis in "DHW"]
+    dilations = [call.integer(f"Dilation{axis}Factor", 1) for axis in "DHW"]
+    source = call.writer.transposed(call.value(0), (0, 4, 1, 2, 3), call.name)
+    made = call.node(
+        "Conv", [source, call.weights(1, (4, 3, 0, 1, 2)), *_bias(call, 2)],
+        kernel_shape=kernel, strides=strides, dilations=dilations,
+        group=call.shape(0)[4] // inputs, pads=_pads(call, kernel, strides, dilations),
+    )  # fmt: skip
+    return [call.activated(call.writer.transposed(made, (0, 2, 3, 4, 1), call.name))]
 
 
 def transpose_conv(call: Call) -> Results:
@@ -144,7 +162,7 @@ def _bias(call: Call, index: int) -> Results:
 
 
 def _pads(
-    call: Call, kernel: tuple[int, int], strides: tuple[int, int], dilations: tuple[int, int]
+    call: Call, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> list[int]:
     """Begins, then ends: SAME puts the odd one at the end, VALID has none."""
     padding = call.integer("Padding")
@@ -153,9 +171,9 @@ def _pads(
     if min(*kernel, *strides, *dilations) < 1:
         raise Refused("its kernel, stride or dilation is below 1", "Convert it again")
     if padding == 1:
-        return [0, 0, 0, 0]
+        return [0] * (2 * len(kernel))
     begins, ends = [], []
-    for axis in (0, 1):
+    for axis in range(len(kernel)):
         size = call.shape(0)[axis + 1]
         steps = -(-size // strides[axis])
         reach = (steps - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1
