@@ -33,7 +33,7 @@ STACKS = (
     (0, "mps3_an547"),
     (5, "mps2_an386"),
     (3, "mps2_an385_m0"),
-    (8, "riscv32_virt"),
+    (6, "riscv32_virt"),
     (17, "mps2_an386"),
 )
 VECTORS = 12
