@@ -81,7 +81,12 @@ class Trained:
 
 
 def train(
-    name: str, make: Callable[[], nn.Module], fit: Arrays, test: Arrays, epochs: int
+    name: str,
+    make: Callable[[], nn.Module],
+    fit: Arrays,
+    test: Arrays,
+    epochs: int,
+    loss_of: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy,
 ) -> Trained:
     """``make()`` trained with Adam and a falling rate."""
     torch.manual_seed(0)
@@ -92,7 +97,7 @@ def train(
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
     for _ in range(epochs):
         for rows in torch.randperm(len(x)).split(64):
-            loss = functional.cross_entropy(module(x[rows]), y[rows])
+            loss = loss_of(module(x[rows]), y[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
