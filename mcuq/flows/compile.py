@@ -16,10 +16,10 @@ from mcuq.config import Config
 from mcuq.data import feeds as data
 from mcuq.data.batches import Given, Plain, gathered
 from mcuq.emit.naming import check_id, model_id
-from mcuq.errors import McuqError
+from mcuq.errors import DataError, McuqError
 from mcuq.fixed import DTYPES, RANGES
 from mcuq.flows.made_up import refuse_misfit
-from mcuq.flows.streaming import Converted, converted, decided
+from mcuq.flows.streaming import Converted, carried_on, converted, decided
 from mcuq.importers.sizes import Sizes
 from mcuq.importers.source import import_model, sizes_of
 from mcuq.ir import Array, Graph, Shape
@@ -39,7 +39,7 @@ from mcuq.qir import QGraph
 from mcuq.quantize.calibration import calibration_feeds
 from mcuq.reference import feeds_to_int
 from mcuq.stream import decide
-from mcuq.stream.convert import Wish, refuse_unstreamable, wish_of
+from mcuq.stream.convert import Wish, carried, refuse_unstreamable, wish_of
 from mcuq.stream.decide import Decision, wanted_of
 from mcuq.targets.boards import Board
 
@@ -127,12 +127,31 @@ def _made(source: _Source, calibration: Plain | None, job: _Job) -> Compiled:
     _check_stream(source, job.wish, job.weights, bool(decisions))
     if job.target.board and job.tuning.request is None:  # compression would make it smaller
         refuse_misfit(source.graph, job.target.board, job.settings)
-    feeds = calibration_feeds(calibration, source.graph)
+    feeds = _windows(source, calibration, job)
     compared = importers.check(source.imported, source.graph, feeds)
-    made, advice = _quantized(source, _squeezed(source, feeds, job), feeds, job)
+    squeezed = _squeezed(source, feeds, job)
+    graph = squeezed.done.graph if squeezed else source.graph
+    ahead = carried_on(graph, feeds, job.wish) if job.wish else None
+    if job.wish and ahead:  # it is quantized as a stream, on the steps of one
+        whole = (carried_on(source.graph, feeds, job.wish) if squeezed else None) or ahead
+        source, job, graph = replace(source, graph=whole), replace(job, wish=None), ahead
+        feeds = calibration_feeds(calibration, ahead)
+    made, advice = _quantized(source, graph, squeezed, feeds, job)
     made = replace(_with_decisions(made, decisions), weights=job.weights)
     job.progress("generating C", 0.95)
     return replace(generate_for(made, job.target.boards), advice=(*compared, *advice))
+
+
+def _windows(source: _Source, calibration: Plain | None, job: _Job) -> dict[str, Array]:
+    """Calibration rows of the network as it is; none where recordings are no windows of it, if it
+    becomes a stream before it is quantized.
+    """
+    try:
+        return calibration_feeds(calibration, source.graph)
+    except DataError:
+        if job.tuning.request or job.wish is None or carried(source.graph, job.wish) is None:
+            raise
+        return {}
 
 
 def _squeezed(source: _Source, feeds: Mapping[str, Array], job: _Job) -> weigh.Squeezed | None:
@@ -209,16 +228,19 @@ def _costs(program: Program) -> tuple[float, float]:
 
 
 def _quantized(
-    source: _Source, squeezed: weigh.Squeezed | None, feeds: Mapping[str, Array], job: _Job
+    source: _Source,
+    graph: Graph,
+    squeezed: weigh.Squeezed | None,
+    feeds: Mapping[str, Array],
+    job: _Job,
 ) -> tuple[Bundle, tuple[str, ...]]:
-    """The network in integers, compressed before that or not, and what the user should know."""
+    """``graph``, compressed or not, in integers, and what the user should know."""
     target = job.target
     options = quantize.Options(
         **vars(job.settings.quantize),
         price=lambda qgraph: _costs(target.lower(qgraph)),
         report=job.progress,
     )
-    graph = squeezed.done.graph if squeezed else source.graph
     result = quantize.quantize_report(graph, feeds, options)
     known = quantized_model_of(result.given)
     history = History(quantization_of(result, options.effort, data.rows_of(feeds)), known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,11 +11,12 @@ from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, fed, from_memory, shown, state_ports, to_memory
 from mcuq.measure.evaluate import classes, sqnr
 from mcuq.ops.validate import BrokenGraphError
+from mcuq.passes import pipeline
 from mcuq.qir import QGraph
-from mcuq.reference import port_to_real, run_int
-from mcuq.sequences import run_steps, start_of
+from mcuq.reference import feeds_to_float, outputs_of, port_to_real, run_int
+from mcuq.sequences import run_real, run_steps, start_of
 from mcuq.stream import decide
-from mcuq.stream.convert import Streamed, Wish, stream_of
+from mcuq.stream.convert import Streamed, Wish, carried, stream_of
 from mcuq.stream.decide import Decision
 
 WINDOWS = 32
@@ -23,6 +24,9 @@ WINDOWS = 32
 
 STEPS = 32
 """So many steps are kept as vectors."""
+
+ALIKE, SAME_DB = 4, 80.0
+"""So many windows are run by both networks in float, which differ by the last bits alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +51,8 @@ def converted(
         raise ModelError(graph.name, "is a stream already", "Leave --stream out")
     twins = (rounded, graph) if rounded is not graph else (graph,)
     made = stream_of(qgraph, twins, wish)
-    sequences = _cut(qgraph, made, {name: rows[:WINDOWS] for name, rows in windows.items()})
+    first = {name: rows[:WINDOWS] for name, rows in windows.items()}
+    sequences = _cut(qgraph, made.qgraph, made.axis, first)
     advice = f"{wish.frames} frame(s) a step, {made.equals}"
     if made.same or " bit for bit" in made.equals:
         advice += _compared(qgraph, graph, made, windows, sequences)
@@ -56,16 +61,51 @@ def converted(
     )
 
 
-def _cut(qgraph: QGraph, made: Streamed, windows: Mapping[str, Array]) -> dict[str, Array]:
-    """(S, T, ...) steps of each window; the first frame is repeated in front to fill a step."""
+def carried_on(graph: Graph, windows: Mapping[str, Array], wish: Wish) -> Graph | None:
+    """The stream of a float window network with recurrent layers; None if it has none.
+
+    ``windows``: rows by input, in internal order, if there are any. Where a window's steps from a
+    reset on should give what the window network gives, it is seen to.
+    """
+    made = carried(graph, wish)
+    if made is None:
+        return None
+    note = f"{wish.frames} frame(s) a step, {made.equals}"
+    stream = pipeline.run(replace(made.graph, notes=(*graph.notes, note)))
+    if made.whole and windows:
+        _same_as_window(graph, stream, {n: v[:ALIKE] for n, v in windows.items()})
+    return stream
+
+
+def _same_as_window(graph: Graph, stream: Graph, windows: Mapping[str, Array]) -> None:
+    axis = stream.stream.axis if stream.stream else None
+    assert axis is not None
+    sequences = _cut(graph, stream, axis, windows)
+    names = {port.tensor for port in shown(stream)}
+    ran = run_real(stream, sequences, names)
+    wanted = outputs_of(graph, feeds_to_float(graph, windows))
+    for before, after in zip(graph.outputs, shown(stream), strict=True):
+        steps = ran[after.tensor].reshape(len(wanted[before.name]), -1, *after.shape[1:])
+        last, whole = steps[:, -1], from_memory(before, wanted[before.name])
+        if last.shape == whole.shape and sqnr(whole, last) < SAME_DB:
+            raise BrokenGraphError(f"the stream's '{after.name}' is not the window network's")
+
+
+def _cut(
+    window: Graph | QGraph, stream: Graph | QGraph, axis: int, windows: Mapping[str, Array]
+) -> dict[str, Array]:
+    """(S, T, ...) steps of each window; the first frame is repeated in front to fill a step.
+
+    ``axis``: where frames lie in the user's input.
+    """
     found = {}
-    for before, after in zip(qgraph.inputs, fed(made.qgraph), strict=True):
-        values, axis = from_memory(before, windows[before.name]), made.axis
+    for before, after in zip(window.inputs, fed(stream), strict=True):
+        values = from_memory(before, windows[before.name])
         frames, total = after.shape[axis], before.shape[axis]
         count = -(-total // frames)
         kept = np.take(values, np.arange(total - count * frames, total).clip(0), axis)
         steps = np.stack(np.split(kept, count, axis), axis=1)
-        shape = made.qgraph.tensors[after.tensor].shape
+        shape = stream.tensors[after.tensor].shape
         rows = to_memory(after, shape, steps.reshape(-1, *after.shape[1:]))
         found[after.name] = rows.reshape(*steps.shape[:2], *rows.shape[1:])
     return found

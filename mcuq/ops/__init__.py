@@ -116,6 +116,11 @@ def index_limit(network: Network, name: str) -> int | None:
     return min((network.tensors[n.inputs[1]].shape[0] for n in readers), default=None)
 
 
+def is_recurrent(node: Node) -> bool:
+    """Whether ``node`` goes along a sequence, each step from the state after the one before."""
+    return spec(node.op).inside is not None
+
+
 def is_view(node: Node) -> bool:
     """Whether ``node`` only gives the memory of its input another shape: no code runs."""
     return spec(node.op).values is Values.VIEW

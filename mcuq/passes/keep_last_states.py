@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import prod
 
 from mcuq.ir import Graph, Node, Tensor, unique_name
-from mcuq.ops import spec
+from mcuq.ops import is_recurrent
 from mcuq.passes.rewrite import named, swap_last, until_stable
 
 
@@ -51,7 +51,7 @@ def _path(graph: Graph, copy: Node) -> list[Node]:
         if node is None or not alone:
             return []
         found.append(node)
-        if spec(node.op).inside is not None:
+        if is_recurrent(node):
             return found if node.attrs["gives"] == "all" else []
         if node.op != "reshape":
             return []

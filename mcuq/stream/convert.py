@@ -10,10 +10,11 @@ import numpy as np
 
 from mcuq.errors import McuqError, ModelError
 from mcuq.ir import Array, Graph, Node, Port, Shape, State, Stream, Tensor, unique_name
-from mcuq.ops import spec
+from mcuq.ops import is_recurrent, spec
 from mcuq.ops.movement import copy
 from mcuq.ops.parts.along import CHANNELS
 from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.stream.recurrent import steps_of
 from mcuq.stream.window import (
     Fill,
     Network,
@@ -89,6 +90,40 @@ def stream_of(qgraph: QGraph, graphs: Sequence[Graph], wish: Wish) -> Streamed:
     return Streamed(made, tuple(twins), _equals(plans[0], made), axis, bool(plans[0].behind))
 
 
+@dataclass(frozen=True)
+class Carried:
+    """A float network whose recurrent layers go on from step to step, before any quantization.
+
+    ``equals``: what its outputs are, as a sentence. ``whole``: from a reset on, so many steps of a
+    window give what the window network gives; None if no number of steps does.
+    """
+
+    graph: Graph
+    equals: str
+    whole: int | None
+
+
+def carried(graph: Graph, wish: Wish) -> Carried | None:
+    """The stream of a float window network that has recurrent layers; None if it has none.
+
+    Their states become those of the stream, so that it is quantized as one.
+    """
+    if not any(is_recurrent(node) for node in graph.nodes):
+        return None
+    axis = _chosen(graph, wish)
+    plan = _plan(graph, axis, wish, tuple(node.name for node in graph.nodes))
+    if not plan.carried:
+        return None
+    try:
+        made = _write(graph, plan, axis)
+    except NotStreamedError as error:
+        raise error.told(graph.name) from None
+    assert isinstance(made, Graph)
+    steps, rest = divmod(plan.total, plan.frames)
+    alike = not (plan.behind or plan.lost or rest)
+    return Carried(made, _equals(plan, made), steps if alike else None)
+
+
 def refuse_unstreamable(graph: Graph, wish: Wish) -> None:
     """Raise what ``stream_of`` would say of the quantized ``graph``."""
     _plan(graph, _chosen(graph, wish), wish, tuple(node.name for node in graph.nodes))
@@ -156,7 +191,7 @@ def _plan(network: Network, axis: int, wish: Wish, known: Sequence[str]) -> Plan
     return plan
 
 
-def _equals(plan: Plan, made: QGraph) -> str:
+def _equals(plan: Plan, made: Network) -> str:
     stream = made.stream
     warmup, delay = (stream.warmup, stream.delay) if stream else (0, 0)
     first = f"from step {warmup + 1} on" if warmup else "from the first step on"
@@ -165,6 +200,13 @@ def _equals(plan: Plan, made: QGraph) -> str:
         return (
             f"without the edges of a window{late}: node '{plan.behind[0]}' pads both ends of one, "
             "so that it equals no window network"
+        )
+    if plan.carried:
+        nodes = ", ".join(f"'{name}'" for name in plan.carried)
+        zeros = ", zeros before it" if plan.lost else ""
+        return (
+            f"equal to the float network over the whole sequence since the reset{zeros}, {first}, "
+            f"and quantized as a stream: the states of {nodes} go on from step to step"
         )
     if plan.front or (plan.padded_front and not plan.windowed):
         return (
@@ -272,9 +314,24 @@ class _Writer:
         }
         inputs = tuple(taken.get(name, name) for name in node.inputs)
         made = replace(node, inputs=inputs)
+        if is_recurrent(node):
+            self._carry(made)
+            return
         shape = spec(node.op).infer(made, [self.tensors[n].shape for n in inputs])
         self.place(node.output, shape)
         self.nodes.append(made)
+
+    def _carry(self, node: Node) -> None:
+        """The steps of a recurrent layer, and its states."""
+        reals = {name: t for name, t in self.tensors.items() if isinstance(t, Tensor)}
+        made = steps_of(node, reals)
+        self.nodes += made.nodes
+        self.tensors |= made.tensors
+        for read, written, start in made.states:
+            shape = self.tensors[read].shape
+            self.reads.append(Port(read, read, shape))
+            self.writes.append(Port(written, written, shape))
+            self.states.append(State(read, written, start))
 
     def network_of(
         self, inputs: tuple[Port, ...], outputs: tuple[Port, ...], stream: Stream
@@ -353,7 +410,7 @@ def _stream(plan: Plan, states: Sequence[State], axis: int) -> Stream:
         plan.total - read.tensor.total * frames // read.tensor.shift
         for read in plan.outputs.values()
     ]
-    first = window - 1 if plan.windowed else -(-max(lost, default=0) // frames)
+    first = window - 1 if plan.windowed else -(-max([plan.lost, *lost]) // frames)
     return Stream(tuple(states), frames, axis, first + 2 * late, late, window + 2 * late)
 
 

@@ -18,7 +18,7 @@ from math import gcd
 
 from mcuq.errors import ModelError
 from mcuq.ir import Graph, Node, Shape
-from mcuq.ops import has_weights, is_view, spec
+from mcuq.ops import has_weights, is_recurrent, is_view, spec
 from mcuq.ops.parts.along import MERGED
 from mcuq.ops.spec import Along, Padding
 from mcuq.qir import QGraph
@@ -86,7 +86,8 @@ class Plan:
     that are kept of each base, by its name and what lies before the first frame. ``windowed``: some
     node sees a whole window. ``delay``: frames by which outputs are late. ``outputs``: the rows of
     those that have any, by tensor. ``shared``: what lies before the first frame of a base for those
-    readers that do not care.
+    readers that do not care. ``carried``: recurrent layers, whose states go on from step to step;
+    ``lost``: frames that the rows which they read have less than the window.
     """
 
     network: Network
@@ -103,6 +104,8 @@ class Plan:
     windowed: bool = False
     outputs: dict[str, Read] = field(default_factory=dict)
     shared: dict[str, Fill] = field(default_factory=dict)
+    carried: list[str] = field(default_factory=list)
+    lost: int = 0
 
     def key(self, tensor: Timed) -> tuple[str, Fill | None]:
         """Where the rows of ``tensor`` are kept."""
@@ -159,6 +162,9 @@ def _add(plan: Plan, node: Node, known: bool) -> None:
         return
     rules = [each for each in found if isinstance(each, Along)]
     sources = [plan.timed[name] for name in timed]
+    if is_recurrent(node):
+        _carry(plan, node, timed[0], rules[0])
+        return
     if len(sources) == 1 and (_only_moves(rules[0]) or (not known and _is_lazy(rules[0]))):
         _alias(plan, node, sources[0], rules[0])
         return
@@ -168,7 +174,7 @@ def _add(plan: Plan, node: Node, known: bool) -> None:
 def _along(plan: Plan, node: Node, name: str) -> Along | str:
     network, axis = plan.network, plan.timed[name].axis
     shapes = [network.tensors[n].shape for n in node.inputs]
-    rank = len(network.tensors[node.output].shape)
+    rank = len(network.tensors[name].shape)
     for other in node.inputs:
         if network.is_constant(other) and not has_weights(node):
             shape = network.tensors[other].shape
@@ -236,6 +242,24 @@ def _row_by_row(plan: Plan, node: Node, sources: dict[str, tuple[Timed, Along]])
         return
     made = Timed(node.output, rule.axis, rule.axis, total, end, rows, shift, max(0, clean))
     plan.timed[node.output] = made
+
+
+def _carry(plan: Plan, node: Node, name: str, rule: Along) -> None:
+    """A recurrent layer: every row once, in order, from the state after the one before."""
+    source = plan.timed[name]
+    rows = min(source.shift, source.total)
+    if isinstance(plan.network, QGraph):
+        raise NotStreamedError(node.name, "its state was not made before quantization")
+    plan.made.append(Made(node, {name: _read(plan, source, source.end - rows, source.end)}, rows))
+    plan.carried.append(node.name)
+    plan.lost = max(plan.lost, plan.total - source.total * plan.frames // source.shift)
+    _settle(plan, node.name, False, source.end < source.total)
+    if node.attrs["gives"] == "all":
+        axis, total = rule.axis, source.total
+        plan.timed[node.output] = Timed(node.output, axis, axis, total, source.end, rows,
+                                        source.shift)  # fmt: skip
+    else:
+        plan.delay = max(plan.delay, _frames(plan, source))
 
 
 def _indivisible(plan: Plan, node: Node, source: Timed, rule: Along) -> NotStreamedError:

@@ -31,7 +31,7 @@ from mcuq.fixed import RANGES, FloatArray, IntArray, half, quantize, round_half_
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import forms
 from mcuq.ops.parts.weights import ACC_MAX, quantize_weights, weight_fracs
-from mcuq.ops.spec import Form, Schema, Section, TorchTensor
+from mcuq.ops.spec import Along, Form, Schema, Section, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import Fields, choice, flag, optional, real, several, whole
 
@@ -262,6 +262,15 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
     """(1, ..., T, H), or (1, H) if only the last state is given."""
     hidden = shapes[2][1]
     return (*shapes[0][:-1], hidden) if node.attrs["gives"] == "all" else (shapes[0][0], hidden)
+
+
+def along(node: Node, shapes: Sequence[Shape], index: int, axis: int) -> Along | str:
+    """Each row is made of the same row of the input and of the state after the one before."""
+    if axis != len(shapes[0]) - 2 or prod(shapes[0][:axis]) > 1:
+        return "its steps are not the frames"
+    if node.attrs["reverse"]:
+        return "it runs backwards, from frames that a stream does not have yet"
+    return Along(axis, lambda count: node)
 
 
 def sequence(node: Node, shapes: Sequence[Shape]) -> bool:

@@ -213,5 +213,6 @@ OP = OpSpec(
     frac_limits=frac_limits,
     inside=inside,
     sections=sections,
+    along=shared.along,
     schema=shared.schema({"after": flag}, _CANDIDATE, _CONSTANTS, faults),
 )

@@ -140,5 +140,6 @@ OP = OpSpec(
     frac_limits=frac_limits,
     inside=inside,
     sections=sections,
+    along=shared.along,
     schema=shared.schema({}, _CELL, _CONSTANTS, faults),
 )

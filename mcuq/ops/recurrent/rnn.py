@@ -132,5 +132,6 @@ OP = OpSpec(
     frac_limits=frac_limits,
     inside=inside,
     sections=sections,
+    along=shared.along,
     schema=_SCHEMA,
 )
