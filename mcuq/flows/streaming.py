@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mcuq.errors import ModelError
+from mcuq.flows.chunks import compare_chunks
 from mcuq.ir import Array, Graph, fed, from_memory, shown, state_ports, to_memory
 from mcuq.measure.evaluate import classes, sqnr
 from mcuq.ops.validate import BrokenGraphError
@@ -26,7 +27,9 @@ STEPS = 32
 """So many steps are kept as vectors."""
 
 ALIKE, SAME_DB = 4, 80.0
-"""So many windows are run by both networks in float, which differ by the last bits alone."""
+"""So many windows are run by both networks in float, which differ by the last bits alone, and by
+streams of other steps.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +59,28 @@ def converted(
     advice = f"{wish.frames} frame(s) a step, {made.equals}"
     if made.same or " bit for bit" in made.equals:
         advice += _compared(qgraph, graph, made, windows, sequences)
+    advice += _chunked(qgraph, twins[-1], made, sequences, wish)
     return Converted(
         made.qgraph, made.graphs[-1], made.graphs[0], _vectors(made.qgraph, sequences), advice
     )
+
+
+def _chunked(
+    qgraph: QGraph, graph: Graph, made: Streamed, sequences: Mapping[str, Array], wish: Wish
+) -> str:
+    """In words, of how many frames a step the stream gives the same bits as well; that is seen to.
+
+    Twice as many, or half of them; nothing is said where the network allows neither.
+    """
+    few = {name: rows[:ALIKE] for name, rows in sequences.items()}
+    for frames in filter(None, (2 * wish.frames, wish.frames // 2)):
+        try:
+            other = stream_of(qgraph, (graph,), replace(wish, frames=frames, axis=made.axis))
+        except ModelError:
+            continue
+        compare_chunks(made.qgraph, other.qgraph, few)
+        return f"; the same bits with frames={frames}"
+    return ""
 
 
 def carried_on(graph: Graph, windows: Mapping[str, Array], wish: Wish) -> Graph | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from onnx_models import model, node, random, save
 
 import mcuq
 from mcuq.errors import McuqError
+from mcuq.flows.chunks import compare_chunks
 from mcuq.ir import fed, shown, state_ports
-from mcuq.reference import feeds_to_int, run_int
+from mcuq.ops.validate import BrokenGraphError
+from mcuq.reference import feeds_to_int, port_to_int, run_int
 from mcuq.sequences import run_integer
 from mcuq.stream.convert import Wish, wish_of
 
@@ -163,6 +166,21 @@ def test_the_stream_equals_the_window_network(name: str, tmp_path: Path) -> None
     assert graph.stream.warmup == -(-TOTAL // frames) - 1
     np.testing.assert_array_equal(found[graph.stream.warmup :], wanted)
     assert "bit for bit" in made.advice[0]
+    assert f"the same bits with frames={2 * frames}" in made.advice[0]
+
+
+def test_a_stream_that_hangs_on_the_size_of_its_steps_is_seen(tmp_path: Path) -> None:
+    """One and two frames a step, of two networks of which one has another bias."""
+    one, rows = compiled(_dense(), tmp_path, "frames=1")
+    two, _ = compiled(_dense(), tmp_path, "frames=2")
+    first, second = (made.compiled.program.qgraph for made in (one, two))
+    given = mcuq.data.feeds.from_arrays({"x": rows}, first)["x"]
+    feeds = {"x": port_to_int(fed(first)[0], given)}
+    compare_chunks(first, second, feeds)
+    name = next(n.inputs[2] for n in second.nodes if n.op == "dense")
+    bias = replace(second.tensors[name], data=second.data(name) + 4096)
+    with pytest.raises(BrokenGraphError, match="'y' hangs on how many frames"):
+        compare_chunks(first, replace(second, tensors={**second.tensors, name: bias}), feeds)
 
 
 def test_causal_padding_equals_the_whole_sequence(tmp_path: Path) -> None:
