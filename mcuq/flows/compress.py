@@ -16,6 +16,7 @@ from mcuq.errors import McuqError
 from mcuq.importers.source import import_model, sizes_of
 from mcuq.ir import Array, Graph, Shape
 from mcuq.passes import pipeline
+from mcuq.passes.pair_states import pair_states
 from mcuq.progress import Progress, usual
 from mcuq.quantize.calibration import calibration_feeds
 from mcuq.targets import boards
@@ -83,7 +84,7 @@ def read(
     progress("reading the model", 0.0)
     sizes = sizes_of(shapes, settings, calibration)
     source = import_model(model, example_input, sizes)
-    whole = pipeline.run(source.graph)
+    whole = pipeline.run(pair_states(source.graph, settings.states))
     exporters.check(whole)
     feeds = None if calibration is None else calibration_feeds(calibration, whole)
     importers.check(source.imported, whole, feeds)

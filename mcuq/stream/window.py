@@ -174,11 +174,11 @@ def _add(plan: Plan, node: Node, known: bool) -> None:
 def _along(plan: Plan, node: Node, name: str) -> Along | str:
     network, axis = plan.network, plan.timed[name].axis
     shapes = [network.tensors[n].shape for n in node.inputs]
-    rank = len(network.tensors[name].shape)
+    ranks = {len(network.tensors[tensor].shape) for tensor in (name, node.output)}
     for other in node.inputs:
         if network.is_constant(other) and not has_weights(node):
             shape = network.tensors[other].shape
-            if len(shape) == rank and shape[axis] > 1 and spec(node.op).per_channel == ():
+            if ranks == {len(shape)} and shape[axis] > 1 and spec(node.op).per_channel == ():
                 return "its constant differs from frame to frame"
     return spec(node.op).along(node, shapes, node.inputs.index(name), axis)
 
