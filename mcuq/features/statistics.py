@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from mcuq.errors import DataError, McuqError
 from mcuq.features.recipe import FULL_SCALE
 from mcuq.fixed import dequantize
 from mcuq.ir import Array, Graph, Node, Port, Tensor
+from mcuq.ops.signal import biquad
 from mcuq.ops.signal import statistics as op
 from mcuq.qir import QGraph, QTensor
 from mcuq.schema import Reader, choice, real, several, whole
@@ -19,12 +20,16 @@ from mcuq.schema.tables import read_table
 FRAC = 12
 """Of integer statistics, where nothing else is said: +-8 in steps of 1/4096."""
 
+MOST_GAIN = 4
+"""Coefficients of filters are smaller."""
+
 
 @dataclass(frozen=True)
 class Statistics:
     """``kinds`` of windows of ``frame`` samples, one every ``hop``, of each of ``channels``.
 
-    ``full_scale``: what a sample of 32768 is; crossings are shares, whatever it is.
+    ``full_scale``: what a sample of 32768 is; crossings are shares, whatever it is. ``sections``:
+    b0, b1, b2, a1, a2 of each recursive filter that the samples go through before.
     """
 
     kinds: tuple[str, ...]
@@ -32,6 +37,7 @@ class Statistics:
     hop: int
     channels: int = 1
     full_scale: float = 1.0
+    sections: tuple[float, ...] = ()
 
     @property
     def count(self) -> int:
@@ -49,6 +55,7 @@ _READERS: Mapping[str, Reader[object]] = {
     "hop": whole(1, op.LONGEST),
     "channels": whole(1, 64),
     "full_scale": real(1e-30),
+    "sections": several(several(real(), 6, 6), 1, biquad.MOST_SECTIONS),
 }
 
 
@@ -62,7 +69,26 @@ def from_table(table: Mapping[str, object], thing: str = "features") -> Statisti
     kinds = read.pop("statistics")
     if len(set(kinds)) < len(kinds):
         raise McuqError(thing, "names a statistic twice", "Name each once")
-    return Statistics(kinds, **{"hop": read["frame"], **read})
+    sections = _sections(read.pop("sections", ()), f"{thing}: sections")
+    return Statistics(kinds, sections=sections, **{"hop": read["frame"], **read})
+
+
+def _sections(rows: Sequence[Sequence[float]], thing: str) -> tuple[float, ...]:
+    """Five numbers of each (b0, b1, b2, a0, a1, a2); a0 is 1, and it must come to rest."""
+    for b0, b1, b2, a0, a1, a2 in rows:
+        if a0 != 1.0:
+            raise McuqError(thing, f"a0 is {a0:g}, not 1", "Divide all six numbers by it")
+        if abs(a2) >= 1 or abs(a1) >= 1 + a2:
+            raise McuqError(thing, f"a1 = {a1:g}, a2 = {a2:g} never come to rest", "Design it anew")
+        if max(abs(b0), abs(b1), abs(b2)) >= MOST_GAIN:
+            reason = f"a coefficient of {max(abs(b0), abs(b1), abs(b2)):g} is too large"
+            raise McuqError(thing, reason, f"Scale b0, b1, b2 to below {MOST_GAIN}")
+    return tuple(v for b0, b1, b2, _, a1, a2 in rows for v in (b0, b1, b2, a1, a2))
+
+
+def filters(made: Statistics, name: str, source: str, output: str) -> Node:
+    """The node that filters the samples ``source``."""
+    return Node("biquad", name, (source,), (output,), {"sections": made.sections})
 
 
 def node(made: Statistics, name: str, source: str, output: str, windows: int) -> Node:
@@ -81,6 +107,7 @@ def node(made: Statistics, name: str, source: str, output: str, windows: int) ->
 def statistics_int(samples: Array, made: Statistics, frac: int = FRAC) -> Array:
     """(S,) or (S, C) int16 -> (windows, K * C) int16, as the C gives it: real = q * 2**-frac."""
     rows, found = _prepared(samples, made)
+    rows = _filtered_int(rows, made)
     x = QTensor("samples", (1, *rows.shape[1:]), "s16", 0)
     y = QTensor("statistics", (1, found.int("frames"), made.count), "s16", frac)
     tensors = {
@@ -106,8 +133,21 @@ def statistics_float(samples: Array, made: Statistics) -> Array:
     import torch
 
     rows, found = _prepared(samples, made)
-    result: Array = op.run_float(found, [torch.from_numpy(rows.astype(np.float64))]).numpy()[0]
+    x = torch.from_numpy(rows.astype(np.float64))
+    if made.sections:
+        x = biquad.run_float(filters(made, "filters", "", ""), [x])
+    result: Array = op.run_float(found, [x]).numpy()[0]
     return result
+
+
+def _filtered_int(rows: Array, made: Statistics) -> Array:
+    """(1, S, C) int16 behind the filters, as the C has them."""
+    if not made.sections:
+        return rows
+    found = filters(made, "filters", "", "")
+    sections = tuple(biquad.coefficient(value) for value in made.sections)
+    empty = QGraph("filters", (), (), (), {})
+    return biquad.run_int(found.with_attrs(sections=sections), empty, [rows])
 
 
 def _prepared(samples: Array, made: Statistics) -> tuple[Array, Node]:

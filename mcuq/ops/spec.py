@@ -293,6 +293,8 @@ class OpSpec:
     ``moved(node, inputs, outside)``: any integers, moved as the operator moves its inputs, and
     ``outside`` where none of them comes; None if it does more than that.
     ``along``: see ``Along``; by default every row may hang on all.
+    ``keeps(node, shapes)``: the shape of the s16 state that it takes as a last input in a stream,
+    and gives, as it is after the step, in front of the rows of axis 1 of its output; None: none.
     ``cut(node, shape, inputs, outputs)``: its attributes for an output of ``shape``; the kept
     indices of the channels of the first input and of the output, None if they do not lie last.
 
@@ -342,6 +344,7 @@ class OpSpec:
     offsets: tuple[int, ...] = ()
 
     along: AlongAxis = _joins_all
+    keeps: Callable[[Node, Sequence[Shape]], Shape] | None = None
     moved: Moved | None = None
     cut: Callable[[Node, Shape, Array | None, Array | None], Node] = _uncut
 

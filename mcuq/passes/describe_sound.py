@@ -18,6 +18,7 @@ from mcuq.features import Features, from_table, statistics
 from mcuq.features import node as nodes
 from mcuq.features.statistics import Statistics
 from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor, rebuild, to_memory, unique_name
+from mcuq.ops import spec
 from mcuq.ops.spec import NO_CLIP
 from mcuq.passes.describe_input import port_named, reading, with_port
 from mcuq.reference import run_float
@@ -40,6 +41,8 @@ def describe_sound(graph: Graph, name: str, std: Sequence[float], features: obje
 def model_input(graph: Graph, port: Port, own: Port, own_shape: Shape, samples: Array) -> Array:
     """(N, S) samples at ``port`` of a described ``graph`` -> what ``own`` reads, the model's."""
     made = next(n for n in graph.nodes if port.tensor in n.inputs)
+    if spec(made.op).keeps is not None:  # filters, whose samples the features are made of
+        (made,) = graph.consumers(made.output)
     found = run_float(graph, {port.name: samples.astype(np.float32)}, {made.output})[made.output]
     placed = arranged(found.shape[1:], own.shape)
     assert placed is not None
@@ -89,9 +92,14 @@ def _with_statistics(graph: Graph, port: Port, made: Statistics, where: str) -> 
     shape = (1, made.samples(windows), *([made.channels] if made.channels > 1 else []))
     tensors = {**graph.tensors, samples: Tensor(samples, shape)}
     tensors[output] = Tensor(output, (1, windows, made.count))
-    node = statistics.node(made, output, samples, output, windows)
+    before, source = [], samples
+    if made.sections:
+        source = unique_name(tensors, f"{port.tensor}.filtered")
+        tensors[source] = Tensor(source, shape)
+        before.append(statistics.filters(made, source, samples, source))
+    before.append(statistics.node(made, output, source, output, windows))
     chain = _arrange(graph, port, placed, tensors, output, where)
-    return _reading(graph, port, samples, tensors, [node, *chain])
+    return _reading(graph, port, samples, tensors, [*before, *chain])
 
 
 def _placed(made: Features | Statistics, frames: int, port: Port, where: str) -> Array:

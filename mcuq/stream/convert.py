@@ -208,6 +208,11 @@ def _equals(plan: Plan, made: Network) -> str:
             f"equal to the float network over the whole sequence since the reset{zeros}, {first}, "
             f"and quantized as a stream: the states of {nodes} go on from step to step"
         )
+    if plan.filters:
+        return (
+            f"equal to the network over the whole sequence since the reset, {first}: what "
+            f"'{plan.filters[0]}' keeps goes on"
+        )
     if plan.front or (plan.padded_front and not plan.windowed):
         return (
             f"equal to the network over the whole sequence since the reset, {first}: node "
@@ -317,6 +322,9 @@ class _Writer:
         if is_recurrent(node):
             self._carry(made)
             return
+        if spec(node.op).keeps is not None:
+            self._keep(made)
+            return
         shape = spec(node.op).infer(made, [self.tensors[n].shape for n in inputs])
         self.place(node.output, shape)
         self.nodes.append(made)
@@ -332,6 +340,27 @@ class _Writer:
             self.reads.append(Port(read, read, shape))
             self.writes.append(Port(written, written, shape))
             self.states.append(State(read, written, start))
+
+    def _keep(self, node: Node) -> None:
+        """A filter that goes on: its state lies in front of its rows, and is cut off."""
+        keeps = spec(node.op).keeps
+        assert keeps is not None
+        shape = keeps(node, [self.tensors[name].shape for name in node.inputs])
+        read, both = (
+            unique_name(self.tensors, f"{node.output}.{part}") for part in ("kept", "both")
+        )
+        self.tensors[read] = _like(self.network.tensors[node.output], read, shape)
+        made = replace(node, inputs=(*node.inputs, read), outputs=(both,))
+        whole = spec(node.op).infer(made, [self.tensors[name].shape for name in made.inputs])
+        self.tensors[both] = _like(self.network.tensors[node.output], both, whole)
+        self.nodes.append(made)
+        count = whole[1] - shape[1]
+        self._cut(both, 1, shape[1], count, node.output)
+        written = self._cut(both, 1, 0, shape[1], f"{node.output}.next")
+        ports = self._ports(read, written, node.output, shape)
+        self.reads.append(ports[0])
+        self.writes.append(ports[1])
+        self.states.append(State(read, written, np.zeros(shape, np.float32)))
 
     def network_of(
         self, inputs: tuple[Port, ...], outputs: tuple[Port, ...], stream: Stream

@@ -86,8 +86,9 @@ class Plan:
     that are kept of each base, by its name and what lies before the first frame. ``windowed``: some
     node sees a whole window. ``delay``: frames by which outputs are late. ``outputs``: the rows of
     those that have any, by tensor. ``shared``: what lies before the first frame of a base for those
-    readers that do not care. ``carried``: recurrent layers, whose states go on from step to step;
-    ``lost``: frames that the rows which they read have less than the window.
+    readers that do not care. ``carried``: recurrent layers, whose states go on from step to step,
+    ``filters``: others that do; ``lost``: frames that the rows which recurrent layers read have
+    less than the window.
     """
 
     network: Network
@@ -105,6 +106,7 @@ class Plan:
     outputs: dict[str, Read] = field(default_factory=dict)
     shared: dict[str, Fill] = field(default_factory=dict)
     carried: list[str] = field(default_factory=list)
+    filters: list[str] = field(default_factory=list)
     lost: int = 0
 
     def key(self, tensor: Timed) -> tuple[str, Fill | None]:
@@ -164,6 +166,9 @@ def _add(plan: Plan, node: Node, known: bool) -> None:
     sources = [plan.timed[name] for name in timed]
     if is_recurrent(node):
         _carry(plan, node, timed[0], rules[0])
+        return
+    if spec(node.op).keeps is not None:
+        _keep(plan, node, timed[0])
         return
     if len(sources) == 1 and (_only_moves(rules[0]) or (not known and _is_lazy(rules[0]))):
         _alias(plan, node, sources[0], rules[0])
@@ -260,6 +265,17 @@ def _carry(plan: Plan, node: Node, name: str, rule: Along) -> None:
                                         source.shift)  # fmt: skip
     else:
         plan.delay = max(plan.delay, _frames(plan, source))
+
+
+def _keep(plan: Plan, node: Node, name: str) -> None:
+    """A filter: every row once, in order, going on from the one before."""
+    source = plan.timed[name]
+    rows = min(source.shift, source.total)
+    plan.made.append(Made(node, {name: _read(plan, source, source.end - rows, source.end)}, rows))
+    plan.filters.append(node.name)
+    _settle(plan, node.name, False, source.end < source.total)
+    made = replace(source, base=node.output, base_axis=source.axis, newest=source.end, made=rows)
+    plan.timed[node.output] = replace(made, clean=0, fill=None, after=())
 
 
 def _indivisible(plan: Plan, node: Node, source: Timed, rule: Along) -> NotStreamedError:

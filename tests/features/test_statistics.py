@@ -88,12 +88,6 @@ def test_a_stream_equals_the_window_network(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found[-5:], wanted)
 
 
-@pytest.mark.emulated
-def test_every_tensor_is_exact_on_cores(tmp_path: Path) -> None:
-    made = compiled(tmp_path, "frames=16")
-    assert [verdict.exact for verdict in made.check("cortex-m0", vectors=3)] == [True, True]
-
-
 @pytest.mark.parametrize(
     ("table", "text"),
     [

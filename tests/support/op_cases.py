@@ -870,11 +870,24 @@ STATISTICS = (
     _statistics("apart", (1, 30), "max min", "s16", hop=10),
 )
 
+
+def _biquad(about: str, shape: Shape, *sections: tuple[float, ...]) -> Case:
+    given = {"sections": tuple(value for each in sections for value in each)}
+    return Case("biquad", about, (Act(shape, 0, 0, "s16"),), given, 0, 0, 0.6, "s16")
+
+
+LOW, HIGH = (0.25, 0.5, 0.25, -0.5, 0.25), (0.5, -1.0, 0.5, 0.25, -0.125)
+BIQUADS = (
+    _biquad("one section", (1, 20), LOW),
+    _biquad("two sections, three channels", (1, 9, 3), LOW, HIGH),
+    _biquad("eight sections", (1, 12), *[LOW, HIGH] * 4),
+)
+
 CASES: tuple[Case, ...] = (
     *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *FUNCTIONS, *DOMAINS,
     *EXTREMA, *PRELUS, *REDUCTIONS, *MOVES, *OTHERS,
     *RESIZED, *PRODUCTS, *NORMS, *WIDE, *SMOOTH, *STRAIGHT, *REQUANTS, *RECURRENT, *SOUND,
-    *DECISIONS, *STATISTICS,
+    *DECISIONS, *STATISTICS, *BIQUADS,
 )  # fmt: skip
 
 

@@ -37,4 +37,23 @@ typedef struct {
 void mcuq_statistics_s16(const mcuq_statistics_params *p, const int8_t *in, int8_t *out);
 void mcuq_statistics_s16_s8(const mcuq_statistics_params *p, const int8_t *in, int8_t *out);
 
+typedef struct {
+    const int32_t *sections; /* [count][5]: b0, b1, b2, a1, a2, times 2**29 */
+    int32_t count;           /* at most 8 */
+    int32_t samples, channels;
+} mcuq_biquad_params;
+
+/** in int16_t [samples][channels] to out, the same: `count` recursive filters of second order one
+ * behind the other, from rest. Between them v has 12 bits behind the point; of each section
+ *     y = sat32((b0 v + u 2**29 + half) >> 29)        half = 2**28
+ *     u = sat32((b1 v - a1 y + w 2**29 + half) >> 29)
+ *     w = sat32((b2 v - a2 y + half) >> 29)
+ * They must not overlap. */
+void mcuq_biquad_s16(const mcuq_biquad_params *p, const int8_t *in, int8_t *out);
+
+/** The same from `before` int16_t [4 count][channels], low and high halves of u and w of each
+ * section, which are written, as they are after the last sample, in front of the samples of out. */
+void mcuq_biquad_s16_kept(const mcuq_biquad_params *p, const int8_t *in, const int8_t *before,
+                          int8_t *out);
+
 #endif
