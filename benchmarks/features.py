@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.speech import words
+from benchmarks.made.speech import words
 from mcuq import features
 from mcuq.features import Features
 from mcuq.features.twin import graph_of

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from benchmarks.made.tflite_writer import Net, Tensor, op, written
 from benchmarks.mutations import (
     Chance,
     bytes_changed,
@@ -38,7 +39,6 @@ from benchmarks.mutations import (
     toml_changed,
     zip_changed,
 )
-from benchmarks.tflite_writer import Net, Tensor, op, written
 from mcuq.__main__ import main
 from mcuq.errors import LONGEST, MOST_LINES
 from mcuq.targets import boards

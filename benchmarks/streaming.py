@@ -13,7 +13,7 @@ from math import prod
 from typing import Any
 
 import mcuq
-from benchmarks.speech import words
+from benchmarks.made.speech import words
 from mcuq.config import parse
 from mcuq.features import RECIPES
 from mcuq.importers.source import import_model

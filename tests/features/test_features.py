@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import mcuq.features as features
-from benchmarks.speech import word
+from benchmarks.made.speech import word
 from mcuq.errors import McuqError
 from mcuq.ir import Array
 from mcuq.ops.parts import spectrum

@@ -11,7 +11,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from benchmarks.speech import words
+from benchmarks.made.speech import words
 from mcuq import importers
 from mcuq.config import Config, InputConfig
 from mcuq.data import feeds

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.speech import words
+from benchmarks.made.speech import words
 from mcuq import features
 from mcuq.config import Config, InputConfig, parse
 from mcuq.data import feeds

@@ -10,7 +10,7 @@ import pytest
 from onnx_models import model, node, random, save
 
 import mcuq
-from benchmarks.speech import word, words
+from benchmarks.made.speech import word, words
 from mcuq.config import parse
 from mcuq.errors import McuqError
 from mcuq.ir import Array, fed, shown

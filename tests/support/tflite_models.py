@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from benchmarks.tflite_writer import Net, Operator, Tensor, op, written
+from benchmarks.made.tflite_writer import Net, Operator, Tensor, op, written
 from mcuq.ir import Array
 
 __all__ = [

@@ -1,0 +1,1 @@
+"""Sound and model files, made on the spot for benchmarks and tests."""
