@@ -8,7 +8,9 @@ steps of its own, so transposed, sliced and repeated operands need no copy:
 ``steps_a`` (batch, batch, row, k), ``steps_b`` (batch, batch, column, k) and ``steps_out`` (batch,
 batch, row, column), counted from ``start_a`` and ``start_b``. Every step of the output differs.
 
-C: mcuq_matmul_s8.c
+Operands and output are all s8 or all s16, whose sums have 64 bits.
+
+C: mcuq_matmul_s8.c, mcuq_matmul_s16.c
 """
 
 from __future__ import annotations
@@ -76,7 +78,7 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
 def to_int(
     node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
 ) -> IntForm:
-    """The integer product; a constant operand is rounded to 8 bits."""
+    """The integer product; a constant operand is rounded to the width of the other."""
     constants = _constant(node, graph, acts)
     known = {**acts, **constants}
     a, b = (known[name] for name in node.inputs)
@@ -113,19 +115,20 @@ def _constant(node: Node, graph: Graph, acts: Mapping[str, QTensor]) -> dict[str
         return {}
     low = frac_of(acts[node.output]) - frac_of(acts[node.inputs[1 - index]])
     name, label = node.inputs[index], f"{node.output}.constant"
-    return {name: operand.quantize_constant(label, graph.data(name), low, low + MAX_SHIFT)}
+    data, kind = graph.data(name), acts[node.inputs[1 - index]].kind
+    return {name: operand.quantize_constant(label, data, low, low + MAX_SHIFT, kind)}
 
 
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
-    """(a, b) s8 -> s8; products of integers in float64 are exact."""
+    """(a, b) -> their kind; sums of integers below 2^45 are exact in float64."""
     place_a, place_b, place_out = operand_places(node)
     a, b = (x.reshape(len(x), -1).astype(np.float64) for x in inputs)
     left = a[:, place_a] - node.int("zero_a")
     right = b[:, place_b] - node.int("zero_b")
-    acc = (left @ right.swapaxes(-1, -2)).astype(np.int32) + np.int32(node.int("bias"))
+    acc = (left @ right.swapaxes(-1, -2)).astype(np.int64) + node.int("bias")
     values = np.clip(acc >> node.int("shift"), node.int("out_min"), node.int("out_max"))
     flat = values.reshape(len(values), -1)[:, place_out.reshape(-1).argsort()]
-    y: Array = flat.reshape(len(flat), *node.ints("shape")[1:]).astype(np.int8)
+    y: Array = flat.reshape(len(flat), *node.ints("shape")[1:]).astype(inputs[0].dtype)
     return y
 
 
@@ -159,7 +162,7 @@ def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tup
 
 def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
     """What does not follow from the numbers of the tensors."""
-    yield from forms.kinds(node, qgraph, "s8", "s8", "s8")
+    yield from forms.same_kind(node, qgraph, node.inputs)
     yield from forms.in_range(node, qgraph)
     a, b, y = (qgraph.tensors[name] for name in (*node.inputs, node.output))
     shift = frac_of(a) + frac_of(b) - frac_of(y)
@@ -193,6 +196,7 @@ OP = OpSpec(
     macs=macs,
     keeps_sign=always,
     fuse_clip=clip.fuse,
+    runs_s16=True,
     frac_limits=frac_limits,
     note="two computed operands, any batch",
     along=along.multiplied,

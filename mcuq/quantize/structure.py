@@ -63,9 +63,20 @@ def group_of(graph: Graph) -> dict[str, tuple[str, ...]]:
 
 
 def narrow(graph: Graph) -> frozenset[str]:
-    """The tensors that cannot have 16 bits: what writes or feeds them has only 8."""
+    """The tensors that do not have 16 bits: what writes or feeds them has only 8, or they are the
+    shares of classes that the network ends with.
+    """
     found = {node.output for node in graph.nodes if not spec(node.op).runs_s16}
+    found |= {name for port in graph.outputs if (name := _shares(graph, port.tensor))}
     return frozenset(found | {p.tensor for p in graph.inputs if p.kind != "s8" or p.scale})
+
+
+def _shares(graph: Graph, name: str) -> str:
+    """The shares of classes that are the values of ``name``, "" if these are no such."""
+    node = graph.producer(name)
+    while node is not None and not _is_head(node) and spec(node.op).values >= Values.SAME:
+        node = graph.producer(node.inputs[0])
+    return node.output if node is not None and _is_head(node) else ""
 
 
 def fed_back(graph: Graph) -> frozenset[str]:

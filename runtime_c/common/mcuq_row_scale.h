@@ -49,8 +49,22 @@ static inline uint32_t mcuq_root_of(uint32_t value)
 #endif
 }
 
-/* From S = sum w and Q = sum w^2 of the n values of a row. e is half the exponent that leaves the
- * spread 31 or 32 bits. */
+/* factor and shift, at most `most`, of n values with this spread. e is half the exponent that
+ * leaves the spread 31 or 32 bits. */
+static inline void mcuq_row_invert(mcuq_row_scale *row, uint64_t spread, uint32_t n, int32_t frac,
+                                   int32_t most)
+{
+    const int32_t even = (mcuq_bits_of(spread) + 33) / 2 - 32;
+    const uint32_t mantissa =
+        (uint32_t)((even >= 0) ? spread >> (2 * even) : spread << (-2 * even));
+    const uint32_t product = n * ((1u << 31) / mcuq_root_of(mantissa));
+    const int32_t length = mcuq_bits_of(product);
+
+    row->factor = (int32_t)(product >> (length - 15));
+    row->shift = mcuq_clamp(53 + even - length - frac, 0, most);
+}
+
+/* From S = sum w and Q = sum w^2 of the n values of a row. */
 static inline mcuq_row_scale mcuq_row_scale_of(const mcuq_normalize_params *p, uint32_t sum,
                                                uint32_t squares)
 {
@@ -68,14 +82,7 @@ static inline mcuq_row_scale mcuq_row_scale_of(const mcuq_normalize_params *p, u
     spread += (uint64_t)p->epsilon << p->epsilon_shift;
     spread = (spread > 0) ? spread : 1u;
 
-    const int32_t even = (mcuq_bits_of(spread) + 33) / 2 - 32;
-    const uint32_t mantissa =
-        (uint32_t)((even >= 0) ? spread >> (2 * even) : spread << (-2 * even));
-    const uint32_t product = n * ((1u << 31) / mcuq_root_of(mantissa));
-    const int32_t length = mcuq_bits_of(product);
-
-    row.factor = (int32_t)(product >> (length - 15));
-    row.shift = mcuq_clamp(53 + even - length - p->frac, 0, 31);
+    mcuq_row_invert(&row, spread, n, p->frac, 31);
     row.half = (row.shift > 0) ? (int32_t)(1u << (row.shift - 1)) : 0;
     return row;
 }

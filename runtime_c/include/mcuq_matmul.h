@@ -1,4 +1,4 @@
-/* mcuq_matmul.h: products of two computed matrices, int8 with power-of-two scales.
+/* mcuq_matmul.h: products of two computed matrices, int8 or int16 with power-of-two scales.
  *
  * out[i][m][n] = clamp((sum over k of (a[i][m][k] - zero_a) * (b[i][n][k] - zero_b) + bias)
  *                      >> shift, out_min, out_max)
@@ -23,11 +23,23 @@ typedef struct {
     int8_t out_min, out_max;
 } mcuq_matmul_params;
 
+typedef struct {
+    int32_t size[5];
+    int32_t start_a, start_b;
+    int32_t step_a[4], step_b[4], step_out[4];
+    int32_t bias;
+    int8_t shift; /* 0..22 */
+    int16_t out_min, out_max;
+} mcuq_matmul_s16_params; /* as above; steps in elements, no zeros */
+
 /** a, b and out must not overlap, except a and b. No alignment is asked for. */
 void mcuq_matmul_s8(const mcuq_matmul_params *p, const int8_t *a, const int8_t *b, int8_t *out);
 
-/** The same with k next to each other in a (step_a[3] is 1) and room for four columns of b:
- *  scratch holds 8 * size[4] bytes, 4-byte aligned. */
+/** The same of int16, with sums of 64 bits. */
+void mcuq_matmul_s16(const mcuq_matmul_s16_params *p, const void *a, const void *b, void *out);
+
+/** As mcuq_matmul_s8, with k next to each other in a (step_a[3] is 1) and room for four columns of
+ * b: scratch holds 8 * size[4] bytes, 4-byte aligned. */
 void mcuq_matmul_s8_dsp(const mcuq_matmul_params *p, const int8_t *a, const int8_t *b, int8_t *out,
                         void *scratch);
 

@@ -1,4 +1,4 @@
-/* mcuq_softmax.h: softmax, its logarithm and argmax over the last axis, int8.
+/* mcuq_softmax.h: softmax, its logarithm and argmax over the last axis, int8; softmax of int16.
  *
  * No alignment is asked for.
  */
@@ -20,6 +20,16 @@ typedef struct {
     const int8_t *mask; /* [mask_rows][length], 1 where a value counts, at least one of a row */
     int32_t mask_rows;  /* the mask begins again behind so many rows */
 } mcuq_softmax_masked_params;
+
+typedef struct {
+    const int16_t *table; /* [513], 32767 * exp(-k / 32) */
+    int32_t rows, length; /* length <= 65535 */
+    const int8_t *mask;   /* as above, or 0: every value counts */
+    int32_t mask_rows;
+    uint32_t mul; /* <= 32768, without a shift 65535: of distances, whose frac is 12 then */
+    int8_t shift; /* 0..31 */
+    int8_t frac;  /* 0..15, of the shares */
+} mcuq_softmax_s16_params;
 
 typedef struct {
     const uint16_t *table; /* [256], 32767 * exp(-d * 2^-frac) for d = 0..255 */
@@ -47,6 +57,11 @@ void mcuq_softmax_s8_mve(const mcuq_softmax_params *p, const int8_t *in, int8_t 
 
 /** The same over the values that count; the others become -128, a share of 0. */
 void mcuq_softmax_s8_masked(const mcuq_softmax_masked_params *p, const int8_t *in, int8_t *out);
+
+/** The same of int16: with z = ((max(in) - in[i]) * mul + half) >> shift, half of 2^shift, e[i]
+ * lies on the line between table[z >> 7] and the next, 0 from z = 65536 on; out[i] = min(32767,
+ * (2^frac * e[i] + S / 2) / S). out may lie at in. */
+void mcuq_softmax_s16(const mcuq_softmax_s16_params *p, const void *in, void *out);
 
 /** d[i] = max(in) - in[i], S = sum of table[d[i]], l = log(S / 32767), of the highest bit of S and
  *  of logs, linear between two;

@@ -130,6 +130,17 @@ def test_the_c_is_exact_and_near_the_float_network(name: str) -> None:
     assert model.evaluate(rows).sqnr_db > 24
 
 
+def test_16_bits_are_16_bits_in_attention_too() -> None:
+    """Normalization, products and shares as well: exact, and no copy of 8 bits in between."""
+    torch.manual_seed(5)
+    rows = torch.randn(40, 3, 12, 12)
+    made = mcuq.compile(Vision().eval(), rows[:1], rows.numpy(), bits=16, effort="fast")
+    qgraph = made.compiled.bundle.qgraph
+    assert "requant" not in {node.op for node in qgraph.nodes}
+    assert made.evaluate(rows.numpy()).sqnr_db > 45
+    assert all(verdict.exact for verdict in made.check(["mps2_an386"], vectors=3))
+
+
 @pytest.mark.parametrize("bits", [8, 16, "mixed"])
 def test_the_network_that_was_judged_is_the_one_that_runs(bits: int | str) -> None:
     """Constants and narrow copies err in integers no more than the quantizer thought."""

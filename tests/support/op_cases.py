@@ -17,6 +17,7 @@ import numpy as np
 from mcuq.fixed import DTYPES
 from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor
 from mcuq.ops import spec
+from mcuq.ops.normalize import frac_of_rows
 from mcuq.ops.spec import IntForm
 from mcuq.passes import pipeline
 from mcuq.qir import QGraph, QTensor
@@ -404,7 +405,24 @@ def _masked(about: str, x: Act, mask: Array) -> Case:
     return Case("softmax", about, operands, {}, 8, -128, _softmax_bound(x.shape[-1]))
 
 
+def _wide_softmax(about: str, shape: Shape, frac: int, out: int, *mask: Array) -> Case:
+    """Of s16: exp lies between points, of a rounded distance; each entry is rounded, too."""
+    operands = (Act(shape, frac, 0, "s16"), *(m.astype(np.float32) for m in mask))
+    error = 5.6e-4 + 0.5 * (shape[-1] + 1) / 32767
+    return Case("softmax", about, operands, {}, out, 0, ROUNDED + 2.0**out * error, "s16")
+
+
+WIDE_SOFTMAX = (
+    _wide_softmax("s16, one value", (1, 1), 12, 13),
+    _wide_softmax("s16, one value, frac 15", (1, 1), 12, 15),
+    _wide_softmax("s16, rows of 10", (1, 6, 10), 12, 13),
+    _wide_softmax("s16, rows of 300", (1, 2, 300), 13, 15),
+    _wide_softmax("s16, coarse", (1, 3, 5), -2, 14),
+    _wide_softmax("s16, very fine", (1, 3, 5), 30, 13),
+    _wide_softmax("s16, causal", (1, 2, 5, 5), 12, 13, np.tril(np.ones((5, 5)))),
+)
 REDUCTIONS = (
+    *WIDE_SOFTMAX,
     _masked("one value left", Act((1, 1, 2, 3), 4), np.array([[0, 1, 0]])),
     _masked("causal, 2 of 5 x 5", Act((1, 2, 5, 5), 4), np.tril(np.ones((5, 5)))),
     *(
@@ -642,16 +660,26 @@ def _widened(case: Case) -> Case:
         replace(v, frac=v.frac + 8, zero=0, kind="s16") if isinstance(v, Act) else v
         for v in case.operands
     )
-    exact = case.bound == 0.0
+    bound = 0.0 if case.bound == 0.0 else ROUNDED + 16 * SLACK
+    if case.op == "normalize":
+        bound += _normalized_bound(case)
     return replace(
         case,
         about=f"{case.about}, s16",
         operands=operands,
         frac=case.frac + 8,
         zero=0,
-        bound=0.0 if exact else ROUNDED + 16 * SLACK,
+        bound=bound,
         kind="s16",
     )
+
+
+def _normalized_bound(case: Case) -> float:
+    """In LSB of s16: the normalized value is rounded, its factor has 15 bits; scales up to 2."""
+    _, count, _, inner = case.attrs["sizes"]
+    scale = 2.0 * 2.0 ** (case.frac + 8)
+    most = math.sqrt(count * inner)
+    return scale * (0.5 * 2.0 ** -frac_of_rows(count * inner) + most * 2.0**-14)
 
 
 SMOOTH = tuple(
@@ -710,8 +738,12 @@ STRAIGHT = (
 )  # fmt: skip
 WIDE = tuple(
     _widened(case)
-    for case in (*CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *EXTREMA, *MOVES)
-    if spec(case.op).runs_s16 and case.about != "1025 to 4"  # its weights need be coarser
+    for case in (
+        *(*CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *EXTREMA, *MOVES, *PRODUCTS),
+        *NORMS,
+    )
+    # The weights of one need be coarser, the epsilon of the other is beyond what s16 values have.
+    if spec(case.op).runs_s16 and case.about not in ("1025 to 4", "a large epsilon")
 )
 REQUANTS = tuple(
     Case(op, f"{about}, {size}", (Act((1, size), frac, x_zero, x),), attrs, out, zero, kind=y)

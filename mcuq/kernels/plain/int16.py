@@ -13,9 +13,12 @@ from mcuq.kernels.plain import (
     dense,
     depthwise_conv2d,
     extremum,
+    matmul,
     max_pool2d,
     mul,
+    normalize,
     prelu,
+    softmax,
 )
 from mcuq.kernels.plain.elementwise import instructions, output_size
 from mcuq.kernels.plain.movement import transpose
@@ -76,6 +79,13 @@ def _lut_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return instructions(cpu, output_size(node, qgraph), 13.0, 18.0)
 
 
+def _matmul(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    """As of s8, but there are no zeros."""
+    fields = tuple(f for f in matmul.fields(node) if not f.name.startswith("zero"))
+    symbol, params = "mcuq_matmul_s16", "mcuq_matmul_s16_params"
+    return (Call(symbol, params, fields, node.inputs, node.output),)
+
+
 VARIANTS = (
     _twin(conv2d.VARIANTS[0], "mcuq_conv2d_s16_params"),
     _twin(depthwise_conv2d.VARIANTS[0], "mcuq_conv2d_s16_params"),
@@ -89,6 +99,9 @@ VARIANTS = (
     *(_twin(variant, "mcuq_extremum_s16_params") for variant in extremum.VARIANTS),
     _twin(transpose.VARIANTS[0]),
     _twin(prelu.VARIANTS[0], "mcuq_prelu_s16_params"),
+    _twin(normalize.PLAIN, "mcuq_normalize_s16_params"),
+    softmax.WIDE,
+    replace(_twin(matmul.VARIANTS[0]), lower=_matmul, gap=matmul.VARIANTS[0].gap),
     Variant("lut16", "mcuq_lut_s16", _lut, _lut_cost, gap=_in_place, kinds=S16),
     # Twice as long as its input: the last byte is written where the last one was read.
     _requant("s8", "s16", lambda node, qgraph, index: output_size(node, qgraph)),

@@ -8,7 +8,7 @@ import numpy as np
 
 from mcuq.ir import Node
 from mcuq.kernels.plain import elementwise
-from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
+from mcuq.kernels.variant import S16, Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
 
@@ -44,6 +44,23 @@ def _masked(node: Node, qgraph: QGraph) -> bool:
 
 def _unmasked(node: Node, qgraph: QGraph) -> bool:
     return not _masked(node, qgraph)
+
+
+def _lower_wide(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
+    source, table, *masks = node.inputs
+    points = ConstArray("table", "int16_t", qgraph.data(table), "32767 * exp(-k / 32)")
+    kept = [ConstArray("mask", "int8_t", qgraph.data(name), "1 where it counts") for name in masks]
+    length = qgraph.tensor(source).shape[-1]
+    fields = (
+        Field("table", "table"),
+        Field("rows", elementwise.output_size(node, qgraph) // length),
+        Field("length", length),
+        Field("mask", "mask" if kept else 0),
+        Field("mask_rows", len(kept[0].data) if kept else 0),
+        *(Field(key, node.int(key)) for key in ("mul", "shift", "frac")),
+    )
+    symbol, params = "mcuq_softmax_s16", "mcuq_softmax_s16_params"
+    return (Call(symbol, params, fields, (source,), node.output, (points, *kept)),)
 
 
 def _lower_log(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
@@ -86,6 +103,14 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     return 0 if index == 0 else None
 
 
+WIDE = Variant(
+    "softmax",
+    "mcuq_softmax_s16",
+    _lower_wide,
+    lambda node, qgraph, cpu: 3.1 * _cost(node, qgraph, cpu),
+    gap=_gap,
+    kinds=S16,
+)
 VARIANTS = (
     Variant("softmax", "mcuq_softmax_s8", _lower, _cost, _unmasked, gap=_gap),
     Variant("softmax", "mcuq_softmax_s8_masked", _lower_masked, _cost, _masked, gap=_gap),
