@@ -913,6 +913,14 @@ BIQUADS = (
     _biquad("one section", (1, 20), LOW),
     _biquad("two sections, three channels", (1, 9, 3), LOW, HIGH),
     _biquad("eight sections", (1, 12), *[LOW, HIGH] * 4),
+    # What is kept may be anything: no product of it is fed back, or floats would not saturate.
+    Case(
+        "biquad",
+        "in a stream",
+        (Act((1, 1), 0, 0, "s16"), Act((1, 4), 0, 0, "s16")),
+        {"sections": (0.5, -1.0, 0.5, 0.0, 0.0)},
+        *(0, 0, 0.6, "s16"),
+    ),
 )
 
 CASES: tuple[Case, ...] = (
