@@ -21,7 +21,7 @@ from mcuq.quantize.equalize.as_given import keep_steps
 from mcuq.quantize.given import Given, complete, outcome
 from mcuq.quantize.guard import thinned
 from mcuq.quantize.ranges import from_hints, scales
-from mcuq.quantize.ranges.inputs import given_inputs
+from mcuq.quantize.ranges.inputs import given_inputs, settle_offsets
 from mcuq.quantize.state import OPTIONAL, Mixed, Options, Progress, Stage, State, StepNote
 from mcuq.quantize.structure import activations
 from mcuq.reference import feeds_to_float
@@ -129,7 +129,7 @@ def _as_given(graph: Graph, options: Options) -> State:
     fitted = (given_inputs, keep_steps) if warnings else ()
     for step in (scales.split_concats, *fitted, scales.choose_scales, scales.choose_weights):
         state = step(state)
-    return state
+    return settle_offsets(state) if warnings else state
 
 
 def _finished(graph: Graph, state: State) -> Quantized:

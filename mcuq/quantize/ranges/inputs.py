@@ -19,6 +19,7 @@ from mcuq.qir import QTensor
 from mcuq.quantize import given
 from mcuq.quantize.ranges.limits import limit_fracs
 from mcuq.quantize.ranges.scales import choose_weights, observe
+from mcuq.quantize.reals import dequantized
 from mcuq.quantize.state import State
 from mcuq.quantize.tails import Seen
 
@@ -33,17 +34,30 @@ def affine_inputs(state: State) -> State:
 
 
 def given_inputs(state: State) -> State:
-    """The same with the scale that a quantized model states, without any data.
-
-    Only where its lowest integer is 0: an offset lets the rounding of the weights into the bias,
-    which nothing corrects without data.
-    """
+    """The same with the scale and the zero that a quantized model states, without any data."""
     for port in fed(state.graph):
         hint = state.graph.hints.get(port.tensor)
-        lowest = hint is not None and hint.bits == 8 and hint.zero == -128
-        if hint is not None and lowest and _foldable(state.graph, port):
-            state = _with_affine(state, port, hint.scale[0], 0)
+        if hint is not None and hint.bits == 8 and _foldable(state.graph, port):
+            state = _with_affine(state, port, hint.scale[0], hint.zero + 128)
     return state
+
+
+def settle_offsets(state: State) -> State:
+    """The biases behind inputs with an offset, which holds the weights as they were rounded.
+
+    An input at its zero then changes no sum, as in the model that gives it: without data nothing
+    else is known of its mean.
+    """
+    found = {}
+    for port in fed(state.graph):
+        for node in state.graph.consumers(port.tensor) if port.offset else ():
+            _, w, b = node.inputs
+            weights = state.graph.data(w).astype(np.float64)
+            axes = tuple(i for i in range(weights.ndim) if i != layout_of(node).outputs)
+            lost = (weights - dequantized(state.weights[w])).sum(axis=axes)
+            offset = port.offset[0] + 128
+            found[b] = (state.graph.data(b) + offset * lost).astype(np.float32)
+    return state.with_biases(found)
 
 
 def _foldable(graph: Graph, port: Port) -> bool:
