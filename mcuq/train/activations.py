@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -72,10 +74,8 @@ class Activation(nn.Module):
         """Gradients pass where nothing is cut off."""
         scale = torch.exp2(self.frac.to(values.dtype))
         low, high = (bound - self.zero for bound in self.bounds)
-        inside = torch.maximum(torch.minimum(values, high / scale), low / scale)
-        with torch.no_grad():
-            steps = _steps(values, scale, low, high)
-        return passes(inside, steps)
+        found: Tensor = _Rounding.apply(values, scale, low, high)  # type: ignore[no-untyped-call]
+        return found
 
     def _learned(self, values: Tensor, log2: Tensor) -> Tensor:
         """Gradients of rounding, and of what is cut off, reach the range."""
@@ -117,6 +117,22 @@ class Activation(nn.Module):
         first = -128 - torch.floor(low.clamp(max=0.0) * scale + 0.5)
         last = 127 - torch.floor(high.clamp(min=0.0) * scale + 0.5)
         return torch.floor((first + last + 1) / 2).clamp(-128, 127).to(self.zero.dtype)
+
+
+class _Rounding(torch.autograd.Function):
+    """``_steps``; one mask is all that the gradient needs, and one product."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        steps = torch.floor(values * scale + 0.5)
+        found = steps.clamp(low, high)
+        ctx.save_for_backward(steps == found)
+        return found / scale
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (inside,) = ctx.saved_tensors
+        return gradients[0] * inside, None, None, None
 
 
 def _steps(values: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
