@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mcuq.errors import DataError, McuqError
+from mcuq.importers.torch_program import short
 from mcuq.progress import Progress, silent
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -34,9 +35,11 @@ def fit(
 
     ``labels``: (N, ...) what ``loss`` compares the outputs with. ``teacher``: a network whose
     outputs are to be met instead, or half of it if there are labels. Deterministic for ``seed``.
-    Raises ``McuqError`` if there is nothing to learn from, or the loss is no number.
+    Raises ``McuqError`` if there is nothing to learn from, the labels do not suit the outputs, or
+    the loss is no number.
     """
     _check(inputs, labels, teacher)
+    _check_numbers(epochs, batch, learning_rate)
     chance = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     parameters = [p for p in module.parameters() if p.requires_grad]
@@ -69,6 +72,7 @@ def fit(
 
 def accuracy(module: nn.Module, inputs: Tensor, labels: Tensor, batch: int = 500) -> float:
     """The share of rows whose largest output is that of the label, in eval mode."""
+    _check(inputs, labels, None)
     module.eval()
     right = 0
     with torch.no_grad():
@@ -79,26 +83,47 @@ def accuracy(module: nn.Module, inputs: Tensor, labels: Tensor, batch: int = 500
 
 
 def _check(inputs: Tensor, labels: Tensor | None, teacher: nn.Module | None) -> None:
+    if not isinstance(inputs, Tensor) or not isinstance(labels, Tensor | None):
+        raise DataError("training", "inputs or labels are no tensors", "Use torch.from_numpy(...)")
     if labels is None and teacher is None:
         reason = "there are neither labels nor a teacher to learn from"
         raise DataError("training", reason, "Pass labels, or the float network as teacher")
     if labels is not None and len(labels) != len(inputs):
         raise DataError("training", f"{len(labels)} labels for {len(inputs)} rows")
+    if not len(inputs):
+        raise DataError("training", "there are no rows to learn from")
+    bad = ~torch.isfinite(inputs.reshape(len(inputs), -1)).all(1)
+    if bad.any():
+        raise DataError("training", f"row {int(bad.int().argmax())} holds NaN or infinity")
+
+
+def _check_numbers(epochs: int, batch: int, learning_rate: float) -> None:
+    if epochs < 1 or batch < 1 or not learning_rate > 0:
+        reason = f"epochs {epochs}, batch {batch}, learning_rate {learning_rate:g}"
+        raise McuqError("training", reason, "All of them are above 0")
 
 
 def _loss(
     module: nn.Module, x: Tensor, labels: Tensor | None, teacher: nn.Module | None, loss: Loss
 ) -> Tensor:
     outputs = module(x)
-    found = None if labels is None else loss(outputs, labels)
-    if teacher is None:
-        if found is None:
-            raise TypeError("no labels")
-        return found
-    with torch.no_grad():
-        wanted = teacher(x)
-    gap = _gap(outputs, wanted)
-    return gap if found is None else (gap + found) / 2
+    parts = []
+    if labels is not None:
+        parts.append(_compared(loss, outputs, labels, "labels"))
+    if teacher is not None:
+        with torch.no_grad():
+            wanted = teacher(x)
+        parts.append(_compared(_gap, outputs, wanted, "the teacher's outputs"))
+    return torch.stack(parts).mean()
+
+
+def _compared(loss: Loss, outputs: Any, wanted: Tensor, thing: str) -> Tensor:
+    """The loss; what it cannot compare is refused."""
+    try:
+        return loss(outputs, wanted)
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+        reason = f"{thing} do not suit the outputs ({short(error)})"
+        raise DataError("training", reason, "Pass what loss= compares with them") from error
 
 
 def _gap(outputs: Tensor, wanted: Tensor) -> Tensor:

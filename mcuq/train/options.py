@@ -94,11 +94,15 @@ def prune_of(given: Words | Prune | None) -> Prune | None:
         if made.begin < 0 or made.steps < 0 or made.every < 1:
             reason = f"begin {made.begin}, steps {made.steps}, every {made.every}"
             raise McuqError("prune", reason, "Give a begin and steps of 0 or more, every 1 or more")
+        request_of(made.methods, "prune")
     return made
 
 
 def cluster_of(given: Words | Cluster | None) -> Cluster | None:
-    return given if isinstance(given, Cluster) or given is None else Cluster(given)
+    made = given if isinstance(given, Cluster) or given is None else Cluster(given)
+    if made is not None:
+        request_of(made.methods, "cluster")
+    return made
 
 
 def request_of(words: Words, thing: str) -> Request:

@@ -14,6 +14,7 @@ from mcuq.compress.request import Methods
 from mcuq.errors import McuqError
 from mcuq.ir import Graph
 from mcuq.ops import has_weights
+from mcuq.quantize import wide
 from mcuq.quantize.ranges import scales
 from mcuq.quantize.structure import groups, never_negative
 from mcuq.reference import run_float
@@ -61,6 +62,8 @@ def prepare(
     ``McuqError`` for what cannot be traced or compiled.
     """
     chosen = quantize_of(quantize), prune_of(prune), cluster_of(cluster)
+    if freeze is not None and freeze < 0:
+        raise McuqError("prepare", f"freeze {freeze}", "Give a step, 0 or later, or None")
     source = Source.of(module, example)
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     return _Preparation(source, *chosen, freeze).made().to(device)
@@ -109,6 +112,7 @@ class _Preparation:
         """The activations by group, the names of each, and which were found in the program."""
         if self.quantize is None:
             return [], (), frozenset()
+        wide.check(self.source.ready, self.quantize.by_name)
         state = observed(self.source.ready, self.source.feeds, self.quantize)
         never, fixed = never_negative(state.graph), scales.dictated(state.graph)
         values = run_float(state.graph, self.source.feeds)

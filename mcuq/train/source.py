@@ -100,6 +100,9 @@ def _rows(module: nn.Module, example: Any) -> tuple[Tensor, ...]:
     if len({len(v) for v in given}) > 1:
         raise DataError(name, "the examples have different numbers of rows", "Give as many of each")
     rows = tuple(v[:ROWS].detach().cpu() for v in given)
+    bad = [int(i) for v in rows for i in (~torch.isfinite(v.reshape(len(v), -1)).all(1)).nonzero()]
+    if bad:
+        raise DataError(name, f"row {bad[0]} of the example holds NaN or infinity")
     return tuple(v.repeat_interleave(2, 0) if len(v) == 1 else v for v in rows)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from math import nan
 
 import pytest
 import torch
@@ -91,6 +92,21 @@ def test_what_is_wrong_is_said_in_a_line(prepared: train.Prepared) -> None:
         (lambda: train.fit(network, x), "neither labels nor a teacher"),
         (lambda: train.fit(network, x, labels[:3]), "3 labels for 16 rows"),
         (lambda: train.fit(network, x, labels, learning_rate=1e30), "no longer a number in epoch"),
+        (lambda: train.fit(made(Image), x, labels + 12), "labels do not suit the outputs"),
+        (lambda: train.fit(made(Image), x, labels.float()), "labels do not suit the outputs"),
+        (lambda: train.fit(made(Image), x, teacher=nn.Flatten()), "the teacher's outputs do not"),
+        (lambda: train.fit(network, x.numpy(), labels), "no tensors"),  # type: ignore[arg-type]
+        (lambda: train.fit(network, x[:0], labels[:0]), "no rows"),
+        (lambda: train.fit(network, x.index_fill(0, torch.tensor(2), nan), labels), "row 2 holds"),
+        (lambda: train.fit(network, x, labels, epochs=0), "epochs 0"),
+        (lambda: train.accuracy(made(Image), x, labels[:3]), "3 labels for 16 rows"),
+        (lambda: train.prepare(made(Image), x * nan), "row 0"),
+        (lambda: train.prepare(made(Image), x, quantize=train.Quantize(bits=7)), "7 is not 8 or"),
+        (lambda: train.prepare(made(Image), x, cluster="cluster:3bit"), "3bit"),
+        (lambda: train.prepare(made(Image), x, prune="structured:0.5"), "mcuq.train.shrink"),
+        (lambda: train.prepare(made(Image), x, prune={"nix*": "2:4"}), "nix"),
+        (lambda: train.prepare(made(Image), x, freeze=-1), "freeze"),
+        (lambda: train.shrink(made(Image), x, 1.5), "1.5"),
         (lambda: train.finish(network), "not what prepare returned"),
         (lambda: train.Prune("block:0.5", "square").share(0), "'square' is not one of"),
     )
