@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.networks import NETWORKS
+from benchmarks.networks import NETWORKS, ResNet8
 from mcuq.compress.augment import Augment
 from mcuq.importers import from_torch, load
 from mcuq.ir import Array, Graph, to_memory
@@ -23,9 +24,13 @@ DATA = SHARED / "data"
 
 @dataclass(frozen=True)
 class Case:
-    """A float network, its training rows and labels, and test sets by name; internal order."""
+    """A float network, its training rows and labels, and test sets by name; internal order.
+
+    ``module``: the same with logits, for rows as (N, C, H, W).
+    """
 
     name: str
+    module: nn.Module
     graph: Graph
     train: Array
     labels: Array
@@ -41,9 +46,31 @@ def cases() -> dict[str, Callable[[Path], Case]]:
 
 
 def _ic(work: Path) -> Case:
-    graph = pipeline.run(load(SHARED / "models" / "ic.onnx"))
+    file = SHARED / "models" / "ic.onnx"
+    graph = pipeline.run(load(file))
     x, y, x_test, y_test = _cifar()
-    return Case("ic", graph, x, y, {"test": (x_test, y_test)})
+    return Case("ic", _res_net(file), graph, x, y, {"test": (x_test, y_test)})
+
+
+_RES_NET = (
+    "first", "blocks.0.0", "blocks.0.1",
+    "shortcuts.1", "blocks.1.0", "blocks.1.1",
+    "shortcuts.2", "blocks.2.0", "blocks.2.1", "classify",
+)  # fmt: skip
+"""The layers in the order of the file."""
+
+
+def _res_net(file: Path) -> nn.Module:
+    """ResNet8 with the numbers of an ONNX file, without its softmax."""
+    module = ResNet8(softmax=False).eval()
+    state: dict[str, Tensor] = {}
+    given = iter(onnx.load(file).graph.initializer)
+    for name in _RES_NET:
+        for kind in ("weight", "bias"):
+            place = f"{name}.{kind}" if name == "classify" else f"{name}.conv.{kind}"
+            state[place] = torch.from_numpy(onnx.numpy_helper.to_array(next(given)).copy())
+    module.load_state_dict(state)
+    return module
 
 
 def _cifar() -> tuple[Array, Array, Array, Array]:
@@ -60,7 +87,7 @@ def _article(work: Path) -> Case:
     module = _trained(work / "article.pt", _article_module, images, y, 16, Augment(True, 4))
     graph = pipeline.run(from_torch(module, torch.zeros(1, 3, 32, 32)))
     tests = {"test": (x_test / 255, y_test)}
-    return Case("article", graph, x / 255, y, tests)
+    return Case("article", module, graph, x / 255, y, tests)
 
 
 def _article_module() -> nn.Module:
@@ -82,7 +109,12 @@ def _kws(work: Path) -> Case:
         "same speakers": (rows[split == 1], y[split == 1]),
         "other speakers": (rows[split == 2], y[split == 2]),
     }
-    return Case("kws", graph, rows[fit], y[fit], tests)
+    return Case("kws", _logits(module), graph, rows[fit], y[fit], tests)
+
+
+def _logits(module: nn.Module) -> nn.Module:
+    """A chain of layers without its final softmax."""
+    return nn.Sequential(*(part for part in module.children() if not isinstance(part, nn.Softmax)))
 
 
 def _ds_cnn() -> nn.Module:

@@ -62,10 +62,11 @@ class _Same(nn.Module):
 
 
 class ResNet8(nn.Module):
-    """MLPerf Tiny image classification, 32x32 RGB, 12.5 million MACs."""
+    """MLPerf Tiny image classification, 32x32 RGB, 12.5 million MACs; logits if not ``softmax``."""
 
-    def __init__(self) -> None:
+    def __init__(self, softmax: bool = True) -> None:
         super().__init__()
+        self.softmax = softmax
         self.first = _Same(3, 16, 3, 1)
         self.blocks = nn.ModuleList(
             nn.ModuleList([_Same(i, o, 3, s), _Same(o, o, 3, 1)])
@@ -78,7 +79,8 @@ class ResNet8(nn.Module):
         x = torch.relu(self.first(x))
         for block, shortcut in zip(self.blocks, self.shortcuts, strict=True):
             x = torch.relu(shortcut(x) + block[1](torch.relu(block[0](x))))
-        return torch.softmax(self.classify(x.mean((2, 3))), -1)
+        logits = self.classify(x.mean((2, 3)))
+        return torch.softmax(logits, -1) if self.softmax else logits
 
 
 def _separable(inputs: int, outputs: int, stride: int) -> list[nn.Module]:

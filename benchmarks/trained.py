@@ -36,10 +36,10 @@ class Inverted(nn.Module):
         return x + self.layers(x) if self.adds else self.layers(x)
 
 
-def mobilenet_v2(classes: int = 10) -> nn.Module:
-    """A MobileNetV2 in small: ReLU6, BatchNorm, signed residuals; one input channel."""
+def mobilenet_v2(classes: int = 10, inputs: int = 1) -> nn.Module:
+    """A MobileNetV2 in small: ReLU6, BatchNorm, signed residuals; ``inputs`` channels."""
     return nn.Sequential(
-        nn.Conv2d(1, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU6(),
+        nn.Conv2d(inputs, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU6(),
         Inverted(16, 16, 1), Inverted(16, 24, 2), Inverted(24, 24, 1),
         Inverted(24, 32, 2), Inverted(32, 32, 1),
         nn.Conv2d(32, 64, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU6(),

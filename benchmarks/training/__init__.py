@@ -1,0 +1,1 @@
+"""What training with the numbers of the chip brings, and how long it takes."""
