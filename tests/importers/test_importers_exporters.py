@@ -119,6 +119,111 @@ def test_a_network_of_an_exporter(name: str, tmp_path: Path) -> None:
     assert importers.check(importers.read(path)) == ()
 
 
+Form = tuple[int, dict[str, Any], list[Any], dict[str, Any]]
+LAST = {"x": (1, 8, 8, 3)}
+SERIES = {"x": ("N", 9, 5)}
+TOKENS = {"x": (1, 6, 8)}
+FORMS: dict[str, Form] = {
+    "channels last, flattened": (13, {"x": ("N", 8, 8, 3)}, [
+        node("Transpose", "x", "t", perm=[0, 3, 1, 2]),
+        node("Conv", "t w b", "c", auto_pad="SAME_UPPER", strides=[2, 2]), node("Relu", "c", "r"),
+        node("MaxPool", "r", "p", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Transpose", "p", "l", perm=[0, 2, 3, 1]), node("Reshape", "l s", "f"),
+        node("MatMul", "f v", "m"), node("Add", "m u", "a"), node("Softmax", "a", "y"),
+    ], {"w": random(4, 3, 3, 3), "b": random(4), "s": np.array([-1, 16]), "v": random(16, 5),
+        "u": random(5)}),
+    "depthwise weights that are turned": (11, LAST, [
+        node("Transpose", "x", "t", perm=[0, 3, 1, 2]),
+        node("Transpose", "w", "v", perm=[3, 2, 0, 1]),
+        node("Reshape", "v s", "k"), node("Conv", "t k", "c", group=3, pads=[1, 1, 1, 1]),
+        node("Transpose", "c", "l", perm=[0, 2, 3, 1]), node("Add", "l b", "a"),
+        node("LeakyRelu", "a", "y", alpha=0.2),
+    ], {"w": random(3, 3, 3, 1), "s": np.array([3, 1, 3, 3]), "b": random(3)}),
+    "a layer over time, sizes from shapes": (13, SERIES, [
+        node("Shape", "x", "s"), node("Slice", "s i0 i1 i0", "n"), node("Reshape", "x r", "f"),
+        node("MatMul", "f w", "m"), node("Concat", "n i9 i3", "o", axis=0),
+        node("Reshape", "m o", "k"), node("Add", "k b", "a"), node("Tanh", "a", "y"),
+    ], {"i0": np.array([0]), "i1": np.array([1]), "i9": np.array([9]), "i3": np.array([3]),
+        "r": np.array([-1, 5]), "w": random(5, 3), "b": random(3)}),
+    "a series as an image one row high": (13, SERIES, [
+        node("Unsqueeze", "x i1", "e"), node("Transpose", "e", "t", perm=[0, 3, 1, 2]),
+        node("Conv", "t w b", "c"), node("Squeeze", "c i2", "q"),
+        node("Transpose", "q", "l", perm=[0, 2, 1]),
+        node("ReduceMax", "l", "y", axes=[1], keepdims=0),
+    ], {"i1": np.array([1]), "i2": np.array([2]), "w": random(4, 5, 1, 3), "b": random(4)}),
+    "states of a batch that is filled": (13, SERIES, [
+        node("Shape", "x", "s"), node("Slice", "s i0 i1 i0", "n"),
+        node("Concat", "i1 n i4", "o", axis=0), node("ConstantOfShape", "o", "z"),
+        node("Transpose", "x", "t", perm=[1, 0, 2]),
+        node("LSTM", "t w r b - z z", "all h c", hidden_size=4), node("Squeeze", "all i1", "q"),
+        node("Transpose", "q", "l", perm=[1, 0, 2]), node("MatMul", "l v", "y"),
+    ], {"i0": np.array([0]), "i1": np.array([1]), "i4": np.array([4]), "w": random(1, 16, 5),
+        "r": random(1, 16, 4), "b": random(1, 32), "v": random(4, 3)}),
+    "a gated unit, reset after": (14, SERIES, [
+        node("Transpose", "x", "t", perm=[1, 0, 2]),
+        node("GRU", "t w r b", "all h", hidden_size=4, linear_before_reset=1),
+        node("Squeeze", "h i0", "y"),
+    ], {"i0": np.array([0]), "w": random(1, 12, 5), "r": random(1, 12, 4), "b": random(1, 24)}),
+    "attention by einsum": (13, TOKENS, [
+        node("Reshape", "x f", "rows"),
+        *(n for i in "qkv" for n in (node("MatMul", f"rows w{i}", f"m{i}"),
+                                     node("Reshape", f"m{i} h", i))),
+        node("Mul", "q half", "qs"), node("Einsum", "k qs", "s", equation="aecd,abcd->acbe"),
+        node("Softmax", "s", "p"), node("Einsum", "p v", "o", equation="acbe,aecd->abcd"),
+        node("Einsum", "o wo", "y", equation="abcd,cde->abe"),
+    ], {"f": np.array([-1, 8]), "h": np.array([-1, 6, 2, 4]), "half": np.float32(0.5),
+        "wq": random(8, 8), "wk": random(8, 8), "wv": random(8, 8), "wo": random(2, 4, 8)}),
+    "a norm of layers, scale and shift gathered": (13, TOKENS, [
+        node("ReduceMean", "x", "mu", axes=[2]), node("Sub", "x mu", "d"), node("Mul", "d d", "dd"),
+        node("ReduceMean", "dd", "v", axes=[2]), node("Add", "v e", "ve"), node("Sqrt", "ve", "sd"),
+        node("Reciprocal", "sd", "i"), node("Mul", "i g", "ig"), node("Mul", "x ig", "xs"),
+        node("Mul", "mu ig", "ms"), node("Sub", "h ms", "sh"), node("Add", "xs sh", "y"),
+    ], {"e": np.float32(1e-3), "g": random(8, low=0.5), "h": random(8)}),
+    "scores less a mask of 1e10": (13, TOKENS, [
+        *(node("MatMul", f"x w{i}", i) for i in "qkv"), node("Transpose", "k", "t", perm=[0, 2, 1]),
+        node("MatMul", "q t", "s"), node("Mul", "s kept", "sk"), node("Sub", "sk mask", "a"),
+        node("Softmax", "a", "p"), node("MatMul", "p v", "y"),
+    ], {"wq": random(8, 8), "wk": random(8, 8), "wv": random(8, 8),
+        "kept": np.tril(np.ones((6, 6), np.float32)),
+        "mask": np.triu(np.full((6, 6), 1e10, np.float32), 1)}),
+    "pools that pad below": (11, {"x": (1, 4, 8, 8)}, [
+        node("Conv", "x w b", "c", auto_pad="SAME_LOWER", strides=[2, 2]),
+        node("LeakyRelu", "c", "r", alpha=0.1),
+        node("MaxPool", "r", "p", kernel_shape=[2, 2], auto_pad="SAME_UPPER"),
+        node("Slice", "r i2 i4 i1", "g"), node("Concat", "p g", "y", axis=1),
+    ], {"w": random(4, 4, 3, 3), "b": random(4), "i1": np.array([1]), "i2": np.array([2]),
+        "i4": np.array([4])}),
+    "space to depth written out": (8, {"x": ("N", 4, 6, 6)}, [
+        node("Mul", "x factor", "m"), node("Add", "m zeros", "a"), node("Reshape", "a s", "r"),
+        node("Transpose", "r", "t", perm=[0, 3, 5, 1, 2, 4]), node("Reshape", "t o", "f"),
+        node("Conv", "f w b", "y"),
+    ], {"factor": np.array([1 / 255], np.float32), "zeros": np.zeros((4, 1, 1), np.float32),
+        "s": np.array([-1, 4, 3, 2, 3, 2]), "o": np.array([-1, 16, 3, 3]), "w": random(5, 16, 1, 1),
+        "b": random(5)}),
+    "magnitudes of a spectrum by convolution": (13, {"x": (1, 64)}, [
+        node("Pad", "x pads", "p", mode="reflect"), node("Unsqueeze", "p i1", "u"),
+        node("Conv", "u w", "s", strides=[8]), node("Slice", "s i0 i9 i1", "re"),
+        node("Slice", "s i9 i18 i1", "im"), node("Mul", "re re", "r2"), node("Mul", "im im", "i2"),
+        node("Add", "r2 i2", "pw"), node("Sqrt", "pw", "mg"), node("Add", "mg one", "m1"),
+        node("Log", "m1", "y"),
+    ], {"pads": np.array([0, 8, 0, 8]), "i0": np.array([0]), "i1": np.array([1]),
+        "i9": np.array([9]), "i18": np.array([18]), "w": random(18, 1, 16), "one": np.float32(1)}),
+    "values and advantages": (11, {"x": (1, 6)}, [
+        node("Gemm", "x w b", "h", transB=1), node("Relu", "h", "r"),
+        node("Gemm", "r v", "value", transB=1), node("Gemm", "r u", "a", transB=1),
+        node("ReduceMean", "a", "m", axes=[1]), node("Sub", "a m", "d"),
+        node("Add", "value d", "y"),
+    ], {"w": random(8, 6), "b": random(8), "v": random(1, 8), "u": random(4, 8)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form_of_an_exporter(name: str, tmp_path: Path) -> None:
+    """What converters of Keras, Darknet and others write around and instead of plain layers."""
+    opset, inputs, nodes, constants = FORMS[name]
+    agrees(model(nodes, constants, inputs, opset=opset), tmp_path, rows=1)
+
+
 def test_what_converters_of_scikit_learn_put_around(tmp_path: Path) -> None:
     """The classes come as their index, the probabilities without names."""
     foreign = {"domain": "ai.onnx.ml"}
