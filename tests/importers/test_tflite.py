@@ -349,7 +349,6 @@ def test_a_clip_of_cells_that_may_bite_is_told(steps: int, told: bool, tmp_path:
 
 
 REFUSED = {
-    "WHILE is a loop, as the converter makes of an LSTM or GRU": net([op("WHILE", "x", "y")]),
     "IF chooses a graph while it runs": net([op("IF", "x", "y")]),
     "its weights do not fit its rank": net(
         [op("SVDF", "x w t - -", "y", "SVDF", Rank=3)], {"x": (1, 5)},

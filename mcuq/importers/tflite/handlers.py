@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from mcuq.importers.tflite import movement, recurrent, values, windows
+from mcuq.importers.tflite import loops, movement, recurrent, values, windows
 from mcuq.importers.tflite.writer import Call
 
 
@@ -105,6 +105,9 @@ HANDLERS: Mapping[str, Handler] = {
     "CUMSUM": Handler(values.cumulative_sum, "CumSum"),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": Handler(recurrent.lstm, "LSTM"),
     "UNIDIRECTIONAL_SEQUENCE_RNN": Handler(recurrent.rnn, "RNN"),
+    "WHILE": Handler(loops.layer, "LSTM"),
+    "CUSTOM:FlexTensorListReserve": Handler(loops.reserved, ""),
+    "CUSTOM:FlexTensorListStack": Handler(loops.stacked, ""),
     "SVDF": Handler(recurrent.svdf, "Conv"),
     "RESHAPE": Handler(movement.as_result, "Reshape"),
     "SQUEEZE": Handler(movement.as_result, "Reshape"),
@@ -153,16 +156,14 @@ def operators_of(onnx: Collection[str], known: Collection[str]) -> tuple[str, ..
     )
 
 
-_UNROLL = "Convert it with unroll=True, or so that its LSTM stays one operator"
 _FIXED = "Convert the network with its loops unrolled and its branches decided"
 _PARTS = "Convert each direction as an LSTM of its own, and join them"
 
 REFUSED: Mapping[str, tuple[str, str]] = {
-    "WHILE": ("WHILE is a loop, as the converter makes of an LSTM or GRU", _UNROLL),
     "IF": ("IF chooses a graph while it runs", _FIXED),
     "CALL": ("CALL runs another graph", _FIXED),
-    "LSTM": ("LSTM is one step, whose state lies outside the operator", _UNROLL),
-    "RNN": ("RNN is one step, whose state lies outside the operator", _UNROLL),
+    "LSTM": ("LSTM is one step, whose state lies outside the operator", loops.UNROLL),
+    "RNN": ("RNN is one step, whose state lies outside the operator", loops.UNROLL),
     "BIDIRECTIONAL_SEQUENCE_LSTM": ("BIDIRECTIONAL_SEQUENCE_LSTM is not supported", _PARTS),
     "BIDIRECTIONAL_SEQUENCE_RNN": ("BIDIRECTIONAL_SEQUENCE_RNN is not supported", _PARTS),
     "SPACE_TO_BATCH_ND": (

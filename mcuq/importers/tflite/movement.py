@@ -310,7 +310,7 @@ def top_k(call: Call) -> Results:
     """TOPK_V2 along the last axis, the largest first."""
     count = call.writer.integers(call.ints(1))
     name = call.node("TopK", [call.value(0), count])
-    return [name, call.writer.second(name)]
+    return [name, call.writer.further(name)]
 
 
 def tile(call: Call) -> Results:

@@ -76,11 +76,11 @@ class Writer:
         self.states[state] = self.fresh(f"{state}.next")
         self.alias(value, self.states[state])
 
-    def second(self, first: str) -> str:
-        """A second result of the node whose first is ``first``."""
+    def further(self, first: str) -> str:
+        """One more result of the node whose first is ``first``."""
         maker = next(node for node in self.nodes if node.output[0] == first)
-        maker.output.append(self.fresh(f"{first}.second"))
-        return str(maker.output[1])
+        maker.output.append(self.fresh(f"{first}.{len(maker.output) + 1}"))
+        return str(maker.output[-1])
 
     def alias(self, source: str, name: str) -> None:
         """``name`` for the value ``source``."""
