@@ -510,6 +510,40 @@ def test_a_loop_is_unrolled(keep: str, turns: int, tmp_path: Path) -> None:
         np.testing.assert_allclose(found[port.name].reshape(real.shape), real, atol=2e-6)
 
 
+def scan(opset: int = 17, **attrs: Any) -> Any:
+    """A cell over the rows of its data."""
+    value, real = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    nodes = [node("MatMul", "row w", "a"), node("MatMul", "h r", "b"), node("Add", "a b", "s"),
+             node("Tanh", "s", "new"), node("Identity", "new", "shown")]  # fmt: skip
+    inputs = [value("h", real, [1, 4]), value("row", real, [1, 3])]
+    outputs = [value("new", real, [1, 4]), value("shown", real, [1, 4])]
+    body = onnx.helper.make_graph(nodes, "cell", inputs, outputs)
+    constants = {"w": random(3, 4), "r": random(4, 4, seed=1), "start": random(1, 4)}
+    given = {"num_scan_inputs": 1, "scan_input_axes": [1], "scan_output_axes": [1], **attrs}
+    return model([node("Scan", "start x", "z y", body=body, **given)], constants,
+                 {"x": (1, 5, 3)}, outputs="y z", opset=opset)  # fmt: skip
+
+
+@pytest.mark.parametrize("back", [0, 1], ids=["forward", "backward"])
+@pytest.mark.parametrize("turned", [0, 1], ids=["in order", "turned"])
+def test_a_scan_is_unrolled(back: int, turned: int, tmp_path: Path) -> None:
+    proto = scan(scan_input_directions=[back], scan_output_directions=[turned])
+    graph, rows = importers.load(save(proto, tmp_path)), random(1, 5, 3, seed=2)
+    held = {t.name: onnx.numpy_helper.to_array(t) for t in proto.graph.initializer}
+    state, wanted = held["start"], []
+    for place in range(5)[:: -1 if back else 1]:
+        state = np.tanh(rows[:, place] @ held["w"] + state @ held["r"])
+        wanted.append(state)
+    found = run_graph(graph, {"x": rows})
+    stacked = np.stack(wanted[:: -1 if turned else 1], 1)
+    np.testing.assert_allclose(found["y"].reshape(stacked.shape), stacked, atol=2e-6)
+    np.testing.assert_allclose(found["z"].reshape(state.shape), state, atol=2e-6)
+
+
+def test_a_scan_of_opset_8_is_refused(tmp_path: Path) -> None:
+    assert "opset 9 or later" in faults(scan(8), tmp_path)
+
+
 def test_control_flow_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolve, "MAX_NODES", 300)
     assert "more than 300 nodes" in faults(loop(1 << 60), tmp_path)

@@ -208,6 +208,8 @@ class _Resolver:
             self._if(bound, node, scope)
         elif node.op_type == "Loop":
             self._loop(bound, node, scope)
+        elif node.op_type == "Scan":
+            self._scan(bound, node, scope)
         else:
             self._plain(bound, scope.opset)
 
@@ -384,6 +386,46 @@ class _Resolver:
         stacked = [self._stacked(bound, rows) for rows in scans]
         self._alias(bound, [*carried, *stacked])
 
+    def _scan(self, bound: Any, node: Any, scope: Scope) -> None:
+        """One turn for each row of the last inputs, which all have as many."""
+        if scope.opset < 9:
+            raise Refused("Scan over a batch of opset 8", "Export the model with opset 9 or later")
+        body, (count,) = _subgraph(node, "body"), _numbers(node, "num_scan_inputs", 0, 1)
+        states, sources = list(bound.input[:-count]), bound.input[len(bound.input) - count :]
+        axes = _numbers(node, "scan_input_axes", 0, count)
+        backward = _numbers(node, "scan_input_directions", 0, count)
+        shapes = [self.kinds[name].shape for name in sources]
+        turns = {shape[axis] for shape, axis in zip(shapes, axes, strict=True)}
+        scans: list[list[str]] = [[] for _ in body.output[len(states) :]]
+        if len(turns) != 1:
+            raise Refused(f"Scan over inputs of {sorted(turns)} rows", "Export the model again")
+        (length,) = turns
+        for turn in range(length):
+            self._count()
+            inner = scope.inside(f"{label(bound)}/{turn}/")
+            places = [length - 1 - turn if back else turn for back in backward]
+            rows = map(self._row, [bound] * count, sources, axes, places)
+            for info, name in zip(body.input, [*states, *rows], strict=True):
+                inner.names[info.name] = name
+            results = self._graph(body, inner)
+            states = results[: len(states)]
+            for found, name in zip(scans, results[len(states) :], strict=True):
+                found.append(name)
+        turned = _numbers(node, "scan_output_directions", 0, len(scans))
+        axes = _numbers(node, "scan_output_axes", 0, len(scans))
+        stacked = [
+            self._stacked(bound, found[::-1] if back else found, axis)
+            for found, back, axis in zip(scans, turned, axes, strict=True)
+        ]
+        self._alias(bound, [*states, *stacked])
+
+    def _row(self, bound: Any, source: str, axis: int, place: int) -> str:
+        index = self.constant(self._new(bound, "turn"), np.array(place, np.int64))
+        name = self._new(bound, "row")
+        made = onnx.helper.make_node("Gather", [source, index], [name], name, axis=axis)
+        self._plain(made, MODERN)
+        return name
+
     def _known(self, name: str, default: int) -> int:
         """A number that a loop hangs on."""
         if not name:
@@ -393,17 +435,24 @@ class _Resolver:
             raise Refused("the trip count of Loop is computed at run time", _CONTROL)
         return int(found.reshape(()))
 
-    def _stacked(self, bound: Any, rows: Sequence[str]) -> str:
-        """The values ``rows`` along a new first axis."""
+    def _stacked(self, bound: Any, rows: Sequence[str], axis: int = 0) -> str:
+        """The values ``rows`` along a new axis."""
         if not rows:
-            raise Refused("Loop gives the rows of no turn", _CONTROL)
-        zero = self.constant(self._new(bound, "axis"), np.zeros(1, np.int64))
+            raise Refused(f"{bound.op_type} gives the rows of no turn", _CONTROL)
+        zero = self.constant(self._new(bound, "axis"), np.array([axis]))
         wide = [self._new(bound, "row") for _ in rows]
         for row, name in zip(rows, wide, strict=True):
             self._plain(onnx.helper.make_node("Unsqueeze", [row, zero], [name], name), MODERN)
         joined = self._new(bound, "rows")
-        self._plain(onnx.helper.make_node("Concat", wide, [joined], joined, axis=0), MODERN)
+        self._plain(onnx.helper.make_node("Concat", wide, [joined], joined, axis=axis), MODERN)
         return joined
+
+
+def _numbers(node: Any, name: str, default: int, count: int) -> list[int]:
+    """The ``count`` whole numbers of an attribute."""
+    given = next((onnx.helper.get_attribute_value(a) for a in node.attribute if a.name == name), [])
+    found = list(given) if isinstance(given, (list, tuple)) else [int(given)]
+    return [int(number) for number in found] or [default] * count
 
 
 def _subgraph(node: Any, name: str) -> Any:
@@ -435,7 +484,7 @@ def _check_node(node: Any, scope: Scope) -> None:
     for attribute in node.attribute:
         if attribute.ref_attr_name and not scope.prefix:
             raise Refused(f"attribute '{attribute.name}' refers to a function")
-    if node.op_type not in ("If", "Loop") and any(subgraphs(node)):
+    if node.op_type not in ("If", "Loop", "Scan") and any(subgraphs(node)):
         reason = f"operator {node.op_type} holds a subgraph, which is not supported"
         raise Refused(reason, remedy_for(node.op_type))
 
