@@ -62,7 +62,7 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
     builder = Builder()
     builder.grids.update(flat.grids)
     known: dict[str, Operand] = dict(constants)
-    faults: list[tuple[Step, McuqError]] = []
+    faults: list[tuple[str, McuqError]] = []
     for given in model.inputs:
         known[given.name] = value = _input(model, builder, given.name, shapes[given.name])
         _settle_early(builder, value, wished_layout(given.name, steps))
@@ -71,7 +71,7 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
         step = replace(step, outputs=(*step.outputs[:1], *_only(step.outputs[1:], read)))
         fault = _import(step, model, builder, known, flat.kinds)
         if fault is not None:
-            faults.append((step, fault))
+            faults.append((step.name, fault))
     raise_all([*flat.faults, *causes.joined(faults, model.name)])
     _check_whole(model, builder)
     ports, left_out = _outputs(model, builder, known)

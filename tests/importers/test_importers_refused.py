@@ -31,7 +31,7 @@ REFUSED = {
     "ConvTranspose": model([node("ConvTranspose", "x w", "y")], {"w": W}),
     "Unique": model([node("Unique", "x", "y")]),
     "Conv": model(
-        [node("Conv", "x w", "y")], {"w": random(6, 4, 3, 3, 3)}, {"x": ("N", 4, 6, 6, 6)}
+        [node("Conv", "x w", "y")], {"w": random(6, 4, 2, 2, 2, 2)}, {"x": ("N", 4, 3, 3, 3, 3)}
     ),
     "Pad": model([node("Pad", "x p", "y")], {"p": np.ones(8, np.int64)}),
     "AveragePool": model(

@@ -315,6 +315,12 @@ def test_filters_along_time_are_exact_on_the_host(tmp_path: Path) -> None:
     assert [verdict.exact for verdict in made.check([], vectors=8)] == [True]
 
 
+def test_the_same_fault_of_many_operators_is_said_once(tmp_path: Path) -> None:
+    chain = [op(f"CUSTOM:Signal{i}", f"x{i}", f"x{i + 1}") for i in range(6)]
+    (line,) = refusal(net(chain, {"x0": (1, 12)}, outputs="x6"), tmp_path)
+    assert "nodes 'x1', 'x2', 'x3' and 3 more: CUSTOM:Signal computes features of sound" in line
+
+
 def test_a_variable_set_to_another_shape_is_refused(tmp_path: Path) -> None:
     made = with_tensors(streaming(), next=Tensor((1, 1, 4)), s=Tensor((3,), "int32", ints(1, 1, 4)))
     (line,) = refusal(made, tmp_path)
@@ -354,10 +360,10 @@ REFUSED = {
         [op("SVDF", "x w t - -", "y", "SVDF", Rank=3)], {"x": (1, 5)},
         {"w": reals(8, 5), "t": reals(8, 4)},
     ),
-    "operator CUSTOM:SignalFft is not supported. Give the network behind it": net(
+    "CUSTOM:Signal computes features of sound. Give the network behind it": net(
         [op("CUSTOM:SignalFft", "x", "y")]
     ),
-    "operator CUSTOM:FlexErf is not supported. Convert it without SELECT_TF_OPS": net(
+    "CUSTOM:Flex is TensorFlow itself. Convert it without SELECT_TF_OPS": net(
         [op("CUSTOM:FlexErf", "x", "y")]
     ),
     "BIDIRECTIONAL_SEQUENCE_LSTM is not supported": net(

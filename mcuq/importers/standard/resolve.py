@@ -450,9 +450,9 @@ class _Resolver:
 
 def _numbers(node: Any, name: str, default: int, count: int) -> list[int]:
     """The ``count`` whole numbers of an attribute."""
-    given = next((onnx.helper.get_attribute_value(a) for a in node.attribute if a.name == name), [])
-    found = list(given) if isinstance(given, (list, tuple)) else [int(given)]
-    return [int(number) for number in found] or [default] * count
+    found = (onnx.helper.get_attribute_value(a) for a in node.attribute if a.name == name)
+    given = np.array(next(found, []), np.int64).reshape(-1)
+    return given.tolist() or [default] * count
 
 
 def _subgraph(node: Any, name: str) -> Any:

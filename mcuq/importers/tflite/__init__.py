@@ -15,6 +15,7 @@ import onnx
 from onnx import helper
 
 from mcuq.errors import McuqError, ModelError, raise_all
+from mcuq.importers import causes
 from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.tflite import constants, file, variables
 from mcuq.importers.tflite.dilation import without_batches
@@ -57,17 +58,17 @@ def convert(model: file.Model) -> Converted:
             thing = f"{model.name}: input '{tensor.name}'"
             raise ModelError(thing, refused.reason, refused.remedy) from refused
         writer.names[place] = name
-    faults: list[McuqError] = []
+    faults: list[tuple[str, McuqError]] = []
     lost: set[int] = set()
     for operator in model.operators:
         _write(writer, operator, lost, faults)
-    raise_all(faults)
+    raise_all(causes.joined(faults, model.name))
     states, starts = {**known.states, **writer.states}, {**known.starts, **writer.starts}
     return Converted(_whole(writer), tuple(writer.notes), states, starts)
 
 
 def _write(
-    writer: Writer, operator: file.Operator, lost: set[int], faults: list[McuqError]
+    writer: Writer, operator: file.Operator, lost: set[int], faults: list[tuple[str, McuqError]]
 ) -> None:
     """Add one operator; what it would have written is lost with it if that fails."""
     call = Call(writer, operator)
@@ -75,7 +76,7 @@ def _write(
         if operator.op in REFUSED:
             raise Refused(*REFUSED[operator.op])
         if operator.op not in HANDLERS:
-            raise Refused(f"operator {operator.op} is not supported", _remedy(operator.op))
+            raise Refused(*_unsupported(operator.op))
         if lost.intersection(p for p in operator.inputs if p is not None):
             lost.update(operator.outputs)
             return
@@ -85,11 +86,11 @@ def _write(
             writer.names[place] = writer.paired(result, tensor) if tensor.is_quantized else result
     except Refused as refused:
         lost.update(operator.outputs)
-        faults.append(_fault(call, refused.reason, refused.remedy))
+        faults.append((call.name, _fault(call, refused.reason, refused.remedy)))
     except file.BROKEN as error:
         lost.update(operator.outputs)
         reason = f"its operands or options do not fit {operator.op} ({type(error).__name__})"
-        faults.append(_fault(call, reason, "Convert the model again"))
+        faults.append((call.name, _fault(call, reason, "Convert the model again")))
 
 
 def _fault(call: Call, reason: str, remedy: str) -> ModelError:
@@ -97,19 +98,29 @@ def _fault(call: Call, reason: str, remedy: str) -> ModelError:
 
 
 _CUSTOM = {
-    "Signal": "Give the network behind it, and let [input.NAME.features] make what it reads",
-    "Flex": "Convert it without SELECT_TF_OPS; an LSTM or GRU with unroll=True",
-    "TFLite_Detection": "Let the network end before it: give its boxes and scores as outputs",
+    "Signal": (
+        "CUSTOM:Signal computes features of sound",
+        "Give the network behind it, and let [input.NAME.features] make what it reads",
+    ),
+    "Flex": (
+        "CUSTOM:Flex is TensorFlow itself",
+        "Convert it without SELECT_TF_OPS; an LSTM or GRU with unroll=True",
+    ),
+    "TFLite_Detection": (
+        "CUSTOM:TFLite_Detection chooses among boxes",
+        "Let the network end before it: give its boxes and scores as outputs",
+    ),
 }
-"""What to do about custom operators whose names start so."""
+"""Custom operators by how their names start: what they are, and what to do about them."""
 
 
-def _remedy(op: str) -> str:
+def _unsupported(op: str) -> tuple[str, str]:
     name = op.removeprefix("CUSTOM:")
     if name == op:
-        return "Run 'mcuq ops' for the list"
-    known = (remedy for start, remedy in _CUSTOM.items() if name.startswith(start))
-    return next(known, "Convert it with the operators of TensorFlow Lite itself")
+        return f"operator {op} is not supported", "Run 'mcuq ops' for the list"
+    known = (said for start, said in _CUSTOM.items() if name.startswith(start))
+    ours = (f"operator {op} is not supported", "Convert it with the operators of TensorFlow Lite")
+    return next(known, ours)
 
 
 def _whole(writer: Writer) -> onnx.ModelProto:
