@@ -26,7 +26,7 @@ ROUNDS = 2
 MOST_SETS = 100
 """So many sets of tensors are tried: each runs what follows it anew."""
 
-ENOUGH = 1 << 24
+ENOUGH = 1 << 25
 """So many values of all tensors say enough with effort fast: a few rows of large images."""
 
 GAIN = 0.995
