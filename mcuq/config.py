@@ -41,6 +41,7 @@ from pathlib import Path
 from typing import Any
 
 from mcuq.errors import McuqError, closest, raise_all
+from mcuq.files import read_file
 from mcuq.schema import FLOAT32, from_toml, shown
 
 
@@ -130,7 +131,7 @@ _CHOICES = {
 def load(path: Path) -> Config:
     """The configuration in ``path``; all of its faults at once."""
     try:
-        table = from_toml(path.read_bytes())
+        table = from_toml(read_file(path))
     except ValueError as error:
         raise McuqError(str(path), f"is not TOML ({error})") from error
     return parse(table, str(path))

@@ -21,11 +21,11 @@ def sign(weights: str, key: str, new_key: bool, out: str) -> None:
     """
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import say
-    from mcuq.files import write_file
+    from mcuq.files import read_file, write_file
     from mcuq.model import signature
 
     check_paths([weights, key], {"-o": out}, None, (".bin",))
-    content = Path(weights).read_bytes()
+    content = read_file(Path(weights), 1 << 30)
     signature.signed(content, bytes(signature.SEED), weights)  # refused before a key is made
     seed = _new_seed(key) if new_key else _seed(key)
     write_file(Path(out), signature.signed(content, seed, weights))
@@ -48,8 +48,10 @@ def _new_seed(path: str) -> bytes:
 
 
 def _seed(path: str) -> bytes:
+    from mcuq.files import read_file
+
     try:
-        seed = bytes.fromhex(Path(path).read_text(encoding="ascii").strip())
+        seed = bytes.fromhex(read_file(Path(path)).decode("ascii").strip())
     except ValueError:
         seed = b""
     if len(seed) != 32:

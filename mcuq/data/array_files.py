@@ -145,7 +145,7 @@ class _Archive(Mapping[str, Array]):
             yield stream
 
 
-UNREADABLE = (OSError, ValueError, EOFError, KeyError, TypeError, SyntaxError, RecursionError,
+_UNREADABLE = (OSError, ValueError, EOFError, KeyError, TypeError, SyntaxError, RecursionError,
               zipfile.BadZipFile, zlib.error, tokenize.TokenError)  # fmt: skip
 """What reading a damaged array may raise: zipfile's, zlib's, and those of numpy, which takes the
 header of an array for Python."""
@@ -179,7 +179,7 @@ def _faults(path: Path) -> Iterator[None]:
     """What numpy, zipfile and zlib raise, as one line."""
     try:
         yield
-    except UNREADABLE as error:
+    except _UNREADABLE as error:
         if isinstance(error, OSError) and error.filename is not None:
             raise  # of opening the file, not of what it holds
         raise _unreadable(path, error) from error

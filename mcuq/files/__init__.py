@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mcuq.errors import DataError, McuqError, ToolError
+from mcuq.errors import DataError, McuqError, ToolError, size_text
 from mcuq.files import journal
 from mcuq.files.journal import Change, digest_of, in_the_way, is_inside, sha256
 
@@ -32,6 +32,29 @@ _IN_USE = ".in-use"
 _ELSEWHERE = "Choose another folder with -o"
 # Where a regular file is what somebody else has open, and is not exchanged for another.
 _OPEN_ELSEWHERE = ("/dev/fd/", "/dev/std", "/proc/")
+
+MOST_BYTES = 1 << 26
+"""A text that a user writes is smaller; a device that never ends is not."""
+_PART = 1 << 20
+
+
+def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
+    """What a file or a pipe holds; McuqError if that is more than ``most`` bytes.
+
+    An OSError names the file.
+    """
+    content = bytearray()
+    try:
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            while max(size, len(content)) <= most and (part := stream.read(_PART)):
+                content += part
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    if max(size, len(content)) > most:
+        raise McuqError(str(path), f"holds more than {size_text(most)}", "Check the path")
+    return bytes(content)
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> Path:
@@ -239,7 +262,7 @@ def _listed(folder: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        rows = [line.split("  ", 1) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        rows = [line.split("  ", 1) for line in read_file(path).decode().split("\n")[:-1]]
         listed = {name: digest for digest, name in rows}
     except ValueError:
         raise _no_manifest(path) from None

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 from mcuq import schema
 from mcuq.draw.html import table
 from mcuq.errors import BoardError, DataError, McuqError, brief, one_line
+from mcuq.files import read_file
 from mcuq.flows.fit import size_of
 from mcuq.measure.check import HOST, check
 from mcuq.measure.evaluate import evaluate_file
@@ -304,7 +305,7 @@ def from_json(path: Path) -> Measured:
     size = schema.optional(schema.whole(0, 1 << 53))
     number = schema.optional(schema.real())
     try:
-        facts = schema.table(schema.anything)(schema.from_json(path.read_bytes()), "it")
+        facts = schema.table(schema.anything)(schema.from_json(read_file(path)), "it")
         values = schema.table(schema.anything)(facts.get("measured"), "measured")
         found = schema.Record(values, "measured")
         equal = found.values.get("sqnr") == "inf"

@@ -12,7 +12,7 @@ from mcuq.desk.gdb import GdbLink
 from mcuq.desk.link import Link
 from mcuq.desk.place import Place
 from mcuq.errors import McuqError
-from mcuq.files import assets, temporary
+from mcuq.files import assets, read_file, temporary
 from mcuq.firmware import harness
 from mcuq.firmware import image as build
 from mcuq.measure.check import Verdict, compare, expected_of
@@ -122,7 +122,7 @@ def ports() -> list[str]:
 
 def _port_text(port: str) -> str:
     if port.endswith(".c"):
-        return Path(port).read_text(encoding="utf-8", errors="replace")
+        return read_file(Path(port)).decode(errors="replace")
     if port not in ports():
         remedy = f"Name a .c file, or one of {', '.join(ports())}"
         raise McuqError(f"--port '{port}'", "is no code of a serial line", remedy)

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
-import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,9 +17,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from mcuq.data.stored import arrays_in
 from mcuq.emit import naming
 from mcuq.errors import DataError, McuqError, brief
-from mcuq.files import MARK
+from mcuq.files import MARK, read_file
 from mcuq.files.journal import repair
 from mcuq.fixed import DTYPES, RANGES
 from mcuq.ir import Array, Graph, Node, Port, Shape, State, Stream, Tensor, states_of
@@ -209,33 +207,11 @@ _REMEDY = "Compile the model again"
 
 
 def _stored(path: Path) -> dict[str, Array]:
-    """The arrays of the file by name; sizes are checked before anything is read."""
-    content = path.read_bytes()
+    """The arrays of the file by name."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(info.file_size for info in archive.infolist()) > _MAX_BYTES:
-                raise ValueError("it unpacks to more than 2 GB")
-            return {
-                info.filename.removesuffix(".npy"): _array(archive.read(info))
-                for info in archive.infolist()
-            }
-    except Exception as error:  # zipfile, zlib and numpy raise many kinds: the file is at fault
+        return arrays_in(read_file(path, _MAX_BYTES), _MAX_BYTES)
+    except ValueError as error:
         raise _damaged(path, str(error)) from error
-
-
-def _array(content: bytes) -> Array:
-    """The array of an .npy file; its header may not promise more than there is."""
-    stream = io.BytesIO(content)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        version = np.lib.format.read_magic(stream)
-        if version != (1, 0):
-            raise ValueError("an array of another version")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    rest = content[stream.tell() :]
-    if fortran or dtype.hasobject or math.prod(shape) * dtype.itemsize != len(rest):
-        raise ValueError("an array whose data does not fill its shape")
-    return np.frombuffer(rest, dtype).reshape(shape)
 
 
 def _bundle(facts: object, arrays: Mapping[str, Array]) -> Bundle:

@@ -12,7 +12,7 @@ from mcuq.emit.entry import Argument, Entry, StepInfo
 from mcuq.emit.facts import ArrayFacts, ModelFacts, golden_arrays, model_facts
 from mcuq.emit.ports import port_facts
 from mcuq.errors import DataError, McuqError
-from mcuq.files import write_folder, written_files
+from mcuq.files import read_file, write_folder, written_files
 from mcuq.ir import fed, shown, state_ports
 from mcuq.kernels.variant import Cpu
 from mcuq.model import bundle
@@ -32,6 +32,8 @@ from mcuq.reference import port_to_int, run_int
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
 from mcuq.targets.cores import GENERIC
+
+_MOST_TEXT = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,7 @@ def load_compiled(folder: str | Path) -> Compiled:
     files = _read_texts(path, apart)
     report = _stored_report(path, files, report_of(made, program, placed, (), {}))
     variants = tuple(_draft(replace(made, board=board), board)[0] for board in made.family)
-    weights = (path / apart).read_bytes() if apart else None
+    weights = read_file(path / apart, _MOST_TEXT) if apart else None
     return Compiled(made, program, placed, report, files, variants=variants, blob=weights)
 
 
@@ -232,7 +234,7 @@ def _read_texts(folder: Path, apart: str | None) -> dict[str, str]:
         if not (folder / name).is_file():
             raise DataError(str(folder), f"lacks its file '{name}'", "Compile the model again")
     try:
-        return {name: (folder / name).read_text(encoding="utf-8") for name in names}
+        return {name: read_file(folder / name, _MOST_TEXT).decode() for name in names}
     except UnicodeDecodeError as error:
         raise DataError(str(folder), f"holds no text ({error})", "Compile it again") from error
 

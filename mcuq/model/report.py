@@ -17,6 +17,7 @@ from mcuq import schema
 from mcuq.compress.notes import Compression
 from mcuq.draw.html import table
 from mcuq.errors import DataError, brief
+from mcuq.files import read_file
 from mcuq.program.fit import Memory
 from mcuq.quantize.given import Given
 from mcuq.schema.records import Bytes, Key, plain, read
@@ -293,7 +294,7 @@ def load(folder: Path) -> Report:
         reason = f"holds no {FILE}"
         raise DataError(str(folder), reason, "Name a folder that 'mcuq compile' has written")
     try:
-        return from_json(path.read_bytes())
+        return from_json(read_file(path))
     except ValueError as error:
         reason = f"is damaged or was changed ({error})"
         raise DataError(str(path), reason, "Compile the model again") from error

@@ -15,7 +15,7 @@ from typing import Any
 
 from mcuq import schema
 from mcuq.errors import BoardError, closest
-from mcuq.files import assets
+from mcuq.files import assets, read_file
 from mcuq.targets.cores import CORES, FAMILIES, Cpu
 
 DEFAULT_STACK = 2048
@@ -199,7 +199,7 @@ def startup_sources(board: Board) -> tuple[Path, ...]:
 
 
 def _read(path: Path) -> Board:
-    return parse(path.read_bytes(), str(path), path.stem)
+    return parse(read_file(path), str(path), path.stem)
 
 
 def parse(content: bytes, where: str, stem: str) -> Board:

@@ -123,6 +123,7 @@ def test_external_weights_are_read_too(place: Place) -> None:
 
 
 LONG = "a" * 300
+ENDLESS = "holds more than 64.0 MiB"
 FAULTS = [
     (("inspect", f"{LONG}.onnx"), "has a name that is too long"),
     (("inspect", "m.onnx", "--json", f"{LONG}.json"), "has a name that is too long"),
@@ -155,6 +156,11 @@ FAULTS = [
     ((*RUN, "-o", f"{LONG}.npy"), "has a name that is too long"),
     (("build", "D", "--board", "microbit", "-o", f"D/{LONG}"), "has a name that is too long"),
     (("build", "D", "--board", "microbit", "-o", "m.onnx"), "as a folder"),
+    (("compile", "m.onnx", "--calib", "g.npz", "--config", "/dev/zero", "-o", "out"), ENDLESS),
+    (("boards", "zero.toml"), ENDLESS),
+    (("verify", "D", "--baseline", "/proc/self/mem"), "cannot be used (Input/output error)"),
+    (("verify", "D", "--config", "/proc/self/mem"), "cannot be used (Input/output error)"),
+    (("sign", "g.npz", "--key", "/dev/zero", "-o", "out.bin"), "holds no weights"),
 ]
 
 
@@ -165,6 +171,7 @@ def test_a_file_that_cannot_be_used_is_one_line(
     for name in ("loop.json", "loop.onnx"):
         (place.folder / name).symlink_to(name)
     (place.folder / "d.toml").mkdir()
+    (place.folder / "zero.toml").symlink_to("/dev/zero")
     assert reason in place.refused(*words)
 
 

@@ -241,6 +241,12 @@ def test_a_checkpoint_belongs_to_one_run(tmp_path: Path) -> None:
     recover(teacher, teacher, ROWS, checkpoint=file, settings=replace(QUICK, epochs=1))
     with pytest.raises(DataError, match="of another network, other data or other settings"):
         recover(teacher, teacher, ROWS, checkpoint=file, settings=replace(QUICK, seed=1))
+    with np.load(file) as stored:
+        arrays = {name: array * (name != "now_0") for name, array in stored.items() if array.shape}
+        own = {name: array for name, array in stored.items() if not array.shape}
+    np.savez(file, **arrays, **own)
+    with pytest.raises(DataError, match="was changed since mcuq wrote it"):
+        recover(teacher, teacher, ROWS, checkpoint=file, settings=replace(QUICK, epochs=1))
     with zipfile.ZipFile(broken := tmp_path / "broken.npz", "w") as archive:
         header = b"{'descr': '<i8', 'shape': (1,), } ape': (1,), }\n"
         archive.writestr("run.npy", b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header)

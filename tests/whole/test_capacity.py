@@ -21,8 +21,10 @@ from mcuq import capacity
 from mcuq.cli import cli
 from mcuq.data import feeds
 from mcuq.errors import DataError, McuqError, ModelError
+from mcuq.files import MANIFEST, written_files
 from mcuq.importers import load, pt2_file
 from mcuq.ir import Graph
+from mcuq.model import bundle, report
 from mcuq.ops.parts.windows import Window
 from mcuq.passes import pipeline
 
@@ -167,17 +169,38 @@ def test_an_array_is_bounded_before_it_is_read(tmp_path: Path) -> None:
         feeds.load(path, network())
 
 
-def test_a_program_with_a_lying_size(tmp_path: Path) -> None:
-    """The archive's directory says 10 bytes; 200 MB come out."""
-    path = tmp_path / "m.pt2"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("m/models/model.json", bytes(200 << 20))
-    content = path.read_bytes()
+def lying(name: str) -> bytes:
+    """An archive whose directory says 10 bytes of a member; 200 MB come out."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, bytes(200 << 20))
     size = (200 << 20).to_bytes(4, "little")
-    assert content.count(size) == 2
-    path.write_bytes(content.replace(size, (10).to_bytes(4, "little")))
+    assert stream.getvalue().count(size) == 2
+    return stream.getvalue().replace(size, (10).to_bytes(4, "little"))
+
+
+def test_a_program_with_a_lying_size(tmp_path: Path) -> None:
+    path = tmp_path / "m.pt2"
+    path.write_bytes(lying("m/models/model.json"))
     with little_memory(), pytest.raises(ModelError, match=r"not a \.pt2 archive, or is truncated"):
         pt2_file.checked(path)
+
+
+def test_a_bundle_with_a_lying_size(tmp_path: Path) -> None:
+    path = tmp_path / bundle.FILE
+    path.write_bytes(lying("facts.npy"))
+    with little_memory(), pytest.raises(DataError, match="is damaged, changed or of another"):
+        bundle.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", [bundle.FILE, report.FILE, MANIFEST])
+def test_a_file_of_a_folder_that_is_mostly_holes(name: str, tmp_path: Path) -> None:
+    """Some bytes on the disk, and in an archive; terabytes if it is read."""
+    with (tmp_path / name).open("wb") as stream:
+        stream.truncate(1 << 42)
+    loads = {bundle.FILE: bundle.load, report.FILE: report.load, MANIFEST: written_files}
+    with pytest.raises(McuqError, match="holds more than"):
+        loads[name](tmp_path)
 
 
 @pytest.mark.parametrize("dilation", [1, 2, 3])
