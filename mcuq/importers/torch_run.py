@@ -54,11 +54,13 @@ def mixes_rows(module: torch.nn.Module, given: Sequence[torch.Tensor]) -> bool:
     """Whether the rows of ``given`` together give something else than the first one alone."""
     import torch
 
+    from mcuq.importers.torch_wide import Wide
+
     count = len(given[0])
     if count == 1 or any(len(value) != count for value in given):
         return False
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), Wide():
             # Of copies: a module may keep a state in its buffers.
             many = _flat(copy.deepcopy(module)(*(value.clone() for value in given)))
             one = _flat(copy.deepcopy(module)(*(value[:1].clone() for value in given)))
@@ -114,10 +116,12 @@ def source(program: Any, module: torch.nn.Module | None, rows: Any, model: OnnxM
     quantized = any(str(node.target).startswith(_FAKE) for node in program.graph.nodes)
 
     def run(feeds: Mapping[str, Array]) -> Values:
-        found = _values(program, feeds, model)
-        if module is not None and not quantized:
-            found.update(_of_module(module, feeds, rows, model))
-        return found
+        if module is None or quantized:
+            return _values(program, feeds, model)
+        outputs = _of_module(module, feeds, rows, model)
+        with contextlib.suppress(NotRunError):
+            return {**_values(program, feeds, model), **outputs}
+        return outputs
 
     return run
 
@@ -128,16 +132,27 @@ def _of_module(
     """The outputs of the module, which must be the same when it is run again."""
     import torch
 
+    from mcuq.importers.torch_wide import Wide
+
     inputs = [feeds.get(given.name) for given in model.inputs]
     if len(inputs) != len(rows):
         raise NotRunError("the module has inputs that its ONNX form leaves out")
     pairs = [(i, r) for i, r in zip(inputs, rows, strict=True) if i is not None]
-    given = [torch.from_numpy(array).to(row.dtype) for array, row in pairs]
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), in_eval_mode(module):
+    given = [_fed(array, row.dtype) for array, row in pairs]
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), in_eval_mode(module), Wide():
         first, again = (_flat(module(*(row.clone() for row in given))) for _ in range(2))
     if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, again, strict=True)):
         raise ModelError(model.name, "computes something else when it is run again", _CHANCE)
     return dict(zip(model.outputs, first, strict=False))
+
+
+def _fed(array: Array, dtype: torch.dtype) -> torch.Tensor:
+    """``array`` as an input of this type; float32 for half precision (``torch_wide``)."""
+    import torch
+
+    from mcuq.importers.torch_wide import widest
+
+    return torch.from_numpy(array).to(widest(dtype))
 
 
 def _flat(outputs: Any) -> list[Array]:
@@ -145,15 +160,25 @@ def _flat(outputs: Any) -> list[Array]:
     import torch
 
     leaves, _ = torch.utils._pytree.tree_flatten(outputs)
-    return [leaf.numpy() for leaf in leaves if isinstance(leaf, torch.Tensor)]
+    return [_numbers(leaf) for leaf in leaves if isinstance(leaf, torch.Tensor)]
+
+
+def _numbers(values: torch.Tensor) -> Array:
+    """As numpy has them, which knows no bfloat16."""
+    from mcuq.importers.torch_wide import widest
+
+    found: Array = values.to(widest(values.dtype)).numpy()
+    return found
 
 
 def _values(program: Any, feeds: Mapping[str, Array], model: OnnxModel) -> Values:
     """Every tensor of the program by its name there; the outputs by their names in ``model``."""
     import torch
 
+    from mcuq.importers.torch_wide import Wide
+
     try:
-        with torch.no_grad():
+        with torch.no_grad(), Wide():
             return _interpreted(program, feeds, model)
     except (RuntimeError, KeyError, TypeError, ValueError, IndexError) as error:
         text = " ".join(str(error).split())[:120]
@@ -176,7 +201,7 @@ def _interpreted(program: Any, feeds: Mapping[str, Array], model: OnnxModel) -> 
             else:
                 result = super().run_node(n)
             if isinstance(result, torch.Tensor) and n in data:
-                found[n.name] = result.numpy()
+                found[n.name] = _numbers(result)
             return result
 
         def _limited(self, n: torch.fx.Node) -> Any:
@@ -204,7 +229,8 @@ def _checked(program: Any) -> set[torch.fx.Node]:
         if isinstance(value, torch.Tensor) and excess([int(s) for s in value.shape]):
             raise NotRunError(f"'{node.name}' is too large")
         schema = getattr(node.target, "_schema", None)
-        if schema is not None and any(str(a.type) == "str" for a in schema.arguments[:1]):
+        kinds = [] if schema is None else [str(a.type) for a in schema.arguments]
+        if kinds[:1] == ["str"] and "List[Tensor]" not in kinds:  # an equation names no file
             raise NotRunError(f"'{node.target}' does not compute with tensors")
     return data
 
@@ -226,5 +252,5 @@ def _inputs(program: Any, feeds: Mapping[str, Array]) -> list[Any]:
         if row is None:
             given.append(torch.zeros([int(size) for size in meta.shape], dtype=meta.dtype))
         else:
-            given.append(torch.from_numpy(row).to(meta.dtype))
+            given.append(_fed(row, meta.dtype))
     return given

@@ -224,6 +224,59 @@ def test_what_the_exporter_drops_is_refused(make: Any, said: str, tmp_path: Path
         inspect.inspect_model(tmp_path / "net.pt2")
 
 
+class Half(nn.Module):
+    """Layers whose weights have half the bits, between casts or from the input on."""
+
+    def __init__(self, kind: torch.dtype, cast: bool) -> None:
+        super().__init__()
+        layers = [part for _ in range(6) for part in (nn.Linear(16, 16), nn.ReLU())]
+        self.layers, self.kind = nn.Sequential(*layers, nn.Linear(16, 3)).to(kind), kind
+        for layer in layers[::2]:
+            nn.init.kaiming_normal_(layer.weight.data)  # type: ignore[arg-type]
+        self.cast = cast
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x.to(self.kind)).float() if self.cast else self.layers(x)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("cast", [True, False])
+def test_half_precision_is_compared_without_its_rounding(kind: torch.dtype, cast: bool) -> None:
+    torch.manual_seed(0)
+    module = Half(kind, cast).eval()
+    example = torch.randn(1, 16) if cast else torch.randn(1, 16).to(kind)
+    imported = importers.read_torch(module, example)
+    assert importers.check(imported) == ()
+    with torch.no_grad():
+        module.layers[4].bias += 0.02
+    with pytest.raises(ModelError, match="as torch computes it"):
+        importers.check(imported)
+
+
+def test_torch_is_asked_where_the_evaluator_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        raise onnx_run.NotRunError("node 'c': no such operator")
+
+    monkeypatch.setattr(onnx_run, "_evaluated", fails)
+    torch.manual_seed(0)
+    right = nn.Sequential(nn.Linear(6, 4), nn.ReLU()).eval()
+    assert importers.check(importers.read_torch(right, torch.rand(1, 6))) == ()
+    wrong = importers.read_torch(Divided().eval(), torch.rand(1, 3, 6, 6))
+    with pytest.raises(ModelError, match="as torch computes it"):
+        importers.check(wrong)
+
+
+class Contracted(nn.Module):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.einsum("bij,bkj->bik", x, y)
+
+
+def test_an_equation_is_no_name_of_a_file(tmp_path: Path) -> None:
+    rows = (torch.rand(1, 4, 5), torch.rand(1, 3, 5))
+    torch.export.save(torch.export.export(Contracted(), rows), tmp_path / "net.pt2")
+    assert importers.check(importers.read(tmp_path / "net.pt2")) == ()
+
+
 def test_modules_that_remember_are_refused() -> None:
     imported = importers.read_torch(Remembering().eval(), torch.rand(1, 3, 6, 6))
     with pytest.raises(ModelError, match="computes something else when it is run again"):
