@@ -25,6 +25,8 @@ from mcuq.passes.rewrite import bypass, named, sole_consumer, with_constants
 KINDS = ("u8", "s8")
 LAYOUTS = ("nhwc", "nchw")
 Values = float | Sequence[float]
+FAR = 1e30
+"""What reals of bytes and samples stay below, and their steps above: float32 holds no more."""
 
 
 def describe(
@@ -61,13 +63,26 @@ def describe(
         raise ModelError(where, "std is not above 0", "Give the standard deviation in bytes")
     if len(means) != len(stds):  # one of both holds for all channels
         means, stds = (v if len(v) == channels else v * channels for v in (means, stds))
-    scale = 1.0 / np.broadcast_to(stds, (channels,))
-    graph = _fold(graph, port.tensor, scale, -np.broadcast_to(means, (channels,)) * scale)
+    scale, shift = _reals(where, means, stds, channels)
+    graph = _fold(graph, port.tensor, scale, shift)
     described = replace(
         port_named(graph, name), kind="u8", scale=tuple(1.0 / s for s in stds), offset=means
     )
     graph = with_port(graph, described)
     return _channels_first(graph, described) if layout == "nchw" else graph
+
+
+def _reals(
+    where: str, means: Sequence[float], stds: Sequence[float], channels: int
+) -> tuple[Array, Array]:
+    """(channels,) factors and terms that make reals of bytes, none too large or small for one."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scale = 1.0 / np.broadcast_to(stds, (channels,))
+        shift = -np.broadcast_to(means, (channels,)) * scale
+    if scale.min() < 1 / FAR or max(scale.max(), np.abs(shift).max()) > FAR:
+        reason = f"mean and std make reals beyond {FAR:.0e} of bytes, or all alike"
+        raise ModelError(where, reason, "Give both in the units of the bytes, such as 127.5")
+    return scale, shift
 
 
 def port_named(graph: Graph, name: str) -> Port:

@@ -20,7 +20,7 @@ from mcuq.features.statistics import Statistics
 from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor, rebuild, to_memory, unique_name
 from mcuq.ops import spec
 from mcuq.ops.spec import NO_CLIP
-from mcuq.passes.describe_input import port_named, reading, with_port
+from mcuq.passes.describe_input import FAR, port_named, reading, with_port
 from mcuq.reference import run_float
 
 
@@ -52,8 +52,10 @@ def model_input(graph: Graph, port: Port, own: Port, own_shape: Shape, samples: 
 
 def _scaled(graph: Graph, port: Port, std: Sequence[float], where: str) -> Graph:
     """The samples themselves, times 1 / std."""
-    if len(std) != 1 or std[0] <= 0:
-        raise ModelError(where, "std is not one number above 0", "Leave it out: it is 32768")
+    if len(std) != 1 or not 1 / FAR < std[0] < FAR:
+        raise ModelError(
+            where, f"std is not one number below {FAR:.0e}, above 0", "Leave it out: it is 32768"
+        )
     name = unique_name(graph.tensors, f"{port.tensor}.real")
     factor = unique_name(graph.tensors, f"{port.tensor}.scale")
     shape = graph.shape(port.tensor)

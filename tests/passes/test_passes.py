@@ -386,6 +386,9 @@ def test_layout_nchw_adds_a_transpose(tmp_path: Path) -> None:
         ("x", {"mean": (1.0, 2.0)}, "mean has 2 values for 4 channels"),
         ("x", {"mean": math.nan}, "not finite"),
         ("x", {"kind": "s8", "mean": 3.0}, "mean and std describe bytes"),
+        ("x", {"std": 5e-324}, "reals beyond 1e+30"),
+        ("x", {"std": 1e35}, "or all alike"),
+        ("x", {"mean": 1e20, "std": 1e-20}, "reals beyond 1e+30"),
     ],
 )
 def test_descriptions_that_do_not_fit(name: str, how: Any, reason: str, tmp_path: Path) -> None:
