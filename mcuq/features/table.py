@@ -129,6 +129,8 @@ def faults(made: Features) -> Iterator[tuple[str, str]]:
         yield from _empty(made, bands)
     if made.cepstra > bands.count:
         yield f"{made.cepstra} cepstra of {bands.count} bands", "Lower cepstra, or raise mels"
+    if not made.limits[0] < made.limits[1]:
+        yield f"limits go from {made.limits[0]:g} to {made.limits[1]:g}", "Give the lower one first"
     if made.preemphasis and made.edge == "reflect":
         yield "preemphasis with an edge that is mirrored is ambiguous", 'Use edge = "none"'
 

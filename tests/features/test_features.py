@@ -194,6 +194,8 @@ def test_real_features_are_the_integers() -> None:
         ({"low": 500.0, "high": 400.0}, "its bands go from 500 to 400 Hz"),
         ({"mels": 200}, "bands hold no bin of 512 points"),
         ({"mels": 10, "cepstra": 12}, "12 cepstra of 10 bands"),
+        ({"limits": [2.0, -2.0]}, "limits go from 2 to -2"),
+        ({"limits": [1.0, 1.0]}, "limits go from 1 to 1"),
         ({"edge": "reflect", "preemphasis": 0.97}, "ambiguous"),
         ({"window": "kaiser"}, "window is 'kaiser', not one of hann"),
         ({"hopp": 1}, "unknown key hopp"),
