@@ -36,6 +36,6 @@ def parse(text: str) -> Place:
     if kind == "gdb" and found and 0 < int(found[2]) < 1 << 16:
         return Place(text, kind, host=found[1].strip("[]") or "localhost", port=int(found[2]))
     found = re.fullmatch(r"(.+?)(?:@(\d{1,8}))?", rest, re.ASCII)
-    if kind == "serial" and found:
+    if kind == "serial" and found and int(found[2] or BAUD):
         return Place(text, kind, path=found[1], baud=int(found[2] or BAUD))
     raise ToolError(f"--on '{text}'", "names no board", _REMEDY)

@@ -263,8 +263,8 @@ def _connected(place: Place, seconds: float) -> socket.socket:
         stream = socket.create_connection((place.host, place.port), seconds)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return stream
-    except OSError as error:
-        reason = f"cannot be reached ({error.strerror or error})"
+    except (OSError, UnicodeError) as error:  # UnicodeError: of what cannot be a host's name
+        reason = f"cannot be reached ({getattr(error, 'strerror', None) or error})"
         remedy = "Start the debugger's server, such as OpenOCD, and look at its port"
         raise ToolError(place.text, reason, remedy) from None
 

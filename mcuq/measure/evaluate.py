@@ -265,6 +265,9 @@ def regression(graph: Graph, qgraph: QGraph, feeds: Mapping[str, Array], targets
         reason = f"targets of shape {targets.shape} for outputs of shape {exact.shape}"
         raise DataError("y", reason, "Give one target for each output value")
     wanted = targets.reshape(exact.shape).astype(np.float64)
+    most = float(np.finfo(np.float32).max)
+    if float(np.abs(wanted).max(initial=0.0)) > most:
+        raise DataError("y", f"targets beyond {most:.0e}", "Give what the network is to compute")
     errors = (exact - wanted, found - wanted)
     measures = [f(np.abs(e)) for e in errors for f in (lambda a: float(np.mean(a**2)), _mean)]
     return Against(*measures)

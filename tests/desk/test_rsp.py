@@ -162,3 +162,8 @@ def test_faults_are_one_line(answer: Answer, words: str) -> None:
     assert str(caught.value).startswith(where)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_cannot_be_the_name_of_a_host_is_one_line() -> None:
+    with pytest.raises(ToolError, match="cannot be reached"):
+        Remote(parse(f"gdb:{'a' * 64}:3333"))

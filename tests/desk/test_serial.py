@@ -213,7 +213,18 @@ def test_what_is_no_line_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "gdb", "gdb:", "gdb:host", "gdb:host:0", "gdb:h:99999", "tcp:x:1", "serial:"]
+    "text",
+    [
+        "",
+        "gdb",
+        "gdb:",
+        "gdb:host",
+        "gdb:host:0",
+        "gdb:h:99999",
+        "tcp:x:1",
+        "serial:",
+        "serial:/dev/tty@0",
+    ],
 )
 def test_what_names_no_board_is_refused(text: str) -> None:
     with pytest.raises(ToolError, match="names no board"):

@@ -246,6 +246,8 @@ def test_eval_of_anomalies(tmp_path: Path) -> None:
 def test_targets_must_fit(folder: Path) -> None:
     with pytest.raises(DataError, match="one target for each output value"):
         mcuq.load(folder).evaluate(ROWS, np.full((64, 3), 0.5))
+    with pytest.raises(DataError, match="targets beyond 3e"):
+        mcuq.load(folder).evaluate(ROWS, np.full(exact(ROWS).shape, 1e308))
 
 
 @pytest.mark.parametrize(
