@@ -126,9 +126,9 @@ def _version_of(weights: str, given: int | None) -> int | None:
 
 def _check_out(out: str, checkpoint: str | None) -> None:
     """A checkpoint would be in the way in a folder that mcuq has yet to write."""
-    from mcuq.files import check_replaceable
+    from mcuq.files import MARK, check_replaceable
 
-    check_replaceable(Path(out))
+    check_replaceable(Path(out), MARK)
     if checkpoint and Path(os.path.realpath(checkpoint)).is_relative_to(os.path.realpath(out)):
         reason = f"lies in '{out}', the folder to write"
         raise McuqError(f"--checkpoint '{checkpoint}'", reason, "Name another file")
@@ -180,11 +180,11 @@ def retarget(folder: str, board: str, prefer: str | None, out: str | None) -> No
     from mcuq import api
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress
-    from mcuq.files import check_replaceable
+    from mcuq.files import MARK, check_replaceable
 
     check_paths([board], {}, folder)
     place = out or folder
-    check_replaceable(Path(place))
+    check_replaceable(Path(place), MARK)
     with progress(f"retarget {folder}") as report:
         report("generating C", 0.1)
         made = api.retarget(folder, board, prefer)

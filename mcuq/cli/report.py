@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+# Every folder of pictures has this one.
+_SIGN = "network.svg"
+
 
 @click.command()
 @click.argument("folder", type=click.Path())
@@ -31,7 +34,7 @@ def report(
         raise McuqError("report", "there is nothing to write", "Pass -o report.html")
     check_paths([data], {"-o": out}, folder, (".html",))
     if svg_folder is not None:
-        check_replaceable(Path(svg_folder))
+        check_replaceable(Path(svg_folder), _SIGN)
     with progress(f"report {folder}") as tell:
         found = api.report(folder, data=data, measure=measure, progress=tell)
     if out is not None:
@@ -39,5 +42,5 @@ def report(
         say(f"{out} written")
     if svg_folder is not None:
         files = {f"{name}.svg": f"{svg}\n".encode() for name, svg in found.pictures.items()}
-        write_folder(Path(svg_folder), files)
+        write_folder(Path(svg_folder), files, _SIGN)
         say(f"{svg_folder}: {', '.join(files)}")

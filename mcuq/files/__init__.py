@@ -57,12 +57,13 @@ def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
     return bytes(content)
 
 
-def write_folder(folder: Path, files: Mapping[str, bytes]) -> Path:
+def write_folder(folder: Path, files: Mapping[str, bytes], sign: str | None = None) -> Path:
     """Make ``files`` what mcuq has in ``folder``: what it wrote there before goes.
 
-    McuqError names the first file in the way, the user's own or one changed since.
+    McuqError names the first file in the way, the user's own or one changed since; ``sign``: as in
+    ``check_replaceable``.
     """
-    check_replaceable(folder)
+    check_replaceable(folder, sign)
     target = _followed(folder)
     _write(target, files, _listed(target), {})
     return folder
@@ -102,8 +103,11 @@ def listed_files(folder: Path) -> list[str]:
     return [MANIFEST, *listed] if listed else []
 
 
-def check_replaceable(folder: Path) -> None:
-    """Refuse a folder in which something would be lost, or that cannot be written."""
+def check_replaceable(folder: Path, sign: str | None = None) -> None:
+    """Refuse a folder in which something would be lost, or that cannot be written.
+
+    ``sign``: a file that every folder of the kind to write has; of another kind none is replaced.
+    """
     check_parent(folder)
     if not folder.exists():
         return
@@ -115,7 +119,11 @@ def check_replaceable(folder: Path) -> None:
     if first is not None and not (folder / MANIFEST).is_file():
         reason = f"holds '{first}' but no {MANIFEST}: it was not written by mcuq"
         raise McuqError(str(folder), reason, _ELSEWHERE)
-    for name, digest in _listed(folder).items():
+    listed = _listed(folder)
+    if listed and sign is not None and sign not in listed:
+        reason = f"holds something else that mcuq wrote, such as '{min(listed)}'"
+        raise McuqError(str(folder), reason, _ELSEWHERE)
+    for name, digest in listed.items():
         _replaced(folder, name, digest)
 
 

@@ -11,6 +11,8 @@ from mcuq.files import MARK, check_replaceable, write_file, write_folder
 from mcuq.files.archive import archive
 from mcuq.model.compiled import Compiled
 
+# Every package has this one.
+_SIGN = "README.md"
 _ARCHIVES = (".zip", ".pack")
 _OTHERS = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zst")
 
@@ -45,7 +47,7 @@ def export(compiled: Compiled, to: str, out: str | Path, about: About | None = N
         top = f"{compiled.bundle.id}/" if kind.nested else ""
         write_file(place, archive({f"{top}{name}": data for name, data in content.items()}))
     else:
-        write_folder(place, content)
+        write_folder(place, content, _SIGN)
     return Exported(to, kind.title, compiled.bundle.id, said, place, tuple(sorted(files)))
 
 
@@ -60,7 +62,7 @@ def check_place(to: str, place: Path) -> None:
         return
     if (place / MARK).exists():
         raise McuqError(str(place), "is a compiled folder", "Choose another folder with -o")
-    check_replaceable(place)
+    check_replaceable(place, _SIGN)
 
 
 def _check_name(place: Path, name: str, kind: Ecosystem) -> None:

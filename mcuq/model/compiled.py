@@ -121,7 +121,9 @@ class Compiled:
         files = {name: text.encode() for name, text in self.files.items()}
         if self.blob is not None:
             files[blob_name(self.bundle)] = self.blob
-        return write_folder(Path(folder), {**files, bundle.FILE: bundle.dump(self.bundle)})
+        return write_folder(
+            Path(folder), {**files, bundle.FILE: bundle.dump(self.bundle)}, bundle.FILE
+        )
 
 
 def blob_name(made: Bundle) -> str:

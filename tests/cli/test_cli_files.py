@@ -114,6 +114,23 @@ def test_what_is_read_is_not_written(place: Place, words: tuple[str, ...], reaso
     assert reason in place.refused(*words)
 
 
+def test_a_folder_of_another_kind_is_not_replaced(place: Place) -> None:
+    """A package and pictures have manifests, too."""
+    assert run("export", "D", "--to", "cmake", "-o", "P").returncode == 0
+    assert run("report", "D", "--svg", "S").returncode == 0
+    made = ("compile", "m.onnx", "--calib", "g.npz", "-o")
+    for words in (
+        ("report", "D", "--svg", "D"),
+        ("report", "D", "--svg", "P"),
+        ("export", "D", "--to", "cmake", "-o", "S"),
+        (*made, "P"),
+        (*made, "S"),
+        ("retarget", "D", "--board", "microbit", "-o", "P"),
+    ):
+        assert "holds something else that mcuq wrote" in place.refused(*words)
+    assert run("report", "D", "--svg", "S").returncode == 0
+
+
 def test_external_weights_are_read_too(place: Place) -> None:
     import onnx
 
