@@ -141,8 +141,18 @@ def assemble(name: str, code: bytes, apart: Apart) -> bytes:
     whole = bytearray(head.ljust(apart.length, b"\0"))
     for offset, content in apart.parts:
         whole[offset : offset + len(content)] = content
-    struct.pack_into("<I", whole, _CRC_AT, zlib.crc32(whole))
+    struct.pack_into("<I", whole, _CRC_AT, _crc(whole))
     return bytes(whole)
+
+
+def is_sound(content: bytes) -> bool:
+    """Whether a blob without a signature has the checksum that it states."""
+    return int.from_bytes(content[_CRC_AT : _CRC_AT + 4], "little") == _crc(content)
+
+
+def _crc(content: bytes | bytearray) -> int:
+    """Of all of it, the checksum itself taken for 0."""
+    return zlib.crc32(content[:_CRC_AT] + bytes(4) + content[_CRC_AT + 4 :])
 
 
 def length_of(content: bytes) -> int | None:

@@ -42,7 +42,7 @@ def signed(weights: bytes, seed: bytes, where: str) -> bytes:
     if len(weights) < blob.HEADER or blob.length_of(weights) is None:
         raise DataError(where, "holds no weights", "Name what compile --weights blob has written")
     length = blob.length_of(weights)
-    if length != len(weights):
+    if length != len(weights) or not blob.is_sound(weights):
         reason = "is signed already" if length == len(weights) - SIGNATURE else "is damaged"
         raise DataError(where, reason, "Name the file that compile has written")
     return weights + sign(seed, weights)

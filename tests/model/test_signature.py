@@ -73,12 +73,13 @@ def test_weights_are_signed_with_a_key_that_is_kept(tmp_path: Path) -> None:
         (b"", None, ["--new-key"], "holds no weights"),
         (b"\x7fELF" + bytes(99), None, ["--new-key"], "holds no weights"),
         (BLOB[:-1], None, ["--new-key"], "is damaged"),
+        (BLOB[:70] + b"X" + BLOB[71:], None, ["--new-key"], "is damaged"),
         (BLOB + bytes(64), None, ["--new-key"], "is signed already"),
         (BLOB, "ab" * 32, ["--new-key"], "is there already"),
         (BLOB, "ab" * 31, [], "is no key"),
         (BLOB, "x" * 64, [], "is no key"),
     ],
-    ids=["empty", "elf", "cut", "signed", "key exists", "short key", "no key"],
+    ids=["empty", "elf", "cut", "changed", "signed", "key exists", "short key", "no key"],
 )
 def test_what_cannot_be_signed_leaves_nothing_behind(
     content: bytes, key: str | None, options: list[str], words: str, tmp_path: Path
