@@ -33,11 +33,11 @@ _FRAMES: Mapping[str, Reader[object]] = {
     "preemphasis": real(0.0, 1.0),
     "previous": choice(PREVIOUS),
     "keep_mean": flag,
-    "full_scale": real(1e-30),
+    "full_scale": real(1e-6, 1e6),  # squares and their sums stay within float32
     "edge": choice(EDGES),
 }
 _SPECTRUM: Mapping[str, Reader[object]] = {
-    "factor": real(1e-30),
+    "factor": real(1e-12, 1e12),
     "mels": whole(1, 512),
     "low": real(0.0),
     "high": real(0.0),
