@@ -22,7 +22,8 @@ def melt_moves(graph: Graph) -> Graph:
     """``graph`` with chains of copies, transposes and views between them as one copy each.
 
     Chains of which another node reads a part stay, and those that only a long table could do at
-    once. A concat melts if all that it joins is moved from one tensor.
+    once. A concat melts if all that it joins is moved from one tensor; what takes elements of one
+    of its operands alone, such as one layer's last state of several, reads that operand.
     """
     return until_stable(_step, graph)
 
@@ -31,8 +32,8 @@ def _step(graph: Graph) -> Graph | None:
     for node in graph.nodes:
         if node.op == "concat":
             melted = _concat(graph, node)
-        elif _is_movement(node) and not _starts(graph, node):
-            melted = _chain(graph, node)
+        elif _is_movement(node):
+            melted = _chain(graph, node) or _past_concat(graph, node)
         else:
             continue
         if melted is not None:
@@ -56,11 +57,6 @@ def _source(graph: Graph, node: Node) -> Map:
     return places.reshape(-1) if moved is None else moved(node, [places], -1).reshape(-1)
 
 
-def _starts(graph: Graph, node: Node) -> bool:
-    """Whether no other movement comes before ``node``."""
-    return _maker(graph, node.inputs[0]) is None
-
-
 def _maker(graph: Graph, name: str) -> Node | None:
     """The movement that makes ``name``, views between them; None if others read it too."""
     node = graph.producer(name)
@@ -77,6 +73,29 @@ def _chain(graph: Graph, node: Node) -> Graph | None:
         return None
     source = _source(graph, maker)[_source(graph, node)]
     return _one(graph, [maker, node], maker.inputs[0], source)
+
+
+def _past_concat(graph: Graph, node: Node) -> Graph | None:
+    """A copy of the one operand of a concat that all elements come from."""
+    joined = graph.producer(node.inputs[0])
+    while joined is not None and is_view(joined):
+        joined = graph.producer(joined.inputs[0])
+    if joined is None or joined.op != "concat":
+        return None
+    sizes = [prod(graph.shape(name)) for name in joined.inputs]
+    ends = np.cumsum(sizes)
+    parts = [
+        np.arange(end - size, end).reshape(graph.shape(name))
+        for name, size, end in zip(joined.inputs, sizes, ends, strict=True)
+    ]
+    source = np.concatenate(parts, joined.int("axis")).reshape(-1)[_source(graph, node)]
+    place = int(np.searchsorted(ends, source[0], side="right"))
+    operand, first = joined.inputs[place], ends[place] - sizes[place]
+    alike = graph.hints.get(operand) == graph.hints.get(joined.output)
+    inside = bool(((source >= first) & (source < ends[place])).all())
+    if not (inside and alike) or graph.is_constant(operand):
+        return None
+    return _one(graph, [node], operand, source - first)
 
 
 def _concat(graph: Graph, node: Node) -> Graph | None:

@@ -77,6 +77,26 @@ def test_a_stream_is_the_network_over_all_frames_since_the_reset(
         np.testing.assert_allclose(found[step : step + 1], wanted, atol=1e-6)
 
 
+class LastOfAll(Listening):
+    """The same from h_n, where the last states of all layers lie in one tensor."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = torch.relu(self.conv(functional.pad(x, (self.front, 0))))
+        scores: torch.Tensor = self.head(self.cell(rows.transpose(1, 2))[1][-1])
+        return scores
+
+
+def test_the_last_state_of_two_layers_is_taken_from_h_n(sound: Array) -> None:
+    torch.manual_seed(0)
+    module = LastOfAll(nn.GRU, layers=2).eval()
+    made, graph = streamed(module, 1)
+    assert made.whole == WINDOW
+    assert "concat" not in {node.op for node in graph.nodes}
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(sound)).numpy()
+    np.testing.assert_allclose(outputs(graph, sound, 1)[-1:], wanted, atol=1e-6)
+
+
 def test_without_padding_zeros_lie_before_the_first_frame(sound: Array) -> None:
     """As though the convolution were padded in front; it says so, and waits for its first row."""
     module, padded = network(nn.GRU, front=0), network(nn.GRU)

@@ -23,6 +23,7 @@ from mcuq.passes.fold_batch_norm import fold_batch_norm
 from mcuq.passes.fuse_clips import fuse_clips
 from mcuq.passes.join_affine import join_affine
 from mcuq.passes.lower_batch_norm import lower_batch_norm
+from mcuq.passes.melt_moves import melt_moves
 from mcuq.passes.merge_pads import merge_pads
 from mcuq.passes.use_depthwise import use_depthwise
 
@@ -436,6 +437,18 @@ def test_parts_joined_again_are_the_whole(tmp_path: Path) -> None:
     ]
     graph = agrees(model(nodes), tmp_path)
     assert ops(graph) == ["tanh", "clip"]
+
+
+def test_what_is_taken_of_one_operand_of_a_concat_reads_that_operand() -> None:
+    """Last states of two layers lie in one tensor, of which the network reads one."""
+    net = Net(IMAGE)
+    a, b = (net.node("sigmoid", "x"), net.node("tanh", "x"))
+    joined = net.node("concat", a, b, axis=3)
+    loops = {"places": (4,), "sizes": (36, 4), "strides": (8, 1)}
+    taken = net.node("copy", joined, shape=IMAGE, **loops)
+    check(net, melt_moves, "tanh reshape", taken)
+    mixed = net.node("copy", joined, shape=(1, 4), places=(2,), sizes=(4,), strides=(1,))
+    check(net, melt_moves, "sigmoid tanh concat copy", mixed)
 
 
 def test_every_other_pixel_beside_each_other_is_one_copy(tmp_path: Path) -> None:
