@@ -103,7 +103,7 @@ def run(data: Data, epochs: int, clock: Clock) -> bool:
     train.fit(prepared, data.x, data.y, epochs=last, learning_rate=5e-4)
     clock.lap(f"8 bits, {last} epochs: {share(prepared, data)}")
     model = mcuq.compile(train.finish(prepared), name="net", board=BOARD)
-    clock.lap(f"C, {len(model.report.layers)} layers")
+    clock.lap(f"C, {model.report.flash_weights:,} bytes of weights")
     verdict = model.check([BOARD])[-1]
     clock.lap(f"{BOARD}: {verdict.instructions:,} instructions, exact: {verdict.exact}")
     clock.end()
