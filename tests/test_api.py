@@ -152,6 +152,9 @@ def test_what_a_prompt_shows_is_short() -> None:
         text = getattr(value, "_repr_html_", lambda: "")()
         assert text == "" or text.startswith(("<table>", "<svg"))
     assert "exact" in repr(shown[-1])
+    judged, facts = made.evaluate(IMAGES[:8]), mcuq.inspect(DIGITS)
+    assert f">{judged.outputs[0].sqnr_db:.2f} dB<" in judged._repr_html_()
+    assert facts._repr_html_().count("<tr>") == 1 + len(facts.rows)
 
 
 @pytest.mark.parametrize("shell", ["ZMQInteractiveShell", "TerminalInteractiveShell"])

@@ -240,16 +240,7 @@ def _errors(found: Explained, shown: Picture) -> Section:
 def _evaluated(found: Evidence, matrix: Picture | None) -> Section:
     result = found.evaluation
     assert result is not None
-    rows: list[tuple[str, object]] = [("rows", result.samples)]
-    for name, share in (
-        ("float accuracy", result.float_top1),
-        ("integer accuracy", result.int8_top1),
-        ("the same class", result.agreement),
-    ):
-        if share is not None:
-            rows.append((name, f"{share:.2%}"))
-    rows += [(f"SQNR of {output.name}", f"{output.sqnr_db:.2f} dB") for output in result.outputs]
-    tables = [Table("", ("", "#"), rows)]
+    tables = [Table("", ("", "#"), result.named)]
     if found.confusion is not None:
         wrong = mixed_up(found.confusion)
         columns = ("#class", "#taken for", "#times")

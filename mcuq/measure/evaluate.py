@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mcuq.data.feeds import load_evaluated, user_reals
+from mcuq.draw.html import table
 from mcuq.errors import DataError, brief
 from mcuq.ir import Array, Graph, Node, Port, fed, from_memory, shown
 from mcuq.model.bundle import Bundle
@@ -97,6 +98,23 @@ class Evaluation:
     def __repr__(self) -> str:
         known = [] if self.int8_top1 is None else [f"accuracy {self.int8_top1:.2%}"]
         return brief("Evaluation", f"{self.samples} rows", f"SQNR {self.sqnr_db:.1f} dB", *known)
+
+    def _repr_html_(self) -> str:
+        return table(("", "#"), self.named)
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """What was found, as people read it, behind its name."""
+        shares = (
+            ("float accuracy", self.float_top1),
+            ("of the smaller float network", self.compressed_top1),
+            ("integer accuracy", self.int8_top1),
+            ("the same class", self.agreement),
+        )
+        rows: list[tuple[str, str]] = [("rows", f"{self.samples:,}")]
+        rows += [(name, f"{share:.2%}") for name, share in shares if share is not None]
+        rows += [(f"SQNR of {output.name}", f"{output.sqnr_db:.2f} dB") for output in self.outputs]
+        return rows
 
     def to_json(self) -> dict[str, object]:
         """Everything but the arrays."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mcuq import importers
+from mcuq.draw.html import table
 from mcuq.errors import brief
 from mcuq.importers.sizes import Sizes
 from mcuq.ir import Graph, Node, Shape
@@ -43,6 +44,10 @@ class Facts:
 
     def __repr__(self) -> str:
         return brief("Facts", self.name, f"{len(self.rows)} nodes", f"{self.macs:,} MACs")
+
+    def _repr_html_(self) -> str:
+        columns = ("node", "op", "input", "output", "#MACs", "#weights", "#live bytes")
+        return table(columns, [tuple(asdict(row).values()) for row in self.rows])
 
     @property
     def macs(self) -> int:
