@@ -80,6 +80,22 @@ def test_estimates_are_what_the_build_measures(name: str, board: str) -> None:
     assert (needs.cycles is None) == (measured.cycles_estimate is None)
 
 
+@pytest.mark.emulated
+@pytest.mark.parametrize("board", ["mps2_an385_m0", "mps2_an386"])
+def test_a_maximum_costs_what_it_takes(board: str, tmp_path: Path) -> None:
+    shape = (1, 16, 8, 8)
+    proto = onnx_models.model(
+        [onnx_models.node("Max", "x y", "z")], inputs={"x": shape, "y": shape}, outputs="z"
+    )
+    rows = {
+        name: onnx_models.random(24, *shape[1:], seed=seed) for name, seed in (("x", 0), ("y", 1))
+    }
+    made = compile_model(onnx_models.save(proto, tmp_path), calibration=rows, config=FAST)
+    given = generate(made.bundle, boards.load(board))
+    (step,) = bench(given, boards.load(board)).steps
+    assert abs(given.report.steps[0].estimated_instructions / step.instructions - 1) <= 0.08
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ad", "kws"])
 def test_ordinary_networks_are_estimated_within_their_bounds(name: str) -> None:

@@ -22,7 +22,7 @@ VARIANTS = tuple(
         op,
         "mcuq_extremum_s8",
         _lower,
-        elementwise.cost((15.0, 20.0)),
+        elementwise.cost((22.0, 23.0)),
         elementwise.spreads,
         gap=elementwise.gap,
     )
