@@ -99,7 +99,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         compress="cluster:4bit",
     )
     found = report.gather(made.write(folder / "out"), data=folder / "test.npz")
-    (folder / "report.html").write_text(report.html(found), encoding="utf-8")
+    (folder / "report.html").write_text(found.html, encoding="utf-8")
     return folder / "report.html"
 
 
