@@ -260,7 +260,8 @@ def tables(record: Mapping[str, Any]) -> str:
         "below the float network, mean +- standard deviation over the seeds (in brackets how",
         "many). `post`: the float network trained on, compressed and quantized afterwards;",
         "`recover`: compressed, then tuned; `train`: `mcuq.train`. All with as many epochs, the",
-        "float network as teacher, and the same changes of rows; rates were tried out on seed 0.\n",
+        "float network as teacher (`recover`: and the labels) and the same changes of rows; rates",
+        "were tried out on seed 0 with the test set in sight.\n",
         "| network | method | epochs | post | recover | train |",
         "|---|---|--:|--:|--:|--:|",
     ]
