@@ -63,6 +63,13 @@ def listed(arrays: Mapping[str, Array]) -> str:
     return ", ".join(names[:8]) + more
 
 
+def check_numeric(ref: str | Path, arrays: Mapping[str, Array], names: Sequence[str]) -> None:
+    """Refuse what ``read`` left out if it is called one of ``names``."""
+    for name in names:
+        if isinstance(arrays, _Archive) and arrays.holds_objects(name):
+            raise DataError(str(ref), f"'{name}' holds Python objects", "Save plain numbers")
+
+
 def _shape(arrays: Mapping[str, Array], name: str) -> tuple[int, ...]:
     return arrays.shape(name) if isinstance(arrays, _Archive) else arrays[name].shape
 
@@ -130,6 +137,10 @@ class _Archive(Mapping[str, Array]):
 
     def shape(self, name: str) -> tuple[int, ...]:
         return self._headers[name][0]
+
+    def holds_objects(self, name: str) -> bool:
+        """Whether the file has an array of this name that is left out."""
+        return name in self._headers and self._headers[name][1].hasobject
 
     def _header(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         with self._opened(name) as stream:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mcuq.data import sequences
-from mcuq.data.array_files import listed, no_such_array, read
+from mcuq.data.array_files import check_numeric, listed, no_such_array, read
 from mcuq.data.batches import Given, gathered
 from mcuq.errors import DataError
 from mcuq.ir import Array, Graph, Port, fed, from_memory, to_memory
@@ -69,6 +69,7 @@ def load_evaluated(ref: str | Path, network: Network) -> tuple[dict[str, Array],
     feeds = _feeds(str(ref), arrays, picked, network)
     name = _label_name(arrays, picked)
     if name is None:
+        check_numeric(ref, arrays, LABEL_NAMES)
         return feeds, None
     given, rows = arrays[name], rows_of(feeds)
     if network.stream and len(given) != rows:  # one for each step of every sequence

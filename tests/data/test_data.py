@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mcuq.data.array_files import shapes_of
-from mcuq.data.feeds import check_calibration, from_arrays, load, load_labelled
+from mcuq.data.feeds import check_calibration, from_arrays, load, load_evaluated, load_labelled
 from mcuq.errors import DataError
 from mcuq.ir import Graph, Hint, Port, Tensor
 
@@ -42,6 +42,17 @@ def test_one_input_by_its_name_then_x_then_the_only_array(tmp_path: Path, name: 
 def test_npy_and_one_sample_without_batch(tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", VECTORS[0])
     assert load(tmp_path / "one.npy", network((1, 4)))["a"].shape == (1, 4)
+
+
+def test_labels_that_are_objects_are_not_overlooked(tmp_path: Path) -> None:
+    words = np.array(["cat", None, "dog"], object)
+    with pytest.raises(DataError, match=r"'y' holds Python objects\. Save plain numbers"):
+        load_evaluated(save(tmp_path, x=VECTORS, y=words), network((1, 4)))
+    _, labels = load_evaluated(
+        save(tmp_path, x=VECTORS, y=np.arange(3), names=words), network((1, 4))
+    )
+    assert labels is not None
+    assert labels.tolist() == [0, 1, 2]
 
 
 def test_picked_array(tmp_path: Path) -> None:
