@@ -171,7 +171,11 @@ def _limits(network: Graph | QGraph, port: Port, made: Decision) -> dict[str, fl
     if isinstance(network, Graph):
         return {"on": made.on, "off": made.off}
     tensor = network.tensors[port.tensor]
-    frac = frac_of(tensor)
+    frac, top = frac_of(tensor), tensor.range[1]
+    if op.limit(made.on, 1, frac, tensor.zero) > top:
+        reach = (top - tensor.zero) * 2.0**-frac
+        reason = f"no class begins at {made.on:g}: in integers scores reach {reach:.4g}"
+        raise ModelError(f"output.{port.name}.decide", reason, "Lower on")
     return {
         key: op.limit(mean, made.mean, frac, tensor.zero)
         for key, mean in (("on", made.on), ("off", made.off))

@@ -80,6 +80,7 @@ def test_every_tensor_and_state_is_exact(tmp_path: Path) -> None:
         ({"on": 0.5, "mean": 0}, "mean is 0, not an integer in 1..32767"),
         ({"on": 0.5, "ignore": ["quiet"]}, "no label 'quiet'"),
         ({"on": 0.5, "ignore": [3]}, "ignores class 3 of 3. Count from 0"),
+        ({"on": 1.0}, "no class begins at 1: in integers scores reach 0.9961. Lower on"),
         ("often", "output.y.decide: is not a table"),
     ],
 )
