@@ -96,7 +96,7 @@ def test_all_that_can_be_wide_is() -> None:
     kinds = {n.op: qgraph.tensor(n.output).kind for n in qgraph.nodes}
     assert kinds == {"conv2d": "s16", "depthwise_conv2d": "s16", "add": "s16", "dense": "s16",
                      "avg_pool2d": "s16", "reshape": "s16", "requant": "s8",
-                     "softmax": "s8"}  # fmt: skip
+                     "softmax": "s16"}  # fmt: skip
     assert qgraph.inputs[0].kind == "s16"
     assert all(t.zero == 0 for t in qgraph.tensors.values() if t.kind == "s16")
 

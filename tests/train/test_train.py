@@ -15,7 +15,7 @@ from mcuq import McuqError, train
 
 class Refused(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        return torch.fft.rfft(x).real
+        return torch.linalg.det(x.reshape(-1, 2, 2, 2))
 
 
 @pytest.fixture(scope="module")

@@ -24,4 +24,4 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return outputs * (rates[0] + kh * kw * (rates[1] + rates[2] * depth))
 
 
-VARIANTS = (Variant("conv2d", _SYMBOL, _lower, _cost),)
+VARIANTS = (Variant("conv2d", _SYMBOL, _lower, _cost, multiplies=weighted.with_rows),)

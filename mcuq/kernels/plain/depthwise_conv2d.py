@@ -25,4 +25,4 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return outputs * (rates[0] + kh * (rates[1] + kw * rates[2]))
 
 
-VARIANTS = (Variant("depthwise_conv2d", _SYMBOL, _lower, _cost),)
+VARIANTS = (Variant("depthwise_conv2d", _SYMBOL, _lower, _cost, multiplies=weighted.with_rows),)

@@ -72,6 +72,11 @@ def pick(cpu: Cpu, thumb2: Rates, small: Rates, riscv: Rates) -> Rates:
     return small if cpu.name.startswith("cortex-m") else riscv
 
 
+def with_rows(node: Node, qgraph: QGraph, macs: int) -> float:
+    """The products, and two multiplications to find each row of an output's taps."""
+    return macs + 2.0 * qgraph.tensor(node.inputs[1]).shape[-3] * qgraph.tensor(node.output).size
+
+
 def half(node: Node, qgraph: QGraph, macs: int) -> float:
     """The multiplications where each serves two products, or every other weight is left out."""
     return macs / 2
