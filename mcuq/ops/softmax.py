@@ -146,7 +146,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
 
 
 def _between(node: Node, table: IntArray, below: IntArray) -> IntArray:
-    """E of the distances ``below`` to the largest value."""
+    """What e is at the distances ``below`` the largest value."""
     shift = node.int("shift")
     z = (below * node.int("mul") + half(shift)) >> shift
     inside = np.minimum(z, _DISTANCES - 1)
