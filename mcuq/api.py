@@ -29,7 +29,7 @@ from mcuq.flows.export import export as write_package
 from mcuq.flows.fit import fit_model
 from mcuq.flows.report import Evidence, gather
 from mcuq.flows.retarget import retarget as make_for
-from mcuq.flows.verify import Verified, limits_of
+from mcuq.flows.verify import Verified
 from mcuq.flows.verify import verify as hold
 from mcuq.ir import Array, Graph, Shape, shown
 from mcuq.measure import bench as benchmark
@@ -38,6 +38,7 @@ from mcuq.measure import desk, evaluate, explain, selftest
 from mcuq.measure import inspect as preflight
 from mcuq.measure import run as emulate
 from mcuq.measure.diff import diff
+from mcuq.measure.limits import from_table as limits_from
 from mcuq.model.compiled import Compiled, blob_name, load_compiled
 from mcuq.model.report import Report
 from mcuq.model.sbom import sbom as bill
@@ -328,7 +329,7 @@ def verify(
     **limits: int | float | str,
 ) -> Verified:
     """A compiled folder against ``limits``, such as ``max_flash="64K"`` or ``min_sqnr=20``."""
-    wanted = limits_of(limits, "verify")
+    wanted = limits_from(limits, "verify")
     return hold(folder, wanted, board=board, data=data, baseline=baseline, progress=progress)
 
 

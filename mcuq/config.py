@@ -28,7 +28,7 @@ h = "hn"
 [compress]                   # what --compress may say, and more: compress/request.py
 structured = 0.5
 
-[verify]                     # the limits of mcuq verify: flows/verify.py
+[verify]                     # the limits of mcuq verify: measure/limits.py
 max_flash = "64K"
 min_sqnr = 20.0
 """
@@ -36,95 +36,82 @@ min_sqnr = 20.0
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mcuq.errors import McuqError, closest, raise_all
+from mcuq.compress import request
+from mcuq.compress.request import Request
+from mcuq.errors import McuqError, attempt, closest, raise_all
+from mcuq.features import Features, Statistics, described
 from mcuq.files import read_file
+from mcuq.measure import limits
+from mcuq.measure.limits import Limits
+from mcuq.quantize import settings
+from mcuq.quantize.settings import QuantizeConfig
 from mcuq.schema import FLOAT32, from_toml, shown
+from mcuq.stream import decide
+from mcuq.stream.decide import Decision
 
 
 @dataclass(frozen=True)
 class InputConfig:
     """One ``[input.NAME]`` table; ``mean`` and ``std`` are one value or one per channel.
 
-    ``features`` is as it stands there: see ``features/table.py``.
+    ``features`` may be given as its table, or by the name of a recipe.
     """
 
     kind: str = "u8"
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     layout: str = "nhwc"
-    features: Any = None
+    features: Features | Statistics | None = None
 
-
-@dataclass(frozen=True)
-class QuantizeConfig:
-    """The ``[quantize]`` table. ``effort``: how many steps are tried, and for how long.
-
-    ``ranges``: how the range of a tensor is found, one of ``RANGES``, or by tensor name with
-    ``"*"`` for all others: by the expected noise at the network's output (auto), or by the
-    tensor's own values (``quantize/ranges/methods.py``).
-    ``fracs``: the frac of activations, by tensor name, set by the user.
-    ``bits``: 8 or 16 bits of activations, by tensor name or for all others by ``"*"``.
-    ``mixed``: 16 bits where they help most (``bits = "mixed"`` in the file).
-    """
-
-    effort: str = "normal"
-    ranges: str | Mapping[str, str] = "auto"
-    fracs: Mapping[str, int] = field(default_factory=dict)
-    bits: Mapping[str, int] = field(default_factory=dict)
-    mixed: bool = False
-    seed: int = 0
+    def __post_init__(self) -> None:
+        if isinstance(self.features, (str, Mapping)):
+            object.__setattr__(self, "features", described(self.features, "features"))
 
 
 @dataclass(frozen=True)
 class Config:
     """A configuration file; the defaults are what a missing file means.
 
-    ``quantize`` may be given as its table, such as ``{"effort": "best"}``. ``labels``: of outputs,
-    by name. ``compress``, ``verify`` and ``decisions``, by output, are as they stand there: see
-    ``compress/request.py``, ``flows/verify.py`` and ``stream/decide.py``, which read them.
+    ``quantize``, ``compress`` and ``verify`` may be given as their tables, such as
+    ``{"effort": "best"}``. ``labels`` and ``decisions``: of outputs, by name. ``states``: the
+    output of the call before that an input is, by its name.
     """
 
     inputs: Mapping[str, InputConfig] = field(default_factory=dict)
     quantize: QuantizeConfig = field(default_factory=QuantizeConfig)
-    compress: Mapping[str, Any] = field(default_factory=dict)
+    compress: Request | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    verify: Mapping[str, Any] = field(default_factory=dict)
+    verify: Limits = field(default_factory=Limits)
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     states: Mapping[str, str] = field(default_factory=dict)
-    decisions: Mapping[str, Any] = field(default_factory=dict)
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.quantize, QuantizeConfig):
-            made = parse({"quantize": self.quantize}, "config").quantize
-            object.__setattr__(self, "quantize", made)
+        given = {name: getattr(self, name) for name in ("quantize", "compress", "verify")}
+        tables = {name: table for name, table in given.items() if isinstance(table, Mapping)}
+        made = parse(tables, "config") if tables else self
+        for name in tables:
+            object.__setattr__(self, name, getattr(made, name))
 
     def with_quantize(self, thing: str, given: Mapping[str, object]) -> Config:
         """This, and in its place what is given beside it; None: not given. ``thing``: in errors."""
         table = {key: value for key, value in given.items() if value is not None}
-        made = parse({"quantize": table}, thing).quantize
+        made = settings.from_table(table, thing)
         names = {*table, "mixed"} if "bits" in table else table.keys()
         changes = {name: getattr(made, name) for name in names}
         return replace(self, quantize=replace(self.quantize, **changes))
 
 
-EFFORTS = ("fast", "normal", "best")
-RANGES = ("auto", "minmax", "percentile", "mse", "kl")
-FRAC_LIMIT = 32
-"""No activation has a finer or a coarser frac: 2**-32 is below what float32 adds to 1."""
-
 _TABLES = ("input", "output", "quantize", "compress", "shapes", "verify", "state")
 _INPUT_KEYS = ("kind", "mean", "std", "layout", "features")
 _FULL_SCALE = 32768.0
-_QUANTIZE_KEYS = tuple(item.name for item in fields(QuantizeConfig) if item.name != "mixed")
-_EITHER_RANGE = " or ".join(RANGES)
 _CHOICES = {
     "kind": ("u8", "pcm16"),
     "layout": ("nhwc", "nchw"),
-    "effort": EFFORTS,
 }
 
 
@@ -141,66 +128,47 @@ def parse(table: Mapping[str, Any], thing: str) -> Config:
     """The configuration in a table; ``thing`` names it in errors."""
     faults = _unknown(thing, "", table, _TABLES)
     inputs = _table(thing, "input", table.get("input", {}), faults)
-    quantize = _table(thing, "quantize", table.get("quantize", {}), faults)
-    compress = _table(thing, "compress", table.get("compress", {}), faults)
-    verify = _table(thing, "verify", table.get("verify", {}), faults)
-    asked = _quantize(thing, quantize, faults)
-    states = _table(thing, "state", table.get("state", {}), faults)
-    faults += [
-        McuqError(thing, f"state.{name} is not the name of an output", 'Write such as h = "hn"')
-        for name, value in states.items()
-        if not isinstance(value, str)
-    ]
-    shapes = _shapes(thing, table.get("shapes", {}), faults)
-    described = {name: _input(thing, name, value, faults) for name, value in inputs.items()}
     outputs = _table(thing, "output", table.get("output", {}), faults)
-    labels = _labels(thing, outputs, faults)
-    told = {n: t["decide"] for n, t in outputs.items() if isinstance(t, dict) and "decide" in t}
-    raise_all(faults)
-    return Config(described, asked, compress, shapes, verify, labels, states, told)
-
-
-def _quantize(thing: str, table: Mapping[str, Any], faults: list[McuqError]) -> QuantizeConfig:
-    faults += _unknown(thing, "quantize.", table, _QUANTIZE_KEYS)
-    faults += _bad_choices(thing, "quantize.", table)
-    given = dict(table)
-    seed = given.get("seed", 0)
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        faults.append(McuqError(thing, "quantize.seed is not a whole number >= 0"))
-    for name, frac in _table(thing, "quantize.fracs", given.get("fracs", {}), faults).items():
-        if not isinstance(frac, int) or isinstance(frac, bool) or abs(frac) > FRAC_LIMIT:
-            reason = f"quantize.fracs.{name} is not a whole number in -{FRAC_LIMIT}..{FRAC_LIMIT}"
-            faults.append(McuqError(thing, reason))
-    bits = given.pop("bits", {})
-    faults += _bad_bits(thing, bits)
-    faults += _bad_ranges(thing, given.get("ranges", "auto"))
-    if faults:
-        return QuantizeConfig()
-    if bits == "mixed":
-        return QuantizeConfig(**given, mixed=True)
-    return QuantizeConfig(**given, bits=bits if isinstance(bits, Mapping) else {"*": bits})
-
-
-def _bad_bits(thing: str, bits: Any) -> list[McuqError]:
-    values = bits.values() if isinstance(bits, dict) else (bits,)
-    if bits == "mixed" or all(isinstance(v, int) and v in (8, 16) for v in values):
-        return []
-    text = "quantize.bits is not 8 or 16, mixed, or a table of these by tensor name"
-    return [McuqError(thing, text)]
-
-
-def _bad_ranges(thing: str, ranges: Any) -> list[McuqError]:
-    where = "quantize.ranges"
-    by_name = (
-        {f"{where}.{name}": method for name, method in ranges.items()}
-        if isinstance(ranges, dict)
-        else {where: ranges}
+    asked = attempt(faults, settings.from_table, table.get("quantize", {}), thing)
+    needs = attempt(faults, limits.from_table, table.get("verify", {}), thing)
+    found = Config(
+        inputs={name: _input(thing, name, value, faults) for name, value in inputs.items()},
+        quantize=asked or QuantizeConfig(),
+        compress=_request(thing, table.get("compress", {}), faults),
+        shapes=_shapes(thing, table.get("shapes", {}), faults),
+        verify=needs or Limits(),
+        labels=_labels(thing, outputs, faults),
+        states=_states(thing, table.get("state", {}), faults),
+        decisions=_decisions(thing, outputs, faults),
     )
-    return [
-        McuqError(thing, f"{place} = {shown(method)}", f"Use {_EITHER_RANGE}")
-        for place, method in by_name.items()
-        if method not in RANGES
-    ]
+    raise_all(faults)
+    return found
+
+
+def _request(thing: str, given: object, faults: list[McuqError]) -> Request | None:
+    """The request of a table; none of an empty one."""
+    told = f"{thing}: compress"
+    return None if given == {} else attempt(faults, request.from_table, given, told)
+
+
+def _states(thing: str, value: Any, faults: list[McuqError]) -> Mapping[str, str]:
+    states = _table(thing, "state", value, faults)
+    for name, output in states.items():
+        if not isinstance(output, str):
+            reason = f"state.{name} is not the name of an output"
+            faults.append(McuqError(thing, reason, 'Write such as h = "hn"'))
+    return states
+
+
+def _decisions(
+    thing: str, outputs: Mapping[str, Any], faults: list[McuqError]
+) -> dict[str, Decision]:
+    tables = {n: t["decide"] for n, t in outputs.items() if isinstance(t, dict) and "decide" in t}
+    read = {
+        name: attempt(faults, decide.from_table, given, f"{thing}: output.{name}.decide")
+        for name, given in tables.items()
+    }
+    return {name: made for name, made in read.items() if made is not None}
 
 
 def _input(thing: str, name: str, value: Any, faults: list[McuqError]) -> InputConfig:
@@ -213,8 +181,9 @@ def _input(thing: str, name: str, value: Any, faults: list[McuqError]) -> InputC
     std = _numbers(thing, where + "std", table.get("std", usual), faults)
     if any(value <= 0 for value in std):
         faults.append(McuqError(thing, f"{where}std is not above 0"))
-    features = table.get("features")
     faults += _misplaced(thing, where, kind, table)
+    said, told = table.get("features"), f"{thing}: {where}features"
+    features = None if said is None else attempt(faults, described, said, told)
     return InputConfig(kind, mean, std, table.get("layout", "nhwc"), features)
 
 

@@ -7,7 +7,11 @@ escapes is our own bug and is shown with its traceback (exit code 70).
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import ParamSpec, TypeVar
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class McuqError(Exception):
@@ -116,6 +120,19 @@ def raise_all(errors: Sequence[McuqError]) -> None:
         raise ManyErrors(errors)
 
 
+def attempt(
+    faults: list[McuqError], make: Callable[P, T], *given: P.args, **more: P.kwargs
+) -> T | None:
+    """What ``make`` returns; None where it raised, and its errors are among the ``faults``."""
+    try:
+        return make(*given, **more)
+    except ManyErrors as errors:
+        faults += errors.errors
+    except McuqError as error:
+        faults.append(error)
+    return None
+
+
 def size_text(count: int) -> str:
     """Bytes for people.
 
@@ -125,3 +142,18 @@ def size_text(count: int) -> str:
     if count < 1024:
         return f"{count} B"
     return f"{count / 1024:.1f} KiB" if count < 1024 * 1024 else f"{count / 1024**2:.1f} MiB"
+
+
+def size_of(text: str, thing: str) -> int:
+    """The bytes that a text such as 64K says; ``thing`` names it in errors.
+
+    >>> size_of("256K", ""), size_of("1M", ""), size_of("1000", "")
+    (262144, 1048576, 1000)
+    """
+    units = {"K": 1024, "M": 1024 * 1024}
+    number = text.strip().upper().removesuffix("IB").removesuffix("B")
+    unit = units.get(number[-1:], 1)
+    digits = number[:-1] if unit > 1 else number
+    if not digits.isdigit() or int(digits) == 0:
+        raise McuqError(thing, f"'{text}' is no size", "Write 256K, 1M or a number of bytes")
+    return int(digits) * unit

@@ -183,8 +183,7 @@ class _Asked:
         """The search for settings, its table shown."""
         from mcuq import api
         from mcuq.cli.show import progress
-        from mcuq.errors import McuqError
-        from mcuq.flows.fit import size_of
+        from mcuq.errors import McuqError, size_of
 
         if not self.board:
             raise McuqError("compress", "limits are of a board's memory", "Pass --board")

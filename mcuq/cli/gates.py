@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,10 @@ def verify(
 def _limits(config_path: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """What the configuration says, and in its place what the options say."""
     from mcuq import config
-    from mcuq.flows.verify import limits_of
 
-    table = config.load(Path(config_path)).verify if config_path else {}
+    settings = config.load(Path(config_path)) if config_path else config.Config()
     options = {key: value for key, value in given.items() if value is not None}
-    limits_of(table, config_path or "verify")  # its own faults are named by its own name
-    return {**table, **options}
+    return {**asdict(settings.verify), **options}
 
 
 def _show_gates(found: Any) -> None:

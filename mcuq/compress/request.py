@@ -21,7 +21,7 @@ from mcuq.compress.importance import MEASURES
 from mcuq.compress.schedule import POWERS
 from mcuq.compress.sparsity import Pattern
 from mcuq.compress.structured import layers_matching
-from mcuq.errors import McuqError, closest, raise_all
+from mcuq.errors import McuqError, attempt, closest, raise_all
 from mcuq.ir import Graph
 from mcuq.schema import shown
 
@@ -142,12 +142,15 @@ def parse(text: str, thing: str = "--compress") -> Methods:
     return found
 
 
-def from_table(table: Mapping[str, Any], thing: str = "[compress]") -> Request:
+def from_table(given: object, thing: str = "[compress]") -> Request:
     """The request that a ``[compress]`` table of the configuration makes; all faults at once."""
+    if not isinstance(given, Mapping):
+        raise McuqError(thing, "is not a table", "Write [compress]")
+    table: Mapping[str, Any] = given
     faults: list[McuqError] = []
     for key in sorted(set(table) - set(KEYS)):
         faults.append(McuqError(thing, f"unknown key {key}", closest(key, KEYS)))
-    default = _attempt(faults, lambda: parse(",".join(_words(table)) or "none", thing))
+    default = attempt(faults, parse, ",".join(_words(table)) or "none", thing)
     layers = []
     patterns = table.get("layers", {})
     if not isinstance(patterns, Mapping):
@@ -155,7 +158,7 @@ def from_table(table: Mapping[str, Any], thing: str = "[compress]") -> Request:
         patterns = {}
     for pattern, text in patterns.items():
         where = f"{thing} layers '{pattern}'"
-        methods = _attempt(faults, lambda t=text, w=where: parse(str(t), w))
+        methods = attempt(faults, parse, str(text), where)
         layers.append((pattern, methods or Methods()))
     settings = {key: table[key] for key in SETTINGS if key in table}
     faults += _bad_settings(settings, thing)
@@ -241,12 +244,3 @@ def _bad_settings(settings: Mapping[str, Any], thing: str) -> Iterator[McuqError
 def _most(key: str) -> float:
     """The largest number of a setting; NaN is below none and so never fits."""
     return _MOST.get(key, 1000.0)
-
-
-def _attempt(faults: list[McuqError], make: Any) -> Methods | None:
-    try:
-        found: Methods = make()
-    except McuqError as error:
-        faults.append(error)
-        return None
-    return found

@@ -6,14 +6,13 @@ import glob
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mcuq import exporters
 from mcuq.compress.notes import Compression, LayerGain, LayerNote
 from mcuq.compress.pipeline import Compressed, compress_graph, effective
-from mcuq.compress.request import CLUSTER4_OR_EVEN, Methods, Request, from_table, parse
+from mcuq.compress.request import CLUSTER4_OR_EVEN, Methods, Request, parse
 from mcuq.compress.sparsity import Pattern, mask_of
 from mcuq.compress.threads import use_common_instructions
 from mcuq.draw.html import table
@@ -33,17 +32,17 @@ MOST_EPOCHS = 10**6
 
 
 def requested(
-    given: str | Request | None, table: Mapping[str, Any], epochs: int | None = None
+    given: str | Request | None, told: Request | None, epochs: int | None = None
 ) -> Request | None:
-    """The request of ``--compress`` and ``--recover`` and of the ``[compress]`` table; or None.
+    """The request of ``--compress`` and ``--recover`` and of what a configuration ``told``, if any.
 
-    The text replaces the table's methods for all layers, and leaves its layers and settings.
+    The text replaces its methods for all layers, and leaves its layers and settings.
     """
-    if given is None and not table:
+    if given is None and told is None:
         if epochs:
             raise McuqError("--recover", "there is nothing to recover from", "Add --compress")
         return None
-    request = given if isinstance(given, Request) else from_table(table)
+    request = given if isinstance(given, Request) else told or Request()
     if isinstance(given, str):
         request = replace(request, default=parse(given))
     if epochs is not None:

@@ -13,7 +13,7 @@ from mcuq.features.mel import Mel
 from mcuq.features.recipe import RECIPES, Features
 from mcuq.features.statistics import Statistics, statistics_float, statistics_int, statistics_real
 from mcuq.features.statistics import from_table as statistics_of
-from mcuq.features.table import from_table, recipe
+from mcuq.features.table import described, from_table, recipe
 from mcuq.features.twin import features_float, features_int, features_real
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Features",
     "Mel",
     "Statistics",
+    "described",
     "features_float",
     "features_int",
     "features_real",

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 
 from mcuq.errors import McuqError, closest, raise_all
-from mcuq.features import mel
+from mcuq.features import mel, statistics
 from mcuq.features.mel import Mel
 from mcuq.features.node import LOGS
 from mcuq.features.recipe import RECIPES, Features
+from mcuq.features.statistics import Statistics
 from mcuq.features.windows import WINDOWS
 from mcuq.ops.parts.spectrum import MAX_POINTS, MIN_POINTS
 from mcuq.ops.signal.features import EDGES, PREVIOUS
@@ -86,6 +87,13 @@ def from_table(given: object, thing: str = "features") -> Features:
     made = replace(made, **changes, bands=replace(made.bands, **bands))
     raise_all([McuqError(thing, *fault) for fault in faults(made)])
     return made
+
+
+def described(given: object, thing: str) -> Features | Statistics:
+    """What a recipe's name or a table describes: a spectrum, or, where it says so, statistics."""
+    if isinstance(given, Mapping) and "statistics" in given:
+        return statistics.from_table(given, thing)
+    return from_table(given, thing)
 
 
 def _recipes() -> str:

@@ -40,7 +40,7 @@ from mcuq.quantize.calibration import calibration_feeds
 from mcuq.reference import feeds_to_int
 from mcuq.stream import decide
 from mcuq.stream.convert import Wish, carried, refuse_unstreamable, wish_of
-from mcuq.stream.decide import Decision, wanted_of
+from mcuq.stream.decide import Decision, check_wanted
 from mcuq.targets.boards import Board
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def compile_model(
     tuning = _Tuning(request, labels, checkpoint)
     job = _Job(target, settings, tuning, wish, weights, progress)
     progress("reading the model", 0.0)
-    sizes = sizes_of(shapes, settings, calibration)
+    sizes = sizes_of(shapes, settings.shapes, calibration)
     return _made(_read(model, example_input, name, settings, sizes), calibration, job)
 
 
@@ -123,7 +123,8 @@ class _Job:
 
 
 def _made(source: _Source, calibration: Plain | None, job: _Job) -> Compiled:
-    decisions = wanted_of(job.settings.decisions, source.graph)
+    decisions = job.settings.decisions
+    check_wanted(decisions, source.graph)
     _check_stream(source, job.wish, job.weights, bool(decisions))
     if job.target.board and job.tuning.request is None:  # compression would make it smaller
         refuse_misfit(source.graph, job.target.board, job.settings)

@@ -82,7 +82,7 @@ def read(
     importers.check_kind(model)
     calibration = None if calibration is None else gathered(calibration)
     progress("reading the model", 0.0)
-    sizes = sizes_of(shapes, settings, calibration)
+    sizes = sizes_of(shapes, settings.shapes, calibration)
     source = import_model(model, example_input, sizes)
     whole = pipeline.run(pair_states(source.graph, settings.states))
     exporters.check(whole)

@@ -122,7 +122,7 @@ def estimate_model(
         raise McuqError("estimate", reason, "Estimate --bits 8 and --bits 16, the two ends")
     targets = [boards.load(board) for board in on]
     progress("reading the model", 0.0)
-    source = import_model(model, example_input, sizes_of(shapes, settings, None))
+    source = import_model(model, example_input, sizes_of(shapes, settings.shapes, None))
     return estimate_graph(prepare(source.graph, settings), targets, prefer, settings, progress)
 
 

@@ -50,7 +50,7 @@ EVALUATED = 1000
 
 
 @dataclass(frozen=True)
-class Limits:
+class Budget:
     """Bytes of flash and RAM, and the points of accuracy (or of agreement) that may be lost."""
 
     flash: int
@@ -98,21 +98,6 @@ class Fitted:
         return {"verdict": self.verdict, "points": [asdict(point) for point in self.points]}
 
 
-def size_of(text: str, thing: str) -> int:
-    """Bytes.
-
-    >>> size_of("256K", ""), size_of("1M", ""), size_of("1000", "")
-    (262144, 1048576, 1000)
-    """
-    units = {"K": 1024, "M": 1024 * 1024}
-    number = text.strip().upper().removesuffix("IB").removesuffix("B")
-    unit = units.get(number[-1:], 1)
-    digits = number[:-1] if unit > 1 else number
-    if not digits.isdigit() or int(digits) == 0:
-        raise McuqError(thing, f"'{text}' is no size", "Write 256K, 1M or a number of bytes")
-    return int(digits) * unit
-
-
 def fit_model(
     model: str | Path | torch.nn.Module,
     example_input: Any = None,
@@ -139,17 +124,16 @@ def fit_model(
     target = boards.load(board)
     if not (flash and ram):
         target = boards.with_memory(target)
-    limits = Limits(flash or target.flash.length, ram or target.ram.length, max_drop)
+    budget = Budget(flash or target.flash.length, ram or target.ram.length, max_drop)
     settings = config or Config()
-    given = None if settings.compress else Request()
-    request = weigh.requested(given, settings.compress, recover)
+    request = weigh.requested(settings.compress or Request(), None, recover)
     graph, feeds = read(model, example_input, calibration, shapes, settings, progress)
     feeds = calibration_feeds(None, graph) if feeds is None else feeds
     place = None if checkpoint is None else Path(checkpoint)
     return fit_graph(
         graph,
         target,
-        limits,
+        budget,
         feeds,
         labels,
         tuning=request.tuning if request else None,
@@ -161,7 +145,7 @@ def fit_model(
 def fit_graph(
     graph: Graph,
     board: Board,
-    limits: Limits,
+    budget: Budget,
     calibration: Mapping[str, Array],
     labels: Array | None = None,
     *,
@@ -169,8 +153,8 @@ def fit_graph(
     checkpoint: Path | None = None,
     progress: Progress = silent,
 ) -> Fitted:
-    """``graph``, which must be ready (``passes.run``), within ``limits`` on ``board``."""
-    search = _Search(graph, board, limits, calibration, labels, tuning or Tuning(), checkpoint)
+    """``graph``, which must be ready (``passes.run``), within ``budget`` on ``board``."""
+    search = _Search(graph, board, budget, calibration, labels, tuning or Tuning(), checkpoint)
     search.progress = progress
     return search.run()
 
@@ -182,13 +166,13 @@ class _Search:
         self,
         graph: Graph,
         board: Board,
-        limits: Limits,
+        budget: Budget,
         calibration: Mapping[str, Array],
         labels: Array | None,
         tuning: Tuning,
         checkpoint: Path | None,
     ) -> None:
-        self.graph, self.board, self.limits = graph, board, limits
+        self.graph, self.board, self.budget = graph, board, budget
         self.calibration, self.labels = calibration, labels
         self.tuning, self.checkpoint = tuning, checkpoint
         self.progress: Progress = silent
@@ -210,10 +194,10 @@ class _Search:
             return Fitted(None, self._table(), self._nearest())
         best = min(fitting, key=lambda m: (self.points[m].drop or 0.0, self.points[m].flash))
         point = self.points[best]
-        if (point.drop or 0.0) > self.limits.max_drop:
+        if (point.drop or 0.0) > self.budget.max_drop:
             verdict = (
                 f"what fits loses {point.drop:.2f} points or more ({point.settings}), "
-                f"{self.limits.max_drop:g} are allowed. Tune it with --recover, or allow more"
+                f"{self.budget.max_drop:g} are allowed. Tune it with --recover, or allow more"
             )
             return Fitted(None, self._table(), verdict)
         return self._fitted(best, f"fits {self.board.name} with {point.settings}")
@@ -257,7 +241,7 @@ class _Search:
         return _without_nothing(options[low]) if low < len(options) else None
 
     def _ram_fits(self, point: Point) -> bool:
-        return point.ram <= self.limits.ram
+        return point.ram <= self.budget.ram
 
     def _request(self, methods: Methods, tuning: Tuning) -> Request:
         plain = replace(methods, zeros=None)
@@ -282,7 +266,7 @@ class _Search:
         core = boards.cpu(self.board)
         program = weigh.plain_program(small, self.calibration, core, PREFER)
         needs = fit.estimate(program, plan(program), self.board)
-        fits = needs.flash <= self.limits.flash and needs.all_ram <= self.limits.ram
+        fits = needs.flash <= self.budget.flash and needs.all_ram <= self.budget.ram
         return Point(str(methods), needs.flash, needs.all_ram, round(program.cycles), fits)
 
     def _measured(self, methods: Methods) -> Point:
@@ -341,7 +325,7 @@ class _Search:
     def _nearest(self) -> str:
         """Which limit cannot be met, and how near the smallest came."""
         parts = []
-        for what, has in (("flash", self.limits.flash), ("ram", self.limits.ram)):
+        for what, has in (("flash", self.budget.flash), ("ram", self.budget.ram)):
             least = min(self.points.values(), key=lambda p: int(getattr(p, what)))
             needs = int(getattr(least, what))
             if needs > has:

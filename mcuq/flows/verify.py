@@ -7,8 +7,8 @@ is measured is what ``check`` and ``eval`` measure, and only as much as the limi
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -17,9 +17,9 @@ from mcuq import schema
 from mcuq.draw.html import table
 from mcuq.errors import BoardError, DataError, McuqError, brief, one_line
 from mcuq.files import read_file
-from mcuq.flows.fit import size_of
 from mcuq.measure.check import HOST, check
 from mcuq.measure.evaluate import evaluate_file
+from mcuq.measure.limits import AT_LEAST, ON_BOARD, Limits
 from mcuq.model.compiled import Compiled, load_compiled
 from mcuq.progress import Progress, silent
 from mcuq.targets import boards
@@ -32,25 +32,6 @@ DECIBEL = 0.05
 _UNITS = {
     "flash": "B", "ram": "B", "stack": "B", "instructions": "", "accuracy": "%", "sqnr": "dB",
 }  # fmt: skip
-_LEAST = ("accuracy", "sqnr")
-_ON_BOARD = ("flash", "ram", "stack", "instructions")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """At most so many bytes and instructions, at least so many percent and dB; None: any."""
-
-    max_flash: int | None = None
-    max_ram: int | None = None
-    max_stack: int | None = None
-    max_instructions: int | None = None
-    min_accuracy: float | None = None
-    min_sqnr: float | None = None
-
-    def by_measure(self) -> dict[str, float]:
-        """The limits that are given, by what they limit."""
-        found = {field.name[4:]: getattr(self, field.name) for field in fields(self)}
-        return {what: limit for what, limit in found.items() if limit is not None}
 
 
 @dataclass(frozen=True)
@@ -91,7 +72,7 @@ class Gate:
         """What is wrong, in one line."""
         if isinstance(self.measured, str):
             return one_line(f"{self.what}: {self.measured}")
-        least = self.what in _LEAST
+        least = self.what in AT_LEAST
         bound = f"{'at least' if least else 'at most'} {text_of(self.what, self.limit)}"
         return f"{self.what}: {text_of(self.what, self.measured)}, {bound} ({self.by})"
 
@@ -155,33 +136,6 @@ def text_of(what: str, value: float | str | None) -> str:
     return f"{number} {_UNITS[what]}".rstrip()
 
 
-def limits_of(table: Mapping[str, Any], thing: str) -> Limits:
-    """The limits in a table, such as ``[verify]`` of a configuration; sizes may be "64K"."""
-    try:
-        found = schema.record(table, "verify", [field.name for field in fields(Limits)])
-        return Limits(
-            *(_most(found, f"max_{what}", thing) for what in _ON_BOARD),
-            *(_least(found, f"min_{what}", thing) for what in _LEAST),
-        )
-    except schema.Misfit as error:
-        raise McuqError(thing, str(error)) from error
-
-
-def _most(found: schema.Record, key: str, thing: str) -> int | None:
-    value = found.values.get(key)
-    if isinstance(value, str):
-        return size_of(value, f"{thing} {key}")
-    return found.read(key, schema.optional(schema.whole(0, 1 << 53)))
-
-
-def _least(found: schema.Record, key: str, thing: str) -> float | None:
-    number = found.read(key, schema.optional(schema.real()))
-    if key == "min_accuracy" and number is not None and 0 < number <= 1:
-        reason = f"min_accuracy {number:g} looks like a share"
-        raise McuqError(thing, reason, f"Give percent, such as {100 * number:g}")
-    return number
-
-
 def verify(
     folder: str | Path,
     limits: Limits,
@@ -207,7 +161,7 @@ def verify(
         wanted |= {what for what in _UNITS if getattr(before, what) is not None}
         wanted -= {"accuracy"} if data is None else set()
     elif baseline is not None:
-        wanted |= {*_ON_BOARD, "sqnr", *(["accuracy"] if data is not None else [])}
+        wanted |= {*ON_BOARD, "sqnr", *(["accuracy"] if data is not None else [])}
         progress(f"baseline {baseline}", 0.0)
         old = load_compiled(baseline)
         before = measure(old, wanted, board or compiled.bundle.board, data, progress, "baseline")
@@ -230,7 +184,7 @@ def measure(
 ) -> Measured:
     """What ``wanted`` names, and whether the board computes exactly what it should."""
     found = Measured()
-    if any(what in wanted for what in _ON_BOARD):
+    if any(what in wanted for what in ON_BOARD):
         given = board or compiled.bundle.board
         if given is None:
             raise BoardError(thing, "was compiled for no board in particular", "Pass --board")
@@ -286,7 +240,7 @@ def _exact(found: Measured) -> Iterator[Gate]:
 def _limited(found: Measured, limits: Limits) -> Iterator[Gate]:
     for what, limit in limits.by_measure().items():
         value = getattr(found, what)
-        passed = value >= limit if what in _LEAST else value <= limit
+        passed = value >= limit if what in AT_LEAST else value <= limit
         yield Gate(what, "limit", value, limit, passed)
 
 
@@ -296,7 +250,7 @@ def _against(found: Measured, before: Measured | None) -> Iterator[Gate]:
         limit, value = getattr(before, what), getattr(found, what)
         if limit is not None and value is not None:
             spare = DECIBEL if what == "sqnr" else 0.0
-            passed = value >= limit - spare if what in _LEAST else value <= limit
+            passed = value >= limit - spare if what in AT_LEAST else value <= limit
             yield Gate(what, "baseline", value, limit, passed)
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mcuq import importers
-from mcuq.config import Config
 from mcuq.data import array_files
 from mcuq.data.batches import Plain
 from mcuq.errors import DataError
@@ -25,10 +24,12 @@ if TYPE_CHECKING:
 
 
 def sizes_of(
-    shapes: Mapping[str, Shape] | None, settings: Config, calibration: Plain | None
+    shapes: Mapping[str, Shape] | None, told: Mapping[str, Shape], calibration: Plain | None
 ) -> Sizes:
-    """What is known of sizes that a model leaves open: given ones first, then those of the data."""
-    given = {n: tuple(shape) for n, shape in {**settings.shapes, **(shapes or {})}.items()}
+    """What is known of sizes that a model leaves open: given ones first, then those that the
+    configuration told, then those of the data.
+    """
+    given = {n: tuple(shape) for n, shape in {**told, **(shapes or {})}.items()}
     if calibration is None:
         return Sizes(given)
     return Sizes(given, lambda: array_files.shapes_of(calibration))

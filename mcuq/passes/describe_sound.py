@@ -14,7 +14,7 @@ from math import prod
 import numpy as np
 
 from mcuq.errors import ModelError
-from mcuq.features import Features, from_table, statistics
+from mcuq.features import Features, statistics
 from mcuq.features import node as nodes
 from mcuq.features.statistics import Statistics
 from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor, rebuild, to_memory, unique_name
@@ -24,18 +24,19 @@ from mcuq.passes.describe_input import FAR, port_named, reading, with_port
 from mcuq.reference import run_float
 
 
-def describe_sound(graph: Graph, name: str, std: Sequence[float], features: object) -> Graph:
-    """``graph`` whose input ``name`` takes samples; ``features``: a recipe, a table or None."""
+def describe_sound(
+    graph: Graph, name: str, std: Sequence[float], features: Features | Statistics | None
+) -> Graph:
+    """``graph`` whose input ``name`` takes samples; ``features``: what it reads of them."""
     port = port_named(graph, name)
     where = f"{graph.name}: input '{name}'"
     if port.kind != "s8":
         raise ModelError(where, "is described twice", "Describe it once")
     if features is None:
         return _scaled(graph, port, std, where)
-    told = f"{where}: features"
-    if isinstance(features, Mapping) and "statistics" in features:
-        return _with_statistics(graph, port, statistics.from_table(features, told), where)
-    return _with_features(graph, port, from_table(features, told), where)
+    if isinstance(features, Statistics):
+        return _with_statistics(graph, port, features, where)
+    return _with_features(graph, port, features, where)
 
 
 def model_input(graph: Graph, port: Port, own: Port, own_shape: Shape, samples: Array) -> Array:

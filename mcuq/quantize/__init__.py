@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from mcuq.config import EFFORTS, RANGES
 from mcuq.data.feeds import check_calibration
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Array, Graph
@@ -22,6 +21,7 @@ from mcuq.quantize.given import Given, complete, outcome
 from mcuq.quantize.guard import thinned
 from mcuq.quantize.ranges import from_hints, scales
 from mcuq.quantize.ranges.inputs import given_inputs, settle_offsets
+from mcuq.quantize.settings import EFFORTS, RANGES
 from mcuq.quantize.state import OPTIONAL, Mixed, Options, Progress, Stage, State, StepNote
 from mcuq.quantize.structure import activations
 from mcuq.reference import feeds_to_float

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mcuq.config import QuantizeConfig
 from mcuq.ir import Array, Graph
 from mcuq.qir import QGraph, QTensor
+from mcuq.quantize.settings import QuantizeConfig
 from mcuq.quantize.tails import Seen
 
 Progress = Callable[[str, float], None]

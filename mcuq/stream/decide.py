@@ -94,17 +94,15 @@ def _classes(value: object, place: str) -> tuple[int | str, ...]:
     return tuple(value)
 
 
-def wanted_of(tables: Mapping[str, object], graph: Graph) -> dict[str, Decision]:
-    """The decisions by output; what the network has no such output or classes for is refused."""
-    names, found = {port.name: port for port in graph.outputs}, {}
-    for name, table in tables.items():
+def check_wanted(wanted: Mapping[str, Decision], graph: Graph) -> None:
+    """Refuse decisions, by output, for which the network has no such output or classes."""
+    names = {port.name: port for port in graph.outputs}
+    for name, made in wanted.items():
         if name not in names:
             remedy = closest(name, names, f"Outputs: {', '.join(names)}")
             raise ModelError(graph.name, f"has no output '{name}'", remedy)
-        thing = f"{graph.name}: output.{name}.decide"
-        found[name] = from_table(table, thing)
-        _counted(found[name], names[name], graph.shape(names[name].tensor), thing)
-    return found
+        port = names[name]
+        _counted(made, port, graph.shape(port.tensor), f"{graph.name}: output.{name}.decide")
 
 
 def _counted(made: Decision, port: Port, shape: Shape, thing: str) -> tuple[int, ...]:

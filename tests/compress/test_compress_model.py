@@ -16,7 +16,7 @@ from small_networks import Net
 
 import mcuq
 from mcuq.cli import cli
-from mcuq.compress.request import Request, parse
+from mcuq.compress.request import Request, from_table, parse
 from mcuq.compress.weigh import paying, plain_program, requested
 from mcuq.errors import ModelError
 from mcuq.flows.compress import compress_model
@@ -177,7 +177,8 @@ def test_clusters_may_be_even_where_a_kernel_is_faster_for_that(board: str, even
 
 
 def test_methods_of_the_command_replace_those_of_the_config() -> None:
-    request = requested("log", {"sparse": 0.5, "layers": {"a": "int4"}, "recover": 3}, None)
+    told = from_table({"sparse": 0.5, "layers": {"a": "int4"}, "recover": 3})
+    request = requested("log", told, None)
     assert request is not None
     assert str(request.default) == "log"
     assert str(request.layers[0][1]) == "int4"

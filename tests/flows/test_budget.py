@@ -10,9 +10,9 @@ import pytest
 from small_networks import RELU, Net
 
 from mcuq.compress.request import Methods
-from mcuq.errors import McuqError
+from mcuq.errors import McuqError, size_of
 from mcuq.flows import fit
-from mcuq.flows.fit import Fitted, Limits, Point, fit_graph, size_of
+from mcuq.flows.fit import Budget, Fitted, Point, fit_graph
 from mcuq.ir import Graph
 from mcuq.targets import boards
 
@@ -40,7 +40,7 @@ def network() -> Graph:
 
 @functools.cache
 def fitted(flash: int, ram: int = 1 << 20, drop: float = 100.0) -> Fitted:
-    return fit_graph(network(), boards.load("mps2_an386"), Limits(flash, ram, drop), DATA)
+    return fit_graph(network(), boards.load("mps2_an386"), Budget(flash, ram, drop), DATA)
 
 
 def test_a_network_that_fits_is_left_alone() -> None:

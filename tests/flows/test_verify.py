@@ -15,8 +15,10 @@ from mcuq.config import Config
 from mcuq.errors import McuqError
 from mcuq.flows import verify
 from mcuq.flows.compile import compile_model
-from mcuq.flows.verify import Limits, Measured, limits_of
+from mcuq.flows.verify import Measured
+from mcuq.measure import limits
 from mcuq.measure.diff import diff
+from mcuq.measure.limits import Limits
 from mcuq.model.compiled import Compiled
 from mcuq.reference import feeds_to_int, run_int
 
@@ -161,9 +163,7 @@ def test_junit_has_a_case_for_each_gate(folder: Path) -> None:
 def test_limits_of_a_configuration(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text('[verify]\nmax_flash = "64K"\nmax_stack = 512\nmin_sqnr = 20\n')
-    assert limits_of(config.load(path).verify, "c.toml") == Limits(
-        max_flash=65536, max_stack=512, min_sqnr=20.0
-    )
+    assert config.load(path).verify == Limits(max_flash=65536, max_stack=512, min_sqnr=20.0)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_limits_of_a_configuration(tmp_path: Path) -> None:
 )
 def test_limits_that_are_none(table: dict[str, object], words: str) -> None:
     with pytest.raises(McuqError, match=words):
-        limits_of(table, "c.toml")
+        limits.from_table(table, "c.toml")
 
 
 def test_diff_shows_numbers_and_kernels(folder: Path) -> None:

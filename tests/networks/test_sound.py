@@ -108,7 +108,7 @@ def test_settings_that_mean_nothing_are_refused(said: dict[str, Any], text: str)
     ("table", "text"),
     [
         ("mlperf_kws", "10 features a frame do not make its shape (1, 1, 12, 16)"),
-        ({**TABLE, "points": 500}, "input 'x': features: an FFT of 500 points is not possible"),
+        ({**TABLE, "points": 500}, "features: an FFT of 500 points is not possible"),
     ],
 )
 def test_features_that_do_not_suit_the_network_are_refused(table: Any, text: str) -> None:

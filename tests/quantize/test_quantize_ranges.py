@@ -5,12 +5,12 @@ import pytest
 from small_networks import images, residual_network
 
 from mcuq import config
-from mcuq.config import RANGES
 from mcuq.errors import McuqError
 from mcuq.qir import QTensor
 from mcuq.quantize import Options, quantize
 from mcuq.quantize.ranges.by_values import METHODS, best
 from mcuq.quantize.ranges.candidates import candidates, middle
+from mcuq.quantize.settings import RANGES
 
 
 def frac_by(method: str, values: np.ndarray) -> int:

@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = tuple(
     tuple(line.split())
     for line in """
     errors fixed progress version schema capacity
-    ir files config draw
+    ir files draw
     qir
     ops targets data
     features
@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = tuple(
     compress firmware
     model emulate desk train
     measure
+    config
     flows
     api
     cli __main__

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mcuq import config
-from mcuq.compress.request import from_table, parse
+from mcuq.compress.request import parse
 from mcuq.targets import boards
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def test_config_example_is_a_config() -> None:
 
 def test_compression_example_is_a_request() -> None:
     text = next(b for b in blocks("toml") if "compress" in b)
-    request = from_table(config.parse(tomllib.loads(text), "README").compress)
+    request = config.parse(tomllib.loads(text), "README").compress
     assert [pattern for pattern, _ in request.layers] == ["fc*", "stem"]
     methods = [line.split()[0] for line in blocks("text")[1].splitlines()]
     assert [str(parse(method)) for method in methods] == methods
