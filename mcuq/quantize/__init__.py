@@ -19,7 +19,7 @@ from mcuq.quantize.assemble import assemble
 from mcuq.quantize.equalize.as_given import keep_steps
 from mcuq.quantize.given import Given, complete, outcome
 from mcuq.quantize.guard import thinned
-from mcuq.quantize.ranges import from_hints, scales
+from mcuq.quantize.ranges import from_hints, joins, scales
 from mcuq.quantize.ranges.inputs import given_inputs, settle_offsets
 from mcuq.quantize.settings import EFFORTS, RANGES
 from mcuq.quantize.state import OPTIONAL, Mixed, Options, Progress, Stage, State, StepNote
@@ -40,7 +40,7 @@ __all__ = [
 
 STEPS: tuple[tuple[str, Stage], ...] = (
     ("observe", scales.observe),
-    ("concats", scales.split_concats),
+    ("concats", joins.split_concats),
     ("scales", scales.choose_scales),
     ("weights", scales.choose_weights),
     ("affine input", choice.choose_affine_inputs),
@@ -127,7 +127,7 @@ def _as_given(graph: Graph, options: Options) -> State:
         warnings = (_NO_DATA,)
     state = State(graph, {}, options, ranges=found, warnings=warnings)
     fitted = (given_inputs, keep_steps) if warnings else ()
-    for step in (scales.split_concats, *fitted, scales.choose_scales, scales.choose_weights):
+    for step in (joins.split_concats, *fitted, scales.choose_scales, scales.choose_weights):
         state = step(state)
     return settle_offsets(state) if warnings else state
 

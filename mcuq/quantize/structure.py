@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mcuq.ir import Graph, Node, state_ports
 from mcuq.ops import has_weights, spec
 from mcuq.ops.spec import Values
@@ -37,6 +39,11 @@ def _node_never_negative(node: Node, found: set[str]) -> bool:
 
 def groups(graph: Graph) -> tuple[tuple[str, ...], ...]:
     """The activations, those that must share one frac and zero together, in order."""
+    return _united(graph, [node for node in graph.nodes if spec(node.op).keeps_scale])
+
+
+def _united(graph: Graph, nodes: Sequence[Node]) -> tuple[tuple[str, ...], ...]:
+    """The activations, those that ``nodes`` or a state connect together, in order."""
     root = {name: name for name in activations(graph)}
 
     def find(name: str) -> str:
@@ -44,17 +51,22 @@ def groups(graph: Graph) -> tuple[tuple[str, ...], ...]:
             name = root[name]
         return name
 
-    for node in graph.nodes:
-        if spec(node.op).keeps_scale:
-            for name in node.inputs:
-                if name in root:
-                    root[find(node.output)] = find(name)
+    for node in nodes:
+        for name in node.inputs:
+            if name in root:
+                root[find(node.output)] = find(name)
     for _, read, written in state_ports(graph):
         root[find(written.tensor)] = find(read.tensor)
     members: dict[str, list[str]] = {}
     for name in root:
         members.setdefault(find(name), []).append(name)
     return tuple(tuple(names) for names in members.values())
+
+
+def moved_together(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """By activation: it, and all that are values of it, or it of them, only moved."""
+    moves = [n for n in graph.nodes if spec(n.op).keeps_scale and not spec(n.op).joins]
+    return {name: names for names in _united(graph, moves) for name in names}
 
 
 def group_of(graph: Graph) -> dict[str, tuple[str, ...]]:

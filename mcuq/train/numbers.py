@@ -12,7 +12,7 @@ from mcuq.ir import Array, Graph, Hint, Tensor
 from mcuq.ops import layout_of, spec
 from mcuq.qir import QTensor, frac_of
 from mcuq.quantize import Options
-from mcuq.quantize.ranges import scales
+from mcuq.quantize.ranges import joins, scales
 from mcuq.quantize.reals import dequantized
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import activations, weighted
@@ -24,7 +24,7 @@ _BITS = {"s8": 8, "s16": 16}
 def observed(graph: Graph, feeds: Mapping[str, Array], quantize: Quantize) -> State:
     """``graph`` with the numbers of every activation that suit the rows of ``feeds``."""
     state = State(graph, feeds, Options(bits=quantize.by_name))
-    for step in (scales.observe, scales.split_concats, scales.choose_scales):
+    for step in (scales.observe, joins.split_concats, scales.choose_scales):
         state = step(state)
     return state
 

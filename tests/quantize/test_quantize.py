@@ -128,6 +128,22 @@ def test_concat_inputs_share_the_scale_or_are_requantized() -> None:
     assert qgraph.tensor(small).frac > fracs.pop()
 
 
+def test_what_a_concat_joins_after_a_movement_keeps_its_scale_for_others() -> None:
+    """As a detector's boxes beside its classes, both from one sigmoid."""
+    net = Net((1, 8))
+    shares = net.node("sigmoid", net.dense("x", 8))
+    part = {"shape": (1, 4), "sizes": (4,), "strides": (1,)}
+    first = net.node("copy", shares, places=(0,), **part)
+    second = net.node("copy", shares, places=(4,), **part)
+    large = net.node("mul", second, net.constant("c", 200.0), clip=NO_CLIP)
+    joined = net.node("concat", first, large, axis=1)
+    graph = net.graph(joined)
+    qgraph = quantize(graph, {"x": vectors(64, 8)}, FAST)
+    assert noise_db(graph, qgraph, {"x": vectors(64, 8)}, joined) > 40
+    assert qgraph.tensor(joined).frac == 0
+    assert qgraph.tensor(shares).frac == 8
+
+
 def test_softmax_in_a_concat() -> None:
     net = Net((1, 6))
     graph = net.graph(

@@ -18,7 +18,7 @@ from mcuq.quantize.equalize.components import components
 from mcuq.quantize.equalize.refine import refine_equalization
 from mcuq.quantize.factors import factored
 from mcuq.quantize.guard import fit_rows, held_rows, output_error
-from mcuq.quantize.ranges import scales, search
+from mcuq.quantize.ranges import joins, scales, search
 from mcuq.quantize.ranges.inputs import affine_inputs
 from mcuq.quantize.ranges.search import search_scales
 from mcuq.quantize.reals import dequantized
@@ -38,7 +38,7 @@ def started(
 ) -> State:
     """A state with scales and weights chosen."""
     state = State(graph, feeds, Options(effort, **options))
-    for step in (scales.observe, scales.split_concats, scales.choose_scales, scales.choose_weights):
+    for step in (scales.observe, joins.split_concats, scales.choose_scales, scales.choose_weights):
         state = step(state)
     return state
 

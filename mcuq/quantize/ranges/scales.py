@@ -10,7 +10,7 @@ import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.fixed import floor_log2
-from mcuq.ir import Array, Graph, Node, Tensor, unique_name
+from mcuq.ir import Array, Graph, Node
 from mcuq.ops import layout_of, spec
 from mcuq.ops.parts import coded
 from mcuq.ops.parts.weights import finest, quantize_weights
@@ -32,7 +32,6 @@ from mcuq.quantize.ranges.sensitivity import sensitivities
 from mcuq.quantize.state import State
 from mcuq.quantize.structure import (
     activations,
-    group_of,
     groups,
     never_negative,
     recurrent,
@@ -95,41 +94,6 @@ def _first_silent(graph: Graph, silent: Collection[str]) -> Iterator[str]:
             yield f"layer '{node.name}' gives 0 for every calibration row"
 
 
-def split_concats(state: State) -> State:
-    """Give concat inputs that need a scale of their own for other readers a requantization."""
-    graph = state.graph
-    never = never_negative(graph)
-    fixed = set(dictated(graph))
-    nodes: list[Node] = []
-    tensors, ranges = dict(graph.tensors), dict(state.ranges)
-    seen, sensitivity = dict(state.seen), dict(state.sensitivity)
-    group = group_of(graph)
-    for node in graph.nodes:
-        inputs = list(node.inputs)
-        for index, name in enumerate(node.inputs):
-            if not spec(node.op).joins or graph.is_constant(name):
-                continue
-            shared = len(set(map(id, graph.consumers(name)))) > 1 or graph.is_output(name)
-            differs = given.differ(graph, name, node.output)
-            imposed = differs or fixed.intersection(group[name])
-            if differs is None:
-                differs = _minmax(ranges, name, never) != _minmax(ranges, node.output, never)
-            if (shared and differs) or imposed:
-                copy = unique_name(tensors, f"{name}.requant")
-                attrs = {"low": -math.inf, "high": math.inf}
-                nodes.append(Node("clip", copy, (name,), (copy,), attrs))
-                tensors[copy] = Tensor(copy, graph.shape(name))
-                ranges[copy] = ranges[name]
-                if name in seen:
-                    seen[copy] = seen[name]
-                if name in sensitivity:
-                    sensitivity[copy] = sensitivity[name]
-                inputs[index] = copy
-        nodes.append(replace(node, inputs=tuple(inputs)))
-    graph = replace(graph, nodes=tuple(nodes), tensors=tensors)
-    return state.with_(graph=graph, ranges=ranges, seen=seen, sensitivity=sensitivity)
-
-
 def choose_scales(state: State) -> State:
     """Choose frac and zero of every activation."""
     graph = state.graph
@@ -139,7 +103,7 @@ def choose_scales(state: State) -> State:
     for group in groups(graph):
         special = next((fixed[n] for n in group if n in fixed), None)
         below = all(n in never for n in group)
-        span = _span(state, group)
+        span = span_of(state, group)
         options = candidates(*span, below)
         forced = next((state.options.fracs[n] for n in group if n in state.options.fracs), None)
         method = method_of(state, group)
@@ -169,7 +133,7 @@ def method_of(state: State, group: Sequence[str]) -> str:
     return next((given_names[name] for name in group if name in given_names), default)
 
 
-def _span(state: State, group: Sequence[str]) -> tuple[float, float]:
+def span_of(state: State, group: Sequence[str]) -> tuple[float, float]:
     return min(state.ranges[n][0] for n in group), max(state.ranges[n][1] for n in group)
 
 
@@ -286,13 +250,6 @@ def dictated(graph: Graph) -> dict[str, tuple[str, int, int]]:
         if made is not None:
             fixed[node.output] = (made.kind, made.frac, made.zero)
     return fixed
-
-
-def _minmax(
-    ranges: Mapping[str, tuple[float, float]], name: str, never: frozenset[str]
-) -> tuple[int, int]:
-    zero = -128 if name in never else 0
-    return minmax_frac(*ranges[name], zero), zero
 
 
 def row_parts(state: State) -> list[dict[str, Array]]:
