@@ -126,6 +126,18 @@ def test_forms(behind: Any, root: bool, shape: Any, tmp_path: Any) -> None:
     assert imported.graph.shape(made.output) == shape
 
 
+def test_half_of_the_spectrum_is_the_default(tmp_path: Any) -> None:
+    """onnx's inference takes the whole spectrum, its evaluator and everybody else a half."""
+    proto = stft(*POWER, *LOG, node("Unsqueeze", "l axis", "y"))
+    transform = next(n for n in proto.graph.node if n.op_type == "STFT")
+    del transform.attribute[:]
+    path = tmp_path / "sound.onnx"
+    onnx.save(proto, path)
+    graph = graph_of(path)
+    assert [n.op for n in graph.nodes if n.op != "reshape"] == ["features"]
+    assert graph.outputs[0].shape == (1, 24, BANDS, 1)
+
+
 @pytest.mark.parametrize(
     ("behind", "points", "text"),
     [

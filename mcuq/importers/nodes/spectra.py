@@ -162,6 +162,8 @@ def _extended(
         perm = step.attrs.get("perm", tuple(range(len(chain.axes)))[::-1])
         return replace(chain, axes=tuple(chain.axes[int(a)] for a in perm))
     if step.op in _VIEWS:
+        if step.outputs[0] not in kinds:  # shapes that do not fit: their handler says so
+            return None
         return _viewed(chain, kinds[step.outputs[0]].shape, kinds[name].shape)
     if "parts" in chain.axes:
         return _joined(chain, step, others, kinds)

@@ -13,6 +13,8 @@ from mcuq.importers.standard.modern import Kind
 from mcuq.importers.standard.steps import Step
 from mcuq.ir import Array
 
+UNREAD = {"STFT": {"onesided": 1}}
+"""Attributes whose default is not what onnx's inference takes where they are left out."""
 MAX_DATA = 1 << 10
 """Constants with more elements say nothing of a shape."""
 
@@ -32,13 +34,22 @@ def infer(step: Step, constants: Mapping[str, Array], kinds: Mapping[str, Kind])
     }
     try:
         schema = _schema(step)
-        node = step.proto
+        node = _explicit(step)
         versions = [onnx.helper.make_opsetid("", schema.since_version)]
         found = shape_inference.infer_node_outputs(schema, node, types, data, None, versions)
     except Exception:  # of many kinds, for nodes that do not fit: their handler says what is wrong
         return {}
     known = ((name, _kind(found[name])) for name in step.outputs if name in found)
     return {name: kind for name, kind in known if kind is not None}
+
+
+def _explicit(step: Step) -> Any:
+    """The node with the defaults that inference has to be told."""
+    node = onnx.NodeProto()
+    node.CopyFrom(step.proto)
+    left_out = {n: v for n, v in UNREAD.get(step.op, {}).items() if n not in step.attrs}
+    node.attribute.extend(onnx.helper.make_attribute(n, v) for n, v in left_out.items())
+    return node
 
 
 def _schema(step: Step) -> Any:
