@@ -6,13 +6,24 @@ C: mcuq_lut_s8.c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from mcuq.fixed import FloatArray, dequantize, quantize
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import along, forms, lut16
-from mcuq.ops.spec import NO_CLIP, Bounds, Form, IntForm, OpSpec, RunFloat, Schema, ToInt
+from mcuq.ops.spec import (
+    NO_CLIP,
+    Bounds,
+    Form,
+    IntForm,
+    OpSpec,
+    RunFloat,
+    Schema,
+    ToInt,
+    TorchTensor,
+)
 from mcuq.qir import QGraph, QTensor, frac_of
 
 
@@ -34,7 +45,7 @@ def from_function(
     """The ``to_int`` of a one-input operator: its float twin, in float64, at all 256 inputs.
 
     In s16 a table of some of them (``lut16``). Inputs outside the function's ``domain`` give what
-    its nearest end gives.
+    its nearest end gives. It may have been ``carried`` into other units.
     """
 
     def to_int(
@@ -43,15 +54,42 @@ def from_function(
         def function(real: FloatArray) -> FloatArray:
             import torch
 
-            inside = np.clip(real, *domain(node))
+            of_input, of_output, offset = _units(node)
+            inside = np.clip((real - offset) * of_input, *domain(node))
             result: FloatArray = run_float(node, [torch.from_numpy(inside)]).numpy()
-            return result
+            return result / of_output
 
         source, output = acts[node.inputs[0]], acts[node.output]
         made = lut16.tabulate if source.kind == "s16" else tabulate
         return made(node.name, source, output, function)
 
     return to_int
+
+
+def in_units(op: OpSpec) -> OpSpec:
+    """``op``, a function of one value by ``from_function``, that units do not change."""
+    plain, bounds = op.run_float, op.bounds
+    if plain is None:
+        raise TypeError(f"{op.name} has no float form")
+
+    def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
+        of_input, of_output, offset = _units(node)
+        return plain(node, [(inputs[0] - offset) * of_input]) / of_output
+
+    def scaled(node: Node) -> Bounds:
+        low, high = bounds(node)
+        return low / _units(node)[1], high / _units(node)[1]
+
+    return replace(op, run_float=run_float, bounds=scaled, carried=_carried)
+
+
+def _carried(node: Node, of_input: float, of_output: float, offset: float) -> Node:
+    return node.with_attrs(units=(of_input, of_output, offset))
+
+
+def _units(node: Node) -> tuple[float, float, float]:
+    of_input, of_output, offset = node.attrs.get("units", (1.0, 1.0, 0.0))
+    return float(of_input), float(of_output), float(offset)
 
 
 def tabulate(

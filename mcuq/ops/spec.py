@@ -287,6 +287,9 @@ class OpSpec:
     ``scaling``: see there.
     ``rescaled(node, factor)``: the node whose output has ``factor`` (one, or one per channel) times
     the size; where scaling is absorbed: whose input has. The attribute ``clip`` is seen to already.
+    ``carried(node, of_input, of_output, offset)``: of a function of one value that becomes a table,
+    the node whose input and output are so many times less, ``offset`` added to the input; None: it
+    is no such function.
     ``offsets``: how often a constant added to each input appears in the output, if nothing clips.
 
     Pruning:
@@ -341,6 +344,7 @@ class OpSpec:
 
     scaling: Scaling = Scaling.NONE
     rescaled: Callable[[Node, Array], Node] = _same_attrs
+    carried: Callable[[Node, float, float, float], Node] | None = None
     offsets: tuple[int, ...] = ()
 
     along: AlongAxis = _joins_all

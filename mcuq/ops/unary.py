@@ -86,7 +86,7 @@ def _op(name: str, onnx: str, run_float: RunFloat, attrs: Fields | None = None) 
 _ALPHA: Fields = {"alpha": real()}
 _LINE: Fields = {**_ALPHA, "beta": real()}
 _APPROXIMATE: Fields = {"approximate": choice(("none", "tanh"))}
-OPS_UNARY = (
+_ALL = (
     replace(_op("sigmoid", "Sigmoid", sigmoid), bounds=lambda node: (0.0, 1.0)),
     replace(_op("tanh", "Tanh", tanh), bounds=lambda node: (-1.0, 1.0), keeps_sign=always),
     replace(
@@ -106,3 +106,4 @@ OPS_UNARY = (
         note="also Mul(x, Sigmoid(x))",
     ),
 )
+OPS_UNARY = tuple(map(lut.in_units, _ALL))

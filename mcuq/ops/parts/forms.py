@@ -9,7 +9,7 @@ from mcuq.ir import Node
 from mcuq.ops.parts.windows import SIZE_MAX
 from mcuq.ops.spec import Form, Schema
 from mcuq.qir import QGraph, QTensor
-from mcuq.schema import LIMIT, Fields, real, several, shown, whole
+from mcuq.schema import LIMIT, Fields, optional, real, several, shown, whole
 
 _STEP, _EDGE = whole(1, SIZE_MAX), whole(0, SIZE_MAX)
 PAIR = several(_STEP, 2, 2)
@@ -22,11 +22,16 @@ WINDOW: Fields = {
     "dilations": PAIR,
 }
 VALUES = several(real(), 1, SIZE_MAX)
+_UNITS = optional(several(real(), 3, 3))
 
 
 def in_float(attrs: Fields | None = None) -> Schema:
-    """Of a function of one value: it has no integer form of its own."""
-    return Schema(Form(attrs or {}))
+    """Of a function of one value: it has no integer form of its own.
+
+    ``units``: what 1 of its input and of its output stand for, and which input is 0
+    (``lut.in_units``).
+    """
+    return Schema(Form({**(attrs or {}), "units": _UNITS}))
 
 
 def same_kind(node: Node, qgraph: QGraph, names: tuple[str, ...]) -> Iterator[str]:

@@ -165,7 +165,7 @@ def _op(
     )
 
 
-OPS_FUNCTIONS = (
+_ALL = (
     replace(_op("exp", "Exp", exp, smooth=True), bounds=lambda node: _POSITIVE, note="also c ** x"),
     _op("log", "Log", _plain(lambda x: x.log()), _POSITIVE),
     _op("sqrt", "Sqrt", _plain(lambda x: x.sqrt()), _POSITIVE, _POSITIVE),
@@ -214,3 +214,4 @@ OPS_FUNCTIONS = (
     _op("thresholded_relu", "ThresholdedRelu", thresholded_relu, note=_JUMPS),
     _op("shrink", "Shrink", shrink, note=_JUMPS),
 )
+OPS_FUNCTIONS = tuple(map(lut.in_units, _ALL))
