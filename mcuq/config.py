@@ -4,6 +4,7 @@
 ranges = "auto"              # or { "*" = "auto", "conv1_out" = "percentile" }
 bits = 16                    # of all activations, or { "*" = 8, "conv1_out" = 16 }
 fracs = { "conv1_out" = 4 }  # set by hand, by tensor name
+grids = "kept"               # of a quantized model, instead of "fitted" anew
 
 [input.image]
 kind = "u8"                  # the firmware passes raw sensor bytes

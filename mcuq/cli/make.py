@@ -47,6 +47,12 @@ if TYPE_CHECKING:
     help="Of activations; mixed: 16 where it helps most, for at most 1.5 x the cycles. Default: 8.",
 )
 @click.option(
+    "--grids",
+    type=click.Choice(["fitted", "kept"]),
+    help="Of a quantized model: to powers of two, or its own integers, in 2 to 3 x the "
+    "instructions. Default: fitted.",
+)
+@click.option(
     "--weights",
     type=click.Choice(["c", "blob"]),
     default="c",
@@ -75,6 +81,7 @@ def compile_(
     ranges: str | None,
     effort: str | None,
     bits: str | None,
+    grids: str | None,
     weights: str,
     weights_version: int | None,
     stream: str | None,
@@ -93,7 +100,7 @@ def compile_(
     check_paths([model, calib, board, config_path], {"--checkpoint": checkpoint}, out)
     _check_out(out, checkpoint)
     version = _version_of(weights, weights_version)
-    settings = settings_of(config_path, ranges, effort, bits)
+    settings = settings_of(config_path, ranges, effort, bits, grids)
     with progress(f"compile {Path(model).name}") as report:
         made = api.compile(
             model,
@@ -135,14 +142,19 @@ def _check_out(out: str, checkpoint: str | None) -> None:
 
 
 def settings_of(
-    path: str | None, ranges: str | None, effort: str | None, bits: str | None
+    path: str | None,
+    ranges: str | None,
+    effort: str | None,
+    bits: str | None,
+    grids: str | None = None,
 ) -> Config:
     """What the file says, and in its place what the options say."""
     from mcuq import config
 
     settings = config.load(Path(path)) if path else config.Config()
     count = int(bits) if bits in ("8", "16") else bits
-    return settings.with_quantize("compile", {"ranges": ranges, "effort": effort, "bits": count})
+    given = {"ranges": ranges, "effort": effort, "bits": count, "grids": grids}
+    return settings.with_quantize("compile", given)
 
 
 def _show(made: Model, out: str) -> None:

@@ -18,6 +18,7 @@ from mcuq.quantize import choice, mixed, wide
 from mcuq.quantize.assemble import assemble
 from mcuq.quantize.equalize.as_given import keep_steps
 from mcuq.quantize.given import Given, complete, outcome
+from mcuq.quantize.grids import keep_grids
 from mcuq.quantize.guard import thinned
 from mcuq.quantize.ranges import from_hints, joins, scales
 from mcuq.quantize.ranges.inputs import given_inputs, settle_offsets
@@ -53,8 +54,11 @@ STEPS: tuple[tuple[str, Stage], ...] = (
 
 _NO_DATA = (
     "without calibration data the scales follow from the ranges that the model states, and nothing "
-    "was tried out: --calib DATA.npz gives better ones"
+    "was tried out: --calib DATA.npz gives better ones, --grids kept the model's own integers, at "
+    "two to three times the instructions"
 )
+_UNUSED = "the grids of the quantized model are kept: the calibration data changes nothing"
+_ONE_OF_BOTH = "Leave out one of both"
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ def quantize_report(
     the same arguments on the same machine.
     """
     options = options or Options()
+    if options.grids == "kept":
+        return _finished(graph, _on_grids(graph, calibration, options))
     if not calibration and not needs_calibration(graph):
         return _finished(graph, _as_given(graph, options))
     _check(graph, calibration, options)
@@ -132,8 +138,27 @@ def _as_given(graph: Graph, options: Options) -> State:
     return settle_offsets(state) if warnings else state
 
 
+def _on_grids(graph: Graph, calibration: Mapping[str, Array], options: Options) -> State:
+    """A state in which all integers are the quantized model's own."""
+    for thing, given in (
+        ("bits", options.bits),
+        ("fracs", options.fracs),
+        ("mixed", options.mixed),
+    ):
+        if given:
+            raise McuqError(
+                thing, "goes with fitted numbers, not with grids = 'kept'", _ONE_OF_BOTH
+            )
+    grids = keep_grids(graph)
+    scaled = {name: 1 / unit for name, unit in grids.units.items()}
+    made = _as_given(grids.graph, options)
+    outer = {port.tensor: scaled.get(port.tensor, 1.0) for port in graph.outputs}
+    warnings = (_UNUSED,) if calibration else ()
+    return made.with_(factors=outer, scaled=scaled, gains=grids.gains, warnings=warnings)
+
+
 def _finished(graph: Graph, state: State) -> Quantized:
-    found = outcome(graph, state.graph, state.acts, state.weights, state.scaled)
+    found = outcome(graph, state.graph, state.acts, state.weights, state.scaled, state.gains)
     made = assemble(state)
     validate.check(made)
     return Quantized(made, state.warnings, state.notes, state.graph, found, state.mixed)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
 
-from mcuq.ir import Graph, Hint
+from mcuq.ir import Array, Graph, Hint
 from mcuq.ops import layout_of
 from mcuq.ops.parts.weights import along
 from mcuq.qir import QTensor, frac_of
@@ -124,13 +124,21 @@ def outcome(
     acts: Mapping[str, QTensor],
     weights: Mapping[str, QTensor],
     scaled: Mapping[str, float],
+    gains: Mapping[str, Array] | None,
 ) -> tuple[Given, ...]:
     """Every hint of ``graph``, held against the numbers of the ``rounded`` network, in which
-    activations are ``scaled`` times what they are in ``graph``.
+    activations are ``scaled`` times what they are in ``graph``. ``gains``: of the sums of layers,
+    by name, if all grids were to be kept (``grids``).
     """
     inputs = {port.tensor: 1 / port.scale[0] for port in rounded.inputs if port.scale}
     times = {**scaled, **inputs}
-    return (*_activations(graph, acts, times), *_weights(graph, rounded, weights, times))
+    found = (
+        *_activations(graph, acts, times),
+        *_weights(graph, rounded, weights, times, gains or {}),
+    )
+    if gains is None:
+        return found
+    return tuple(replace(g, kept=math.isclose(g.moved, 1.0, rel_tol=1e-6)) for g in found)
 
 
 def _activations(
@@ -149,6 +157,7 @@ def _weights(
     rounded: Graph,
     weights: Mapping[str, QTensor],
     times: Mapping[str, float],
+    gains: Mapping[str, Array],
 ) -> Iterator[Given]:
     now = {node.name: node.inputs[1] for node in weighted(rounded)}
     for node in weighted(graph):
@@ -158,11 +167,12 @@ def _weights(
             kept = now[node.name] == name and np.array_equal(dequantized(found), graph.data(name))
             fracs = found.frac if isinstance(found.frac, tuple) else (found.frac,)
             factor = times.get(node.output, 1.0) / times.get(node.inputs[0], 1.0)
-            moved = _moved(hint.scale, [2.0**-frac / factor for frac in fracs])
+            steps = 2.0 ** -np.array(fracs, np.float64) / factor * gains.get(node.name, 1.0)
+            moved = _moved(hint.scale, steps)
             yield Given(name, "weights", hint.scale, found.frac, kept, moved)
 
 
-def _moved(before: Sequence[float], now: Sequence[float]) -> float:
+def _moved(before: Sequence[float], now: Sequence[float] | Array) -> float:
     """The ratio of two steps, or that of the channel in which they differ most.
 
     >>> _moved((0.5, 1.0), (0.5, 0.25))

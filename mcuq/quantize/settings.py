@@ -11,6 +11,7 @@ from mcuq.schema import shown
 
 EFFORTS = ("fast", "normal", "best")
 RANGES = ("auto", "minmax", "percentile", "mse", "kl")
+GRIDS = ("fitted", "kept")
 FRAC_LIMIT = 32
 """No activation has a finer or a coarser frac: 2**-32 is below what float32 adds to 1."""
 
@@ -25,6 +26,8 @@ class QuantizeConfig:
     ``fracs``: the frac of activations, by tensor name, set by the user.
     ``bits``: 8 or 16 bits of activations, by tensor name or for all others by ``"*"``.
     ``mixed``: 16 bits where they help most (``bits = "mixed"`` in the file).
+    ``grids``: of a model that was quantized before: fitted to powers of two, or kept as its own
+    integers, whatever the scales (``quantize/grids.py``).
     """
 
     effort: str = "normal"
@@ -32,6 +35,7 @@ class QuantizeConfig:
     fracs: Mapping[str, int] = field(default_factory=dict)
     bits: Mapping[str, int] = field(default_factory=dict)
     mixed: bool = False
+    grids: str = "fitted"
     seed: int = 0
 
 
@@ -53,9 +57,10 @@ def from_table(given: object, thing: str) -> QuantizeConfig:
 def _faults(table: Mapping[str, Any], thing: str) -> Iterator[McuqError]:
     for key in sorted(set(table) - set(_KEYS)):
         yield McuqError(thing, f"unknown key quantize.{key}", closest(key, _KEYS))
-    if table.get("effort", "normal") not in EFFORTS:
-        text = f"quantize.effort = {shown(table['effort'])}"
-        yield McuqError(thing, text, f"Use {' or '.join(EFFORTS)}")
+    for key, known in (("effort", EFFORTS), ("grids", GRIDS)):
+        if table.get(key, known[0]) not in known:
+            text = f"quantize.{key} = {shown(table[key])}"
+            yield McuqError(thing, text, f"Use {' or '.join(known)}")
     seed = table.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         yield McuqError(thing, "quantize.seed is not a whole number >= 0")

@@ -66,7 +66,8 @@ class State:
     ``all_rows``: every row may be learned from, as nothing is decided any more.
     ``mixed``: which tensors got 16 bits, and the price, if that was asked for.
     ``factors``: how many times its real value an output tensor of ``graph`` is (else once), and
-    ``scaled`` any activation that was multiplied to keep a given step.
+    ``scaled`` any activation that was multiplied to keep a given step. ``gains``: where all grids
+    are kept, by what the sums of layers are multiplied (``grids.py``).
     """
 
     graph: Graph
@@ -80,6 +81,7 @@ class State:
     biases: Mapping[str, Array] = field(default_factory=dict)
     factors: Mapping[str, float] = field(default_factory=dict)
     scaled: Mapping[str, float] = field(default_factory=dict)
+    gains: Mapping[str, Array] | None = None
     warnings: tuple[str, ...] = ()
     notes: tuple[StepNote, ...] = ()
     all_rows: bool = False

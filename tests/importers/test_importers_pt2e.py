@@ -16,6 +16,7 @@ from mcuq.data import feeds as data
 from mcuq.model.report import QuantizedModel
 from mcuq.reference import feeds_to_int, outputs_of, port_to_real
 
+KEPT = mcuq.Config(quantize={"grids": "kept"})
 torch_ops = pytest.importorskip("torch.ao.quantization.fx._decomposed")
 
 
@@ -119,6 +120,28 @@ def test_torchao_programs_compile_without_data(name: str, tmp_path: Path) -> Non
         if name == "cnn":  # in the other, those around tanh move
             np.testing.assert_allclose(inside, 1.0, rtol=0.01)
     assert _sqnr(wanted, first) > (40 if name == "cnn" else 30)
+
+
+@pytest.mark.parametrize("name", ["cnn", "mlp"])
+def test_kept_grids_are_a_step_off_at_most(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("torchao")
+    module, x = networks()[name]
+    converted = quantized(module, x)
+    with torch.no_grad():
+        wanted = torch.cat([converted(row) for row in x.split(1)]).numpy()
+    model = mcuq.compile(converted, x[:1], name="net", config=KEPT)
+    found = _outputs(model, x)
+    steps = _steps(found, wanted)
+    assert steps.max() <= 1.01
+    assert (steps < 0.01).mean() > 0.96
+    given = _given(model)
+    assert (given.kept, given.refitted) == (len(given.tensors), 0)
+    assert model.check([], vectors=4)[0].exact
+    if name == "mlp":
+        program = torch.export.export(converted, (x[:1],))
+        torch.export.save(program, tmp_path / "net.pt2")
+        again = mcuq.compile(tmp_path / "net.pt2", name="net", config=KEPT)
+        assert np.array_equal(_outputs(again, x), found)
 
 
 @pytest.mark.parametrize("name", ["cnn", "mlp"])
