@@ -186,7 +186,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     every: Array = np.array(node.ints("shift"))
     shift: Array = every[channel_pairs(every)]
     fast = (shift[:, 0] == shift[:, 1]) & (shift[:, 0] >= 4) & (shift[:, 0] < 12)
-    turns = (units - 1) // 16
+    turns = (units - 1) // 8
     each = 16 * units + np.where(fast, 22, 29) + (3 * turns + 1 if turns else 0)
     products = threes * float(each.sum())
     widen_weights = -(-at.pixels // block) * len(shift) * (50 + 6 * (units + units % 2))

@@ -130,7 +130,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     more = bad[pairs].sum(axis=1)
     first, second = shift[pairs].T
     fast = (first == second) & (first >= 3) & (first < 10) & (more == 0)
-    turns = (units - 1) // 16
+    turns = (units - 1) // 8
     each = 24 * units - 1 + np.where(fast, 25, 34) + 4 * turns + np.where(more, 17 * more + 3, 0)
     products = (quads * each + single * (50 + 11.5 * units + 8 * more)).sum()
     heads = len(counts) * len(pairs) * 85

@@ -124,7 +124,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
 def _cost_8(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     out_len, in_len = sizes(node, qgraph)
     turns = math.ceil(in_len / 8)
-    group = 62 * turns + 3 * (turns // 8) + 58
+    group = 62 * turns + 3 * (turns // 2) + 58
     return 110 + 16 * turns + math.ceil(out_len / 8) * group
 
 

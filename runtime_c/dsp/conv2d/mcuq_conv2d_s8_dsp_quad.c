@@ -12,7 +12,7 @@
 #include "mcuq_dsp.h"
 #include "mcuq_dsp_image_body.h"
 
-enum { QUAD = 4, UNIT_WORDS = 2 * QUAD, TURN = 16, HEAD = 3 };
+enum { QUAD = 4, UNIT_WORDS = 2 * QUAD, TURN = 8, HEAD = 3 };
 enum { UNIT_CODE = 92, TWO_UNITS_CODE = 192 };
 /* The word before the biases of a pair of channels, from bit 0 on: both shifts (5 bits each),
  * whether something has to be made good, the step from channel 0 of the pair before to this one
@@ -121,8 +121,8 @@ enum { MORE_CODE = -68, ANY_CODE = 136, SHIFT_CODE = 100, FIRST_SHIFT = 3, SHIFT
 #if MCUQ_DSP_ASM
 /* 4 pixels x 2 channels per unit of 4 inputs: 8 accumulators (r6-r9, r2-r5), 2 + 2 operands, 2
  * pointers: all 14 registers. Cost: 24 instructions and 32.5 cycles per 32 MAC, 25 and 43 per 8
- * outputs (33 and 53 if the shifts differ or are not 3 to 9), 4 and 10 for each 64 inputs beyond
- * the first 68.
+ * outputs (33 and 53 if the shifts differ or are not 3 to 9), 4 and 10 for each 32 inputs beyond
+ * the first 36.
  * Frame: weights, out, pitch, distance, x_end, weights_end, 24 where the loop is entered, 28 what
  * follows it, 32 what makes the outputs, shift_0, shift_1. */
 #define OF_TWO_PIXELS(a0, a1, b0, b1)                                                              \
@@ -185,9 +185,9 @@ MCUQ_NAKED static void run_quads(MCUQ_NAKED_ARGUMENT const pair_job *job)
         " smlad r2, r12, r10, r2\n"
         " smlad r3, r12, r11, r3\n" EVEN_WEIGHTS FOUR_PIXELS " ldr pc, [sp, #24]\n"
         ".balign 4\n"
-        "2:\n" PRODUCTS_4 PRODUCTS_4 PRODUCTS_4 PRODUCTS_4 "3:\n" MCUQ_CODE_BYTES(
+        "2:\n" PRODUCTS_4 PRODUCTS_4 "3:\n" MCUQ_CODE_BYTES(
             "2", "3",
-            "8 * 192") " ldr pc, [sp, #28]\n"
+            "4 * 192") " ldr pc, [sp, #28]\n"
                        ".balign 4\n"
                        "4:\n"
                        " ldr r10, [sp, #20]\n"

@@ -123,7 +123,7 @@ typedef struct {
 
 /* Block: 2 tiles x 4 channels, 8 accumulators, 2 + 2 operands, 2 pointers: all 14 registers. 16
  * cycles (13 instructions) for 16 MAC, which are 36 of a direct convolution. 26 more for each of
- * the 16 sums and 6 for each 16 words beyond the first 16; 530 cycles for the 32 outputs.
+ * the 16 sums and 6 for each 8 words beyond the first 16; 530 cycles for the 32 outputs.
  * r0 x, r1 weights, r2-r9 sums (channel 0 tile 0, tile 1, channel 1 ...), r10-r12, lr operands.
  * Frame: 0 sums, 4 from the end of x to the next product, 8 end of sums, 12 how 8 words go on,
  * 16 end of x less a quarter of sums, 20 x, 24 out, 28 row, 32 column, 36 groups of channels. */
@@ -180,11 +180,8 @@ MCUQ_NAKED static void run_pair(MCUQ_NAKED_ARGUMENT const pair_job *job)
                    " sub r4, #8\n"
                    " add r3, #512\n"
                    " strd r4, r3, [sp, #4]\n"
-                   /* after the first 8 words: 8 of 16 are left, or 16, or none */
+                   /* after the first 8 words: others are left, or none */
                    " adr.w r4, 3f\n"
-                   " tst r7, #8\n"
-                   " it ne\n"
-                   " adrne.w r4, 4f\n"
                    " cmp r7, #8\n"
                    " it eq\n"
                    " adreq.w r4, 5f\n"
@@ -194,14 +191,11 @@ MCUQ_NAKED static void run_pair(MCUQ_NAKED_ARGUMENT const pair_job *job)
                    /* a sum of products */
                    "1:\n" STEP_8_ANEW " ldr pc, [sp, #12]\n"
                    ".balign 4\n"
-                   "2:\n" STEP_8 ".balign 4\n"
-                   "3:\n" STEP_8 ".balign 4\n"
-                   "4:\n"
-                   " ldr r10, [sp, #16]\n"
+                   "3:\n" STEP_8 " ldr r10, [sp, #16]\n"
                    " ldr r11, [sp]\n"
                    " add r10, r10, r11, lsr #2\n"
                    " cmp r0, r10\n"
-                   " bne.w 2b\n"
+                   " bne.w 3b\n"
                    ".balign 4\n"
                    "5:\n"
                    " ldmia sp, {r10-r12}\n"
