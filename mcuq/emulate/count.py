@@ -21,7 +21,7 @@ from mcuq.files import assets, cache, temporary, write_file
 from mcuq.files.journal import sha256
 from mcuq.firmware import elf, toolchain
 from mcuq.firmware.image import Image
-from mcuq.targets.boards import FlashReads
+from mcuq.targets.cores import FlashReads
 
 _HARNESS = ("mcuq_bench", "mcuq_bench_begin", "mcuq_bench_end", "mcuq_trace")
 _BUILD_SECONDS = 120.0

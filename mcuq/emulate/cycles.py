@@ -16,8 +16,7 @@ from pathlib import Path
 from mcuq.emulate.count import Misses, Profile
 from mcuq.firmware import listing
 from mcuq.firmware.listing import Instruction
-from mcuq.targets.boards import FlashReads
-from mcuq.targets.cores import ARM, CORES, CycleRules
+from mcuq.targets.cores import ARM, CORES, CycleRules, FlashReads
 
 _CONDITION = "(?:eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?"
 _LOAD = re.compile(rf"(?:ldrs?[bh]?|vldr){_CONDITION}$")
@@ -38,20 +37,10 @@ def estimate(profile: Profile, elf: Path, cpu: str, multiply_cycles: int = 1) ->
     return cycles(profile, _listing(elf, elf.stat().st_mtime_ns).instructions, rules)
 
 
-CODE_BYTES_A_CYCLE = 2.5
-"""So much code is executed in a cycle on the way: instructions of 3 bytes in 1.2 cycles."""
-
-
 def stalls(misses: Misses, reads: FlashReads) -> int:
-    """Cycles that the core waits for flash.
-
-    With a prefetch, a line of code that follows the last one is read while that is executed.
-    """
-    following = float(reads.wait_states)
-    if reads.prefetch:
-        following = max(0.0, reads.wait_states + 1 - reads.line / CODE_BYTES_A_CYCLE)
+    """Cycles that the core waits for flash."""
     others = misses.jumps + misses.data
-    return round(misses.following * following) + others * reads.wait_states
+    return round(misses.following * reads.following) + others * reads.wait_states
 
 
 @lru_cache(maxsize=8)

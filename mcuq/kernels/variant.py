@@ -82,6 +82,8 @@ class Variant:
     ``cycles``: about how many an executed instruction takes on Cortex-M4, where memory has no wait
     states: loads of several registers, and branches, take more than one.
     ``multiplies(node, qgraph, macs)``: about how many multiplications a core without SIMD executes.
+    ``fetches(node, qgraph, cache)``: bytes of code that are read from flash again and again, where
+    a cache holds so many; ``readings(node, qgraph, cache)``: how often its constants are read.
     """
 
     op: str
@@ -96,11 +98,25 @@ class Variant:
     kinds: frozenset[str] = S8
     compressed: bool = False
     multiplies: Callable[[Node, QGraph, int], float] = lambda node, qgraph, macs: macs
+    fetches: Callable[[Node, QGraph, int], float] = lambda node, qgraph, cache: 0.0
+    readings: Callable[[Node, QGraph, int], float] = lambda node, qgraph, cache: 1.0
 
     def suits(self, node: Node, qgraph: QGraph) -> bool:
         """Whether it runs ``node``: the kind of its data, shapes and numbers."""
         ends = {qgraph.tensor(name).kind for name in (node.inputs[0], node.output)}
         return ("s16" if "s16" in ends else "s8") in self.kinds and self.accepts(node, qgraph)
+
+
+_CODE_BYTES = 3.5
+"""Of an instruction: those of fast loops have mostly 4."""
+
+
+def looped(code: int, instructions: float, cache: int) -> float:
+    """Bytes that ``instructions`` in a loop of so many bytes of ``code`` fetch from flash again.
+
+    None if a cache of so many bytes holds it; else each line was forgotten when its turn comes.
+    """
+    return 0.0 if code <= cache else _CODE_BYTES * instructions
 
 
 def lower_as(variant: Variant, symbol: str, params_type: str = "") -> Lower:

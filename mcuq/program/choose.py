@@ -38,7 +38,7 @@ class Choice:
 class Candidate:
     """An accepted variant of a node, packed, with its estimated instructions on ``core``.
 
-    ``waits``: cycles that its multiplications take beyond one each.
+    ``waits``: cycles that its multiplications take beyond one each, and for flash.
     """
 
     variant: Variant

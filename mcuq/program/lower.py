@@ -229,15 +229,8 @@ def _start(node: Node, qgraph: QGraph) -> int | None:
 
 def _candidates(node: Node, qgraph: QGraph, cpu: Cpu) -> tuple[Candidate, ...]:
     """The accepted variants of ``node``; ModelError if there is none."""
-    macs, slow = _macs(node, qgraph), cpu.multiply_cycles - 1
     found = [
-        Candidate(
-            v,
-            v.lower(node, qgraph),
-            v.cost(node, qgraph, cpu),
-            cpu.name,
-            slow * v.multiplies(node, qgraph, macs) if slow else 0.0,
-        )
+        _candidate(v, node, qgraph, cpu)
         for v in variants(node.op)
         if v.needs <= cpu.features and v.suits(node, qgraph)
     ]
@@ -248,6 +241,19 @@ def _candidates(node: Node, qgraph: QGraph, cpu: Cpu) -> tuple[Candidate, ...]:
             "Run 'mcuq ops' for the limits of each operator",
         )
     return tuple(found)
+
+
+def _candidate(variant: Variant, node: Node, qgraph: QGraph, cpu: Cpu) -> Candidate:
+    cost = variant.cost(node, qgraph, cpu)
+    made = Candidate(variant, variant.lower(node, qgraph), cost, cpu.name)
+    waits, slow = 0.0, cpu.multiply_cycles - 1
+    if slow:
+        waits += slow * variant.multiplies(node, qgraph, _macs(node, qgraph))
+    if (reads := cpu.reads) is not None:
+        code = variant.fetches(node, qgraph, reads.code_lines * reads.line)
+        readings = variant.readings(node, qgraph, reads.data_lines * reads.line)
+        waits += reads.waits(code, readings * made.flash)
+    return replace(made, waits=waits)
 
 
 def _macs(node: Node, qgraph: QGraph) -> int:

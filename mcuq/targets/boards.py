@@ -16,7 +16,7 @@ from typing import Any
 from mcuq import schema
 from mcuq.errors import BoardError, closest
 from mcuq.files import assets, read_file
-from mcuq.targets.cores import CORES, FAMILIES, Cpu
+from mcuq.targets.cores import CORES, FAMILIES, Cpu, FlashReads
 
 DEFAULT_STACK = 2048
 # What a board file may ask of the compiler: the core, code generation, macros, the language and the
@@ -58,23 +58,6 @@ class Region:
 
     def overlaps(self, other: Region) -> bool:
         return self.origin < other.end and other.origin < self.end
-
-
-@dataclass(frozen=True)
-class FlashReads:
-    """How a chip reads its flash at the board's clock.
-
-    ``wait_states``: cycles that a read takes more than one. ``line``: bytes that come at once.
-    ``code_lines``, ``data_lines``: so many the caches of instructions and of data hold, the least
-    recently used one going first; 1: what was read last. ``prefetch``: whether the next line of
-    instructions is read while those of the last one are executed.
-    """
-
-    wait_states: int
-    line: int
-    code_lines: int = 1
-    data_lines: int = 1
-    prefetch: bool = False
 
 
 @dataclass(frozen=True)
@@ -188,7 +171,8 @@ def machine(board: Board) -> Board:
 
 def cpu(board: Board) -> Cpu:
     """The core as kernels see it: what the core always has and what the board's file adds."""
-    return CORES[board.cpu].cpu(*board.features, multiply_cycles=board.multiply_cycles)
+    core = CORES[board.cpu].cpu(*board.features, multiply_cycles=board.multiply_cycles)
+    return replace(core, reads=board.reads)
 
 
 def startup_sources(board: Board) -> tuple[Path, ...]:

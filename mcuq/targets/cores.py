@@ -84,21 +84,56 @@ class CycleRules:
     slow: Mapping[str, int]
 
 
+_CODE_BYTES_A_CYCLE = 2.5
+"""So much code is executed in a cycle on the way: instructions of 3 bytes in 1.2 cycles."""
+
 _DIVISION = {r"[su]div": 12}
 _M3_MULTIPLY = {r"ml[as]": 2, r"[su]mull": 5, r"[su]mlal": 7}
 _M0_SYSTEM = {r"m[rs][rs]|d[sm]b|isb": 4}
 
 
 @dataclass(frozen=True)
+class FlashReads:
+    """How a chip reads its flash at the board's clock.
+
+    ``wait_states``: cycles that a read takes more than one. ``line``: bytes that come at once.
+    ``code_lines``, ``data_lines``: so many the caches of instructions and of data hold, the least
+    recently used one going first; 1: what was read last. ``prefetch``: whether the next line of
+    instructions is read while those of the last one are executed.
+    """
+
+    wait_states: int
+    line: int
+    code_lines: int = 1
+    data_lines: int = 1
+    prefetch: bool = False
+
+    @property
+    def following(self) -> float:
+        """Cycles that a line of code waits that is executed behind the line before it.
+
+        With a prefetch it is read while that one is executed.
+        """
+        hidden = self.line / _CODE_BYTES_A_CYCLE - 1 if self.prefetch else 0.0
+        return max(0.0, self.wait_states - hidden)
+
+    def waits(self, code: float, constants: float) -> float:
+        """Cycles for so many bytes of code and of constants, each in order, that no cache holds."""
+        return (code * self.following + constants * self.wait_states) / self.line
+
+
+@dataclass(frozen=True)
 class Cpu:
     """A core as kernels see it. ``features``: any of thumb2, dsp, mve, mul_long, div, riscv.
 
-    ``multiply_cycles``: 32 with the small multiplier of Cortex-M0 and M0+.
+    ``multiply_cycles``: 32 with the small multiplier of Cortex-M0 and M0+. ``reads``: of flash;
+    None: it never waits, as far as is known.
     """
 
     name: str
     features: frozenset[str]
     multiply_cycles: int = 1
+    reads: FlashReads | None = None
 
 
 GENERIC = Cpu("generic", frozenset())

@@ -14,7 +14,7 @@ from mcuq.errors import McuqError
 from mcuq.firmware import image
 from mcuq.firmware.image import Image
 from mcuq.targets import boards
-from mcuq.targets.boards import FlashReads
+from mcuq.targets.cores import FlashReads
 
 # Reads a timer before and after the call, and again around nothing, into counts.bin.
 TIMED = """

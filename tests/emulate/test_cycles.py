@@ -23,8 +23,7 @@ from mcuq.measure import bench
 from mcuq.model.compiled import Compiled
 from mcuq.program.lower import lower
 from mcuq.targets import boards
-from mcuq.targets.boards import FlashReads
-from mcuq.targets.cores import CORES, Cpu, CycleRules
+from mcuq.targets.cores import CORES, Cpu, CycleRules, FlashReads
 
 RULES = {name: core.cycles for name, core in CORES.items() if core.cycles}
 
@@ -184,3 +183,45 @@ def test_kernels_are_chosen_for_the_multiplier() -> None:
     assert found[1].variant.symbol == "mcuq_dense_s8_coded4_pairs"
     assert found[32].variant.symbol == "mcuq_dense_s8_coded4_sums"
     assert found[32].choices[0].cycles > found[1].choices[0].cycles
+
+
+def pointwise(prefer: str, reads: FlashReads | None) -> Compiled:
+    """Two convolutions of 64 inputs, on a board whose flash is read so."""
+    board = replace(boards.load("nucleo_l4r5zi"), reads=reads)
+    nodes = [
+        onnx_models.node("Conv", "x a", "h", kernel_shape=[1, 1]),
+        onnx_models.node("Relu", "h", "r"),
+        onnx_models.node("Conv", "r b", "y", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+    ]
+    weights = {"a": onnx_models.random(64, 64, 1, 1), "b": onnx_models.random(32, 64, 3, 3)}
+    with tempfile.TemporaryDirectory() as folder:
+        network = onnx_models.model(nodes, weights, {"x": (1, 64, 12, 12)})
+        path = onnx_models.save(network, Path(folder), "net.onnx")
+        rows = onnx_models.random(4, 64, 12, 12)
+        fast = Config(quantize={"effort": "fast"})
+        return compile_model(path, calibration=rows, board=board, prefer=prefer, config=fast)
+
+
+WAITING = FlashReads(5, 8, code_lines=128, data_lines=32, prefetch=True)
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("prefer", ["balanced", "speed"])
+def test_what_flash_costs_is_known_before_it_is_measured(prefer: str) -> None:
+    made = pointwise(prefer, WAITING)
+    found = bench.bench(made, replace(boards.load("nucleo_l4r5zi"), reads=WAITING))
+    for step in found.steps:
+        assert step.cycles_estimate is not None
+        assert step.stalls is not None
+        measured = step.cycles_estimate + step.stalls
+        assert step.choices[0].cycles == pytest.approx(measured, rel=0.08), step.kernel
+
+
+def test_kernels_are_chosen_for_the_flash() -> None:
+    """Steps of their own for each product are code that no small cache holds."""
+    kernels = {
+        reads: [step.variant.symbol for step in pointwise("speed", reads).program.steps]
+        for reads in (None, WAITING)
+    }
+    assert kernels[None][0] == "mcuq_conv2d_s8_dsp_strassen"
+    assert kernels[WAITING][0] != kernels[None][0]

@@ -11,6 +11,7 @@ from mcuq.errors import BoardError
 from mcuq.files import assets
 from mcuq.targets import board_file, boards
 from mcuq.targets.boards import Board, Region
+from mcuq.targets.cores import FlashReads
 
 GOOD = """
 name = "mine"
@@ -292,7 +293,7 @@ prefetch = true
 
 def test_a_board_says_how_its_flash_is_read() -> None:
     board = boards.parse((GOOD + READS).encode(), "mine.toml", "mine")
-    assert board.reads == boards.FlashReads(5, 16, 64, 8, True)
+    assert board.reads == FlashReads(5, 16, 64, 8, True)
     assert boards.from_table(boards.to_table(board), "bundle") == board
     copied = board_file.copied(boards.load("nucleo_f446re"), "mine")
     again = boards.parse(copied.encode(), "mine.toml", "mine")

@@ -194,6 +194,11 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return products + widen_weights + threes * _patch_cost(at) + image
 
 
+def readings(node: Node, qgraph: QGraph, cache: int) -> float:
+    """Weights are widened to scratch once for each block of pixels."""
+    return math.ceil(window(node, qgraph).pixels / _block(node, qgraph))
+
+
 def _patch_cost(at: ConvShapes) -> float:
     """Instructions that bring three patches to scratch."""
     if as_they_lie(at):
@@ -227,5 +232,6 @@ VARIANTS = (
         frozenset({"dsp"}),
         _gap,
         cycles=1.67,
+        readings=readings,
     ),
 )

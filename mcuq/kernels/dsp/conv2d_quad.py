@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from mcuq.ir import Array, Node
@@ -139,6 +141,23 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return float(products) + heads + patches + image
 
 
+def _readings(node: Node, qgraph: QGraph, cache: int) -> float:
+    """A pair of channels goes over a whole block of pixels, if its weights are held."""
+    at = window(node, qgraph)
+    held = 8 * matrix.units_of(at) + 12 <= cache
+    return math.ceil(at.pixels / (_block(node, qgraph) if held else 4))
+
+
+def _fetches(node: Node, qgraph: QGraph, cache: int) -> float:
+    """The loop over quads, anew for each pair of channels of a block: what goes on between two of
+    them takes as much of a cache.
+    """
+    at = window(node, qgraph)
+    loop = 220 + 96 * min(matrix.units_of(at), 8)
+    rounds = math.ceil(at.pixels / _block(node, qgraph)) * math.ceil(at.out_c / 2)
+    return 0.0 if 2 * loop <= cache else float(rounds * loop)
+
+
 def _patch_cost(at: ConvShapes) -> float:
     """Instructions that bring four patches to scratch."""
     units = matrix.units_of(at)
@@ -166,5 +185,7 @@ VARIANTS = (
         frozenset({"dsp"}),
         _gap,
         cycles=1.4,
+        fetches=_fetches,
+        readings=_readings,
     ),
 )

@@ -12,7 +12,7 @@ import numpy as np
 from mcuq.ir import Array, Node
 from mcuq.kernels.dsp.blocks import ConvShapes, window
 from mcuq.kernels.dsp.conv2d_wide import INT16_ORDER
-from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
+from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant, looped
 from mcuq.qir import QGraph
 
 _SYMBOL = "mcuq_conv2d_s8_dsp_strassen"
@@ -95,6 +95,10 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return _quad_cost(window(node, qgraph)) * math.ceil(window(node, qgraph).pixels / 4)
 
 
+_CODE = 6500
+"""Bytes of code of eight channels."""
+
+
 def _quad_cost(at: ConvShapes) -> float:
     """Instructions of four pixels."""
     words = at.in_c // 4
@@ -102,6 +106,29 @@ def _quad_cost(at: ConvShapes) -> float:
     return 140 + 2 * (37 * at.in_c / 8 + 20) + at.out_c / 8 * group
 
 
+def _fetches(node: Node, qgraph: QGraph, cache: int) -> float:
+    """Each product has 16 steps of its own, which are held while it goes on."""
+    at = window(node, qgraph)
+    quads = math.ceil(at.pixels / 4)
+    return looped(_CODE, quads * _quad_cost(at) * 16 / (at.in_c // 4), cache)
+
+
+def _readings(node: Node, qgraph: QGraph, cache: int) -> float:
+    """All weights for every four pixels."""
+    return math.ceil(window(node, qgraph).pixels / 4)
+
+
 VARIANTS: tuple[Variant, ...] = (
-    Variant("conv2d", _SYMBOL, _lower, _cost, _accepts, frozenset({"dsp"}), _gap, cycles=1.27),
+    Variant(
+        "conv2d",
+        _SYMBOL,
+        _lower,
+        _cost,
+        _accepts,
+        frozenset({"dsp"}),
+        _gap,
+        cycles=1.27,
+        fetches=_fetches,
+        readings=_readings,
+    ),
 )

@@ -12,7 +12,7 @@ import numpy as np
 
 from mcuq.ir import Array, Node
 from mcuq.kernels.dsp.blocks import ConvShapes, window
-from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
+from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant, looped
 from mcuq.qir import QGraph
 
 _SYMBOL = "mcuq_conv2d_s8_dsp_wide"
@@ -125,6 +125,24 @@ def _group_cost(words: int) -> float:
     return 13 * words + 43 + 3 * ((words - 1) // _TURN)
 
 
+def _group_code(words: int) -> int:
+    """Bytes of code of two pixels and four channels."""
+    return 208 + 52 * min(words - 1, _TURN)
+
+
+def _fetches(node: Node, qgraph: QGraph, cache: int) -> float:
+    at = window(node, qgraph)
+    words = 2 * _units(at)
+    return looped(
+        _group_code(words), at.out_c / 4 * math.ceil(at.pixels / 2) * _group_cost(words), cache
+    )
+
+
+def _readings(node: Node, qgraph: QGraph, cache: int) -> float:
+    """All weights for every two pixels."""
+    return math.ceil(window(node, qgraph).pixels / 2)
+
+
 # ---- rows ----
 
 
@@ -190,9 +208,33 @@ def _cost_rows(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return 100 + 5 * at.kernel_h * _pitch(at) + at.out_h * (pairs * each + rows + 60)
 
 
+def _fetches_rows(node: Node, qgraph: QGraph, cache: int) -> float:
+    at = window(node, qgraph)
+    words = at.kernel_h * _row_words(at)
+    groups = at.out_h * math.ceil(at.out_w / 2) * at.out_c / 4
+    return looped(_group_code(words), groups * _group_cost(words), cache)
+
+
+def _readings_rows(node: Node, qgraph: QGraph, cache: int) -> float:
+    """All weights for every two pixels of a row."""
+    at = window(node, qgraph)
+    return at.out_h * math.ceil(at.out_w / 2)
+
+
 _NEEDS = frozenset({"dsp"})
 VARIANTS: tuple[Variant, ...] = (
-    Variant("conv2d", _SYMBOL, _lower, _cost, _accepts, _NEEDS, _gap, cycles=1.28),
+    Variant(
+        "conv2d",
+        _SYMBOL,
+        _lower,
+        _cost,
+        _accepts,
+        _NEEDS,
+        _gap,
+        cycles=1.28,
+        fetches=_fetches,
+        readings=_readings,
+    ),
     Variant(
         "conv2d",
         _SYMBOL_ROWS,
@@ -202,5 +244,7 @@ VARIANTS: tuple[Variant, ...] = (
         _NEEDS,
         _gap_rows,
         cycles=1.28,
+        fetches=_fetches_rows,
+        readings=_readings_rows,
     ),
 )

@@ -97,16 +97,44 @@ def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     return max([0, *(y * row - at.first_read(y * at.out_w) for y in ends)])
 
 
+_CODE = 1600
+"""Bytes of code that go round: of four channels of a pair of tiles."""
+
+
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     at = window(node, qgraph)
     lines, words = math.ceil(at.out_h / 2), at.in_c // 2
-    turns = math.ceil((words - 8) / 16)
+    turns = words // 8 - 1
     group = 16 * (13 * words + 7 + 5 * turns) + 500
     pair = at.out_c / 4 * group + 60 * words + 110 + (0 if _whole(at) else 40)
     line = 120 + at.in_w * at.in_c / 4 * 27 + _pairs(at) * pair
     return 200 + 2 * at.in_c * 40 + lines * line
 
 
+def _fetches(node: Node, qgraph: QGraph, cache: int) -> float:
+    """What makes sums is held while it does; what makes outputs of them takes its place."""
+    at = window(node, qgraph)
+    rounds = math.ceil(at.out_h / 2) * _pairs(at) * at.out_c / 4
+    return 0.0 if cache >= _CODE else rounds * _CODE
+
+
+def _readings(node: Node, qgraph: QGraph, cache: int) -> float:
+    """All weights for each pair of tiles."""
+    at = window(node, qgraph)
+    return math.ceil(at.out_h / 2) * _pairs(at)
+
+
 VARIANTS: tuple[Variant, ...] = (
-    Variant("conv2d", _SYMBOL, _lower, _cost, _accepts, frozenset({"dsp"}), _gap, cycles=1.3),
+    Variant(
+        "conv2d",
+        _SYMBOL,
+        _lower,
+        _cost,
+        _accepts,
+        frozenset({"dsp"}),
+        _gap,
+        cycles=1.3,
+        fetches=_fetches,
+        readings=_readings,
+    ),
 )
