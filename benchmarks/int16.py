@@ -3,7 +3,7 @@
     python -m benchmarks.int16 [NETWORK ...]
 
 Takes some minutes. ``mnist`` is the MobileNetV2 that ``benchmarks.trained`` trains, with random
-weights; the others are those of ``benchmarks.networks``.
+weights; the others are those of ``benchmarks.networks`` and ``benchmarks.architectures``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.networks import NETWORKS
+from benchmarks import architectures, networks
 from benchmarks.trained import mobilenet_v2
 from mcuq.config import Config
 from mcuq.flows.compile import compile_model
@@ -26,7 +26,8 @@ from mcuq.targets import boards
 
 CORES = {"M4": ("mps2_an386", 2.2), "M55": ("mps3_an547", 2.5)}
 """The board, and how many times the instructions of 8 bits 16 may take."""
-NAMES = ("kws", "vww", "mnist")
+NETWORKS = {**networks.NETWORKS, **architectures.NETWORKS}
+NAMES = ("kws", "vww", "mnist", "vit_tiny")
 
 
 def _network(name: str) -> tuple[nn.Module, np.ndarray]:

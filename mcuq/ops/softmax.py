@@ -195,7 +195,8 @@ def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
         yield f"softmax writes frac {OUTPUT.frac} and zero {OUTPUT.zero}"
     expected = exp_table(frac_of(x), scale_of(node)).astype(np.int32)
     # The last bit of exp may differ between machines, and a folder may come from another.
-    if table.shape != (256,) or np.abs(qgraph.data(table.name) - expected).max() > 1:
+    data = qgraph.data(table.name).astype(np.int32)
+    if table.shape != (256,) or np.abs(data - expected).max() > 1 or data.min() < 0:
         yield "its table is not that of its input's scale"
 
 
@@ -209,8 +210,10 @@ def _wide_faults(node: Node, qgraph: QGraph) -> Iterator[str]:
         return
     yield from forms.follows(node, _wide_attrs(x, y, scale_of(node)))
     shape, data = table.shape, qgraph.data(table.name).astype(np.int32)
-    if shape != (_POINTS,) or np.abs(data - exp_points()).max() > 1:
+    if shape != (_POINTS,) or np.abs(data - exp_points()).max() > 1 or data.min() < 0:
         yield "its table is not that of exp"
+    elif data[-2:].any():  # so that distances beyond it are as its last one
+        yield "its table does not end in zeros"
 
 
 _SCALE = real(1e-30, 1e30)

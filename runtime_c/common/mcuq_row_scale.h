@@ -87,6 +87,58 @@ static inline mcuq_row_scale mcuq_row_scale_of(const mcuq_normalize_params *p, u
     return row;
 }
 
+/* Of a row of s16 in, which are w - 32768. */
+typedef struct {
+    int32_t sum;
+    uint64_t squares;
+} mcuq_row_sums;
+
+/* As mcuq_row_scale_of; half is left to mcuq_row_wide. n * (sum of w^2) - (sum of w)^2 is the same
+ * of all values that lie n apart, and about the zero 32768 in is what lies beside it. */
+static inline mcuq_row_scale mcuq_row_scale_of_s16(const mcuq_normalize_s16_params *p,
+                                                   mcuq_row_sums sums)
+{
+    const uint32_t n = (uint32_t)(p->size[1] * p->size[3]);
+    mcuq_row_scale row = {128 * p->zero, 0, 0, 0};
+    uint64_t spread = n * sums.squares;
+
+    if (p->centered) {
+        const uint32_t sum = (uint32_t)sums.sum + 32768u * n;
+        row.mean = (int32_t)(128u * (sum / n) + (128u * (sum % n) + n / 2u) / n);
+        spread -= (uint64_t)((int64_t)sums.sum * sums.sum);
+    }
+    spread += (uint64_t)p->epsilon << p->epsilon_shift;
+    mcuq_row_invert(&row, (spread > 0) ? spread : 1u, n, p->frac, 62);
+    return row;
+}
+
+/* t of a value of s16, by a product of 64 bits. */
+static inline int32_t mcuq_row_wide(const mcuq_row_scale *row, int32_t in)
+{
+    const int64_t half = (row->shift > 0) ? (int64_t)1 << (row->shift - 1) : 0;
+    const int64_t far = (int64_t)(128 * (in + 32768) - row->mean) * row->factor;
+    return (int32_t)((far + half) >> row->shift);
+}
+
+/* The same as the upper word of ((in * slope + offset) * factor + 2^31), where the shift allows. */
+typedef struct {
+    int32_t slope, offset, factor;
+} mcuq_row_high;
+
+static inline int32_t mcuq_row_is_high(const mcuq_row_scale *row)
+{
+    return row->shift >= 8 && row->shift <= 32;
+}
+
+/* Up to 8 of the 32 - shift bits go to the value, which has 23 of its own, up to 16 to the factor
+ * of 15. */
+static inline mcuq_row_high mcuq_row_high_of(const mcuq_row_scale *row)
+{
+    const int32_t more = 32 - row->shift, left = (more < 8) ? more : 8;
+    return (mcuq_row_high){128 << left, (128 * 32768 - row->mean) * (1 << left),
+                           row->factor << (more - left)};
+}
+
 /* A row whose values lie side by side: t = (in * slope + offset) >> shift, modulo 2^32. */
 static inline uint32_t mcuq_row_slope(const mcuq_row_scale *row)
 {

@@ -88,6 +88,18 @@ static inline int32_t mcuq_dsp_smlad(uint32_t a, uint32_t b, int32_t acc)
 #endif
 }
 
+/** The same of an acc that stays as it is. */
+static inline int32_t mcuq_dsp_smlad_to(uint32_t a, uint32_t b, int32_t acc)
+{
+#if MCUQ_DSP_ASM
+    int32_t sum;
+    __asm("smlad %0, %1, %2, %3" : "=r"(sum) : "r"(a), "r"(b), "r"(acc));
+    return sum;
+#else
+    return mcuq_dsp_smlad(a, b, acc);
+#endif
+}
+
 /** Four bytes of any alignment, the first one lowest. */
 static inline uint32_t mcuq_dsp_load4(const int8_t *from)
 {
@@ -99,6 +111,16 @@ static inline uint32_t mcuq_dsp_load4(const int8_t *from)
     return (uint8_t)from[0] | ((uint32_t)(uint8_t)from[1] << 8) |
            ((uint32_t)(uint8_t)from[2] << 16) | ((uint32_t)(uint8_t)from[3] << 24);
 #endif
+}
+
+/** The value at `place` / 128 of a table of int16, on the line between two of its entries, which
+ * are loaded at once: table[k] * (128 - r) + table[k + 1] * r, with place = 128 * k + r. */
+static inline int32_t mcuq_dsp_between(const int16_t *table, int32_t place)
+{
+    const uint32_t shares = (uint32_t)(place & 127) * 65535u + 128u; /* 128 - r, and r above */
+    uint32_t ends;
+    memcpy(&ends, table + (place >> 7), sizeof ends);
+    return mcuq_dsp_smlad_to(ends, shares, 64) >> 7;
 }
 
 /** values[i] limited to [low, high]. 1.75 instructions a value; nothing for [-128, 127]. */

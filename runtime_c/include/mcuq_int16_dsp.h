@@ -53,6 +53,9 @@ void mcuq_dense_s16_dsp(const mcuq_dense_s16_dsp_params *p, const void *in, void
 /** As mcuq_add_s16, with scales that fit 16 bits. */
 void mcuq_add_s16_dsp(const mcuq_add_s16_params *p, const void *a, const void *b, void *out);
 
+/** As mcuq_lut_s16. */
+void mcuq_lut_s16_dsp(const mcuq_lut_s16_params *p, const void *in, void *out);
+
 /** values[i] limited to [low, high]. 1.9 instructions a value; nothing for [-32768, 32767]. */
 static inline void mcuq_dsp_clamp16(int16_t *values, int32_t count, int32_t low, int32_t high)
 {

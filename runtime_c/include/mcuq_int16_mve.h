@@ -49,4 +49,7 @@ void mcuq_dense_s16_mve(const mcuq_dense_s16_mve_params *p, const void *in, void
 /** As mcuq_add_s16. */
 void mcuq_add_s16_mve(const mcuq_add_s16_params *p, const void *a, const void *b, void *out);
 
+/** As mcuq_lut_s16. */
+void mcuq_lut_s16_mve(const mcuq_lut_s16_params *p, const void *in, void *out);
+
 #endif

@@ -38,6 +38,17 @@ void mcuq_matmul_s8(const mcuq_matmul_params *p, const int8_t *a, const int8_t *
 /** The same of int16, with sums of 64 bits. */
 void mcuq_matmul_s16(const mcuq_matmul_s16_params *p, const void *a, const void *b, void *out);
 
+/** As mcuq_matmul_s16, of four columns or more, with k next to each other in a (step_a[3] is 1) and
+ *  sums whose size over 2^shift is below 2^31; scratch holds 16 bytes for each two k, or part of
+ * two, and is aligned to 4. */
+void mcuq_matmul_s16_dsp(const mcuq_matmul_s16_params *p, const void *a, const void *b, void *out,
+                         void *scratch);
+
+/** The same with Helium, where also step_out[3] is 1 and 0 <= step_b[3] < 4096; scratch holds 64
+ *  bytes for each eight k, or part of eight. */
+void mcuq_matmul_s16_mve(const mcuq_matmul_s16_params *p, const void *a, const void *b, void *out,
+                         void *scratch);
+
 /** As mcuq_matmul_s8, with k next to each other in a (step_a[3] is 1) and room for four columns of
  * b: scratch holds 8 * size[4] bytes, 4-byte aligned. */
 void mcuq_matmul_s8_dsp(const mcuq_matmul_params *p, const int8_t *a, const int8_t *b, int8_t *out,

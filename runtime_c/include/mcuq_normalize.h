@@ -50,4 +50,8 @@ void mcuq_normalize_s16(const mcuq_normalize_s16_params *p, const void *in, void
 void mcuq_normalize_s8_dsp(const mcuq_normalize_params *p, const int8_t *in, int8_t *out);
 void mcuq_normalize_s8_mve(const mcuq_normalize_params *p, const int8_t *in, int8_t *out);
 
+/** As mcuq_normalize_s16, of such rows. */
+void mcuq_normalize_s16_dsp(const mcuq_normalize_s16_params *p, const void *in, void *out);
+void mcuq_normalize_s16_mve(const mcuq_normalize_s16_params *p, const void *in, void *out);
+
 #endif

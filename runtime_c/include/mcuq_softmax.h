@@ -22,7 +22,7 @@ typedef struct {
 } mcuq_softmax_masked_params;
 
 typedef struct {
-    const int16_t *table; /* [513], 32767 * exp(-k / 32) */
+    const int16_t *table; /* [513], 32767 * exp(-k / 32); the last two are 0 */
     int32_t rows, length; /* length <= 65535 */
     const int8_t *mask;   /* as above, or 0: every value counts */
     int32_t mask_rows;
@@ -62,6 +62,11 @@ void mcuq_softmax_s8_masked(const mcuq_softmax_masked_params *p, const int8_t *i
  * lies on the line between table[z >> 7] and the next, 0 from z = 65536 on; out[i] = min(32767,
  * (2^frac * e[i] + S / 2) / S). out may lie at in. */
 void mcuq_softmax_s16(const mcuq_softmax_s16_params *p, const void *in, void *out);
+
+/** The same without a mask, the first one with a shift that is not 0: with the DSP extension, and
+ *  with Helium. */
+void mcuq_softmax_s16_dsp(const mcuq_softmax_s16_params *p, const void *in, void *out);
+void mcuq_softmax_s16_mve(const mcuq_softmax_s16_params *p, const void *in, void *out);
 
 /** d[i] = max(in) - in[i], S = sum of table[d[i]], l = log(S / 32767), of the highest bit of S and
  *  of logs, linear between two;

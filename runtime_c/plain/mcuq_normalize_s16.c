@@ -5,29 +5,16 @@
 static mcuq_row_scale measured(const mcuq_normalize_s16_params *p, const int16_t *in)
 {
     const int32_t inner = p->size[3], step = p->size[2] * inner;
-    const uint32_t n = (uint32_t)(p->size[1] * inner), zero = (uint32_t)p->zero;
-    mcuq_row_scale row = {0};
-    uint32_t sum = 0;
-    uint64_t squares = 0, spread;
+    mcuq_row_sums sums = {0, 0};
 
     for (int32_t c = 0; c < p->size[1]; c++) {
         for (int32_t i = 0; i < inner; i++) {
-            const uint32_t w = (uint32_t)(in[i] + 32768);
-            sum += w;
-            squares += w * w;
+            sums.sum += in[i];
+            sums.squares += (uint32_t)(in[i] * in[i]);
         }
         in += step;
     }
-    if (p->centered) {
-        row.mean = (int32_t)((128u * (uint64_t)sum + n / 2u) / n);
-        spread = n * squares - (uint64_t)sum * sum;
-    } else {
-        row.mean = (int32_t)(128u * zero);
-        spread = n * (squares - 2u * zero * (uint64_t)sum + n * (uint64_t)zero * zero);
-    }
-    spread += (uint64_t)p->epsilon << p->epsilon_shift;
-    mcuq_row_invert(&row, (spread > 0) ? spread : 1u, n, p->frac, 62);
-    return row;
+    return mcuq_row_scale_of_s16(p, sums);
 }
 
 static void apply(const mcuq_normalize_s16_params *p, const mcuq_row_scale *row, int32_t first,
@@ -35,15 +22,12 @@ static void apply(const mcuq_normalize_s16_params *p, const mcuq_row_scale *row,
 {
     const int32_t inner = p->size[3], step = p->size[2] * inner;
     const int32_t low = p->out_min, high = p->out_max;
-    const int32_t mean = row->mean - 128 * 32768, factor = row->factor;
-    const int64_t half = (row->shift > 0) ? (int64_t)1 << (row->shift - 1) : 0;
     const int16_t *gamma = p->gamma + first;
     const int32_t *beta = p->beta + first;
 
     for (int32_t c = 0; c < p->size[1]; c++) {
         for (int32_t i = 0; i < inner; i++) {
-            const int64_t far = (int64_t)(128 * in[i] - mean) * factor;
-            const int32_t t = (int32_t)((far + half) >> row->shift);
+            const int32_t t = mcuq_row_wide(row, in[i]);
             out[i] = (int16_t)mcuq_clamp((t * gamma[i] + beta[i]) >> p->shift, low, high);
         }
         in += step;

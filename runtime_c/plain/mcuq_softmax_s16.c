@@ -33,11 +33,12 @@ void mcuq_softmax_s16(const mcuq_softmax_s16_params *p, const void *in, void *ou
         const int32_t top = largest(from, mask, length);
         uint32_t sum = 0;
         for (int32_t i = 0; i < length; i++) {
-            sum += (mask == 0 || mask[i]) ? part(p, top - from[i]) : 0u;
+            const uint32_t own = (mask == 0 || mask[i]) ? part(p, top - from[i]) : 0u;
+            to[i] = (int16_t)own;
+            sum += own;
         }
         for (int32_t i = 0; i < length; i++) {
-            const uint32_t own = (mask == 0 || mask[i]) ? part(p, top - from[i]) : 0u;
-            const uint32_t share = ((own << p->frac) + sum / 2u) / sum;
+            const uint32_t share = (((uint32_t)to[i] << p->frac) + sum / 2u) / sum;
             to[i] = (int16_t)((share > 32767u) ? 32767u : share);
         }
         from += length;

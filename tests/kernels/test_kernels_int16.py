@@ -28,7 +28,8 @@ IMAGE = 12  # cases of a program: 512 KB hold code and constants on Cortex-M55
 
 
 def variant(op: str, kind: str) -> Variant:
-    return next(v for v in VARIANTS if v.symbol == f"mcuq_{op}_s16_{kind}" and v.op == op)
+    symbol = f"mcuq_{op.removesuffix('16')}_s16_{kind}"
+    return next(v for v in VARIANTS if v.symbol == symbol and v.op == op)
 
 
 def case(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from small_networks import Net
 
-from mcuq.ir import Array, Graph
-from mcuq.ops import spec
+from mcuq.ir import Array, Graph, Node
+from mcuq.ops import softmax, spec
 from mcuq.ops.spec import IntForm
 from mcuq.qir import QGraph, QTensor
 
@@ -132,6 +132,31 @@ def test_extrema_of_extremes(op: str, expected: list[int]) -> None:
 def test_log_softmax(frac: int, out_frac: int, values: list[int], expected: list[int]) -> None:
     graph = one_node("log_softmax", (1, 4))
     assert integers(graph, frac, 0, out_frac, 127, values) == expected
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "fault"),
+    [
+        (400, -1, "its table is not that of exp"),  # where 0 is right: one away, but negative
+        (512, 1, "its table does not end in zeros"),
+        (511, 1, "its table does not end in zeros"),
+        (100, 1439, None),  # 1440 is right
+    ],
+)
+def test_a_table_of_exp_that_is_none(place: int, value: int, fault: str | None) -> None:
+    points = softmax.exp_points().astype(np.int16)
+    assert abs(int(points[place]) - value) == 1
+    points[place] = value
+    mul, shift = softmax.distance_factor(12, 1.0)
+    attrs = {"scale": 1.0, "mul": mul, "shift": shift, "frac": 15}
+    node = Node("softmax", "s", ("x", "t"), ("y",), attrs)
+    tensors = {
+        "x": QTensor("x", (1, 4), "s16", 12),
+        "t": QTensor("t", points.shape, "s16", 15, 0, points),
+        "y": QTensor("y", (1, 4), "s16", 15),
+    }
+    qgraph = QGraph("g", (), (), (node,), tensors)
+    assert list(softmax.faults(node, qgraph)) == ([fault] if fault else [])
 
 
 def test_log_softmax_is_as_near_as_rounding_lets_it() -> None:

@@ -18,6 +18,7 @@ from mcuq.kernels.dsp import (
     pool2d,
     recurrent,
     rows,
+    rows_int16,
     speed,
 )
 from mcuq.kernels.variant import Variant
@@ -39,4 +40,5 @@ VARIANTS: tuple[Variant, ...] = (
     *recurrent.VARIANTS,
     *features.VARIANTS,
     *rows.VARIANTS,
+    *rows_int16.VARIANTS,
 )

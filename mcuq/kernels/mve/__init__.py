@@ -14,6 +14,7 @@ from mcuq.kernels.mve import (
     normalize,
     pool2d,
     recurrent,
+    rows_int16,
     softmax,
 )
 from mcuq.kernels.variant import Variant
@@ -28,6 +29,7 @@ VARIANTS: tuple[Variant, ...] = (
     *int16.VARIANTS,
     *matmul.VARIANTS,
     *recurrent.VARIANTS,
+    *rows_int16.VARIANTS,
     *softmax.VARIANTS,
     *normalize.VARIANTS,
     *features.VARIANTS,

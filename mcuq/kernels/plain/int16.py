@@ -86,6 +86,9 @@ def _matmul(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     return (Call(symbol, params, fields, node.inputs, node.output),)
 
 
+LUT = Variant("lut16", "mcuq_lut_s16", _lut, _lut_cost, gap=_in_place, kinds=S16)
+NORMALIZE = _twin(normalize.PLAIN, "mcuq_normalize_s16_params")
+MATMUL = replace(_twin(matmul.VARIANTS[0]), lower=_matmul, gap=matmul.VARIANTS[0].gap)
 VARIANTS = (
     _twin(conv2d.VARIANTS[0], "mcuq_conv2d_s16_params"),
     _twin(depthwise_conv2d.VARIANTS[0], "mcuq_conv2d_s16_params"),
@@ -99,10 +102,10 @@ VARIANTS = (
     *(_twin(variant, "mcuq_extremum_s16_params") for variant in extremum.VARIANTS),
     _twin(transpose.VARIANTS[0]),
     _twin(prelu.VARIANTS[0], "mcuq_prelu_s16_params"),
-    _twin(normalize.PLAIN, "mcuq_normalize_s16_params"),
+    NORMALIZE,
     softmax.WIDE,
-    replace(_twin(matmul.VARIANTS[0]), lower=_matmul, gap=matmul.VARIANTS[0].gap),
-    Variant("lut16", "mcuq_lut_s16", _lut, _lut_cost, gap=_in_place, kinds=S16),
+    MATMUL,
+    LUT,
     # Twice as long as its input: the last byte is written where the last one was read.
     _requant("s8", "s16", lambda node, qgraph, index: output_size(node, qgraph)),
     _requant("s16", "s8", _in_place),
