@@ -38,10 +38,13 @@ def _fours(values: Array) -> Array:
 
 
 def _state_words(weights: Array, wide: bool) -> Array:
+    """(R, H) -> words of two units of a row, or of both rows of a pair: 256 times the first one's
+    weights and 128 more than the second one's, in the order [four rows][four units][pair][word].
+    """
     if wide:
         return _fours(weights.astype("<i2"))
-    quads = weights.reshape(len(weights), -1, 4)[:, :, (0, 2, 1, 3)]
-    return _fours(quads.reshape(len(weights), -1).astype(np.int8))
+    both = (256 * weights[0::2] + weights[1::2] + 128).astype("<i2").view("<u4")
+    return both.reshape(len(weights) // 4, 2, -1, 2).transpose(0, 2, 1, 3)
 
 
 def _lower(symbol: str, wide: bool, node: Node, qgraph: QGraph) -> tuple[Call, ...]:
@@ -49,10 +52,12 @@ def _lower(symbol: str, wide: bool, node: Node, qgraph: QGraph) -> tuple[Call, .
     return call(symbol, node, qgraph, np.concatenate(packed))
 
 
-def _fits(node: Node, qgraph: QGraph) -> bool:
-    """Whether the sums of inputs fit 32 bits 256-fold."""
+def _fits(wide: bool, node: Node, qgraph: QGraph) -> bool:
+    """Whether the sums of inputs fit 32 bits 256-fold, and those of bytes of second rows."""
     sums = np.abs(qgraph.data(node.inputs[1]).astype(np.int64)).sum(axis=1)
-    return bool(sums.max(initial=0) < _LARGEST_SUM)
+    of_bytes = (qgraph.data(node.inputs[2]).astype(np.int64) + 128).sum(axis=1)
+    most = 0 if wide else of_bytes.max(initial=0)
+    return bool(max(sums.max(initial=0), most) < _LARGEST_SUM)
 
 
 _PER_UNIT = {"lstm": 62.0, "gru": 52.0, "rnn": 14.0}
@@ -64,8 +69,8 @@ def _cost(wide: bool, node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     groups = 0.0
     for section in sections(node, qgraph):
         of_x = 27.75 * x_turns if section.input.size else 0.0
-        of_h = (21.75 if wide else 36.75) * h_turns if section.state.size else 0.0
-        groups += -(-len(section.bias) // 4) * (46 + of_x + of_h)
+        of_h = (21.75 if wide else 28.75) * h_turns if section.state.size else 0.0
+        groups += -(-len(section.bias) // 4) * ((46 if wide else 67) + of_x + of_h)
     return steps * (groups + 16 * x_turns + 60 + (_PER_UNIT[node.op] + 8) * hidden)
 
 
@@ -78,7 +83,10 @@ def _variant(op: str, wide: bool) -> Variant:
     def cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
         return _cost(wide, node, qgraph, cpu)
 
-    return Variant(op, symbol, lowered, cost, _fits, _NEEDS, cycles=1.4)
+    def fits(node: Node, qgraph: QGraph) -> bool:
+        return _fits(wide, node, qgraph)
+
+    return Variant(op, symbol, lowered, cost, fits, _NEEDS, cycles=1.4)
 
 
 VARIANTS = tuple(_variant(op, wide) for op in ("lstm", "gru", "rnn") for wide in (False, True))

@@ -18,7 +18,7 @@ typedef struct {
     const int16_t *h;
     int16_t *z;
     int32_t groups, x_turns, h_turns;
-    int32_t state_base; /* of no use here */
+    int32_t state_base; /* added to the sums of odd rows whose weights lie in bytes */
 } rows_job;
 
 #define MCUQ_WORD_STATE 0
@@ -29,19 +29,28 @@ static inline int32_t read_input(uint32_t *to, const int8_t *x, int32_t count)
     return (int32_t)(0u - ((uint32_t)mcuq_dense_spread_all(to, x, count) << 15));
 }
 
+/** The state as it is; bytes of odd rows are 128 more than their weights. */
 static inline void read_state(rows_job *job, const int16_t *h, int32_t *copy, int32_t count)
 {
-    (void)copy, (void)count;
+    (void)copy;
     job->h = h;
+    job->state_base = 0;
+#if !MCUQ_WIDE
+    for (int32_t i = 0; i < count; i += 4, h += 4) { /* zeros follow */
+        uint32_t words[2];
+        memcpy(words, h, sizeof words);
+        job->state_base = mcuq_dsp_smlad(words[0], 0xff80ff80u, job->state_base);
+        job->state_base = mcuq_dsp_smlad(words[1], 0xff80ff80u, job->state_base);
+    }
+#else
+    (void)count;
+#endif
 }
 
-/** mcuq_curve, its two points loaded at once; middle: point 256. */
+/** mcuq_curve; middle: point 256. */
 static inline int32_t curve(const int16_t *middle, int32_t z)
 {
-    const uint32_t shares = (uint32_t)(z & 127) * 65535u + 128u; /* 128 - rest, and rest above */
-    uint32_t points;
-    memcpy(&points, middle + (z >> 7), 4);
-    return mcuq_dsp_smlad(points, shares, 64) >> 7;
+    return mcuq_dsp_between(middle, z);
 }
 
 #if MCUQ_DSP_ASM
@@ -55,17 +64,32 @@ static inline int32_t curve(const int16_t *middle, int32_t z)
     " ldmia r0!, {r6-r9}\n" MCUQ_STATE_PAIR("r6") MCUQ_STATE_PAIR("r7") MCUQ_STATE_PAIR("r8")      \
         MCUQ_STATE_PAIR("r9")
 #define MCUQ_STATE_BYTES "84"
+#define MCUQ_STATE_START ""
+#define MCUQ_STATE_END ""
 #else
-#define MCUQ_STATE_ROW(acc, w)                                                                     \
-    " sxtb16 r8, " w "\n smlad " acc ", r8, r6, " acc "\n"                                         \
-    " sxtb16 " w ", " w ", ror #8\n smlad " acc ", " w ", r7, " acc "\n"
+/* A word of both rows of a pair, for two units: its halves are 256 times a weight of the first row
+ * and a byte of the second one. Sums of 64 bits of the halves, of 32 bits of the bytes. */
+#define MCUQ_STATE_WORD(w, h, both, odd)                                                           \
+    " smlald " both ", " w ", " h "\n uxtb16 " w ", " w "\n smlad " odd ", " w ", " h ", " odd "\n"
 /* 4 units of 4 rows. */
 #define MCUQ_STATE_QUAD                                                                            \
-    " ldrd r6, r7, [r0], #8\n ldmia r1!, {r10-r12, lr}\n" MCUQ_STATE_ROW("r2", "r10")              \
-        MCUQ_STATE_ROW("r3", "r11") MCUQ_STATE_ROW("r4", "r12") MCUQ_STATE_ROW("r5", "lr")
-/* 8 units of 4 rows: 36 instructions for 32 MAC. */
+    " ldrd r8, r9, [r0], #8\n ldmia r1!, {r10-r12, lr}\n" MCUQ_STATE_WORD(                         \
+        "r10", "r8", "r2, r3", "r6") MCUQ_STATE_WORD("r11", "r9", "r2, r3", "r6")                  \
+        MCUQ_STATE_WORD("r12", "r8", "r4, r5", "r7") MCUQ_STATE_WORD("lr", "r9", "r4, r5", "r7")
+/* 8 units of 4 rows: 28 instructions for 32 MAC. */
 #define MCUQ_STATE_TURN MCUQ_STATE_QUAD MCUQ_STATE_QUAD
-#define MCUQ_STATE_BYTES "144"
+#define MCUQ_STATE_BYTES "112"
+/* Sums of inputs in r2-r5: of first rows to 64 bits, 256-fold, of second ones kept in the frame. */
+#define MCUQ_STATE_START                                                                           \
+    " ldr r6, [sp, #36]\n add r3, r6\n add r5, r6\n strd r3, r5, [sp, #40]\n"                      \
+    " asr r3, r2, #24\n lsls r2, r2, #8\n asr r5, r4, #24\n lsls r4, r4, #8\n"                     \
+    " movs r6, #0\n movs r7, #0\n"
+/* What is left of 256-fold sums without those of bytes belongs to first rows. */
+#define MCUQ_STATE_END                                                                             \
+    " ldrd r8, r9, [sp, #40]\n subs r2, r2, r6\n sbc r3, r3, r6, asr #31\n lsrs r2, r2, #8\n"      \
+    " orr r2, r2, r3, lsl #24\n add r3, r6, r8\n"                                                  \
+    " subs r4, r4, r7\n sbc r5, r5, r7, asr #31\n lsrs r4, r4, #8\n"                               \
+    " orr r4, r4, r5, lsl #24\n add r5, r7, r9\n"
 #endif
 
 /* Where a loop of four turns of so many bytes, which ends at `label`, is entered for `turns` (a
@@ -75,15 +99,17 @@ static inline int32_t curve(const int16_t *middle, int32_t z)
     " mov r10, #" bytes "\n mul r9, r9, r10\n adr.w r10, " label "f\n orr r10, #1\n"               \
     " sub r10, r9\n str r10, [sp, #" place "]\n"
 
-/* `groups` times four rows at z; returns the words behind theirs. 44 instructions for four rows,
- * beside the turns and 3 for each four of these.
- * r0 x or h, r1 words, r2-r5 sums. Frame: x, base, h, z, groups, x end and entry, h end and entry.
+/* `groups` times four rows at z; returns the words behind theirs. 44 instructions for four rows, or
+ * 65 of bytes, beside the turns and 3 for each four of these.
+ * r0 x or h, r1 words, r2-r5 sums. Frame: x, base, h, z, groups, x end and entry, h end and entry,
+ * state_base, two sums.
  */
 MCUQ_NAKED static const uint32_t *run_rows(MCUQ_NAKED_ARGUMENT const uint32_t *words,
                                            MCUQ_NAKED_ARGUMENT const rows_job *job)
 {
     __asm volatile(
-        "push {r4-r11, lr}\n sub sp, #36\n ldmia r1, {r2-r8}\n stmia sp, {r2-r6}\n mov r1, r0\n"
+        "push {r4-r11, lr}\n sub sp, #48\n ldmia r1, {r2-r9}\n stmia sp, {r2-r6}\n str r9, [sp, "
+        "#36]\n mov r1, r0\n"
         " add r9, r2, r7, lsl #4\n str r9, [sp, #20]\n add r9, r4, r8, lsl #4\n"
         " str r9, [sp, #28]\n" MCUQ_ENTRY("r7", "108", "3", "24") MCUQ_ENTRY(
             "r8", MCUQ_STATE_BYTES, "5",
@@ -98,14 +124,14 @@ MCUQ_NAKED static const uint32_t *run_rows(MCUQ_NAKED_ARGUMENT const uint32_t *w
                                  " asrs r3, r3, #8\n lsls r3, r6\n add r3, r9\n lsrs r6, r6, #8\n"
                                  " asrs r4, r4, #8\n lsls r4, r6\n add r4, r10\n lsrs r6, r6, #8\n"
                                  " asrs r5, r5, #8\n lsls r5, r6\n add r5, r11\n"
-                                 " ldr r0, [sp, #8]\n ldr pc, [sp, #32]\n"
+                                 " ldr r0, [sp, #8]\n" MCUQ_STATE_START " ldr pc, [sp, #32]\n"
                                  ".balign 4\n"
                                  "4:\n" MCUQ_STATE_TURN MCUQ_STATE_TURN MCUQ_STATE_TURN
                                      MCUQ_STATE_TURN
                                  "5:\n" MCUQ_CODE_BYTES(
                                      "4", "5",
-                                     "4 * " MCUQ_STATE_BYTES) " ldr r6, [sp, #28]\n cmp r0, r6\n "
-                                                              "bne.w 4b\n"
+                                     "4 * " MCUQ_STATE_BYTES) " ldr r8, [sp, #28]\n cmp r0, r8\n "
+                                                              "bne.w 4b\n" MCUQ_STATE_END
                                                               " ldr r6, [r1], #4\n"
                                                               " asrs r2, r6\n lsrs r6, r6, #8\n "
                                                               "asrs r3, r6\n lsrs r6, r6, #8\n"
@@ -120,22 +146,28 @@ MCUQ_NAKED static const uint32_t *run_rows(MCUQ_NAKED_ARGUMENT const uint32_t *w
                                                               "r6!, {r2, r4}\n subs r7, #1\n strd "
                                                               "r6, r7, [sp, #12]\n"
                                                               " bne.w 1b\n"
-                                                              " mov r0, r1\n add sp, #36\n pop "
+                                                              " mov r0, r1\n add sp, #48\n pop "
                                                               "{r4-r11, pc}\n");
 }
 #else
-/* acc + the products of a turn of eight units with the weights of one row of four. */
-static uint32_t state_turn(uint32_t acc, const uint32_t *words, const int16_t *h)
+/* The weights of a row of four for units 2 * i and 2 * i + 1. */
+static uint32_t state_pair(const uint32_t *words, int32_t row, int32_t i)
 {
-    for (int32_t i = 0; i < 4; i++) {
-        const uint32_t pair = (uint16_t)h[2 * i] | ((uint32_t)(uint16_t)h[2 * i + 1] << 16);
 #if MCUQ_WIDE
-        const uint32_t w = words[4 * i];
+    return words[4 * i + row];
 #else
-        const uint32_t word = words[4 * (i / 2)];
-        const uint32_t w = (i & 1) ? mcuq_dsp_odd(word) : mcuq_dsp_even(word);
+    const uint32_t both = words[4 * (i / 2) + 2 * (row / 2) + i % 2];
+    return (row & 1) ? mcuq_dsp_even(both ^ 0x00800080u) : mcuq_dsp_odd(both);
 #endif
-        acc += (uint32_t)mcuq_dsp_smlad(w, pair, 0);
+}
+
+/* acc + the products of the state. */
+static uint32_t state_turns(uint32_t acc, const uint32_t *words, int32_t row, const int16_t *h,
+                            int32_t turns)
+{
+    for (int32_t i = 0; i < 4 * turns; i++, h += 2) {
+        const uint32_t pair = (uint16_t)h[0] | ((uint32_t)(uint16_t)h[1] << 16);
+        acc += (uint32_t)mcuq_dsp_smlad(state_pair(words, row, i), pair, 0);
     }
     return acc;
 }
@@ -163,9 +195,7 @@ static const uint32_t *run_rows(const uint32_t *words, const rows_job *job)
                                        job->x_turns);
             acc = (uint32_t)((int32_t)acc >> 8) << ((middle[0] >> (8 * row)) & 255u);
             acc += middle[1 + row];
-            for (int32_t i = 0; i < job->h_turns; i++) {
-                acc = state_turn(acc, middle + 5 + of_state * i + row, job->h + 8 * i);
-            }
+            acc = state_turns(acc, middle + 5, row, job->h, job->h_turns);
             *z++ =
                 (int16_t)mcuq_clamp((int32_t)acc >> ((end[0] >> (8 * row)) & 255u), -32768, 32767);
         }
