@@ -1,9 +1,10 @@
 """Which channels stand or fall together, and which must stay.
 
 Every slice of an activation belongs to a *unit*: a convolution's or dense layer's output channel
-starts one; element-wise operators, pools, concatenation and reshapes carry units along, and those
-that meet in an add or mul become one. So a unit of a flattened image is many columns of the dense
-layer behind it, and one of a residual stream is a filter of every layer that adds to it.
+starts one, and so does a unit of a recurrent layer, which that layer itself reads, too;
+element-wise operators, pools, concatenation and reshapes carry units along, and those that meet in
+an add or mul become one. So a unit of a flattened image is many columns of the dense layer behind
+it, and one of a residual stream is a filter of every layer that adds to it.
 
 ``PINNED`` units never go: the network's inputs and outputs, and what grouped convolutions,
 softmax, argmax and unknown operators read or write.
@@ -17,15 +18,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
-from mcuq.ops import has_weights, layout_of, spec
+from mcuq.ops import has_weights, is_recurrent, layout_of, spec
 from mcuq.ops.spec import Flow, Moved
 
 PINNED = 0
 _OUTSIDE = -1
 
 
+def has_units(graph: Graph, node: Node) -> bool:
+    """Whether ``node`` is a recurrent layer whose state is its own: its matrices, biases and what
+    it starts from are constants.
+    """
+    return is_recurrent(node) and all(graph.is_constant(name) for name in node.inputs[1:])
+
+
 def reads_all_channels(graph: Graph, node: Node) -> bool:
     """Whether every output channel of ``node`` reads all input channels: none has its own."""
+    if has_units(graph, node):
+        return True
     channels = graph.shape(node.inputs[0])[-1]
     return has_weights(node) and layout_of(node).groups(node, channels) == 1
 
@@ -61,9 +71,12 @@ class Structure:
         return np.flatnonzero(~np.isin(self.channels[name].units, list(removed)))
 
 
-def structure(graph: Graph) -> Structure:
-    """The structure of ``graph``, which must be ready (``passes.run``)."""
-    found = _Units(graph)
+def structure(graph: Graph, recurrent: bool = True) -> Structure:
+    """The structure of ``graph``, which must be ready (``passes.run``).
+
+    ``recurrent``: whether units of recurrent layers, and what these read, may be removed.
+    """
+    found = _Units(graph, recurrent)
     channels = {name: found.channels(name) for name in found.known}
     return Structure(channels, _groups(graph, channels))
 
@@ -92,8 +105,8 @@ class _Units:
     These arrays have the activation's rank, and size 1 along every axis where nothing changes.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, recurrent: bool) -> None:
+        self.graph, self.recurrent = graph, recurrent
         self.root = [PINNED]
         self.known: dict[str, Array] = {}
         for port in graph.inputs:
@@ -113,7 +126,8 @@ class _Units:
     def _follow(self, node: Node) -> Array:
         """The units of the node's output; those that it cannot carry along are pinned."""
         flow = spec(node.op).flow
-        if reads_all_channels(graph := self.graph, node):
+        free = self.recurrent or not is_recurrent(node)
+        if free and reads_all_channels(graph := self.graph, node):
             self._only_last_axis(node)
             return self._new(graph.shape(node.output))
         if has_weights(node) and layout_of(node).inputs is None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcuq.compress.groups import PINNED, Structure, reads_all_channels
+from mcuq.compress.groups import PINNED, Structure, has_units, reads_all_channels
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import float_of, layout_of
@@ -63,12 +63,21 @@ def _magnitude(graph: Graph, found: Structure, order: int) -> Array:
     total = np.zeros(_count(found))
     for node in graph.nodes:
         if reads_all_channels(graph, node):
-            weights = np.moveaxis(graph.data(node.inputs[1]), layout_of(node).outputs, 0)
-            norms = np.linalg.norm(weights.reshape(len(weights), -1), order, axis=1)
+            norms = np.linalg.norm(_filters(graph, node), order, axis=1)
             norms = norms * _scale_behind(graph, node.output, len(norms))
             mean = max(float(norms.mean()), 1e-30)
             np.add.at(total, found.channels[node.output].units, norms / mean)
     return total
+
+
+def _filters(graph: Graph, node: Node) -> Array:
+    """(channels, n) the weights that write each: of a recurrent layer those of all its gates."""
+    if has_units(graph, node):
+        units, matrices = graph.shape(node.output)[-1], map(graph.data, node.inputs[1:3])
+        gates = [m.reshape(-1, units, m.shape[1]).swapaxes(0, 1) for m in matrices]
+        return np.concatenate([gate.reshape(units, -1) for gate in gates], axis=1)
+    weights = np.moveaxis(graph.data(node.inputs[1]), layout_of(node).outputs, 0)
+    return weights.reshape(len(weights), -1)
 
 
 def _scale_behind(graph: Graph, name: str, channels: int) -> Array:
@@ -118,6 +127,9 @@ def _gated(
             shape = [rows, *[1] * (inputs[0].dim() - 1)]
             shape[channels.axis] = -1
             inputs[0] = inputs[0] * gates[:, torch.from_numpy(channels.units)].reshape(shape)
+        if has_units(graph, node):  # reads its own, too
+            own = gates[:, torch.from_numpy(found.channels[node.output].units)]
+            inputs[2] = inputs[2] * own.unsqueeze(1)
         return float_of(node)(node, inputs)
 
     start = {

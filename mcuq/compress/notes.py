@@ -9,11 +9,11 @@ from typing import Annotated
 import numpy as np
 
 from mcuq.compress.request import Methods
-from mcuq.ir import Array, Graph
-from mcuq.ops import layout_of
+from mcuq.ir import Array, Graph, Node
+from mcuq.ops import has_weights, layout_of
 from mcuq.ops.parts.coded import joined
 from mcuq.quantize.simulate import decibels, output_names, relative_error
-from mcuq.quantize.structure import weighted
+from mcuq.quantize.structure import recurrent, weighted
 from mcuq.reference import feeds_to_float, run_float
 from mcuq.schema.records import Bytes
 
@@ -66,23 +66,38 @@ def notes_of(
     calibration: Mapping[str, Array] | None,
 ) -> tuple[LayerNote, ...]:
     """One note per layer with weights, in order."""
-    pairs = {node.name: node for node in weighted(before)}
+    pairs = {node.name: node for node in _layers(before)}
     found = _sqnrs(before, after, calibration)
     notes = []
-    for node in weighted(after):
-        weights = after.data(node.inputs[1])
+    for node in _layers(after):
+        weights = _weights(after, node)
         notes.append(
             LayerNote(
                 node.name,
                 str(methods[node.name]),
-                before.data(pairs[node.name].inputs[1]).size,
+                _weights(before, pairs[node.name]).size,
                 weights.size,
                 int(np.count_nonzero(weights)),
-                len(np.unique(_in_table(weights, layout_of(node).outputs))),
+                len(np.unique(_in_table(weights, _rows_axis(node)))),
                 found.get(node.output),
             )
         )
     return tuple(notes)
+
+
+def _layers(graph: Graph) -> tuple[Node, ...]:
+    return (*weighted(graph), *recurrent(graph))
+
+
+def _weights(graph: Graph, node: Node) -> Array:
+    """Of a recurrent layer those of input and state, side by side."""
+    if has_weights(node):
+        return graph.data(node.inputs[1])
+    return np.concatenate([graph.data(name) for name in node.inputs[1:3]], axis=1)
+
+
+def _rows_axis(node: Node) -> int:
+    return layout_of(node).outputs if has_weights(node) else 0
 
 
 def _in_table(weights: Array, axis: int) -> Array:

@@ -29,7 +29,7 @@ from mcuq.ir import Array, Graph, Node, Tensor
 from mcuq.ops import layout_of
 from mcuq.progress import Progress, silent
 from mcuq.quantize.rounding.layers import Moments
-from mcuq.quantize.structure import weighted
+from mcuq.quantize.structure import recurrent, weighted
 
 FEW = 0.05
 """A first convolution with less than this share of the weights keeps them, unless it is named."""
@@ -276,6 +276,7 @@ def _check(
 def effective(graph: Graph, request: Request) -> dict[str, Methods]:
     """The methods of each layer; those that would gain little and lose much keep their weights:
     depthwise layers, and first convolutions with few weights, unless a pattern names them.
+    Recurrent layers lose units, no single weights.
     """
     found = request.of_layers(graph)
     total = sum(graph.data(node.inputs[1]).size for node in weighted(graph))
@@ -285,6 +286,8 @@ def effective(graph: Graph, request: Request) -> dict[str, Methods]:
         delicate = layout_of(node).inputs is None or (node.inputs[0] in inputs and few)
         if delicate and not request.names(node.name):
             found[node.name] = Methods(structured=found[node.name].structured)
+    for node in recurrent(graph):
+        found[node.name] = Methods(structured=found[node.name].structured)
     return found
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from mcuq.compress.groups import Structure
+from mcuq.compress.groups import Structure, has_units
 from mcuq.ir import Array, Graph, Hint, Node, Shape, Tensor
 from mcuq.ops import has_weights, layout_of, spec
 from mcuq.ops.spec import Flow
@@ -53,6 +54,8 @@ class _Cut:
         op = spec(node.op)
         if has_weights(node):
             self._weights(node)
+        if has_units(self.graph, node):
+            self._gates(node)
         for index in op.per_channel:
             self._take(node.inputs[index], 0, self.kept[node.output])
         if op.flow is Flow.POINTWISE:
@@ -67,6 +70,17 @@ class _Cut:
         one_group = layout.groups(node, self.graph.shape(x)[-1]) == 1
         if layout.inputs is not None and one_group:
             self._take(weights, layout.inputs, self.kept[x], layout.outputs)
+
+    def _gates(self, node: Node) -> None:
+        """Cut both matrices, biases and starts, which lie gate after gate."""
+        x, y = node.inputs[0], node.output
+        units, kept = self.graph.shape(y)[-1], self.kept[y]
+        if len(kept) < units:
+            for name in node.inputs[1:]:
+                gates = range(0, self.graph.shape(name)[0], units)
+                self._take(name, 0, np.concatenate([kept + first for first in gates]))
+            self._take(node.inputs[2], 1, kept)
+        self._take(node.inputs[1], 1, self.kept[x])
 
     def _operands(self, node: Node) -> None:
         """Cut a constant operand along the axis of the other, if it has that axis."""
@@ -98,19 +112,23 @@ def cost_of(graph: Graph, shapes: Mapping[str, Shape], measure: str, layers: fro
     """MACs, or weights, of the nodes ``layers`` if the activations had these ``shapes``."""
     total = 0
     for node in graph.nodes:
-        if node.name in layers and has_weights(node):
+        if node.name in layers:
             before = tuple(shapes[node.inputs[0]])
             after = tuple(shapes[node.output])
-            weights = _weights_shape(graph, node, before, after)
+            matrices = _matrices_shapes(graph, node, before, after)
             if measure == "macs":
-                total += spec(node.op).macs(node, [before, weights], after)
+                total += spec(node.op).macs(node, [before, *matrices], after)
             else:
-                total += int(np.prod(weights))
+                total += sum(map(prod, matrices))
     return total
 
 
-def _weights_shape(graph: Graph, node: Node, before: Shape, after: Shape) -> Shape:
+def _matrices_shapes(graph: Graph, node: Node, before: Shape, after: Shape) -> list[Shape]:
+    """Of the weights; of a recurrent layer of those for its input and for its state."""
     shape = graph.shape(node.inputs[1])
+    if not has_weights(node):
+        rows = shape[0] // graph.shape(node.output)[-1] * after[-1]
+        return [(rows, before[-1]), (rows, after[-1])]
     layout, channels = layout_of(node), graph.shape(node.inputs[0])[-1]
     one_group = layout.groups(node, channels) == 1
-    return layout.resized(shape, before[-1] if one_group else None, after[-1])
+    return [layout.resized(shape, before[-1] if one_group else None, after[-1])]

@@ -23,6 +23,7 @@ from mcuq.compress.sparsity import Pattern
 from mcuq.compress.structured import layers_matching
 from mcuq.errors import McuqError, attempt, closest, raise_all
 from mcuq.ir import Graph
+from mcuq.quantize.structure import recurrent
 from mcuq.schema import shown
 
 WEIGHT_METHODS = ("sparse", "block")
@@ -96,9 +97,14 @@ class Request:
     tuning: Tuning = field(default_factory=Tuning)
 
     def of_layers(self, graph: Graph) -> dict[str, Methods]:
-        """The methods of every layer with weights; McuqError for a pattern without a layer."""
-        for pattern, _ in self.layers:
-            layers_matching(graph, pattern)
+        """The methods of every layer with weights; McuqError for a pattern without a layer, or that
+        asks recurrent layers alone for more than they can do.
+        """
+        with_units = {node.name for node in recurrent(graph)}
+        for pattern, methods in self.layers:
+            if layers_matching(graph, pattern) <= with_units and (methods.zeros or methods.codes):
+                reason = f"'{pattern}' is a recurrent layer, which loses whole units, no weights"
+                raise McuqError(graph.name, reason, 'Ask for "structured:0.5" of it')
         return {name: self._of(name) for name in sorted(layers_matching(graph, None))}
 
     def names(self, layer: str) -> bool:

@@ -13,6 +13,7 @@ from mcuq.compress.removal import cost_of, remove, sizes_without
 from mcuq.compress.threads import torch_threads
 from mcuq.errors import McuqError, closest
 from mcuq.ir import Array, Graph
+from mcuq.quantize.structure import recurrent as recurrent_of
 from mcuq.quantize.structure import weighted
 
 SCOPES = ("global", "layer")
@@ -66,10 +67,14 @@ def chosen_channels(
     measure: str = "macs",
     of: Graph | None = None,
     seed: int = 0,
+    recurrent: bool = True,
 ) -> tuple[Structure, frozenset[int]]:
-    """The units of ``graph``, and those that ``prune_channels`` removes."""
+    """The units of ``graph``, and those that ``prune_channels`` removes.
+
+    ``recurrent``: whether recurrent layers may lose units or inputs.
+    """
     _check(amount, scope, measure, multiple)
-    plan = _Removal.of(graph, only, measure, multiple)
+    plan = _Removal.of(graph, only, measure, multiple, recurrent)
     return plan.found, _chosen(plan, amount, importance, calibration, scope, of, seed)
 
 
@@ -122,21 +127,27 @@ class _Removal:
     layers: frozenset[str]
     measure: str
     multiple: int
+    recurrent: bool
 
     @classmethod
     def of(
-        cls, graph: Graph, only: str | Sequence[str] | None, measure: str, multiple: int
+        cls,
+        graph: Graph,
+        only: str | Sequence[str] | None,
+        measure: str,
+        multiple: int,
+        recurrent: bool,
     ) -> _Removal:
-        found = structure(graph)
+        found = structure(graph, recurrent)
         chosen = layers_matching(graph, only)
-        plan = cls(graph, found, _groups(found, chosen), chosen, measure, multiple)
+        plan = cls(graph, found, _groups(found, chosen), chosen, measure, multiple, recurrent)
         if not plan.groups:
             raise _nothing(graph, found, chosen)
         return plan
 
     def before(self, graph: Graph) -> _Removal:
         """The plan for the same layers of ``graph``."""
-        found = structure(graph)
+        found = structure(graph, self.recurrent)
         return replace(self, graph=graph, found=found, groups=_groups(found, self.layers))
 
     def cost(self, removed: frozenset[int]) -> float:
@@ -206,7 +217,7 @@ def _units(parts: Sequence[Part]) -> frozenset[int]:
 
 def layers_matching(graph: Graph, only: str | Sequence[str] | None) -> frozenset[str]:
     """The names of layers with weights that match one of the patterns ``only``; all for None."""
-    names = [node.name for node in weighted(graph)]
+    names = [node.name for node in (*weighted(graph), *recurrent_of(graph))]
     if only is None:
         return frozenset(names)
     chosen: set[str] = set()

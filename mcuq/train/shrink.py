@@ -63,8 +63,9 @@ def shrink(
     ``McuqError`` for what cannot be traced, and where forward counts channels itself.
     """
     choose = functools.partial(
-        chosen_channels, amount=amount, only=only, measure=measure, multiple=multiple, seed=seed
-    )
+        chosen_channels, amount=amount, only=only, measure=measure, multiple=multiple, seed=seed,
+        recurrent=False,
+    )  # fmt: skip
     own = module.plain() if isinstance(module, Prepared) else module
     shrinking = _Shrinking(Source.of(own, example), choose, importance, of)
     small = shrinking.made(own)

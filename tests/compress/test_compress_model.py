@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from onnx_models import model, node, random, save
 from sklearn.datasets import load_digits
 from small_networks import Net
+from torch import nn
 
 import mcuq
 from mcuq.cli import cli
@@ -55,6 +57,48 @@ def test_the_report_says_what_it_brings() -> None:
             assert layer.values <= 16
             assert layer.flash < layer.flash_before or layer.why
     assert clustered().report.compression.output_sqnr_db > 15
+
+
+class Listening(nn.Module):
+    """A recurrent layer in one direction, one in both, and classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.LSTM(6, 16, batch_first=True)
+        self.second = nn.GRU(16, 12, batch_first=True, bidirectional=True)
+        self.classes = nn.Linear(24, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.classes(self.second(self.first(x)[0])[0][:, -1])
+
+
+def listening(compress: Any) -> mcuq.Model:
+    torch.manual_seed(0)
+    rows = np.random.default_rng(0).normal(size=(32, 9, 6)).astype(np.float32)
+    return mcuq.compile(
+        Listening().eval(), torch.from_numpy(rows[:1]), rows, config=FAST, compress=compress,
+        board="mps2_an386",
+    )  # fmt: skip
+
+
+def test_recurrent_layers_lose_units() -> None:
+    made = listening("structured:0.5,block:0.5")
+    layers = {layer.layer: layer for layer in made.report.compression.layers}
+    recurrent = [layer for name, layer in layers.items() if "linear" not in name]
+    assert len(recurrent) == 3
+    for layer in recurrent:
+        assert layer.methods == "structured:0.5"
+        assert layer.after < layer.before
+        assert layer.flash < layer.flash_before
+    assert sum(n.after for n in recurrent) <= 0.5 * sum(n.before for n in recurrent)
+    (host,) = made.check([], vectors=4)
+    assert host.exact, host.first
+
+
+def test_single_weights_of_recurrent_layers_stay() -> None:
+    request = Request(layers=(("*lstm*", parse("block:0.5")),))
+    with pytest.raises(mcuq.McuqError, match="recurrent layer, which loses whole units"):
+        listening(request)
 
 
 def test_a_compiled_folder_keeps_the_network_before(tmp_path: Path) -> None:

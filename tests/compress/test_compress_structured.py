@@ -14,7 +14,7 @@ import random_networks
 from small_networks import NO_CLIP, Net, images, residual_network
 
 from mcuq import importers
-from mcuq.compress.groups import reads_all_channels, structure
+from mcuq.compress.groups import has_units, reads_all_channels, structure
 from mcuq.compress.importance import importance
 from mcuq.compress.removal import remove
 from mcuq.compress.structured import MEASURES, layers_matching, prune_channels
@@ -43,6 +43,10 @@ def without_reading(graph: Graph, removed: frozenset[int]) -> Graph:
             else:
                 weights[..., gone] = 0
             tensors[node.inputs[1]] = Tensor(node.inputs[1], weights.shape, weights)
+        if has_units(graph, node):
+            weights = graph.data(node.inputs[2]).copy()
+            weights[:, np.isin(found.channels[node.output].units, list(removed))] = 0
+            tensors[node.inputs[2]] = Tensor(node.inputs[2], weights.shape, weights)
     return replace(graph, tensors=tensors)
 
 
@@ -91,6 +95,87 @@ def test_a_flattened_image_takes_its_columns_along() -> None:
     small = check_removal(graph, frozenset(found.groups[0].units[:3]), {"x": images(4)[:, :4, :4]})
     assert small.shape("reshape_1") == (1, 80)
     assert small.shape("w2") == (6, 80)
+
+
+RECURRENT = (
+    ("lstm", {}), ("lstm", {"gives": "cell"}), ("gru", {}), ("gru", {"after": False}), ("rnn", {})
+)  # fmt: skip
+
+
+def sequences(rows: int = 24) -> dict[str, np.ndarray]:
+    return {"x": np.random.default_rng(2).normal(size=(rows, 1, 7, 5)).astype(np.float32)}
+
+
+def recurrent_network(op: str, **attrs: object) -> Graph:
+    """A dense layer at every step, two recurrent ones, the last state to classes."""
+    net = Net((1, 1, 7, 5))
+    first = net.recurrent(op, net.conv("x", 8, kernel=1), 12, **{**attrs, "gives": "all"})
+    last = net.recurrent(op, first, 8, **{"gives": "last", **attrs})
+    return net.graph(net.dense(last, 3))
+
+
+@pytest.mark.parametrize(("op", "attrs"), RECURRENT)
+def test_units_of_recurrent_layers_go_with_what_reads_them(
+    op: str, attrs: dict[str, object]
+) -> None:
+    graph = recurrent_network(op, **attrs)
+    assert groups(graph) == [(8, ("conv2d_0",)), (12, (f"{op}_1",)), (8, (f"{op}_2",))]
+    removed = some_of_each(graph)
+    small = check_removal(graph, removed, sequences())
+    for layer in ("conv2d_0", f"{op}_1", f"{op}_2"):
+        assert small.shape(layer)[-1] < graph.shape(layer)[-1]
+    node = next(n for n in small.nodes if n.output == f"{op}_1")
+    gates, units = {"lstm": 4, "gru": 3, "rnn": 1}[op], small.shape(node.output)[-1]
+    shapes = [small.shape(name) for name in node.inputs[1:]]
+    assert shapes[:2] == [(gates * units, small.shape("conv2d_0")[-1]), (gates * units, units)]
+    assert {shape[0] for shape in shapes[3:]} == {units}
+
+
+def test_both_directions_have_units_of_their_own() -> None:
+    net = Net((1, 1, 7, 5))
+    both = [net.recurrent("gru", "x", 8, reverse=back) for back in (False, True)]
+    graph = net.graph(net.recurrent("rnn", net.node("concat", *both, axis=3), 4, gives="last"))
+    assert groups(graph) == [(8, ("gru_0",)), (8, ("gru_1",))]
+    check_removal(graph, some_of_each(graph), sequences())
+
+
+def test_units_of_a_state_that_comes_from_outside_stay() -> None:
+    net = Net((1, 1, 7, 5))
+    net.recurrent("rnn", "x", 8, gives="last")
+    start = net.input("start", (1, 8))
+    node = net.nodes[0]
+    net.nodes[0] = replace(node, inputs=(*node.inputs[:4], start))
+    assert groups(net.graph(net.dense("rnn_0", 2))) == []
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("op", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("by", ["taylor", "magnitude", "l1"])
+def test_half_of_a_recurrent_network_goes(op: str, measure: str, by: str) -> None:
+    graph, data = recurrent_network(op), sequences()
+    small = prune_channels(graph, 0.5, importance=by, calibration=data, measure=measure, multiple=2)
+    weights = [sum(t.data.size for t in g.tensors.values() if t.data is not None)
+               for g in (graph, small)]  # fmt: skip
+    assert weights[1] < 0.75 * weights[0]
+    assert list(problems(small)) == []
+    quantize(small, data, Options("fast"))
+
+
+def test_units_that_only_the_layer_itself_reads_matter() -> None:
+    """Unit 0 is the memory of unit 1, all that the output reads; units 2 and 3 do nothing."""
+    net = Net((1, 1, 7, 5))
+    last = net.dense(net.recurrent("rnn", "x", 4, gives="last"), 2)
+    graph = net.graph(last)
+    r, w = np.zeros((4, 4), np.float32), graph.data("w1").copy()
+    r[1, 0] = r[0, 0] = 0.9
+    w[:, 0] = w[:, 2:] = 0
+    tensors = {**graph.tensors, "r0": Tensor("r0", r.shape, r), "w1": Tensor("w1", w.shape, w)}
+    graph = replace(graph, tensors=tensors)
+    found = structure(graph)
+    score = importance(graph, found, "taylor", sequences())[found.channels["rnn_0"].units]
+    assert score[0] > 0
+    assert score[1] > 0
+    assert score[2:].tolist() == [0, 0]
 
 
 def test_concatenated_branches_keep_groups_of_their_own() -> None:

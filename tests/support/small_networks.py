@@ -67,6 +67,23 @@ class Net:
         weights = self.random.normal(0, depth**-0.5, (features, depth))
         return self._weighted("dense", x, weights, features, {"clip": clip})
 
+    def recurrent(self, op: str, x: str, units: int, **attrs: Any) -> str:
+        """A layer that gives all its states, if ``attrs`` say nothing else."""
+        gates, index = {"lstm": 4, "gru": 3, "rnn": 1}[op], len(self.nodes)
+        rows = gates * units
+        shapes = {
+            "w": (rows, self.tensors[x].shape[-1]),
+            "r": (rows, units),
+            "b": ((2 if op == "gru" else 1) * rows,),
+            **dict.fromkeys("hc" if op == "lstm" else "h", (units,)),
+        }
+        names = [
+            self.constant(f"{name}{index}", self.random.normal(0, units**-0.5, shape))
+            for name, shape in shapes.items()
+        ]
+        more = {"lstm": {}, "gru": {"after": True}, "rnn": {"activation": "tanh"}}[op]
+        return self.node(op, x, *names, **{"gives": "all", "reverse": False, **more, **attrs})
+
     def pool(self, x: str) -> str:
         """The global average, flat."""
         _, height, width, channels = self.tensors[x].shape

@@ -132,6 +132,16 @@ def together(
     return torch.cat(steps_of(node, x)), torch.cat(before)
 
 
+def from_state(h: TorchTensor, r: TorchTensor, bias: TorchTensor | None = None) -> TorchTensor:
+    """(N, H) -> (N, R), of rows (R, H) that all share, or (N, R, H) of each one's own."""
+    import torch
+
+    if r.dim() == 2:
+        return torch.nn.functional.linear(h, r, bias)
+    found = (r @ h.unsqueeze(-1)).squeeze(-1)
+    return found if bias is None else found + bias
+
+
 def one_section(
     node: Node, inputs: Sequence[TorchTensor], states: Sequence[TorchTensor]
 ) -> tuple[Section, ...]:

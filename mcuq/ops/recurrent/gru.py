@@ -41,19 +41,19 @@ def _cells(
 
     x, w, r, b, h = inputs
     input_bias, state_bias = b.chunk(2)
-    weights, biases = r.chunk(_GATES), state_bias.chunk(_GATES)
+    weights, biases = r.chunk(_GATES, dim=-2), state_bias.chunk(_GATES)
     h = shared.spread_start(h, len(x))
-    linear = torch.nn.functional.linear
+    linear, from_state = torch.nn.functional.linear, shared.from_state
     for step in shared.steps_of(node, x):
         xz, xr, xn = linear(step, w, input_bias).chunk(_GATES, dim=-1)
-        z = shared.limited(node, xz + linear(h, weights[0], biases[0])).sigmoid()
-        reset = shared.limited(node, xr + linear(h, weights[1], biases[1])).sigmoid()
+        z = shared.limited(node, xz + from_state(h, weights[0], biases[0])).sigmoid()
+        reset = shared.limited(node, xr + from_state(h, weights[1], biases[1])).sigmoid()
         kept = reset * h
         if node.attrs["after"]:
-            hn = linear(h, weights[2], biases[2])
+            hn = from_state(h, weights[2], biases[2])
             n = shared.limited(node, xn + reset * hn).tanh()
         else:
-            hn = linear(kept, weights[2], biases[2])
+            hn = from_state(kept, weights[2], biases[2])
             n = shared.limited(node, xn + hn).tanh()
         h = (1 - z) * n + z * h
         yield h, xn, hn, kept

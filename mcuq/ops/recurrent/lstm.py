@@ -35,7 +35,7 @@ def _cells(node: Node, inputs: Sequence[TorchTensor]) -> Iterator[tuple[TorchTen
     x, w, r, b, h, c = inputs
     h, c = (shared.spread_start(start, len(x)) for start in (h, c))
     for step in shared.steps_of(node, x):
-        z = torch.nn.functional.linear(step, w, b) + torch.nn.functional.linear(h, r)
+        z = torch.nn.functional.linear(step, w, b) + shared.from_state(h, r)
         i, o, f, g = shared.limited(node, z).chunk(_GATES, dim=-1)
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
         h = o.sigmoid() * c.tanh()

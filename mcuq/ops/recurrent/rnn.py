@@ -30,7 +30,7 @@ def _cells(node: Node, inputs: Sequence[TorchTensor]) -> Iterator[TorchTensor]:
     act = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": torch.relu}
     h = shared.spread_start(h, len(x))
     for step in shared.steps_of(node, x):
-        z = torch.nn.functional.linear(step, w, b) + torch.nn.functional.linear(h, r)
+        z = torch.nn.functional.linear(step, w, b) + shared.from_state(h, r)
         h = act[node.attrs["activation"]](shared.limited(node, z))
         yield h
 
