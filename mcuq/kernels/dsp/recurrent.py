@@ -69,9 +69,14 @@ def _cost(wide: bool, node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     groups = 0.0
     for section in sections(node, qgraph):
         of_x = 27.75 * x_turns if section.input.size else 0.0
-        of_h = (21.75 if wide else 28.75) * h_turns if section.state.size else 0.0
+        of_h = (21.75 if wide else 29.5) * h_turns if section.state.size else 0.0
         groups += -(-len(section.bias) // 4) * ((46 if wide else 67) + of_x + of_h)
     return steps * (groups + 16 * x_turns + 60 + (_PER_UNIT[node.op] + 8) * hidden)
+
+
+def _readings(node: Node, qgraph: QGraph, cache: int) -> float:
+    """All weights in each step."""
+    return float(plain.sizes(node, qgraph)[0])
 
 
 def _variant(op: str, wide: bool) -> Variant:
@@ -86,7 +91,7 @@ def _variant(op: str, wide: bool) -> Variant:
     def fits(node: Node, qgraph: QGraph) -> bool:
         return _fits(wide, node, qgraph)
 
-    return Variant(op, symbol, lowered, cost, fits, _NEEDS, cycles=1.4)
+    return Variant(op, symbol, lowered, cost, fits, _NEEDS, cycles=1.4, readings=_readings)
 
 
 VARIANTS = tuple(_variant(op, wide) for op in ("lstm", "gru", "rnn") for wide in (False, True))

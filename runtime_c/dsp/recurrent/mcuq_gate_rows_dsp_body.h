@@ -64,6 +64,9 @@ static inline int32_t curve(const int16_t *middle, int32_t z)
     " ldmia r0!, {r6-r9}\n" MCUQ_STATE_PAIR("r6") MCUQ_STATE_PAIR("r7") MCUQ_STATE_PAIR("r8")      \
         MCUQ_STATE_PAIR("r9")
 #define MCUQ_STATE_BYTES "84"
+#define MCUQ_STATE_TURNS MCUQ_STATE_TURN MCUQ_STATE_TURN MCUQ_STATE_TURN MCUQ_STATE_TURN
+#define MCUQ_STATE_COUNT "4"
+#define MCUQ_STATE_MASK "3"
 #define MCUQ_STATE_START ""
 #define MCUQ_STATE_END ""
 #else
@@ -79,6 +82,10 @@ static inline int32_t curve(const int16_t *middle, int32_t z)
 /* 8 units of 4 rows: 28 instructions for 32 MAC. */
 #define MCUQ_STATE_TURN MCUQ_STATE_QUAD MCUQ_STATE_QUAD
 #define MCUQ_STATE_BYTES "112"
+/* Two turns: all that goes round is less than 1 KB, which small caches in front of flash hold. */
+#define MCUQ_STATE_TURNS MCUQ_STATE_TURN MCUQ_STATE_TURN
+#define MCUQ_STATE_COUNT "2"
+#define MCUQ_STATE_MASK "1"
 /* Sums of inputs in r2-r5: of first rows to 64 bits, 256-fold, of second ones kept in the frame. */
 #define MCUQ_STATE_START                                                                           \
     " ldr r6, [sp, #36]\n add r3, r6\n add r5, r6\n strd r3, r5, [sp, #40]\n"                      \
@@ -92,15 +99,17 @@ static inline int32_t curve(const int16_t *middle, int32_t z)
     " orr r4, r4, r5, lsl #24\n add r5, r7, r9\n"
 #endif
 
-/* Where a loop of four turns of so many bytes, which ends at `label`, is entered for `turns` (a
- * register) of them: at its end for none. To the frame at `place`. */
-#define MCUQ_ENTRY(turns, bytes, label, place)                                                     \
-    " ands r9, " turns ", #3\n it eq\n moveq r9, #4\n cmp " turns ", #0\n it eq\n moveq r9, #0\n"  \
+/* Where a loop of `count` turns (a power of two, `mask` one less) of so many bytes, which ends at
+ * `label`, is entered for `turns` (a register) of them: at its end for none. To the frame at
+ * `place`. */
+#define MCUQ_ENTRY(turns, count, mask, bytes, label, place)                                        \
+    " ands r9, " turns ", #" mask "\n it eq\n moveq r9, #" count "\n cmp " turns                   \
+    ", #0\n it eq\n moveq r9, #0\n"                                                                \
     " mov r10, #" bytes "\n mul r9, r9, r10\n adr.w r10, " label "f\n orr r10, #1\n"               \
     " sub r10, r9\n str r10, [sp, #" place "]\n"
 
 /* `groups` times four rows at z; returns the words behind theirs. 44 instructions for four rows, or
- * 65 of bytes, beside the turns and 3 for each four of these.
+ * 65 of bytes, beside the turns and 3 for each four of these, or each two of bytes of the state.
  * r0 x or h, r1 words, r2-r5 sums. Frame: x, base, h, z, groups, x end and entry, h end and entry,
  * state_base, two sums.
  */
@@ -111,8 +120,8 @@ MCUQ_NAKED static const uint32_t *run_rows(MCUQ_NAKED_ARGUMENT const uint32_t *w
         "push {r4-r11, lr}\n sub sp, #48\n ldmia r1, {r2-r9}\n stmia sp, {r2-r6}\n str r9, [sp, "
         "#36]\n mov r1, r0\n"
         " add r9, r2, r7, lsl #4\n str r9, [sp, #20]\n add r9, r4, r8, lsl #4\n"
-        " str r9, [sp, #28]\n" MCUQ_ENTRY("r7", "108", "3", "24") MCUQ_ENTRY(
-            "r8", MCUQ_STATE_BYTES, "5",
+        " str r9, [sp, #28]\n" MCUQ_ENTRY("r7", "4", "3", "108", "3", "24") MCUQ_ENTRY(
+            "r8", MCUQ_STATE_COUNT, MCUQ_STATE_MASK, MCUQ_STATE_BYTES, "5",
             "32") "1:\n ldmia r1!, {r2-r5}\n ldrd r0, r6, [sp]\n"
                   " add r2, r6\n add r3, r6\n add r4, r6\n add r5, r6\n ldr pc, [sp, #24]\n"
                   ".balign 4\n"
@@ -126,28 +135,27 @@ MCUQ_NAKED static const uint32_t *run_rows(MCUQ_NAKED_ARGUMENT const uint32_t *w
                                  " asrs r5, r5, #8\n lsls r5, r6\n add r5, r11\n"
                                  " ldr r0, [sp, #8]\n" MCUQ_STATE_START " ldr pc, [sp, #32]\n"
                                  ".balign 4\n"
-                                 "4:\n" MCUQ_STATE_TURN MCUQ_STATE_TURN MCUQ_STATE_TURN
-                                     MCUQ_STATE_TURN
-                                 "5:\n" MCUQ_CODE_BYTES(
+                                 "4:\n" MCUQ_STATE_TURNS "5:\n" MCUQ_CODE_BYTES(
                                      "4", "5",
-                                     "4 * " MCUQ_STATE_BYTES) " ldr r8, [sp, #28]\n cmp r0, r8\n "
-                                                              "bne.w 4b\n" MCUQ_STATE_END
-                                                              " ldr r6, [r1], #4\n"
-                                                              " asrs r2, r6\n lsrs r6, r6, #8\n "
-                                                              "asrs r3, r6\n lsrs r6, r6, #8\n"
-                                                              " asrs r4, r6\n lsrs r6, r6, #8\n "
-                                                              "asrs r5, r6\n"
-                                                              " ssat r2, #16, r2\n ssat r3, #16, "
-                                                              "r3\n ssat r4, #16, r4\n ssat r5, "
-                                                              "#16, r5\n"
-                                                              " pkhbt r2, r2, r3, lsl #16\n pkhbt "
-                                                              "r4, r4, r5, lsl #16\n"
-                                                              " ldrd r6, r7, [sp, #12]\n stmia "
-                                                              "r6!, {r2, r4}\n subs r7, #1\n strd "
-                                                              "r6, r7, [sp, #12]\n"
-                                                              " bne.w 1b\n"
-                                                              " mov r0, r1\n add sp, #48\n pop "
-                                                              "{r4-r11, pc}\n");
+                                     MCUQ_STATE_COUNT
+                                     " * " MCUQ_STATE_BYTES) " ldr r8, [sp, #28]\n cmp r0, r8\n "
+                                                             "bne.w 4b\n" MCUQ_STATE_END
+                                                             " ldr r6, [r1], #4\n"
+                                                             " asrs r2, r6\n lsrs r6, r6, #8\n "
+                                                             "asrs r3, r6\n lsrs r6, r6, #8\n"
+                                                             " asrs r4, r6\n lsrs r6, r6, #8\n "
+                                                             "asrs r5, r6\n"
+                                                             " ssat r2, #16, r2\n ssat r3, #16, "
+                                                             "r3\n ssat r4, #16, r4\n ssat r5, "
+                                                             "#16, r5\n"
+                                                             " pkhbt r2, r2, r3, lsl #16\n pkhbt "
+                                                             "r4, r4, r5, lsl #16\n"
+                                                             " ldrd r6, r7, [sp, #12]\n stmia "
+                                                             "r6!, {r2, r4}\n subs r7, #1\n strd "
+                                                             "r6, r7, [sp, #12]\n"
+                                                             " bne.w 1b\n"
+                                                             " mov r0, r1\n add sp, #48\n pop "
+                                                             "{r4-r11, pc}\n");
 }
 #else
 /* The weights of a row of four for units 2 * i and 2 * i + 1. */
