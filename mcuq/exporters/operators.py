@@ -15,6 +15,7 @@ from mcuq.importers.nodes import layout
 from mcuq.importers.nodes.windows import resize
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import resize_linear
+from mcuq.ops.argmax import takes_last
 from mcuq.ops.movement import copy
 from mcuq.ops.softmax import scale_of
 
@@ -242,7 +243,8 @@ def _argmax(values: Values, node: Node) -> Value:
     """ArgMax along our last axis, which is axis 1 of the file."""
     source = values.usual(node.inputs[0])
     axis = 1 if len(source.shape) == 4 else len(source.shape) - 1
-    made = values.emit_as("ArgMax", node.name, node.output, [source.name], axis=axis, keepdims=1)
+    attrs = {"axis": axis, "keepdims": 1, "select_last_index": int(takes_last(node))}
+    made = values.emit_as("ArgMax", node.name, node.output, [source.name], **attrs)
     return _limited(values, node, made)
 
 

@@ -78,4 +78,7 @@ void mcuq_log_softmax_s8(const mcuq_log_softmax_params *p, const int8_t *in, int
  *  not aliased. */
 void mcuq_argmax_s8(const mcuq_argmax_params *p, const int8_t *in, void *out);
 
+/** The same, of the last largest value. */
+void mcuq_argmax_s8_last(const mcuq_argmax_params *p, const int8_t *in, void *out);
+
 #endif

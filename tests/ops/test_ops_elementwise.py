@@ -396,15 +396,19 @@ def test_exp_table_starts_at_one_and_never_rises() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "expected"), [([3, 9, 9, 1], 1), ([-128, -128], 0), ([-128, 127], 1), ([4], 0)]
+    ("row", "first", "last"),
+    [([3, 9, 9, 1], 1, 2), ([-128, -128], 0, 1), ([-128, 127], 1, 1), ([4], 0, 0)],
 )
-def test_argmax_takes_the_first_of_equals(row: list[int], expected: int) -> None:
-    got = naive("argmax", {}, s8(*row))
-    assert (got.tolist(), got.dtype) == ([[expected]], np.int32)
+def test_argmax_takes_the_first_of_equals_or_the_last(
+    row: list[int], first: int, last: int
+) -> None:
     real = spec("argmax").run_float
     assert real is not None
     values = torch.tensor([row], dtype=torch.float32)
-    assert real(Node("argmax", "n", (), ("y",)), [values]).tolist() == [[expected]]
+    for attrs, expected in (({}, first), ({"last": True}, last)):
+        got = naive("argmax", attrs, s8(*row))
+        assert (got.tolist(), got.dtype) == ([[expected]], np.int32)
+        assert real(Node("argmax", "n", (), ("y",), attrs), [values]).tolist() == [[expected]]
 
 
 def test_concat_along_channels_of_a_batch() -> None:

@@ -456,7 +456,8 @@ REDUCTIONS = (
         )
     ),
     *(
-        Case("argmax", str(shape), (Act(shape, 4),), {}, 0, 0, 0.0)
+        Case("argmax", f"{attrs} of {shape}", (Act(shape, 4),), attrs, 0, 0, 0.0)
+        for attrs in ({}, {"last": True})
         for shape in ((1, 1), (1, 10), (1, 3, 4, 5))
     ),
     *(

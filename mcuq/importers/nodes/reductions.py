@@ -152,7 +152,7 @@ def _mask_of(call: Call, mask: Array, shape: Shape, axis: int, row: Map) -> str:
 
 
 def argmax(call: Call) -> Value:
-    """ArgMax over one axis, the first of equal values."""
+    """ArgMax over one axis, the first of equal values or the last."""
     return _index(call, call.value(), call.integer("axis", 0), bool(call.integer("keepdims", 1)))
 
 
@@ -163,11 +163,10 @@ def argmin(call: Call) -> Value:
 
 
 def _index(call: Call, value: Value, given: int, keep: bool) -> Value:
-    if call.integer("select_last_index", 0):
-        raise Refused(f"{call.op} with select_last_index", "Take the first of equal values")
     axis = axis_of(given, len(value.shape))
     tensor, row, _ = rows(call, value, axis)
-    made = call.emit("argmax", (tensor,))
+    last = {"last": True} if call.integer("select_last_index", 0) else {}
+    made = call.emit("argmax", (tensor,), **last)
     sizes = [1 if a == axis else s for a, s in enumerate(value.shape)]
     shape = tuple(s for a, s in enumerate(sizes) if keep or a != axis)
     return Value(shape, made, np.asarray(row, np.int64))

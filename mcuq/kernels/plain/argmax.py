@@ -1,10 +1,11 @@
-"""The variant of argmax."""
+"""The variants of argmax."""
 
 from __future__ import annotations
 
 from mcuq.ir import Node
 from mcuq.kernels.plain import elementwise
-from mcuq.kernels.variant import Call, Cpu, Field, Variant
+from mcuq.kernels.variant import Call, Cpu, Field, Variant, lower_as
+from mcuq.ops.argmax import takes_last
 from mcuq.qir import QGraph
 
 
@@ -20,4 +21,14 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return elementwise.instructions(cpu, size, 9.0, 7.0) + 20.0 * rows
 
 
-VARIANTS = (Variant("argmax", "mcuq_argmax_s8", _lower, _cost),)
+def _first(node: Node, qgraph: QGraph) -> bool:
+    return not takes_last(node)
+
+
+def _last(node: Node, qgraph: QGraph) -> bool:
+    return takes_last(node)
+
+
+_FIRST = Variant("argmax", "mcuq_argmax_s8", _lower, _cost, _first)
+_LAST = "mcuq_argmax_s8_last"
+VARIANTS = (_FIRST, Variant("argmax", _LAST, lower_as(_FIRST, _LAST), _cost, _last))
