@@ -40,7 +40,9 @@ _AFTER = 1 << 40
 """Added to the number of an element of an input: what a recurrent layer makes of it."""
 
 _KEPT = re.compile(r"state|cache|hidden|cell|memory|buffer|context|^[hc]$")
-_AGES = re.compile(r"(^|_)(in|input|out|output|new|next|prev|previous|last|old|n|0|t|1)(?=_|$)")
+_AGES = re.compile(
+    r"(^|_)(in|input|out|output|new|next|prev|previous|past|last|present|old|n|0|t|1)(?=_|$)"
+)
 
 
 def pair_states(

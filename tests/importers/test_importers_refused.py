@@ -36,7 +36,7 @@ REFUSED = {
     "Pad": model([node("Pad", "x p", "y")], {"p": np.ones(8, np.int64)}),
     "AveragePool": model(
         [node("AveragePool", "x", "y", kernel_shape=[2, 2], dilations=[2, 2],
-              pads=[1, 1, 1, 1])], opset=19
+              pads=[3, 3, 3, 3])], opset=19
     ),
     "MaxPool": model(
         [node("MaxPool", "x", "y", kernel_shape=[2, 2], strides=[2, 2], auto_pad="VALID",

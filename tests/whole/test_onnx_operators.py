@@ -8,18 +8,21 @@ from benchmarks.onnx_operators import Outcome, outcomes, page, table
 
 ACCEPTED = frozenset(
     """
-    Abs Acos Acosh Add ArgMax ArgMin Asin Asinh Atan Atanh Attention AveragePool
-    BatchNormalization Ceil Celu Clip Concat Conv ConvInteger ConvTranspose Cos Cosh CumSum DFT
-    DepthToSpace DequantizeLinear Div Dropout Einsum Elu Equal Erf Exp Expand Flatten Floor GRU
-    Gather GatherElements GatherND Gelu Gemm GlobalAveragePool GlobalMaxPool Greater
-    GreaterOrEqual GridSample GroupNormalization HardSigmoid HardSwish Identity
-    InstanceNormalization LSTM LeakyRelu Less LessOrEqual Log LogSoftmax LpNormalization LpPool
-    MatMul MatMulInteger Max MaxPool MaxUnpool Mean MeanVarianceNormalization Min Mish Mul Neg
-    PRelu Pad Pow QLinearConv QLinearMatMul RMSNormalization RNN Reciprocal ReduceL1 ReduceL2
-    ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceSum ReduceSumSquare Relu
-    Reshape Resize ReverseSequence Round Selu Shrink Sigmoid Sign Sin Sinh Slice Softmax
-    Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum Swish Tan Tanh ThresholdedRelu
-    Tile Transpose Unsqueeze Where
+    Abs Acos Acosh Add AffineGrid ArgMax ArgMin Asin Asinh Atan Atanh Attention AveragePool
+    BatchNormalization CausalConvWithState Ceil Celu CenterCropPad Clip Col2Im Compress Concat
+    Conv ConvInteger ConvTranspose Cos Cosh CumProd CumSum DFT DepthToSpace DequantizeLinear
+    Div Dropout Einsum Elu Equal Erf Exp Expand Flatten Floor GRU Gather GatherElements
+    GatherND Gelu Gemm GlobalAveragePool GlobalMaxPool Greater GreaterOrEqual GridSample
+    GroupNormalization HardSigmoid HardSwish Hardmax Identity InstanceNormalization LRN LSTM
+    LayerNormalization LeakyRelu Less LessOrEqual LinearAttention Log LogSoftmax
+    LpNormalization LpPool MatMul MatMulInteger Max MaxPool MaxUnpool Mean
+    MeanVarianceNormalization Min Mish Mod Mul Neg OneHot PRelu Pad Pow QLinearConv
+    QLinearMatMul RMSNormalization RNN Reciprocal ReduceL1 ReduceL2 ReduceLogSum
+    ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu
+    Reshape Resize ReverseSequence RotaryEmbedding Round Scan Scatter ScatterElements
+    ScatterND Selu Shrink Sigmoid Sign Sin Sinh Slice Softmax Softplus Softsign SpaceToDepth
+    Split Sqrt Squeeze Sub Sum SwiGLU Swish Tan Tanh ThresholdedRelu Tile TopK Transpose Trilu
+    Unsqueeze Upsample Where
     """.split()
 )
 """Operators of which at least one case comes through."""

@@ -57,9 +57,9 @@ def clip(call: Call) -> Value:
         -math.inf if limits[0] is None else float(limits[0]),
         math.inf if limits[1] is None else float(limits[1]),
     )
-    if not bounds[0] <= bounds[1]:
-        raise Refused(f"Clip from {bounds[0]} to {bounds[1]}", "Let min be below max")
-    return clip_to(*bounds)(call)
+    if any(math.isnan(bound) for bound in bounds):
+        raise Refused(f"Clip from {bounds[0]} to {bounds[1]}", "Repair its limits")
+    return clip_to(min(bounds), bounds[1])(call)
 
 
 def extremum(largest: bool) -> Callable[[Call], Value]:

@@ -25,7 +25,7 @@ from mcuq.importers.nodes.builder import Value
 from mcuq.importers.nodes.call import Call, Operand
 from mcuq.importers.nodes.elementwise import binary, clip_to, unary
 from mcuq.importers.nodes.windows import images, several, volumes
-from mcuq.importers.nodes.windows.conv_transpose import conv_transpose
+from mcuq.importers.nodes.windows.conv_transpose import conv_transpose, of_volumes
 from mcuq.importers.nodes.windows.resize import resize
 from mcuq.importers.standard import quantized
 from mcuq.ir import Array
@@ -47,7 +47,9 @@ LARGEST, AVERAGED = (
 
 HANDLERS: dict[str, Handler] = {
     "Conv": images.planar(CONVOLVED, volumes.convolved(CONVOLVED)),
-    "ConvTranspose": images.planar(several.of_series(conv_transpose)),
+    "ConvTranspose": images.planar(
+        several.of_series(conv_transpose), of_volumes(volumes.convolved(CONVOLVED))
+    ),
     "MaxPool": images.planar(LARGEST, volumes.pooled(LARGEST)),
     "AveragePool": images.planar(AVERAGED, volumes.pooled(AVERAGED)),
     "GlobalAveragePool": reductions.global_average,

@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
 import numpy as np
 
 from mcuq.importers.nodes.builder import Refused
-from mcuq.importers.standard.modern import Old
+from mcuq.importers.standard.modern import Old, Parts
 from mcuq.ir import Array
 
 _FLOAT = "Export the model without fused attention"
-SCORES, SHARES = 0, 3
-"""What qk_matmul_output_mode may ask for: the products, and what the softmax makes of them."""
+BIASED = 2
+"""The place of the scores with the mask among those that qk_matmul_output_mode counts."""
 
 
-class _Parts:
-    """The nodes that replace one, in order."""
+@dataclass(frozen=True, eq=False)
+class Bias:
+    """What is added to the scores: a computed mask, and constants, perhaps minus infinity.
 
-    def __init__(self, old: Old) -> None:
-        self.old, self.nodes = old, list[Any]()
+    ``seen``: (..., L, 1), 0 for the queries that see no key at all, whose result is 0; None: all
+    see one.
+    """
 
-    def add(self, op: str, inputs: Sequence[str], what: str, **attrs: Any) -> str:
-        """A node that writes a part; returns its name."""
-        node = self.old.part(op, inputs, what, **attrs)
-        self.nodes.append(node)
-        return str(node.output[0])
+    computed: str = ""
+    added: Array | None = None
+    seen: Array | None = None
 
-    def name(self, node: str, index: int) -> None:
-        """Let output ``index`` of the operator be the part ``node``."""
-        made = self.old.part("Identity", [node], "copy")
-        made.output[0] = self.old.node.output[index]
-        self.nodes.append(made)
 
-    def constant(self, data: Any, what: str) -> str:
-        return self.old.constant(np.asarray(data), what)
+class Heads(Parts):
+    """The parts of attention."""
 
     def heads(self, name: str, count: int, what: str) -> str:
         """(B, L, heads * size) as (B, heads, L, size)."""
@@ -56,20 +52,27 @@ class _Parts:
         joined = self.constant(np.array([batch, heads * times, length, size]), f"{what}_joined")
         return self.add("Reshape", [spread, joined], f"{what}_repeated")
 
-    def attend(self, q: str, k: str, v: str, scale: float, bias: str, softcap: float = 0.0) -> Any:
-        """(scores, shares, result) of (B, heads, L, size) each."""
+    def shares(self, q: str, k: str, scale: float, bias: Bias, softcap: float = 0.0) -> list[str]:
+        """(B, heads, L, keys): the scores, with their cap, with the bias, and their softmax."""
         turned = self.add("Transpose", [k], "turned", perm=[0, 1, 3, 2])
         product = self.add("MatMul", [q, turned], "product")
         scores = self.add("Mul", [product, self.constant(np.float32(scale), "scale")], "scores")
-        biased = scores
+        capped = scores
         if softcap:
             cap = self.constant(np.float32(softcap), "cap")
-            small = self.add("Div", [biased, cap], "small")
-            biased = self.add("Mul", [self.add("Tanh", [small], "bent"), cap], "capped")
-        if bias:
-            biased = self.add("Add", [biased, bias], "biased")
+            small = self.add("Div", [scores, cap], "small")
+            capped = self.add("Mul", [self.add("Tanh", [small], "bent"), cap], "capped")
+        biased = capped
+        if bias.computed:
+            biased = self.add("Add", [biased, bias.computed], "moved")
+        if bias.added is not None:
+            given = self.constant(bias.added.astype(np.float32), "mask")
+            biased = self.add("Add", [biased, given], "biased")
         shares = self.add("Softmax", [biased], "shares", axis=-1)
-        return scores, shares, self.add("MatMul", [shares, v], "attended")
+        if bias.seen is not None:
+            seen = self.constant(bias.seen.astype(np.float32), "seen")
+            shares = self.add("Mul", [shares, seen], "seen_shares")
+        return [scores, capped, biased, shares]
 
     def joined(self, name: str, index: int = 0) -> None:
         """(B, heads, L, size) as (B, L, heads * size): output ``index`` of the operator."""
@@ -80,10 +83,7 @@ class _Parts:
 
 def attention(old: Old) -> list[Any]:
     """Attention of ONNX (opset 23): 3-D with numbers of heads, or 4-D."""
-    _refuse(old, (6,), "lengths without padding")
-    if old.attribute("left_window_size", -1) != -1 or old.attribute("right_window_size", -1) != -1:
-        raise Refused("Attention with a sliding window", "Give the window as attn_mask")
-    parts = _Parts(old)
+    parts = Heads(old)
     flat = old.rank(old.input(0)) == 3
     names = [old.input(i) for i in range(3)]
     shapes = [list(old.kind(name).shape) for name in names]
@@ -104,37 +104,86 @@ def attention(old: Old) -> list[Any]:
     softcap = float(old.attribute("softcap", 0.0))
     keys = parts.repeated(k, groups, "k", shapes[1])
     values = parts.repeated(v, groups, "v", shapes[2])
-    scores, shares, result = parts.attend(q, keys, values, scale, bias, softcap)
+    stages = parts.shares(q, keys, scale, bias, softcap)
+    result = parts.add("MatMul", [stages[-1], values], "attended")
     if flat:
         parts.joined(result)
     else:
         parts.name(result, 0)
-    mode = int(old.attribute("qk_matmul_output_mode", SCORES))
-    for index, found in ((1, k), (2, v), (3, {SCORES: scores, SHARES: shares}.get(mode))):
-        if index < len(old.node.output) and old.node.output[index]:
-            if found is None:
-                raise Refused("Attention that gives its scores with the mask", "Leave them out")
+    for index, found in enumerate((k, v, _stage(old, bias, stages)), 1):
+        if old.wants(index):
             parts.name(found, index)
     return parts.nodes
 
 
-def _bias(old: Old, parts: _Parts, queries: int, keys: int, past: int) -> str:
-    """What is added to the scores: the mask, and what keeps the future out."""
-    future = None
-    if old.attribute("is_causal", 0):
-        future = np.where(np.tril(np.ones((queries, keys), bool), past), 0.0, -np.inf)
+def _stage(old: Old, bias: Bias, stages: Sequence[str]) -> str:
+    """What the fourth output shows of the scores."""
+    mode = int(old.attribute("qk_matmul_output_mode", 0))
+    if not 0 <= mode < len(stages):
+        raise Refused(f"qk_matmul_output_mode {mode}", "Use 0 to 3")
+    endless = bias.seen is not None or (
+        bias.added is not None and bool(np.isneginf(bias.added).any())
+    )
+    if old.wants(3) and mode == BIASED and endless:
+        raise Refused(
+            "Attention that gives scores of minus infinity", "Give the scores without mask"
+        )
+    return stages[mode]
+
+
+def _bias(old: Old, parts: Heads, queries: int, keys: int, past: int) -> Bias:
+    """What is added to the scores: the mask, and what lies beside the window or behind the end."""
+    shown = _shown(old, queries, keys, past)
+    hidden = None if bool(shown.all()) else np.where(shown, 0.0, -np.inf)
     name = old.input(3)
     if not name:
-        return "" if future is None else parts.constant(future.astype(np.float32), "mask")
+        return _rows(hidden)
+    missing = keys - old.kind(name).shape[-1]
     given = old.constants.get(name)
     if given is None:
-        if future is not None or old.kind(name).shape[-1] != keys:
-            raise Refused("a computed mask beside a constant one", "Let the mask be a constant")
-        return name
+        if not old.kind(name).real:
+            raise Refused("a computed mask of truth values", "Let the mask be reals that are added")
+        if not missing:
+            return _rows(hidden, name)
+        pads = [0] * (2 * old.rank(name) - 1) + [missing]
+        wide = parts.add("Pad", [name, parts.constant(np.array(pads), "pads")], "wide")
+        beyond = np.where(np.arange(keys) < keys - missing, 0.0, -np.inf)
+        return _rows(beyond if hidden is None else hidden + beyond, wide)
     mask = _added(given)
-    missing = keys - mask.shape[-1]
     mask = np.pad(mask, [(0, 0)] * (mask.ndim - 1) + [(0, missing)], constant_values=-np.inf)
-    return parts.constant((mask + (0.0 if future is None else future)).astype(np.float32), "mask")
+    return _rows(mask if hidden is None else mask + hidden)
+
+
+def _rows(added: Array | None, computed: str = "") -> Bias:
+    """The bias, without the rows of which nothing would be left."""
+    if added is None:
+        return Bias(computed)
+    seen = np.asarray(np.isfinite(added).any(axis=-1, keepdims=True))
+    if bool(seen.all()):
+        return Bias(computed, added)
+    return Bias(computed, np.where(seen, added, 0.0), seen)
+
+
+def _shown(old: Old, queries: int, keys: int, past: int) -> Array:
+    """(L, keys), or (B, 1, L, keys) where lengths differ: which keys a query may see.
+
+    Query i stands at the place i + ``past``, with given lengths i + length - L.
+    """
+    place = np.arange(queries)[:, None] + past
+    ends = None
+    if old.input(6):
+        ends = old.given(6).astype(np.int64).reshape(-1, 1, 1, 1)
+        place = np.arange(queries)[:, None] + ends - queries
+    ahead = np.arange(keys) - place
+    shown = np.ones(ahead.shape, bool)
+    left, right = (int(old.attribute(f"{side}_window_size", -1)) for side in ("left", "right"))
+    if left >= 0:
+        shown &= -ahead <= left
+    if right >= 0:
+        shown &= ahead <= right
+    if old.attribute("is_causal", 0):
+        shown &= ahead <= 0
+    return shown if ends is None else shown & (np.arange(keys) < ends)
 
 
 def _added(mask: Array) -> Array:
@@ -154,7 +203,7 @@ def multi_head(old: Old) -> list[Any]:
     if not old.input(1) or not old.input(2):
         raise Refused("MultiHeadAttention of packed inputs", _FLOAT)
     _refuse(old, (4, 6, 7), "a mask by length or a cache")
-    parts, heads = _Parts(old), int(old.attribute("num_heads", 1))
+    parts, heads = Heads(old), int(old.attribute("num_heads", 1))
     names = [old.input(i) for i in range(3)]
     if old.input(3):
         sizes = [old.kind(name).shape[-1] for name in names]
@@ -170,7 +219,7 @@ def multi_head(old: Old) -> list[Any]:
 def packed(old: Old) -> list[Any]:
     """com.microsoft's Attention: one layer makes queries, keys and values."""
     _refuse(old, (3, 4), "a mask by length or a cache")
-    parts, heads = _Parts(old), int(old.attribute("num_heads", 1))
+    parts, heads = Heads(old), int(old.attribute("num_heads", 1))
     weights = old.given(1)
     width = weights.shape[1]
     given = [int(v) for v in old.attribute("qkv_hidden_sizes", ())]
@@ -192,7 +241,7 @@ def packed(old: Old) -> list[Any]:
 
 
 def _whole(
-    old: Old, parts: _Parts, names: Sequence[str], heads: int, size: int, bias: str
+    old: Old, parts: Heads, names: Sequence[str], heads: int, size: int, bias: str
 ) -> list[Any]:
     """Heads, products and softmax of three (B, L, C) parts."""
     if any(old.node.output[1:]):
@@ -202,5 +251,6 @@ def _whole(
     scale = float(old.attribute("scale", 0.0)) or 1 / sqrt(size)
     named = zip(names, ("query", "key", "value"), strict=True)
     q, k, v = (parts.heads(name, heads, what) for name, what in named)
-    parts.joined(parts.attend(q, k, v, scale, bias)[2])
+    shares = parts.shares(q, k, scale, Bias(bias))[-1]
+    parts.joined(parts.add("MatMul", [shares, v], "attended"))
     return parts.nodes

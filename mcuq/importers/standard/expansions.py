@@ -211,8 +211,12 @@ def _summed(old: Old, name: str, labels: str, read: set[str], nodes: list[Any]) 
 def _remainder(old: Old) -> list[Any] | None:
     """Mod of reals by a constant: with ``fmod`` the sign is that of the data."""
     divisor = old.constants.get(old.input(1))
-    if divisor is None or old.input(0) in old.constants or not old.kind(old.input(0)).real:
+    if old.input(0) in old.constants and divisor is not None:
         return None
+    if not old.kind(old.input(0)).real:
+        raise Refused("it computes with integers", "Cast the data to float first")
+    if divisor is None:
+        raise Refused("Mod by a computed value", "Let the divisor be a constant")
     parts = [old.part("Div", old.inputs[:2], "quotient")]
     if old.attribute("fmod", 0):
         size = old.part("Abs", parts[0].output[:], "size")

@@ -62,6 +62,10 @@ class Old:
         """The name of input ``index``, empty if it is left out."""
         return self.node.input[index] if index < len(self.node.input) else ""
 
+    def wants(self, index: int) -> bool:
+        """Whether anything may read output ``index``."""
+        return index < len(self.node.output) and bool(self.node.output[index])
+
     def attribute(self, name: str, default: Any = None) -> Any:
         found = next((a for a in self.node.attribute if a.name == name), None)
         if found is None:
@@ -113,3 +117,34 @@ class Old:
         made.attribute.extend(kept)
         made.attribute.extend(onnx.helper.make_attribute(k, v) for k, v in attrs.items())
         return made
+
+
+class Parts:
+    """The nodes that replace one, in order."""
+
+    def __init__(self, old: Old) -> None:
+        self.old, self.nodes = old, list[Any]()
+
+    def add(self, op: str, inputs: Sequence[str], what: str, **attrs: Any) -> str:
+        """A node that writes a part; returns its name."""
+        node = self.old.part(op, inputs, what, **attrs)
+        self.nodes.append(node)
+        return str(node.output[0])
+
+    def name(self, node: str, index: int) -> None:
+        """Let output ``index`` of the operator be the part ``node``."""
+        made = self.old.part("Identity", [node], "copy")
+        made.output[0] = self.old.node.output[index]
+        self.nodes.append(made)
+
+    def row(self, name: str, place: int, axis: int) -> str:
+        """The row ``place`` of an axis, which stays."""
+        index = self.constant(np.array([place]), "place")
+        return self.add("Gather", [name, index], "row", axis=axis)
+
+    def shaped(self, name: str, shape: Sequence[int]) -> str:
+        """The same values in another shape."""
+        return self.add("Reshape", [name, self.constant(np.array(shape), "shape")], "shaped")
+
+    def constant(self, data: Any, what: str) -> str:
+        return self.old.constant(np.asarray(data), what)

@@ -7,7 +7,8 @@ channels. The weights go where they belong; nothing is computed of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -81,17 +82,11 @@ def conv_transpose(call: Call) -> Value:
     """ConvTranspose, 1-D and 2-D, with every attribute."""
     value, kernel = call.value(), call.constant(1)
     groups = call.integer("group", 1)
-    if kernel.ndim != len(value.shape) or kernel.ndim not in (3, 4):
-        raise Refused(f"weights of {kernel.ndim} dimensions for data of {len(value.shape)}", _MATCH)
-    if groups < 1 or kernel.shape[0] != value.shape[1] or value.shape[1] % groups:
-        raise Refused(f"weights of {kernel.shape[0]} channels for {value.shape[1]}", _MATCH)
+    _check(value, kernel, groups)
     axes = _axes(call, value.shape[2:], kernel.shape[2:])
     image = call.image(value)
     phases, channels = prod(a.stride for a in axes), groups * kernel.shape[1]
-    bias = call.optional(2)
-    bias = np.zeros(channels) if bias is None else bias
-    if bias.shape != (channels,):
-        raise Refused(f"bias of shape {bias.shape} for {channels} channels", _MATCH)
+    bias = _bias(call, channels)
     tensor = call.builder.emit(
         "conv2d",
         call.name,
@@ -106,6 +101,44 @@ def conv_transpose(call: Call) -> Value:
     )
     made = call.image_value(tensor, len(value.shape))
     return _side_by_side(call, made, axes, groups)
+
+
+def of_volumes(handler: Callable[[Call], Value]) -> Callable[[Call], Value]:
+    """ConvTranspose of (1, C, D, H, W): ``handler``, a convolution of such data, for its phases."""
+
+    def transposed(call: Call) -> Value:
+        value, kernel, groups = call.value(), call.constant(1), call.integer("group", 1)
+        _check(value, kernel, groups)
+        axes = _axes(call, value.shape[2:], kernel.shape[2:])
+        phases = prod(a.stride for a in axes)
+        bias = _bias(call, groups * kernel.shape[1])
+        attrs = {
+            "dilations": tuple(a.dilation if a.sparse else 1 for a in axes),
+            "pads": (*(a.pads[0] for a in axes), *(a.pads[1] for a in axes)),
+            "group": groups,
+        }
+        weights = _taps(kernel, axes, groups)
+        inputs = (value, weights, _each(bias, groups, phases))
+        own = call.part("phases", *inputs, **attrs)
+        names = (*call.names[:3], "", "")[:3]
+        return _side_by_side(call, handler(replace(own, names=names)), axes, groups)
+
+    return transposed
+
+
+def _check(value: Value, kernel: Array, groups: int) -> None:
+    if kernel.ndim != len(value.shape):
+        raise Refused(f"weights of {kernel.ndim} dimensions for data of {len(value.shape)}", _MATCH)
+    if groups < 1 or kernel.shape[0] != value.shape[1] or value.shape[1] % groups:
+        raise Refused(f"weights of {kernel.shape[0]} channels for {value.shape[1]}", _MATCH)
+
+
+def _bias(call: Call, channels: int) -> Array:
+    bias = call.optional(2)
+    bias = np.zeros(channels) if bias is None else bias
+    if bias.shape != (channels,):
+        raise Refused(f"bias of shape {bias.shape} for {channels} channels", _MATCH)
+    return bias
 
 
 def _axes(call: Call, sizes: Shape, kernel: Shape) -> list[Axis]:
@@ -155,24 +188,32 @@ def _edges(
 
 
 def _weights(call: Call, kernel: Array, axes: list[Axis], groups: int) -> str:
-    """The weights of the convolution; its channels are (group, phase, channel of the group)."""
+    """The weights of the convolution of an image, in the order of ``conv2d``."""
+    rank, channels = len(axes), kernel.shape[1]
+    made = np.moveaxis(_taps(kernel, axes, groups), 1, -1)
+    made = made if rank == 2 else made[:, None]
+    tensor = call.weights(1, made)
+    hint = call.builder.hints.get(tensor)
+    if hint is not None and len(hint.scale) == channels > 1:
+        scale = hint.scale * (groups * prod(a.stride for a in axes))
+        call.builder.hints[tensor] = Hint(scale, hint.zero, hint.bits)
+    return tensor
+
+
+def _taps(kernel: Array, axes: list[Axis], groups: int) -> Array:
+    """(group x phase x channel of the group, depth, taps...): a convolution's weights."""
     depth, channels = kernel.shape[0] // groups, kernel.shape[1]
     phases = tuple(a.stride for a in axes)
     rows = kernel.reshape(groups, depth, channels, *kernel.shape[2:])
-    made = np.zeros((groups, *phases, channels, *(a.taps for a in axes), depth), kernel.dtype)
+    made = np.zeros((groups, *phases, channels, depth, *(a.taps for a in axes)), kernel.dtype)
     for taps in np.ndindex(*kernel.shape[2:]):
         found = [axis.tap(k) for axis, k in zip(axes, taps, strict=True)]
         place: tuple[slice | int, ...]
-        place = (slice(None), *(p for p, _ in found), slice(None), *(t for _, t in found))
+        channel = (slice(None), slice(None))
+        place = (slice(None), *(p for p, _ in found), *channel, *(t for _, t in found))
         behind: tuple[slice | int, ...] = (slice(None), slice(None), slice(None), *taps)
         made[place] = rows[behind].transpose(0, 2, 1)
-    high, wide = _two(tuple(a.taps for a in axes), 1)
-    tensor = call.weights(1, made.reshape(groups * prod(phases) * channels, high, wide, depth))
-    hint = call.builder.hints.get(tensor)
-    if hint is not None and len(hint.scale) == channels > 1:
-        scale = hint.scale * (groups * prod(phases))
-        call.builder.hints[tensor] = Hint(scale, hint.zero, hint.bits)
-    return tensor
+    return made.reshape(groups * prod(phases) * channels, depth, *(a.taps for a in axes))
 
 
 def _each(values: Array, groups: int, phases: int) -> Array:

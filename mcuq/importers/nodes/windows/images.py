@@ -13,6 +13,7 @@ import numpy as np
 from mcuq.importers.nodes import movement
 from mcuq.importers.nodes.builder import Refused, Value
 from mcuq.importers.nodes.call import Call, Operand
+from mcuq.importers.nodes.elementwise import with_constant
 from mcuq.ir import Array, Shape
 from mcuq.ops.parts.windows import Window
 
@@ -72,7 +73,8 @@ def max_pool(call: Call) -> Value:
 def average_pool(call: Call) -> Value:
     """AveragePool. Padding that counts, where windows reach over its end too, is laid around first.
 
-    The taps of dilated windows are gathered first; without padding that does not count.
+    The taps of dilated windows are gathered first; where padding does not count, their mean is
+    made larger by the share of taps that lie on the data.
     """
     value = call.value()
     kernel = call.integers("kernel_shape")
@@ -83,8 +85,7 @@ def average_pool(call: Call) -> Value:
     include_pad = bool(call.integer("count_include_pad", 0)) and any(pads)
     dilated = dilations != ones
     if dilated and (any(extra) or (any(pads) and not include_pad)):
-        reason = "AveragePool with dilations, and padding that does not count"
-        raise Refused(reason, "Set count_include_pad to 1, or use dilation 1")
+        return _evened(call, value, pads, extra)
     if include_pad and (dilated or any(extra)):
         value = _surrounded(call, value, pads)
         pads, include_pad = (0, 0, 0, 0), False
@@ -101,6 +102,33 @@ def average_pool(call: Call) -> Value:
         clip=NO_CLIP,
     )
     return call.image_value(tensor, len(value.shape))
+
+
+def _evened(
+    call: Call, value: Value, pads: tuple[int, int, int, int], extra: tuple[int, int]
+) -> Value:
+    """The mean of all taps, made larger where some lie on zeros that do not count."""
+    left_out = ("pads", "auto_pad", "ceil_mode", "count_include_pad")
+    attrs = {key: given for key, given in call.attrs.items() if key not in left_out}
+    wide = _surrounded(call, value, _added(pads, extra))
+    mean = average_pool(call.part("whole", wide, **attrs))
+    counted = pads if call.integer("count_include_pad", 0) else (0, 0, 0, 0)
+    shares = []
+    for axis, size in enumerate(_pair(value.shape[2:])):
+        ruler = np.zeros(size + pads[axis] + pads[axis + 2] + extra[axis])
+        first = pads[axis] - counted[axis]
+        ruler[first : first + counted[axis] + size + counted[axis + 2]] = 1.0
+        kernel, stride, spread = (
+            _pair(call.integers(key, (1,) * (len(value.shape) - 2)))[axis]
+            for key in ("kernel_shape", "strides", "dilations")
+        )
+        count = (len(ruler) - (kernel - 1) * spread - 1) // stride + 1
+        taps = np.arange(count)[:, None] * stride + np.arange(kernel) * spread
+        shares.append(ruler[taps].mean(axis=1))
+    share = np.multiply.outer(*shares).reshape(1, 1, *mean.shape[2:])
+    if not bool(share.all()):
+        raise Refused("a window that sees padding alone", "Use less padding")
+    return with_constant(call, "mul", mean, call.builder.constant, 1.0 / share)
 
 
 def _surrounded(call: Call, value: Value, pads: tuple[int, int, int, int]) -> Value:
@@ -217,9 +245,13 @@ def pad(call: Call) -> Value | list[Operand]:
         raise Refused("Pad with negative pads (a crop)", "Crop the data before the network")
     if not any(begins) and not any(ends):
         return value
-    if begins[0] or ends[0]:
-        raise Refused("Pad along the batch", "Pad other axes only")
-    return _padded(call, value, list(zip(begins, ends, strict=True)), level)
+    pairs = list(zip(begins, ends, strict=True))
+    if value.shape[0] == 1:
+        if pairs[0] != (0, 0):
+            raise Refused("Pad along the batch", "Pad other axes only")
+        return _padded(call, value, pairs, level)
+    made = _padded(call, replace(value, shape=(1, *value.shape)), [(0, 0), *pairs], level)
+    return replace(made, shape=made.shape[1:])
 
 
 def _padded(call: Call, value: Value, pairs: list[tuple[int, int]], level: float) -> Value:
