@@ -19,6 +19,7 @@ features = "mlperf_kws"      # by the name of a recipe, or a table: features/tab
 [output.logits]
 labels = ["cat", "dog"]      # names of the last axis, as a macro of the header
 decide = { mean = 5, on = 0.8 }  # when a class begins and ends: stream/decide.py
+nms = { boxes = "boxes", iou = 0.5, most = 10 }  # which boxes are left: stream/suppress.py
 
 [shapes]                     # of inputs whose sizes the model leaves open
 image = [1, 3, 96, 96]
@@ -36,23 +37,26 @@ min_sqnr = 20.0
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mcuq.compress import request
 from mcuq.compress.request import Request
 from mcuq.errors import McuqError, attempt, closest, raise_all
 from mcuq.features import Features, Statistics, described
 from mcuq.files import read_file
+from mcuq.ir import Suppression
 from mcuq.measure import limits
 from mcuq.measure.limits import Limits
 from mcuq.quantize import settings
 from mcuq.quantize.settings import QuantizeConfig
 from mcuq.schema import FLOAT32, from_toml, shown
-from mcuq.stream import decide
+from mcuq.stream import decide, suppress
 from mcuq.stream.decide import Decision
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,8 @@ class Config:
     """A configuration file; the defaults are what a missing file means.
 
     ``quantize``, ``compress`` and ``verify`` may be given as their tables, such as
-    ``{"effort": "best"}``. ``labels`` and ``decisions``: of outputs, by name. ``states``: the
-    output of the call before that an input is, by its name.
+    ``{"effort": "best"}``. ``labels``, ``decisions`` and ``suppressions``: of outputs, by name.
+    ``states``: the output of the call before that an input is, by its name.
     """
 
     inputs: Mapping[str, InputConfig] = field(default_factory=dict)
@@ -90,6 +94,7 @@ class Config:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     states: Mapping[str, str] = field(default_factory=dict)
     decisions: Mapping[str, Decision] = field(default_factory=dict)
+    suppressions: Mapping[str, Suppression] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         given = {name: getattr(self, name) for name in ("quantize", "compress", "verify")}
@@ -109,6 +114,7 @@ class Config:
 
 _TABLES = ("input", "output", "quantize", "compress", "shapes", "verify", "state")
 _INPUT_KEYS = ("kind", "mean", "std", "layout", "features")
+_DECIDE, _NMS = "decide nms".split()
 _FULL_SCALE = 32768.0
 _CHOICES = {
     "kind": ("u8", "pcm16"),
@@ -140,7 +146,8 @@ def parse(table: Mapping[str, Any], thing: str) -> Config:
         verify=needs or Limits(),
         labels=_labels(thing, outputs, faults),
         states=_states(thing, table.get("state", {}), faults),
-        decisions=_decisions(thing, outputs, faults),
+        decisions=_behind(thing, outputs, _DECIDE, decide.from_table, faults),
+        suppressions=_behind(thing, outputs, _NMS, suppress.from_table, faults),
     )
     raise_all(faults)
     return found
@@ -161,15 +168,20 @@ def _states(thing: str, value: Any, faults: list[McuqError]) -> Mapping[str, str
     return states
 
 
-def _decisions(
-    thing: str, outputs: Mapping[str, Any], faults: list[McuqError]
-) -> dict[str, Decision]:
-    tables = {n: t["decide"] for n, t in outputs.items() if isinstance(t, dict) and "decide" in t}
-    read = {
-        name: attempt(faults, decide.from_table, given, f"{thing}: output.{name}.decide")
+def _behind(
+    thing: str,
+    outputs: Mapping[str, Any],
+    key: str,
+    read: Callable[[object, str], T],
+    faults: list[McuqError],
+) -> dict[str, T]:
+    """What the tables of outputs say of what is behind them, by output."""
+    tables = {name: t[key] for name, t in outputs.items() if isinstance(t, dict) and key in t}
+    found = {
+        name: attempt(faults, read, given, f"{thing}: output.{name}.{key}")
         for name, given in tables.items()
     }
-    return {name: made for name, made in read.items() if made is not None}
+    return {name: made for name, made in found.items() if made is not None}
 
 
 def _input(thing: str, name: str, value: Any, faults: list[McuqError]) -> InputConfig:
@@ -222,9 +234,9 @@ def _labels(
     found = {}
     for name, given in value.items():
         table = _table(thing, f"output.{name}", given, faults)
-        faults += _unknown(thing, f"output.{name}.", table, ("labels", "decide"))
+        faults += _unknown(thing, f"output.{name}.", table, ("labels", _DECIDE, _NMS))
         listed = table.get("labels", [])
-        if "labels" not in table and "decide" in table:
+        if "labels" not in table and (_DECIDE in table or _NMS in table):
             continue
         if isinstance(listed, list) and all(isinstance(text, str) for text in listed):
             found[name] = tuple(listed)

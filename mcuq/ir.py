@@ -6,6 +6,7 @@ flow through ``reference`` carry any batch there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -153,6 +154,26 @@ class Network(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Suppression:
+    """Boxes that are chosen behind the network, as output ``name``: ``stream/suppress.py``.
+
+    ``boxes`` and ``scores`` are outputs. Of those of a class whose score is above ``score`` the
+    ``most`` best, but what overlaps a better one by more than ``iou``; ``center``: a box is its
+    center and size. ``by_class``: scores are (1, classes, boxes) and boxes (1, boxes, 4), else
+    their sizes say where which axis lies.
+    """
+
+    name: str
+    boxes: str
+    scores: str
+    iou: float
+    most: int
+    score: float = -math.inf
+    center: bool = False
+    by_class: bool = False
+
+
 @dataclass(frozen=True, repr=False)
 class Graph:
     """A float network. ``tensors`` holds every tensor named anywhere, constants with data.
@@ -161,7 +182,7 @@ class Graph:
     ``notes``: how the model was read where that could be otherwise, one sentence each.
     ``stream``: what it keeps between calls, if anything; its states are inputs and outputs, too.
     ``successors``: of recurrent layers that start at a computed state, as imported: the tensor
-    after the last step by that of the start.
+    after the last step by that of the start. ``behind``: what is chosen among its outputs.
     """
 
     name: str
@@ -173,6 +194,7 @@ class Graph:
     notes: tuple[str, ...] = ()
     stream: Stream | None = None
     successors: Mapping[str, str] = field(default_factory=dict)
+    behind: tuple[Suppression, ...] = ()
 
     def __repr__(self) -> str:
         return brief("Graph", self.name, f"{len(self.nodes)} nodes")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from mcuq.flows.made_up import refuse_misfit
 from mcuq.flows.streaming import Converted, carried_on, converted, decided
 from mcuq.importers.sizes import Sizes
 from mcuq.importers.source import import_model, sizes_of
-from mcuq.ir import Array, Graph, Shape
+from mcuq.ir import Array, Graph, Shape, Suppression
 from mcuq.measure import judge
 from mcuq.model.bundle import Bundle
 from mcuq.model.compiled import Compiled, Target, generate_for, target_of
@@ -38,7 +38,7 @@ from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph
 from mcuq.quantize.calibration import calibration_feeds
 from mcuq.reference import feeds_to_int
-from mcuq.stream import decide
+from mcuq.stream import decide, suppress
 from mcuq.stream.convert import Wish, carried, refuse_unstreamable, wish_of
 from mcuq.stream.decide import Decision, check_wanted
 from mcuq.targets.boards import Board
@@ -125,6 +125,7 @@ class _Job:
 def _made(source: _Source, calibration: Plain | None, job: _Job) -> Compiled:
     decisions = job.settings.decisions
     check_wanted(decisions, source.graph)
+    suppressions = suppress.wanted_of(job.settings.suppressions, source.graph)
     _check_stream(source, job.wish, job.weights, bool(decisions))
     if job.target.board and job.tuning.request is None:  # compression would make it smaller
         refuse_misfit(source.graph, job.target.board, job.settings)
@@ -138,7 +139,8 @@ def _made(source: _Source, calibration: Plain | None, job: _Job) -> Compiled:
         source, job, graph = replace(source, graph=whole), replace(job, wish=None), ahead
         feeds = calibration_feeds(calibration, ahead)
     made, advice = _quantized(source, graph, squeezed, feeds, job)
-    made = replace(_with_decisions(made, decisions), weights=job.weights)
+    made = _with_decisions(_with_suppressions(made, suppressions), decisions)
+    made = replace(made, weights=job.weights)
     job.progress("generating C", 0.95)
     return replace(generate_for(made, job.target.boards), advice=(*compared, *advice))
 
@@ -209,6 +211,19 @@ def _with_decisions(made: Bundle, wanted: Mapping[str, Decision]) -> Bundle:
         rounded=None if found.rounded is found.graph else found.rounded,
         vectors=found.vectors,
         whole=whole,
+    )
+
+
+def _with_suppressions(made: Bundle, wanted: Sequence[Suppression]) -> Bundle:
+    """``made``, which chooses among its boxes if that is ``wanted``."""
+    if not wanted:
+        return made
+    return replace(
+        made,
+        qgraph=suppress.suppressed(made.qgraph, wanted),
+        graph=suppress.suppressed(made.graph, wanted),
+        rounded=made.rounded and suppress.suppressed(made.rounded, wanted),
+        whole=made.whole and suppress.suppressed(made.whole, wanted),
     )
 
 

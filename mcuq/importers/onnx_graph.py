@@ -21,7 +21,7 @@ from mcuq.importers.nodes.layout import plain_shape
 from mcuq.importers.nodes.lookahead import wished_layout
 from mcuq.importers.onnx_file import OnnxModel
 from mcuq.importers.sizes import Chosen, Sizes, choose
-from mcuq.importers.standard import batch, quantized
+from mcuq.importers.standard import batch, detectors, quantized
 from mcuq.importers.standard.batch_rules import Mixed
 from mcuq.importers.standard.folding import fold
 from mcuq.importers.standard.modern import Kind
@@ -53,6 +53,7 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
     """The float graph of ``model``, and where it holds which value; raises every fault at once."""
     chosen = choose(model, sizes)
     whole = resolve(model, chosen.shapes, chosen.symbolic)
+    model, whole, behind = detectors.apart(model, whole)
     flat, shapes, notes = _one_inference(model, chosen, whole)
     masked = masks.fuse(flat.steps, flat.constants)
     constants = masks.finite(masked, flat.constants, flat.roots)
@@ -84,8 +85,9 @@ def to_graph(model: OnnxModel, sizes: Sizes = NO_SIZES) -> Imported:
         tuple(builder.nodes),
         dict(builder.tensors),
         dict(builder.hints),
-        (*chosen.notes, *notes, *left_out),
+        (*chosen.notes, *notes, *left_out, *map(detectors.note, behind)),
         successors=dict(builder.successors),
+        behind=behind,
     )
     return Imported(
         graph,

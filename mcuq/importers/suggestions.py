@@ -15,8 +15,6 @@ SUGGESTIONS: dict[str, str] = {
     "QLinearGlobalAveragePool": _QDQ, "QLinearConcat": _QDQ, "QLinearLeakyRelu": _QDQ,
     "QLinearSigmoid": _QDQ, "QLinearAveragePool": _QDQ, "QLinearSoftmax": _QDQ,
     "If": _CONTROL, "Loop": _CONTROL, "Scan": _CONTROL,
-    "NonMaxSuppression": "Let the network end before it: give its boxes and scores as outputs, and "
-    "choose among them in your code",
     "ReduceProd": "Use Exp of the ReduceSum of Log",
 }  # fmt: skip
 

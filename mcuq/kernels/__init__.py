@@ -24,7 +24,7 @@ from mcuq.kernels.plain import (
     top,
 )
 from mcuq.kernels.plain.movement import concat, copy, from_u8, lookup, pad, push, transpose
-from mcuq.kernels.plain.signal import biquad, decide, features, statistics
+from mcuq.kernels.plain.signal import biquad, decide, features, nms, statistics
 from mcuq.kernels.variant import Variant
 
 VARIANTS: tuple[Variant, ...] = (
@@ -53,6 +53,7 @@ VARIANTS: tuple[Variant, ...] = (
     *recurrent.VARIANTS,
     *features.VARIANTS,
     *decide.VARIANTS,
+    *nms.VARIANTS,
     *statistics.VARIANTS,
     *biquad.VARIANTS,
     *from_u8.VARIANTS,

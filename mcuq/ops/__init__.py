@@ -32,7 +32,7 @@ from mcuq.ops.movement import concat, copy, from_u8, lookup, pad, push, reshape,
 from mcuq.ops.parts import functions, lut16
 from mcuq.ops.parts.layout import Layout
 from mcuq.ops.recurrent import gru, lstm, rnn
-from mcuq.ops.signal import biquad, decide, features, statistics
+from mcuq.ops.signal import biquad, decide, features, nms, statistics
 from mcuq.ops.spec import OpSpec, RunFloat, Values
 
 OPS: tuple[OpSpec, ...] = (
@@ -72,6 +72,7 @@ OPS: tuple[OpSpec, ...] = (
     rnn.OP,
     features.OP,
     decide.OP,
+    nms.OP,
     statistics.OP,
     biquad.OP,
     lut.OP,

@@ -889,6 +889,29 @@ DECISIONS = (
 )
 
 
+def _nms(about: str, kinds: tuple[str, str], scores: Shape, **attrs: Any) -> Case:
+    """Boxes (9, 4), and scores of two classes; exact where ``iou`` is a sum of powers of two."""
+    usual = {
+        "iou": 0.25, "score": 0.5, "boxes": 9, "classes": 2, "most": 4, "center": False,
+        "box_places": (0, 4, 1), "score_places": (0, 2, 1), **attrs,
+    }  # fmt: skip
+    operands = (Act((1, 9, 4), 4, 7, kinds[0]), Act(scores, 4, -5, kinds[1]))
+    return Case("nms", about, operands, usual, 0, 0, 0.0, "s16")
+
+
+NMS = (
+    _nms("corners", ("s8", "s8"), (1, 9, 2)),
+    _nms("centers, all that there are", ("s8", "s8"), (1, 9, 2), center=True, most=9, score=-99.0),
+    _nms("wide, class by class", ("s16", "s16"), (1, 2, 9), score_places=(0, 1, 9)),
+    _nms("wide boxes, none may touch", ("s16", "s8"), (1, 9, 2), iou=0.0, center=True),
+    _nms("none counts", ("s8", "s8"), (1, 9, 2), score=9000.0),
+    _nms("one box, one class", ("s8", "s16"), (1, 1, 1), boxes=1, classes=1, most=1,
+         score_places=(0, 0, 0), score=-9.0),
+    _nms("parts of other data", ("s8", "s8"), (1, 5, 30), boxes=3, box_places=(4, 9, 2),
+         score_places=(31, 5, 3), iou=1.0),
+)  # fmt: skip
+
+
 def _statistics(about: str, shape: Shape, kinds: str, kind: str, **attrs: int) -> Case:
     usual = {"frame": 8, "hop": 4, "start": 0, "frames": 3, "kinds": tuple(kinds.split())}
     given = {**usual, **attrs, "gain": 0.5}
@@ -928,7 +951,7 @@ CASES: tuple[Case, ...] = (
     *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *FUNCTIONS, *DOMAINS,
     *EXTREMA, *PRELUS, *REDUCTIONS, *MOVES, *OTHERS,
     *RESIZED, *PRODUCTS, *NORMS, *WIDE, *SMOOTH, *STRAIGHT, *REQUANTS, *RECURRENT, *SOUND,
-    *DECISIONS, *STATISTICS, *BIQUADS,
+    *DECISIONS, *NMS, *STATISTICS, *BIQUADS,
 )  # fmt: skip
 
 

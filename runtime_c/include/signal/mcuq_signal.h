@@ -22,6 +22,23 @@ void mcuq_decide_s16(const mcuq_decide_params *p, const int8_t *scores, const in
                      int8_t *out);
 
 typedef struct {
+    int32_t boxes, classes, most; /* most rows of a class */
+    int32_t center;               /* 1: a box is its center and size, 0: two corners */
+    int32_t zero;                 /* of the boxes */
+    int32_t score;                /* the least that counts, above -2^31 */
+    int32_t iou;                  /* times 2^24, 0 to 2^24: an overlap above it is too much */
+    int32_t box_start, box_step, box_apart; /* number i of box b: start + b * step + i * apart */
+    int32_t score_start, score_step, score_apart; /* of class i */
+    int32_t wide_boxes, wide_scores;              /* 1: int16_t, 0: int8_t */
+} mcuq_nms_params;
+
+/** Of each class the boxes that count, by falling scores, of equal ones the first, but those that
+ * overlap one before them by more than iou of both together: to out, int16_t [classes * most][3],
+ * rows (0, class, box), then rows of -1. boxes <= 32767, classes * most <= 32767; they must not
+ * overlap. Takes longer the more boxes count. */
+void mcuq_nms_s16(const mcuq_nms_params *p, const int8_t *boxes, const int8_t *scores, int8_t *out);
+
+typedef struct {
     const uint8_t *kinds; /* [count]: 0 mean, 1 rms, 2 min, 3 max, 4 zero crossings */
     const int16_t *mult;  /* [count] */
     const int8_t *shift;  /* [count] */
