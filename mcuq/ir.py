@@ -7,9 +7,10 @@ flow through ``reference`` carry any batch there.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +29,11 @@ class Tensor:
     name: str
     shape: Shape
     data: Array | None = None
+
+    @classmethod
+    def of(cls, name: str, data: Array) -> Tensor:
+        """A constant."""
+        return cls(name, data.shape, data)
 
 
 @dataclass(frozen=True)
@@ -285,13 +291,12 @@ def from_memory(port: Port, values: Array) -> Array:
     return flat.reshape(len(values), *port.shape[1:])
 
 
-def unique_name(taken: Mapping[str, Any], wanted: str) -> str:
+def unique_name(taken: Container[str], wanted: str) -> str:
     """``wanted``, or ``wanted_2``, ``wanted_3``, ... if it is taken."""
-    name, count = wanted, 1
-    while name in taken:
-        count += 1
-        name = f"{wanted}_{count}"
-    return name
+    if wanted not in taken:
+        return wanted
+    numbered = (f"{wanted}_{number}" for number in count(2))
+    return next(name for name in numbered if name not in taken)
 
 
 def rebuild(graph: Graph, nodes: Sequence[Node], tensors: Mapping[str, Tensor]) -> Graph:
@@ -308,6 +313,12 @@ def rebuild(graph: Graph, nodes: Sequence[Node], tensors: Mapping[str, Tensor]) 
     pruned = {n: t for n, t in tensors.items() if n in wanted}
     hints = {n: hint for n, hint in graph.hints.items() if n in pruned}
     return replace(graph, nodes=tuple(reversed(kept)), tensors=pruned, hints=hints)
+
+
+def with_data(graph: Graph, constants: Mapping[str, Array]) -> Graph:
+    """``graph`` with other data of these constants."""
+    made = {name: Tensor.of(name, data) for name, data in constants.items()}
+    return replace(graph, tensors={**graph.tensors, **made})
 
 
 def with_hint_moved(graph: Graph, old: str, new: str) -> Graph:

@@ -25,7 +25,7 @@ from mcuq.compress.sparsity import Pattern, mask_of, masks_of, scores_of
 from mcuq.compress.structured import prune_channels
 from mcuq.compress.threads import torch_threads
 from mcuq.errors import DataError, brief
-from mcuq.ir import Array, Graph, Node, Tensor
+from mcuq.ir import Array, Graph, Node, with_data
 from mcuq.ops import layout_of
 from mcuq.progress import Progress, silent
 from mcuq.quantize.rounding.layers import Moments
@@ -204,7 +204,7 @@ class _Run:
         if self.calibration:
             self.graph = compensated(self.graph, self.calibration, change)
         for node in layers:  # what is too deep for that, or all without data
-            self.graph = _with(self.graph, change(node, None))
+            self.graph = with_data(self.graph, change(node, None))
         self.constraints |= done
 
     def _tune(self, codes: bool = False) -> None:
@@ -296,10 +296,3 @@ def _structured(methods: Mapping[str, Methods]) -> Iterator[tuple[list[str], flo
     wanted = {m.structured for m in methods.values() if m.structured}
     for amount in sorted(wanted):
         yield [name for name, m in methods.items() if m.structured == amount], amount
-
-
-def _with(graph: Graph, constants: Mapping[str, Array]) -> Graph:
-    if not constants:
-        return graph
-    made = {name: Tensor(name, data.shape, data) for name, data in constants.items()}
-    return replace(graph, tensors={**graph.tensors, **made})

@@ -56,7 +56,7 @@ def refitted(
             wanted = _output(whole, before[node.name], exact)
             wanted = wanted[..., found.kept(node.output, removed)]
             for name, data in _fitted(small, node, values[node.inputs[0]], wanted).items():
-                tensors[name] = Tensor(name, data.shape, data)
+                tensors[name] = Tensor.of(name, data)
         constants = {n: tensors[n].data for n in node.inputs if small.is_constant(n)}
         inputs = [
             torch.from_numpy(np.array(constants[n], np.float32)) if n in constants else values[n]

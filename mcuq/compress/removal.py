@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mcuq.compress.groups import Structure, has_units
-from mcuq.ir import Array, Graph, Hint, Node, Shape, Tensor
+from mcuq.ir import Array, Graph, Node, Shape, Tensor
 from mcuq.ops import has_weights, layout_of, spec
 from mcuq.ops.spec import Flow
 
@@ -44,10 +44,9 @@ class _Cut:
     def __init__(self, graph: Graph, found: Structure, removed: frozenset[int]) -> None:
         self.graph, self.found = graph, found
         self.kept = {name: found.kept(name, removed) for name in found.channels}
-        self.tensors: dict[str, Tensor] = dict(graph.tensors)
-        self.hints: dict[str, Hint] = dict(graph.hints)
-        for name, shape in sizes_without(graph, found, removed).items():
-            self.tensors[name] = replace(graph.tensors[name], shape=shape)
+        sizes = sizes_without(graph, found, removed)
+        resized = {name: replace(graph.tensors[name], shape=sizes[name]) for name in sizes}
+        self.tensors, self.hints = {**graph.tensors, **resized}, dict(graph.hints)
 
     def node(self, node: Node) -> Node:
         """``node`` with what it says of channels that go; its constants are cut on the way."""
@@ -67,8 +66,7 @@ class _Cut:
         x, weights = node.inputs[:2]
         layout = layout_of(node)
         self._take(weights, layout.outputs, self.kept[node.output], layout.outputs)
-        one_group = layout.groups(node, self.graph.shape(x)[-1]) == 1
-        if layout.inputs is not None and one_group:
+        if layout.inputs is not None and layout.groups(node, self.graph.shape(x)[-1]) == 1:
             self._take(weights, layout.inputs, self.kept[x], layout.outputs)
 
     def _gates(self, node: Node) -> None:
@@ -102,7 +100,7 @@ class _Cut:
         data: Any = self.tensors[name].data
         size = data.shape[axis]
         cut = np.ascontiguousarray(data.take(kept, axis))
-        self.tensors[name] = Tensor(name, cut.shape, cut)
+        self.tensors[name] = Tensor.of(name, cut)
         hint = self.hints.get(name)
         if hint is not None and len(hint.scale) == size > 1 and axis == scale_axis:
             self.hints[name] = replace(hint, scale=tuple(hint.scale[i] for i in kept))

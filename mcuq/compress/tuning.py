@@ -19,7 +19,7 @@ from torch import Tensor as TorchTensor
 
 from mcuq.compress.constraint import Constraint
 from mcuq.compress.normalize import Normalization
-from mcuq.ir import Array, Graph, Node, Port, Tensor, rebuild
+from mcuq.ir import Array, Graph, Node, Port, rebuild, with_data
 from mcuq.ops import float_of, has_weights, layout_of, spec
 from mcuq.ops.parts.weights import FRAC_MAX, FRAC_MIN
 from mcuq.ops.spec import RunFloat
@@ -47,11 +47,8 @@ def typical_rows(graph: Graph) -> int:
 
 def tuned_names(graph: Graph) -> tuple[str, ...]:
     """The constants that tuning changes: weights, biases, and scales of BatchNorm."""
-    names: dict[str, None] = {}
-    for node in graph.nodes:
-        if spec(node.op).per_channel:
-            names.update(dict.fromkeys(node.inputs[1:]))
-    return tuple(names)
+    nodes = [node for node in graph.nodes if spec(node.op).per_channel]
+    return tuple(dict.fromkeys(name for node in nodes for name in node.inputs[1:]))
 
 
 class Forward:
@@ -172,12 +169,10 @@ class Student:
         return self._with(self.graph)
 
     def _with(self, graph: Graph) -> Graph:
-        tensors = dict(graph.tensors)
         with torch.no_grad():
-            for name, value in self._constants(False).items():
-                data = self._constraints[name].project(value.numpy())
-                tensors[name] = Tensor(name, data.shape, data)
-        return replace(graph, tensors=tensors)
+            values = self._constants(False)
+        made = {name: self._constraints[name].project(values[name].numpy()) for name in values}
+        return with_data(graph, made)
 
     def _constants(self, rounded: bool) -> dict[str, TorchTensor]:
         """The constants by name, without BatchNorm."""

@@ -301,9 +301,7 @@ def _transpose(values: Values, node: Node) -> Value:
     """The same values at other places: nothing is written."""
     value, shape = values.known[node.inputs[0]], values.graph.shape(node.inputs[0])
     moved = layout.identity(prod(shape)).reshape(shape).transpose(node.ints("perm")).reshape(-1)
-    place = np.empty_like(moved)
-    place[moved] = layout.identity(len(moved))
-    return Value(value.name, value.shape, place[value.places])
+    return Value(value.name, value.shape, layout.inverse(moved)[value.places])
 
 
 def _copy(values: Values, node: Node) -> Value:
@@ -318,10 +316,8 @@ def _copy(values: Values, node: Node) -> Value:
 def _taken(values: Values, tensor: str, sources: Array, node: Node) -> str:
     """The elements at ``sources``, places in the memory of ``tensor``, as a row."""
     value = values.known[tensor]
-    inverse = np.empty_like(value.places)
-    inverse[value.places] = layout.identity(len(inverse))
-    flat = values.moved(value, value.places, (1, len(inverse)))
-    indices = values.constant(f"{node.name}.indices", inverse[sources])
+    flat = values.moved(value, value.places, (1, len(value.places)))
+    indices = values.constant(f"{node.name}.indices", layout.inverse(value.places)[sources])
     return values.emit("Gather", f"{node.name}.taken", [flat.name, indices], axis=1)
 
 

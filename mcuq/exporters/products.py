@@ -42,9 +42,7 @@ def _operand(values: Values, node: Node, name: str, places: Map) -> str:
     if len(flat) == len(known.places) and len(np.unique(flat)) == len(flat):
         return values.moved(known, flat, shape).name
     row = values.moved(known, known.places, (1, len(known.places))).name
-    inverse = np.empty_like(known.places)
-    inverse[known.places] = layout.identity(len(inverse))
-    indices = values.constant(f"{node.name}.indices", inverse[places])
+    indices = values.constant(f"{node.name}.indices", layout.inverse(known.places)[places])
     return values.emit("Gather", f"{node.name}.taken", [row, indices], axis=1)
 
 

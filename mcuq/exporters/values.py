@@ -65,9 +65,7 @@ class Values:
         key = (value.name, places.tobytes(), shape)
         if key in self._moved:
             return self._moved[key]
-        inverse = np.empty_like(value.places)
-        inverse[value.places] = layout.identity(len(inverse))
-        source = inverse[places]
+        source = layout.inverse(value.places)[places]
         name, now = value.name, value.shape
         if not np.array_equal(source, layout.identity(len(source))):
             name, now = self._reordered(name, now, source)

@@ -71,7 +71,7 @@ def graph_of(made: Features, samples: int) -> Graph:
         raise DataError("samples", reason, "Give more")
     data = nodes.named(nodes.constants(made), "features")
     found: Node = nodes.node(made, "features", ("samples", *data), "features", frames)
-    tensors = {name: Tensor(name, values.shape, values) for name, values in data.items()}
+    tensors = {name: Tensor.of(name, values) for name, values in data.items()}
     tensors["samples"] = Tensor("samples", (1, samples))
     tensors["features"] = Tensor("features", (1, frames, made.count))
     sound = Port("samples", "samples", (1, samples), kind="s16", scale=(1.0,), offset=(0.0,))

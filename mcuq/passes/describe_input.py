@@ -217,7 +217,7 @@ def _with_norm(graph: Graph, tensor: str, scale: Array, shift: Array) -> Graph:
     inputs = [tensor]
     for part, values in (("scale", scale), ("shift", shift)):
         made = unique_name(tensors, f"{name}.{part}")
-        tensors[made] = Tensor(made, values.shape, np.ascontiguousarray(values, np.float32))
+        tensors[made] = Tensor.of(made, np.ascontiguousarray(values, np.float32))
         inputs.append(made)
     norm = Node("batch_norm", name, tuple(inputs), (name,))
     nodes = [norm, *(reading(node, tensor, name) for node in graph.nodes)]

@@ -79,7 +79,7 @@ def _with_features(graph: Graph, port: Port, made: Features, where: str) -> Grap
     output = unique_name(graph.tensors, f"{port.tensor}.features")
     data = nodes.named(nodes.constants(made), output)
     tensors = {**graph.tensors, samples: Tensor(samples, (1, made.samples(frames)))}
-    tensors |= {key: Tensor(key, values.shape, values) for key, values in data.items()}
+    tensors |= {key: Tensor.of(key, values) for key, values in data.items()}
     tensors[output] = Tensor(output, (1, frames, made.count))
     node = nodes.node(made, output, (samples, *data), output, frames)
     chain = _arrange(graph, port, placed, tensors, output, where)

@@ -70,22 +70,24 @@ def _before_weights(graph: Graph, node: Node) -> bool:
 
 
 def _as_batch_norm(graph: Graph, node: Node, data: str, scale: Array, shift: Array) -> Graph:
-    made = []
-    for part, values in (("scale", scale), ("shift", shift)):
-        name = unique_name(graph.tensors, f"{node.output}.{part}")
-        made.append(Tensor(name, values.shape, values.astype(np.float32)))
+    made = _constants(graph, node, scale, shift)
     norm = Node("batch_norm", node.name, (data, *(t.name for t in made)), node.outputs)
     return swap(graph, [node], [norm], named(made))
+
+
+def _constants(graph: Graph, node: Node, scale: Array, shift: Array) -> list[Tensor]:
+    """What a batch_norm in the place of ``node`` reads."""
+    tensors = []
+    for part, values in (("scale", scale), ("shift", shift)):
+        name = unique_name(graph.tensors, f"{node.output}.{part}")
+        tensors.append(Tensor.of(name, values.astype(np.float32)))
+    return tensors
 
 
 def _joined(graph: Graph, first: Node, then: Node) -> Graph:
     scale_1, shift_1, scale_2, shift_2 = (
         graph.data(n).astype(np.float64) for n in (*first.inputs[1:], *then.inputs[1:])
     )
-    data = {1: scale_1 * scale_2, 2: shift_1 * scale_2 + shift_2}
-    made = []
-    for index, values in data.items():
-        name = unique_name(graph.tensors, f"{then.output}.{('scale', 'shift')[index - 1]}")
-        made.append(Tensor(name, values.shape, values.astype(np.float32)))
+    made = _constants(graph, then, scale_1 * scale_2, shift_1 * scale_2 + shift_2)
     norm = replace(then, inputs=(first.inputs[0], *(t.name for t in made)))
     return swap(graph, [first, then], [norm], named(made))

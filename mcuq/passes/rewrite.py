@@ -77,8 +77,7 @@ def constant(graph: Graph, name: str, data: Array) -> Tensor:
     readers = graph.consumers(name)
     shared = len(readers) != 1 or readers[0].inputs.count(name) != 1
     free = unique_name(graph.tensors, name) if shared else name
-    values = np.ascontiguousarray(data, np.float32)
-    return Tensor(free, values.shape, values)
+    return Tensor.of(free, np.ascontiguousarray(data, np.float32))
 
 
 def with_constants(

@@ -23,6 +23,17 @@ def identity(count: int) -> Map:
     return np.arange(count, dtype=np.int64)
 
 
+def inverse(places: Map) -> Map:
+    """For each place in memory the element that lies there.
+
+    >>> inverse(np.array([2, 0, 1])).tolist()
+    [1, 2, 0]
+    """
+    found = np.empty_like(places)
+    found[places] = identity(len(places))
+    return found
+
+
 def channels_last(shape: Shape) -> Map:
     """The map of a (1, C, spatial...) value that lies as (1, spatial..., C).
 

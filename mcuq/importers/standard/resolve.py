@@ -38,7 +38,7 @@ from mcuq.importers.standard.steps import (
     wanted_nodes,
 )
 from mcuq.importers.suggestions import foreign_remedy, remedy_for
-from mcuq.ir import Array, Hint, Shape
+from mcuq.ir import Array, Hint, Shape, unique_name
 
 MAX_NODES = 10_000
 """More than this, written out, is no network for a microcontroller."""
@@ -173,10 +173,8 @@ class _Resolver:
     def define(self, local: str, scope: Scope) -> str:
         """A new name of the network for what ``scope`` calls ``local``."""
         name = f"{scope.prefix}{local}"
-        count = 1
-        while scope.prefix and name in self._taken:
-            count += 1
-            name = f"{scope.prefix}{local}_{count}"
+        if scope.prefix:
+            name = unique_name(self._taken, name)
         self._taken.add(name)
         if local:
             scope.names[local] = name
@@ -310,11 +308,8 @@ class _Resolver:
 
     def _new(self, node: Any, part: str) -> str:
         """A new name for a part of what replaces ``node``."""
-        base = f"{next((o for o in node.output if o), label(node))}.{part}"
-        name, count = base, 1
-        while name in self._taken:
-            count += 1
-            name = f"{base}_{count}"
+        first = next((o for o in node.output if o), label(node))
+        name = unique_name(self._taken, f"{first}.{part}")
         self._taken.add(name)
         return name
 

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.tflite.file import Model, Operator, Tensor
-from mcuq.ir import Array, Shape
+from mcuq.ir import Array, Shape, unique_name
 
 OPSET = 21
 ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")
@@ -42,10 +42,7 @@ class Writer:
 
     def fresh(self, wanted: str) -> str:
         """A name that no value has."""
-        name, count = wanted, 1
-        while name in self._taken:
-            count += 1
-            name = f"{wanted}_{count}"
+        name = unique_name(self._taken, wanted)
         self._taken.add(name)
         return name
 
