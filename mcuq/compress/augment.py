@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mcuq.data.rows import rows_of
 from mcuq.ir import Array
 
 
@@ -24,7 +25,7 @@ class Augment:
 
     def __call__(self, feeds: Mapping[str, Array], chance: np.random.Generator) -> dict[str, Array]:
         """``feeds`` with every image input changed, all inputs of a row in the same way."""
-        rows = len(next(iter(feeds.values())))
+        rows = rows_of(feeds)
         moves = chance.integers(-self.shift, self.shift + 1, (2, rows, 1))
         mirrored = (chance.random((rows, 1)) < 0.5) & self.flip
         done = {n: _moved(v, moves, mirrored) if v.ndim == 4 else v for n, v in feeds.items()}

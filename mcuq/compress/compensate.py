@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mcuq.data.rows import thinned
 from mcuq.ir import Array, Graph, Node, Tensor
 from mcuq.ops import has_weights
 from mcuq.quantize.factors import Factored
@@ -92,7 +93,5 @@ def _thinned(graph: Graph, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """Rows, evenly spaced, of which all activations fit in memory."""
     shapes = [t.shape for t in graph.tensors.values() if t.data is None]
     largest = max(int(np.prod(shape)) for shape in shapes)
-    count = len(next(iter(feeds.values())))
-    most = min(count, MOST_ROWS, max(8, MOST_ELEMENTS // largest))
-    kept = np.unique(np.linspace(0, count - 1, most).round().astype(int))
-    return {name: _float32(values[kept]) for name, values in feeds.items()}
+    few = thinned(feeds, min(MOST_ROWS, max(8, MOST_ELEMENTS // largest)))
+    return {name: _float32(values) for name, values in few.items()}

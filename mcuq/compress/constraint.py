@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mcuq.ir import Array
+from mcuq.ops.parts.layout import rows_along
 from mcuq.ops.spec import TorchTensor
 
 Follows = Callable[[TorchTensor], TorchTensor]
@@ -128,7 +129,7 @@ class Constraint:
     def _nearest(self, array: Array) -> Array:
         """Each element's nearest level; of two equally near ones the lower."""
         levels = np.sort(np.asarray(self.levels, np.float64), axis=1)
-        rows = np.moveaxis(array, self.axis, 0).reshape(array.shape[self.axis], -1)
+        rows = rows_along(array, self.axis)
         found = np.empty(rows.shape)
         for channel, row in enumerate(rows):
             table = levels[channel if len(levels) > 1 else 0]

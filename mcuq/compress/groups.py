@@ -19,6 +19,7 @@ import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import has_weights, is_recurrent, layout_of, spec
+from mcuq.ops.parts.layout import axes_but
 from mcuq.ops.spec import Flow, Moved
 
 PINNED = 0
@@ -243,8 +244,7 @@ class _Units:
 
 def _reaches(units: Array, axis: int) -> Array:
     """Between which places along ``axis`` the inputs lie: True from the first to the last."""
-    others = tuple(i for i in range(units.ndim) if i != axis)
-    found = (units != _OUTSIDE).any(axis=others)
+    found = (units != _OUTSIDE).any(axis=axes_but(axis, units.ndim))
     within: Array = np.logical_or.accumulate(found) & np.logical_or.accumulate(found[::-1])[::-1]
     return within
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mcuq.compress.groups import PINNED, Structure, has_units, reads_all_channels
+from mcuq.data.rows import evenly, rows_of
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import float_of, layout_of
@@ -92,8 +93,7 @@ def _taylor(graph: Graph, found: Structure, calibration: Mapping[str, Array], se
     import torch
 
     feeds = feeds_to_float(graph, calibration)
-    rows = len(next(iter(feeds.values())))
-    chosen = np.unique(np.linspace(0, rows - 1, min(rows, ROWS)).round().astype(int))
+    chosen = evenly(rows_of(feeds), ROWS)
     generator = torch.Generator().manual_seed(seed)
     total = np.zeros(_count(found))
     size = max(1, min(64, chunk_rows(graph)))
@@ -116,7 +116,7 @@ def _gated(
     """(rows, units) ones that multiply each unit where layers read it, and the outputs by name."""
     import torch
 
-    rows = len(next(iter(part.values())))
+    rows = rows_of(part)
     gates = torch.ones(rows, _count(found), dtype=torch.float64, requires_grad=True)
     constants = {n: c.double() for n, c in float_constants(graph).items()}
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import numpy as np
 
 from mcuq.compress.request import Methods
+from mcuq.data.rows import thinned
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import has_weights, layout_of
 from mcuq.ops.parts.coded import joined
@@ -133,7 +134,4 @@ def _sqnrs(
 
 
 def _rows(graph: Graph, calibration: Mapping[str, Array]) -> dict[str, Array]:
-    feeds = feeds_to_float(graph, calibration)
-    count = len(next(iter(feeds.values())))
-    kept = np.unique(np.linspace(0, count - 1, min(count, ROWS)).round().astype(int))
-    return {name: values[kept] for name, values in feeds.items()}
+    return thinned(feeds_to_float(graph, calibration), ROWS)

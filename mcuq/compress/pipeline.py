@@ -24,6 +24,7 @@ from mcuq.compress.schedule import amounts, further
 from mcuq.compress.sparsity import Pattern, mask_of, masks_of, scores_of
 from mcuq.compress.structured import prune_channels
 from mcuq.compress.threads import torch_threads
+from mcuq.data.rows import rows_of
 from mcuq.errors import DataError, brief
 from mcuq.ir import Array, Graph, Node, with_data
 from mcuq.ops import layout_of
@@ -268,7 +269,7 @@ def _check(
     if request.tuning.epochs and not calibration:
         reason = "recovery needs typical inputs to learn from, none are given"
         raise DataError(graph.name, reason, "Pass --calib DATA.npz with thousands of them")
-    rows = len(next(iter(calibration.values()))) if calibration else 0
+    rows = rows_of(calibration or {})
     if labels is not None and len(labels) != rows:
         raise DataError("labels", f"{len(labels)} labels for {rows} rows")
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mcuq.data.rows import thinned
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import layout_of
 from mcuq.quantize.structure import weighted
@@ -23,10 +24,7 @@ def input_power(graph: Graph, calibration: Mapping[str, Array] | None) -> dict[s
     nodes = weighted(graph)
     if not calibration:
         return {node.name: np.ones(graph.shape(node.inputs[1])) for node in nodes}
-    feeds = feeds_to_float(graph, calibration)
-    count = len(next(iter(feeds.values())))
-    chosen = np.unique(np.linspace(0, count - 1, min(count, ROWS)).round().astype(int))
-    part = {name: values[chosen] for name, values in feeds.items()}
+    part = thinned(feeds_to_float(graph, calibration), ROWS)
     seen = run_exact(graph, part, {node.inputs[0] for node in nodes})
     return {node.name: _of_weights(graph, node, seen[node.inputs[0]]) for node in nodes}
 

@@ -20,6 +20,7 @@ from mcuq.compress import checkpoint as checkpoints
 from mcuq.compress.augment import Augment
 from mcuq.compress.constraint import Constraint
 from mcuq.compress.threads import torch_threads
+from mcuq.data.rows import rows_of
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Array, Graph
 from mcuq.progress import Progress, silent
@@ -123,7 +124,7 @@ class _Run:
 
         self.settings = settings
         self.data = dict(data)
-        rows = len(next(iter(data.values())))
+        rows = rows_of(data)
         order = np.random.default_rng(settings.seed).permutation(rows)
         held = min(max(1, round(settings.held_out * rows)), rows - 1)
         self.held, self.fit = np.sort(order[:held]), np.sort(order[held:])
@@ -303,7 +304,7 @@ def _check(
     constraints: Mapping[str, Constraint],
     settings: Settings,
 ) -> None:
-    rows = len(next(iter(data.values()))) if data else 0
+    rows = rows_of(data)
     if rows < FEWEST_ROWS:
         reason = f"recovery needs typical inputs to learn from, {rows} rows are given"
         raise DataError(graph.name, reason, f"Give at least {FEWEST_ROWS}, better thousands")

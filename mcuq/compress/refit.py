@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mcuq.compress.groups import Structure
+from mcuq.data.rows import thinned
 from mcuq.ir import Array, Graph, Node, Tensor
 from mcuq.ops.parts.exact import product
 from mcuq.quantize.factors import factored, solved
@@ -45,7 +46,7 @@ def refitted(
     """``small``, which is ``whole`` without the units ``removed``, with its layers refitted."""
     import torch
 
-    feeds = feeds_to_float(whole, _spaced(calibration))
+    feeds = feeds_to_float(whole, thinned(calibration, ROWS))
     before = {node.name: node for node in whole.nodes}
     layers = {n.name for n in own_layers(small) if depth_of(n, small) <= MAX_DEPTH}
     exact = run_exact(whole, feeds, {before[name].inputs[0] for name in layers})
@@ -68,12 +69,6 @@ def refitted(
     with torch.no_grad():
         walk(small.nodes, start, step, ())
     return replace(small, tensors=tensors)
-
-
-def _spaced(calibration: Mapping[str, Array]) -> dict[str, Array]:
-    rows = len(next(iter(calibration.values())))
-    chosen = np.unique(np.linspace(0, rows - 1, min(rows, ROWS)).round().astype(int))
-    return {name: values[chosen] for name, values in calibration.items()}
 
 
 def _output(graph: Graph, node: Node, exact: Mapping[str, Array]) -> Array:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcuq.ir import Array
+from mcuq.ops.parts.layout import axes_but
 
 BLOCK = 4
 
@@ -72,8 +73,7 @@ def masks_of(scores: Mapping[str, Array], pattern: Pattern) -> dict[str, Array]:
 def scores_of(weights: Array, power: Array, axis: int) -> Array:
     """The share of each weight in the power of its output channel, along ``axis``."""
     squares = np.square(weights, dtype=np.float64) * power
-    others = tuple(i for i in range(weights.ndim) if i != axis)
-    rows = squares.sum(axis=others, keepdims=True)
+    rows = squares.sum(axis=axes_but(axis, weights.ndim), keepdims=True)
     shares: Array = squares / np.maximum(rows, 1e-30)
     return shares
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from mcuq.compress.constraint import Constraint
 from mcuq.ir import Array
+from mcuq.ops.parts.layout import rows_along
 from mcuq.ops.parts.weights import along
 
 NEAR = (-1, 0, 1)
@@ -32,9 +33,8 @@ class Rows:
     @classmethod
     def of(cls, weights: Array, axis: int, power: Array, mask: Array | None) -> Rows:
         free = np.ones(weights.shape, bool) if mask is None else np.asarray(mask, bool)
-        moved = (np.moveaxis(a, axis, 0).reshape(weights.shape[axis], -1) for a in (power, free))
-        reals = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
-        return cls(reals.astype(np.float64), *moved)
+        reals, cost, free = (rows_along(values, axis) for values in (weights, power, free))
+        return cls(reals.astype(np.float64), cost, free)
 
     def scaled(self, exponents: Array) -> Array:
         """The reals in the scale of the table."""

@@ -21,6 +21,7 @@ from mcuq.compress.constraint import Constraint
 from mcuq.compress.normalize import Normalization
 from mcuq.ir import Array, Graph, Node, Port, rebuild, with_data
 from mcuq.ops import float_of, has_weights, layout_of, spec
+from mcuq.ops.parts.layout import axes_but
 from mcuq.ops.parts.weights import FRAC_MAX, FRAC_MIN
 from mcuq.ops.spec import RunFloat
 from mcuq.qir import QTensor, frac_of
@@ -217,8 +218,7 @@ passes: Callable[[TorchTensor, TorchTensor], TorchTensor] = _Passes.apply
 
 def _rounded_weights(weights: TorchTensor, axis: int) -> TorchTensor:
     """``weights`` as 8 bits hold them, with the finest power of two of each channel."""
-    others = [i for i in range(weights.dim()) if i != axis]
-    peaks = weights.abs().amax(others, keepdim=True).clamp(min=1e-30)
+    peaks = weights.abs().amax(axes_but(axis, weights.dim()), keepdim=True).clamp(min=1e-30)
     scale = torch.exp2((127.49 / peaks).log2().floor().clamp(FRAC_MIN, FRAC_MAX))
     return weights.mul(scale).add_(0.5).floor_().clamp_(-128, 127).div_(scale)
 
@@ -244,7 +244,7 @@ def _sizes(graph: Graph, feeds: Mapping[str, Array]) -> dict[str, Array]:
     for node in nodes:
         data = graph.data(node.inputs[1])
         axis = layout_of(node).outputs if has_weights(node) else 0
-        size = _root_mean_square(data, [i for i in range(data.ndim) if i != axis])
+        size = _root_mean_square(data, axes_but(axis, data.ndim))
         found[node.inputs[1]] = np.broadcast_to(size, data.shape)
         shift = _root_mean_square(outputs[node.output], range(outputs[node.output].ndim - 1))
         found[node.inputs[2]] = _never_tiny(shift.reshape(-1))

@@ -14,6 +14,7 @@ import numpy as np
 from mcuq.data import sequences
 from mcuq.data.array_files import check_numeric, listed, no_such_array, read
 from mcuq.data.batches import Given, gathered
+from mcuq.data.rows import rows_of
 from mcuq.errors import DataError
 from mcuq.ir import Array, Graph, Port, fed, from_memory, to_memory
 from mcuq.qir import QGraph
@@ -59,8 +60,7 @@ def load_labelled(ref: str | Path, network: Network) -> tuple[dict[str, Array], 
     """
     arrays, picked = read(ref)
     feeds = _feeds(str(ref), arrays, picked, network)
-    rows = len(next(iter(feeds.values())))
-    return feeds, _labels(str(ref), arrays, picked, rows)
+    return feeds, _labels(str(ref), arrays, picked, rows_of(feeds))
 
 
 def load_evaluated(ref: str | Path, network: Network) -> tuple[dict[str, Array], Array | None]:
@@ -86,11 +86,6 @@ def load_labels(ref: str | Path) -> Array:
     """The class of each row as int64, as ``load_labelled`` finds them."""
     arrays, picked = read(ref)
     return _labels(str(ref), arrays, picked, None)
-
-
-def rows_of(feeds: Mapping[str, Array]) -> int:
-    """The number of rows, 0 without any input."""
-    return len(next(iter(feeds.values()))) if feeds else 0
 
 
 def check_calibration(feeds: Mapping[str, Array], network: Network) -> tuple[str, ...]:

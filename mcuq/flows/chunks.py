@@ -7,6 +7,7 @@ from math import gcd
 
 import numpy as np
 
+from mcuq.data.rows import rows_of
 from mcuq.ir import Array, Port, fed, from_memory, shown, to_memory
 from mcuq.ops.validate import BrokenGraphError
 from mcuq.qir import QGraph
@@ -57,8 +58,8 @@ def _joined(values: Array, axis: int) -> Array:
 
 def _outputs(network: QGraph, sequences: Mapping[str, Array]) -> list[Array]:
     """(S, T, ...) of each output, in the user's order."""
-    count = len(next(iter(sequences.values())))
-    run = run_steps(network, lambda s: run_int(network, s), start_of(network, count), sequences)
+    start = start_of(network, rows_of(sequences))
+    run = run_steps(network, lambda s: run_int(network, s), start, sequences)
     return [_user(p, np.stack([step[p.tensor] for step in run], 1)) for p in shown(network)]
 
 

@@ -13,8 +13,8 @@ from mcuq import importers, quantize
 from mcuq.compress import weigh
 from mcuq.compress.request import Request
 from mcuq.config import Config
-from mcuq.data import feeds as data
 from mcuq.data.batches import Given, Plain, gathered
+from mcuq.data.rows import rows_of
 from mcuq.emit.naming import check_id, model_id
 from mcuq.errors import DataError, McuqError
 from mcuq.fixed import DTYPES, RANGES
@@ -259,10 +259,10 @@ def _quantized(
     )
     result = quantize.quantize_report(graph, feeds, options)
     known = quantized_model_of(result.given)
-    history = History(quantization_of(result, options.effort, data.rows_of(feeds)), known)
+    history = History(quantization_of(result, options.effort, rows_of(feeds)), known)
     advice = (*source.graph.notes, *result.warnings, *given_advice(known))
     if feeds:
-        seen = data.rows_of(feeds) if squeezed else options.rows
+        seen = rows_of(feeds) if squeezed else options.rows
         found = judge.judge(graph, result.qgraph, feeds, seen, result.rounded)
         history = replace(history, judged=found.facts)
         advice = (*advice, *found.warnings, *_worse_than_narrow(graph, result, feeds, seen, found))

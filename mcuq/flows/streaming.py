@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mcuq.data.rows import rows_of
 from mcuq.errors import ModelError
 from mcuq.flows.chunks import compare_chunks
 from mcuq.ir import Array, Graph, fed, from_memory, shown, state_ports, to_memory
@@ -168,7 +169,7 @@ def _compared(
     """How the last step of every window and the window network agree, in words."""
     rows = {name: values[:WINDOWS] for name, values in windows.items()}
     wanted = run_int(qgraph, rows, {port.tensor for port in qgraph.outputs})
-    stream, count = made.qgraph, len(next(iter(sequences.values())))
+    stream, count = made.qgraph, rows_of(sequences)
     steps = run_steps(stream, lambda s: run_int(stream, s), start_of(stream, count), sequences)
     texts = []
     for before, after in zip(qgraph.outputs, shown(stream), strict=True):

@@ -20,6 +20,7 @@ from math import prod
 import numpy as np
 
 from mcuq.data.feeds import user_reals
+from mcuq.data.rows import rows_of
 from mcuq.errors import ModelError
 from mcuq.importers import onnx_run
 from mcuq.importers.imported import Imported, Values
@@ -220,9 +221,8 @@ def _by_runtime(
 
 def _parts(imported: Imported, user: Values) -> Iterator[tuple[slice, Values]]:
     """The rows to run at once: one by one, or as many as the model states."""
-    count = len(next(iter(user.values())))
     size = imported.rows
-    for first in range(0, count, size):
+    for first in range(0, rows_of(user), size):
         rows = slice(first, first + size)
         shaped = {n: values[rows].reshape(imported.shapes[n]) for n, values in user.items()}
         yield rows, shaped

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mcuq.data.rows import evenly, rows_of
 from mcuq.fixed import RANGES
 from mcuq.ir import Array, Graph, Node
 from mcuq.measure.evaluate import Evaluation, evaluate, maker_of, rounded
@@ -92,13 +93,12 @@ def _work(graph: Graph) -> int:
 
 def _rows(feeds: Mapping[str, Array], seen: int, work: int) -> tuple[dict[str, Array], bool]:
     """Rows that were left out when at most ``seen`` were taken evenly, if there are enough."""
-    count = len(next(iter(feeds.values())))
+    rows = np.arange(rows_of(feeds))
     most = max(8, min(MOST_ROWS, WORK // max(1, work)))
-    used = np.linspace(0, count - 1, min(count, seen)).round().astype(int)
-    unseen = np.setdiff1d(np.arange(count), used)
+    unseen = np.setdiff1d(rows, evenly(len(rows), seen))
     held_out = len(unseen) >= 16
-    pool = unseen if held_out else np.arange(count)
-    chosen = pool[np.linspace(0, len(pool) - 1, min(len(pool), most)).round().astype(int)]
+    pool = unseen if held_out else rows
+    chosen = pool[evenly(len(pool), most)]
     return {name: values[chosen] for name, values in feeds.items()}, held_out
 
 

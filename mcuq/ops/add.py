@@ -20,6 +20,7 @@ from mcuq.fixed import half
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import clip
 from mcuq.ops.parts import along, broadcast, forms, operand
+from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.spec import (
     Bounds,
     Flow,
@@ -151,8 +152,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     a, b = (values.astype(np.int32) for values in inputs)
     acc = a * node.int("mul_a") + b * node.int("mul_b") + node.int("bias")
     acc >>= node.int("shift")
-    y: Array = np.clip(acc, node.int("out_min"), node.int("out_max")).astype(inputs[0].dtype)
-    return y
+    return limited(acc, node, inputs[0].dtype)
 
 
 def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tuple[str, int]]:
@@ -196,7 +196,5 @@ OP = OpSpec(
     offsets=(1, 1),
     note="a scalar constant operand makes it a table",
     along=along.same,
-    schema=Schema(
-        FLOAT_FORM, Form({**_NUMBERS, **forms.RANGE}, (2, 2), either=True, alike=True), faults
-    ),
+    schema=Schema(FLOAT_FORM, _INT_FORM, faults),
 )

@@ -21,6 +21,7 @@ from mcuq.errors import ModelError
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import clip
 from mcuq.ops.parts import along, exact, forms, windows
+from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.parts.windows import Window
 from mcuq.ops.spec import (
     NO_CLIP,
@@ -122,8 +123,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     den = _counts(node, x.shape)[None, :, :, None] << node.int("right")
     mean = (2 * num * 2 ** node.int("left") + den) // (2 * den)
     mean += node.int("zero_y")
-    y: Array = np.clip(mean, node.int("out_min"), node.int("out_max")).astype(x.dtype)
-    return y
+    return limited(mean, node, x.dtype)
 
 
 def _counts(node: Node, shape: Shape) -> Array:

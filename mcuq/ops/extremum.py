@@ -18,6 +18,7 @@ from mcuq.fixed import quantize
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import clip
 from mcuq.ops.parts import along, broadcast, forms, operand
+from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.spec import (
     Flow,
     Form,
@@ -67,9 +68,7 @@ def _run_int(larger: bool) -> RunInt:
 
     def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
         """(a, b) -> their kind."""
-        found = choose(inputs[0], inputs[1])
-        y: Array = np.clip(found, node.int("out_min"), node.int("out_max"))
-        return y
+        return limited(choose(inputs[0], inputs[1]), node, inputs[0].dtype)
 
     return run_int
 

@@ -26,6 +26,7 @@ from mcuq.fixed import half
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import clip
 from mcuq.ops.parts import along, forms, operand
+from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor, always
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import Fields, several, whole
@@ -126,10 +127,9 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     left = a[:, place_a] - node.int("zero_a")
     right = b[:, place_b] - node.int("zero_b")
     acc = (left @ right.swapaxes(-1, -2)).astype(np.int64) + node.int("bias")
-    values = np.clip(acc >> node.int("shift"), node.int("out_min"), node.int("out_max"))
+    values = limited(acc >> node.int("shift"), node, inputs[0].dtype)
     flat = values.reshape(len(values), -1)[:, place_out.reshape(-1).argsort()]
-    y: Array = flat.reshape(len(flat), *node.ints("shape")[1:]).astype(inputs[0].dtype)
-    return y
+    return flat.reshape(len(flat), *node.ints("shape")[1:])
 
 
 def macs(node: Node, shapes: Sequence[Shape], output: Shape) -> int:

@@ -19,6 +19,7 @@ from mcuq.fixed import half
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import clip
 from mcuq.ops.parts import along, broadcast, forms, operand
+from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.spec import Flow, Form, IntForm, OpSpec, Schema, TorchTensor, always
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import whole
@@ -108,8 +109,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     a = inputs[0].astype(np.int32) - node.int("zero_a")
     b = inputs[1].astype(np.int32) - node.int("zero_b")
     acc = (a * b + node.int("bias")) >> node.int("shift")
-    y: Array = np.clip(acc, node.int("out_min"), node.int("out_max")).astype(inputs[0].dtype)
-    return y
+    return limited(acc, node, inputs[0].dtype)
 
 
 def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tuple[str, int]]:

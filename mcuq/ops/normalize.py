@@ -33,6 +33,7 @@ from mcuq.fixed import DTYPES, RANGES, FloatArray, half, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import clip
 from mcuq.ops.parts import along, forms
+from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import Fields, flag, real, several
@@ -188,9 +189,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     rounding = np.where(shift > 0, 1 << np.maximum(shift - 1, 0), 0)
     t = ((128 * w - mean) * factor + rounding) >> shift
     acc = t.reshape(len(x), -1, len(gamma)) * gamma.astype(np.int64) + beta
-    values = np.clip(acc >> node.int("shift"), node.int("out_min"), node.int("out_max"))
-    y: Array = values.reshape(x.shape).astype(DTYPES[kind])
-    return y
+    return limited(acc >> node.int("shift"), node, DTYPES[kind]).reshape(x.shape)
 
 
 def inverse_root(spread: Long, n: int, frac: int, most: int = 31) -> tuple[Long, Long]:

@@ -22,6 +22,7 @@ from mcuq.errors import ModelError
 from mcuq.fixed import half, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import along, forms
+from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.parts.weights import cut_values
 from mcuq.ops.spec import Flow, Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, always
 from mcuq.qir import QGraph, QTensor, frac_of
@@ -83,8 +84,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     x = inputs[0].astype(np.int32) - node.int("zero_x")
     acc = x * np.where(x < 0, inputs[1], node.int("one")) + node.int("bias")
     acc >>= node.int("shift")
-    y: Array = np.clip(acc, node.int("out_min"), node.int("out_max")).astype(inputs[0].dtype)
-    return y
+    return limited(acc, node, inputs[0].dtype)
 
 
 def one_each(node: Node, shapes: Sequence[Shape]) -> bool:

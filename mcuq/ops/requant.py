@@ -17,6 +17,7 @@ import numpy as np
 from mcuq.fixed import DTYPES, half
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import along, forms
+from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor, Values
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import whole
@@ -71,9 +72,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     """(x) -> the kind of the output."""
     acc = inputs[0].astype(np.int32) * node.int("mul") + node.int("bias")
     acc >>= node.int("shift")
-    kind = qgraph.tensor(node.output).kind
-    y: Array = np.clip(acc, node.int("out_min"), node.int("out_max")).astype(DTYPES[kind])
-    return y
+    return limited(acc, node, DTYPES[qgraph.tensor(node.output).kind])
 
 
 def faults(node: Node, qgraph: QGraph) -> Iterator[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import has_weights, is_view, layout_of
+from mcuq.ops.parts.layout import axes_but
 from mcuq.passes.rewrite import (
     is_clipped,
     named,
@@ -109,5 +110,5 @@ def weights_after(graph: Graph, layer: Node, scale: Array, shift: Array) -> tupl
         times = layout.depth(weights.shape) // len(scale)
         scale, shift = np.tile(scale, times), np.tile(shift, times)
     scales, shifts = (layout.per_weight(layer, weights.shape, v) for v in (scale, shift))
-    others = tuple(axis for axis in range(weights.ndim) if axis != layout.outputs)
-    return weights * scales, bias + (weights * shifts).sum(axis=others)
+    moved = (weights * shifts).sum(axis=axes_but(layout.outputs, weights.ndim))
+    return weights * scales, bias + moved

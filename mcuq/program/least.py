@@ -15,6 +15,7 @@ import numpy as np
 from mcuq.errors import FitError, size_text
 from mcuq.ir import Array, Graph
 from mcuq.ops import has_weights, is_view, layout_of
+from mcuq.ops.parts.layout import rows_along
 from mcuq.targets.boards import Board
 
 _NEAR_ZERO = 1 / 16
@@ -88,7 +89,7 @@ def _layers(graph: Graph) -> Iterable[tuple[Array, int]]:
 
 def _least_bytes(weights: Array, axis: int) -> float:
     """Those that surely are not 0, a byte each, or a code where so few values might do."""
-    rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
+    rows = rows_along(weights, axis)
     peak = np.abs(rows).max(axis=1, initial=0.0, keepdims=True)
     alive = peak[:, 0] >= max(_DEAD * float(peak.max(initial=0.0)), _SILENT)
     if not alive.any():

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from mcuq.data.feeds import check_calibration
+from mcuq.data.rows import thinned
 from mcuq.errors import DataError, McuqError
 from mcuq.ir import Array, Graph
 from mcuq.ops import validate
@@ -19,7 +20,6 @@ from mcuq.quantize.assemble import assemble
 from mcuq.quantize.equalize.as_given import keep_steps
 from mcuq.quantize.given import Given, complete, outcome
 from mcuq.quantize.grids import keep_grids
-from mcuq.quantize.guard import thinned
 from mcuq.quantize.ranges import from_hints, joins, scales
 from mcuq.quantize.ranges.inputs import given_inputs, settle_offsets
 from mcuq.quantize.settings import EFFORTS, RANGES

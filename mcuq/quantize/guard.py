@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mcuq.data.rows import rows_of
 from mcuq.ir import Array
 from mcuq.quantize.simulate import (
     Simulation,
@@ -36,20 +37,11 @@ def held_rows(state: State) -> dict[str, Array]:
 
 
 def _rows(feeds: Mapping[str, Array], held_out: bool) -> dict[str, Array]:
-    count = len(next(iter(feeds.values())))
+    count = rows_of(feeds)
     if count < FEW_ROWS:
         return dict(feeds)
     chosen = np.isin(np.arange(count) % 5, HELD_OUT) == held_out
     return {name: values[chosen] for name, values in feeds.items()}
-
-
-def thinned(feeds: Mapping[str, Array], rows: int) -> dict[str, Array]:
-    """At most ``rows`` rows, evenly spaced."""
-    count = len(next(iter(feeds.values())))
-    if count <= rows:
-        return dict(feeds)
-    kept = np.linspace(0, count - 1, rows).round().astype(int)
-    return {name: values[kept] for name, values in feeds.items()}
 
 
 def output_error(state: State, feeds: Mapping[str, Array]) -> float:

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mcuq.data.feeds import rows_of
+from mcuq.data.rows import rows_of, thinned
 from mcuq.ir import Array
 from mcuq.measure.evaluate import sqnr
 from mcuq.measure.explain.facts import CAUSES, Explanation, Layer
 from mcuq.measure.explain.fixes import with_fixes
 from mcuq.measure.explain.injected import Injected
-from mcuq.measure.explain.network import inputs, real, state_of, thinned
+from mcuq.measure.explain.network import inputs, real, state_of
 from mcuq.model.bundle import Bundle
 from mcuq.progress import Progress, silent
 from mcuq.qir import frac_of
@@ -44,7 +44,7 @@ def explain(
     state = state_of(graph, qgraph, reals)
     progress("integer network", 0.0)
     found = run_int(qgraph, integers)
-    injected = Injected(state, {n: thinned(v, INJECTED_ROWS) for n, v in reals.items()})
+    injected = Injected(state, thinned(reals, INJECTED_ROWS))
     exact = run_float(graph, reals)
     layers = []
     names = [name for name in activations(graph) if state.acts[name].kind != "s32"]

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from mcuq.data.rows import evenly
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import layout_of
+from mcuq.ops.parts.layout import rows_along
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.quantize.state import Options, State
 from mcuq.quantize.structure import activations, weighted
@@ -44,8 +46,7 @@ def _real_bias(layer: Node, qgraph: QGraph) -> Array:
     """The bias without the rounding constant and the zeros that are folded into it."""
     x, y = qgraph.tensors[layer.inputs[0]], qgraph.tensors[layer.output]
     weights, bias = (qgraph.data(name) for name in layer.inputs[1:])
-    axis = layout_of(layer).outputs
-    sums = np.moveaxis(weights.astype(np.int64), axis, 0).reshape(len(bias), -1).sum(axis=1)
+    sums = rows_along(weights.astype(np.int64), layout_of(layer).outputs).sum(axis=1)
     shift = np.array(layer.ints("shift"), np.int64)
     steps = bias + x.zero * sums - ((1 << shift) >> 1) - y.zero * (1 << shift)
     reals: Array = steps * 2.0 ** -np.array(qgraph.tensors[layer.inputs[2]].frac, np.float64)
@@ -74,7 +75,8 @@ def inputs(
     feeds = None if feeds is None else unrolled(graph, feeds)
     for port, outer in zip(graph.inputs, qgraph.inputs, strict=True):
         act = qgraph.tensors[outer.tensor]
-        given = thinned(vectors[port.name] if feeds is None else feeds[port.name])
+        given = vectors[port.name] if feeds is None else feeds[port.name]
+        given = given[evenly(len(given), ROWS)]
         if feeds is None or given.dtype.kind in "iu":
             integers[port.name] = given
             reals[port.name] = real(given, act)
@@ -84,13 +86,6 @@ def inputs(
         steps = given.astype(np.float64) / scale + offset - act.zero
         reals[port.name] = steps * 2.0 ** -frac_of(act)
     return integers, {n: v.astype(np.float32) for n, v in reals.items()}
-
-
-def thinned(values: Array, count: int = ROWS) -> Array:
-    """``count`` rows, evenly spaced; all if there are no more."""
-    kept = np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int)
-    rows: Array = values[kept]
-    return rows
 
 
 def real(integers: Array, act: QTensor) -> Array:

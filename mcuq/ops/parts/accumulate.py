@@ -1,10 +1,11 @@
-"""Exact integer sums at BLAS speed, and their way to integers: what weighted operators share."""
+"""Exact integer sums at BLAS speed, and the way of sums to integers of a kind."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mcuq.ir import Array, Node
 
@@ -33,6 +34,11 @@ def requantize(acc: Array, bias: Array, node: Node, dtype: np.dtype[Any]) -> Arr
     acc >>= np.array(node.ints("shift"), np.int32)
     np.clip(acc, node.int("out_min"), node.int("out_max"), out=acc)
     return acc.astype(dtype)
+
+
+def limited(acc: Array, node: Node, dtype: npt.DTypeLike) -> Array:
+    """``acc`` clamped to out_min..out_max, as ``dtype``."""
+    return acc.clip(node.int("out_min"), node.int("out_max")).astype(dtype)
 
 
 def rows_per_chunk(elements: int, limit: int = 1 << 19) -> int:

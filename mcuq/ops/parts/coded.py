@@ -13,6 +13,7 @@ from collections import Counter
 import numpy as np
 
 from mcuq.ir import Array
+from mcuq.ops.parts.layout import rows_along
 
 MOST_VALUES, FEW_VALUES = 16, 4
 """What codes of 4 and of 2 bits tell apart."""
@@ -41,7 +42,7 @@ def exponents_of(weights: Array, axis: int) -> tuple[int, ...] | None:
     """
     if weights.size < FEWEST_WEIGHTS:
         return None
-    rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
+    rows = rows_along(weights, axis)
     zero = int((rows == 0).any())
     channels: list[Values] = []
     seen: set[float] = set()
@@ -107,5 +108,5 @@ def joined(weights: Array, axis: int) -> tuple[Array, tuple[int, ...]] | None:
     exponents = exponents_of(weights, axis)
     if exponents is None:
         return None
-    rows = np.moveaxis(weights, axis, 0).reshape(len(exponents), -1).astype(np.float64)
-    return (rows * 2.0 ** -np.array(exponents, np.float64)[:, None]).reshape(1, -1), exponents
+    scale = 2.0 ** -np.array(exponents, np.float64)[:, None]
+    return (rows_along(weights, axis) * scale).reshape(1, -1), exponents

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from mcuq.ir import Array
+from mcuq.ops.parts.layout import axes_but
 from mcuq.ops.parts.windows import Window
 from mcuq.ops.spec import TorchTensor
 
@@ -123,8 +124,7 @@ def factors(
     reach = power_above(channel_peaks(x))
     scale = np.ldexp(1.0, behind(reach))
     found = weights.detach().numpy() * scale
-    others = tuple(i for i in range(found.ndim) if i != axis)
-    peaks = np.abs(found).max(axis=others, keepdims=True, initial=0.0)
+    peaks = np.abs(found).max(axis=axes_but(axis, found.ndim), keepdims=True, initial=0.0)
     unit = units(power_above(peaks), bits) / scale
     return snapped(x, units(reach, bits)), snapped(weights, unit)
 
@@ -223,7 +223,7 @@ def steps_of(weights: Array, axis: int) -> float:
     lowest = whole.astype(np.int64)
     lowest &= -lowest
     steps = np.where(lowest > 0, np.ldexp(lowest.astype(np.float64), exponents - 8), np.inf)
-    others = tuple(i for i in range(weights.ndim) if i != axis)
+    others = axes_but(axis, weights.ndim)
     sums = np.abs(weights).sum(axis=others) / steps.min(axis=others, initial=np.inf)
     return float(sums.max(initial=0.0))
 

@@ -14,6 +14,16 @@ import numpy as np
 from mcuq.ir import Array, Node, Shape
 
 
+def rows_along(values: Array, axis: int) -> Array:
+    """(C, n): the values at each place of ``axis``, the other axes in their order."""
+    return np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+
+
+def axes_but(axis: int, rank: int) -> tuple[int, ...]:
+    """All axes of an array of ``rank`` axes but one."""
+    return tuple(i for i in range(rank) if i != axis)
+
+
 @dataclass(frozen=True)
 class Layout:
     """The meaning of the weights' axes.

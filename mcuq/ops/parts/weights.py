@@ -24,6 +24,7 @@ from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.clip import out_range
 from mcuq.ops.parts import forms
 from mcuq.ops.parts.coded import has_few_values
+from mcuq.ops.parts.layout import rows_along
 from mcuq.ops.spec import Form, IntForm, Limit, Schema
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.schema import Fields, several, whole
@@ -59,7 +60,7 @@ def weight_fracs(w: FloatArray, axis: int) -> tuple[int, ...]:
     >>> weight_fracs(np.array([[0.5, -1.0], [0.0, 0.0], [127.4, 0.0]]), 0)
     (6, 24, 0)
     """
-    rows = np.moveaxis(w, axis, 0).reshape(w.shape[axis], -1).astype(np.float64)
+    rows = rows_along(w, axis).astype(np.float64)
     peaks = np.abs(rows).max(axis=1, initial=0.0)
     fracs = np.arange(FRAC_MIN, finest(w) + 1)
     fitting = peaks[:, None] * 2.0 ** fracs[None, :] < 127.5
@@ -181,13 +182,13 @@ def _fitted(
     """Fracs, weights s8 and biases s32 for which shift and accumulator of each channel fit."""
     lowest = s.frac_y - s.frac_x
     fracs = np.clip(np.array(wanted, np.int64), lowest, lowest + SHIFT_MAX)
-    none = _channel_sums(np.abs(real), s.axis) == 0
+    none = rows_along(np.abs(real), s.axis).sum(axis=1) == 0
     fracs = np.where(none, np.minimum(fracs, lowest + _SHIFT_OF_NONE), fracs)
     _check_not_cut(real, np.array(wanted), fracs, s.axis)
     while True:
         data = quantize_weights(real, s.axis, fracs.tolist())
         b = _biases(data, bias, fracs, s)
-        reach = s.peak * _channel_sums(np.abs(data.astype(np.int64)), s.axis)
+        reach = s.peak * rows_along(np.abs(data.astype(np.int64)), s.axis).sum(axis=1)
         lower = (np.abs(b) + reach > ACC_MAX) & (fracs > lowest)
         if not lower.any():
             return fracs.tolist(), data, _saturated(b, reach, 2 * s.peak)
@@ -199,7 +200,7 @@ def _fitted(
 def _check_not_cut(real: FloatArray, wanted: Array, fracs: Array, axis: int) -> None:
     """Refuse to raise a channel's frac (for a shift of 0) so far that its weights saturate."""
     scale = along(2.0**fracs, axis, real.ndim)
-    peaks = np.abs(np.moveaxis(real * scale, axis, 0).reshape(len(fracs), -1))
+    peaks = np.abs(rows_along(real * scale, axis))
     if np.any((fracs > wanted) & (peaks.max(axis=1, initial=0.0) > 128.0)):
         raise OverflowError("its weights are too large for the scale of its output")
 
@@ -210,14 +211,9 @@ def _biases(data: IntArray, bias: FloatArray, fracs: Array, s: _Scales) -> IntAr
     shift = fracs + s.frac_x - s.frac_y
     half = (1 << shift) >> 1
     exact = round_half_up(np.clip(scaled, -(2.0**40), 2.0**40))
-    folded = s.zero_x * _channel_sums(data.astype(np.int64), s.axis)
+    folded = s.zero_x * rows_along(data.astype(np.int64), s.axis).sum(axis=1)
     total: IntArray = exact - folded + half + s.zero_y * (1 << shift)
     return total
-
-
-def _channel_sums(values: IntArray, axis: int) -> IntArray:
-    sums: IntArray = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1).sum(axis=1)
-    return sums
 
 
 def _saturated(b: IntArray, reach: IntArray, span: int) -> IntArray:
@@ -285,5 +281,5 @@ def _sums(node: Node, qgraph: QGraph, axis: int) -> Iterator[str]:
 
 def _reach(weights: Array, bias: Array, axis: int, peak: int) -> int:
     """The largest magnitude of a sum for inputs up to ``peak``."""
-    rows = np.abs(np.moveaxis(weights.astype(np.int64), axis, 0).reshape(len(bias), -1))
+    rows = np.abs(rows_along(weights.astype(np.int64), axis))
     return int((np.abs(bias.astype(np.int64)) + peak * rows.sum(axis=1)).max())

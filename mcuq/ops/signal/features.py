@@ -34,6 +34,7 @@ from mcuq.fixed import DTYPES, IntArray, half, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops import clip
 from mcuq.ops.parts import forms, spectrum
+from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.parts.windows import SIZE_MAX
 from mcuq.ops.spec import Along, Form, IntForm, OpSpec, Scaling, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
@@ -270,9 +271,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     logs = spectrum.logarithms(bands_int(node, window, mel, x))
     mixed = logs * mix if mix.ndim == 1 else logs @ mix.T.astype(np.int64)
     y = (mixed + offset) >> shift.astype(np.int64)
-    limited = np.clip(y, node.int("out_min"), node.int("out_max"))
-    found: Array = limited.astype(DTYPES[qgraph.tensor(node.output).kind])
-    return found
+    return limited(y, node, DTYPES[qgraph.tensor(node.output).kind])
 
 
 def macs(node: Node, shapes: Sequence[Shape], output: Shape) -> int:

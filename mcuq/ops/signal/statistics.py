@@ -23,6 +23,7 @@ from mcuq.errors import ModelError
 from mcuq.fixed import DTYPES, RANGES, IntArray, half
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import forms
+from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.parts.windows import SIZE_MAX
 from mcuq.ops.spec import Along, Form, IntForm, OpSpec, Scaling, Schema, TorchTensor
 from mcuq.qir import QGraph, QTensor, frac_of
@@ -149,10 +150,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     mult, shift = (np.array(node.ints(key), np.int64)[:, None] for key in ("mult", "shift"))
     halves = np.array([half(s) for s in node.ints("shift")], np.int64)[:, None]
     y = ((found * mult + halves) >> shift) + node.int("zero")
-    limited = np.clip(y, node.int("out_min"), node.int("out_max"))
-    kind = DTYPES[qgraph.tensors[node.output].kind]
-    made: Array = limited.reshape(*limited.shape[:2], -1).astype(kind)
-    return made
+    return limited(y, node, DTYPES[qgraph.tensors[node.output].kind]).reshape(*y.shape[:2], -1)
 
 
 def along(node: Node, shapes: Sequence[Shape], index: int, axis: int) -> Along | str:

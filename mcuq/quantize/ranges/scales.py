@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mcuq.data.rows import rows_of
 from mcuq.errors import ModelError
 from mcuq.fixed import floor_log2
 from mcuq.ir import Array, Graph, Node
@@ -254,7 +255,7 @@ def dictated(graph: Graph) -> dict[str, tuple[str, int, int]]:
 
 def row_parts(state: State) -> list[dict[str, Array]]:
     """The calibration rows, a few at a time, so that all activations of a part fit in memory."""
-    rows = len(next(iter(state.feeds.values())))
+    rows = rows_of(state.feeds)
     size = max(1, chunk_rows(state.graph))
     return [
         {n: v[first : first + size] for n, v in state.feeds.items()}

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 
+from mcuq.data.rows import thinned
 from mcuq.ir import Array, Graph
 from mcuq.ops import spec
 from mcuq.qir import QTensor, frac_of
 from mcuq.quantize import given
-from mcuq.quantize.guard import fit_rows, thinned
+from mcuq.quantize.guard import fit_rows
 from mcuq.quantize.ranges.candidates import FRAC_MAX, FRAC_MIN
 from mcuq.quantize.ranges.limits import limit_fracs
 from mcuq.quantize.simulate import Simulation, float_outputs, output_names, relative_error

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mcuq.data.rows import evenly, rows_of
 from mcuq.ir import Array, Graph
 from mcuq.ops import float_of, products, spec
 from mcuq.ops.parts.exact import shortened
@@ -37,10 +38,9 @@ def sensitivities(graph: Graph, feeds: Mapping[str, Array], seed: int = 0) -> di
     """
     import torch
 
-    count = len(next(iter(feeds.values())))
     names = output_names(graph)
-    most = min(count, ROWS, max(FEWEST, WORK // max(1, len(names) * products(graph))))
-    rows = np.unique(np.linspace(0, count - 1, most).round().astype(int))
+    most = min(ROWS, max(FEWEST, WORK // max(1, len(names) * products(graph))))
+    rows = evenly(rows_of(feeds), most)
     exact = run_exact(graph, {n: v[rows] for n, v in feeds.items()}, names)
     powers = {n: max(float(np.square(v, dtype=np.float64).sum()), 1e-30) for n, v in exact.items()}
     signs = torch.Generator().manual_seed(seed)
