@@ -115,12 +115,11 @@ _CUSTOM = {
 
 
 def _unsupported(op: str) -> tuple[str, str]:
-    name = op.removeprefix("CUSTOM:")
+    name, reason = op.removeprefix("CUSTOM:"), f"operator {op} is not supported"
     if name == op:
-        return f"operator {op} is not supported", "Run 'mcuq ops' for the list"
+        return reason, "Run 'mcuq ops' for the list"
     known = (said for start, said in _CUSTOM.items() if name.startswith(start))
-    ours = (f"operator {op} is not supported", "Convert it with the operators of TensorFlow Lite")
-    return next(known, ours)
+    return next(known, (reason, "Convert it with the operators of TensorFlow Lite"))
 
 
 def _whole(writer: Writer) -> onnx.ModelProto:

@@ -247,9 +247,7 @@ def _code(raw: Any, thing: str) -> str:
     """The operator's name, CUSTOM:name for one that TensorFlow Lite does not have itself."""
     builtin = max(int(raw.BuiltinCode()), int(raw.DeprecatedBuiltinCode()))
     name = _operators().get(builtin, f"operator {builtin}")
-    if name == "CUSTOM":
-        return f"CUSTOM:{_text(raw.CustomCode())}"
-    return name
+    return f"CUSTOM:{_text(raw.CustomCode())}" if name == "CUSTOM" else name
 
 
 def _operator(raw: Any, codes: list[str], count: int) -> Operator:
@@ -312,12 +310,8 @@ def _types() -> dict[int, str]:
 
 @cache
 def _option_types() -> dict[int, type]:
-    found = {}
-    for word, value in _words(tflite.BuiltinOptions):
-        kind = getattr(tflite, word, None)
-        if isinstance(kind, type):
-            found[value] = kind
-    return found
+    kinds = {value: getattr(tflite, word, None) for word, value in _words(tflite.BuiltinOptions)}
+    return {value: kind for value, kind in kinds.items() if isinstance(kind, type)}
 
 
 _NUMPY = (

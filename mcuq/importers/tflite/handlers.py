@@ -149,11 +149,9 @@ HANDLERS: Mapping[str, Handler] = {
 
 def operators_of(onnx: Collection[str], known: Collection[str]) -> tuple[str, ...]:
     """The operators named by ONNX types of ``onnx``, if ``known`` has all that they become."""
-    return tuple(
-        name
-        for name, handler in HANDLERS.items()
-        if (types := handler.onnx.split()) and types[0] in onnx and set(types) <= set(known)
-    )
+    made = ((name, handler.onnx.split()) for name, handler in HANDLERS.items())
+    named = {name: types for name, types in made if types and types[0] in onnx}
+    return tuple(name for name, types in named.items() if set(types) <= set(known))
 
 
 _FIXED = "Convert the network with its loops unrolled and its branches decided"

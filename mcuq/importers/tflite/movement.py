@@ -17,8 +17,7 @@ def as_result(call: Call) -> Results:
     """RESHAPE, SQUEEZE, EXPAND_DIMS: the data in the result's own shape."""
     if prod(call.shape(0)) != prod(call.result().shape):
         raise Refused("its shapes hold different numbers of elements", "Convert it again")
-    shape = call.writer.integers(call.result().shape)
-    return [call.node("Reshape", [call.value(0), shape])]
+    return [call.reshaped(call.value(0), call.result().shape)]
 
 
 def same(call: Call) -> Results:
@@ -45,21 +44,23 @@ def transpose(call: Call) -> Results:
 
 def pad(call: Call) -> Results:
     """PAD and PADV2: pads (rank, 2)."""
-    edges = call.ints(1)
-    pads = call.writer.integers([*edges[0::2], *edges[1::2]])
-    inputs = [call.value(0), pads]
+    inputs = [call.value(0), _pads(call)]
     if call.has(2):
         inputs.append(call.writer.constant(call.reals(2).reshape(()), "value"))
     return [call.node("Pad", inputs)]
 
 
+def _pads(call: Call) -> str:
+    """ONNX has all beginnings before all ends."""
+    edges = call.ints(1)
+    return call.writer.integers([*edges[0::2], *edges[1::2]])
+
+
 def mirror_pad(call: Call) -> Results:
     """MIRROR_PAD: REFLECT leaves the edge out, SYMMETRIC repeats it, which ONNX has no word for."""
-    edges = call.ints(1)
     if call.integer("Mode", 0) == 0:
-        pads = call.writer.integers([*edges[0::2], *edges[1::2]])
-        return [call.node("Pad", [call.value(0), pads], mode="reflect")]
-    value = call.value(0)
+        return [call.node("Pad", [call.value(0), _pads(call)], mode="reflect")]
+    edges, value = call.ints(1), call.value(0)
     for axis, (before, after) in enumerate(zip(edges[0::2], edges[1::2], strict=True)):
         size = call.shape(0)[axis]
         if not (0 <= before <= size and 0 <= after <= size):
@@ -141,12 +142,9 @@ def _real(call: Call, index: int, axis: int, new: bool) -> Array:
 
 def unpack(call: Call) -> Results:
     """UNPACK: the slices along an axis, without it."""
-    axis = call.integer("Axis", 0) % len(call.shape(0))
-    results = []
-    for index in range(len(call.operator.outputs)):
-        part = _slice(call, call.value(0), [index], [index + 1], [axis], [1])
-        results.append(call.node("Squeeze", [part, call.writer.integers([axis])]))
-    return results
+    axis, count = call.integer("Axis", 0) % len(call.shape(0)), len(call.operator.outputs)
+    parts = [_slice(call, call.value(0), [i], [i + 1], [axis], [1]) for i in range(count)]
+    return [call.node("Squeeze", [part, call.writer.integers([axis])]) for part in parts]
 
 
 def split(call: Call) -> Results:
@@ -174,11 +172,9 @@ def _parts(call: Call, value: str, axis: int, sizes: list[int]) -> Results:
 
 def slice_(call: Call) -> Results:
     """SLICE(data, begin, size); a size of -1 is the rest."""
-    begins, sizes = call.ints(1), call.ints(2)
-    ends = [
-        begin + size if size >= 0 else whole
-        for begin, size, whole in zip(begins, sizes, call.shape(0), strict=True)
-    ]
+    begins = call.ints(1)
+    operands = zip(begins, call.ints(2), call.shape(0), strict=True)
+    ends = [begin + size if size >= 0 else whole for begin, size, whole in operands]
     return [_slice(call, call.value(0), begins, ends, list(range(len(begins))), [1] * len(begins))]
 
 
@@ -203,7 +199,7 @@ def strided_slice(call: Call) -> Results:
     value = _slice(call, call.value(0), starts, stops, list(range(len(starts))), strides)
     if len(shape) == len(bounds) and not any(isinstance(w, int) for w in _subscripts(call)):
         return [value]
-    return [call.node("Reshape", [value, call.writer.integers(shape)])]
+    return [call.reshaped(value, shape)]
 
 
 def _subscripts(call: Call) -> list[slice | int | None]:
@@ -253,25 +249,19 @@ def embedding_lookup(call: Call) -> Results:
 
 
 def _gathered(call: Call, data: int, places: int, axis: int) -> str:
-    if call.is_constant(places):
-        index = call.writer.constant(call.array(places).astype(np.int64), "places")
-    else:
-        index = call.value(places)
+    index = call.places(places) if call.is_constant(places) else call.value(places)
     return call.node("Gather", [call.value(data), index], axis=axis)
 
 
 def gather_nd(call: Call) -> Results:
     """GATHER_ND with constant places."""
-    places = call.writer.constant(call.array(1).astype(np.int64), "places")
-    return [call.node("GatherND", [call.value(0), places])]
+    return [call.node("GatherND", [call.value(0), call.places(1)])]
 
 
 def scatter_nd(call: Call) -> Results:
     """SCATTER_ND(places, updates, shape): what lands on one place is added up."""
-    shape = call.result().shape
-    nothing = call.writer.constant(np.zeros(shape, np.float32), "nothing")
-    places = call.writer.constant(call.array(0).astype(np.int64), "places")
-    return [call.node("ScatterND", [nothing, places, call.value(1)], reduction="add")]
+    nothing = call.writer.constant(np.zeros(call.result().shape, np.float32), "nothing")
+    return [call.node("ScatterND", [nothing, call.places(0), call.value(1)], reduction="add")]
 
 
 def update_slice(call: Call) -> Results:
@@ -288,11 +278,9 @@ def update_slice(call: Call) -> Results:
 
 def reverse_sequence(call: Call) -> Results:
     """REVERSE_SEQUENCE with constant lengths."""
-    lengths = call.writer.integers(call.ints(1))
+    inputs = [call.value(0), call.writer.integers(call.ints(1))]
     batch, time = call.integer("BatchDim"), call.integer("SeqDim")
-    return [
-        call.node("ReverseSequence", [call.value(0), lengths], batch_axis=batch, time_axis=time)
-    ]
+    return [call.node("ReverseSequence", inputs, batch_axis=batch, time_axis=time)]
 
 
 def one_hot(call: Call) -> Results:
@@ -330,24 +318,20 @@ def reverse(call: Call) -> Results:
 
 def space_to_depth(call: Call) -> Results:
     """(N, H, W, C) -> (N, H/b, W/b, b * b * C), as two views and a transposition."""
-    n, h, w, c = call.shape(0)
-    b = _block(call)
-    wide = call.writer.integers([n, h // b, b, w // b, b, c])
-    value = call.node("Reshape", [call.value(0), wide])
-    return _depth(call, value)
+    (n, h, w, c), b = call.shape(0), _block(call)
+    return _depth(call, [n, h // b, b, w // b, b, c])
 
 
 def depth_to_space(call: Call) -> Results:
     """(N, H, W, b * b * C) -> (N, H * b, W * b, C), as two views and a transposition."""
-    n, h, w, c = call.shape(0)
-    b = _block(call)
-    wide = call.writer.integers([n, h, w, b, b, c // (b * b)])
-    return _depth(call, call.node("Reshape", [call.value(0), wide]))
+    (n, h, w, c), b = call.shape(0), _block(call)
+    return _depth(call, [n, h, w, b, b, c // (b * b)])
 
 
-def _depth(call: Call, value: str) -> Results:
+def _depth(call: Call, wide: list[int]) -> Results:
+    value = call.reshaped(call.value(0), wide)
     moved = call.writer.transposed(value, (0, 1, 3, 2, 4, 5), call.name)
-    return [call.node("Reshape", [moved, call.writer.integers(call.result().shape)])]
+    return [call.reshaped(moved, call.result().shape)]
 
 
 def _block(call: Call) -> int:

@@ -93,7 +93,7 @@ def svdf(call: Call) -> Results:
     new = call.node("MatMul", [call.value(0), call.weights(1, (1, 0))])
     if call.has(4) and call.tensor(4).is_quantized:
         new = call.writer.paired(new, _in_bytes(call.tensor(4)))
-    now = call.node("Reshape", [new, call.writer.integers([1, filters, 1])])
+    now = call.reshaped(new, [1, filters, 1])
     state = call.writer.state(f"{call.name}.memory", (1, filters, memory))
     if memory > 1:
         bounds = [call.writer.integers([place]) for place in (1, memory, 2)]
@@ -103,7 +103,7 @@ def svdf(call: Call) -> Results:
     weights = call.writer.constant(call.reals(2).reshape(units, rank, memory), "weights")
     bias = [call.writer.constant(call.reals(3), "bias")] if call.has(3) else []
     sums = call.node("Conv", [now, weights, *bias], group=units)
-    return [call.activated(call.node("Reshape", [sums, call.writer.integers([1, units])]))]
+    return [call.activated(call.reshaped(sums, [1, units]))]
 
 
 def _in_bytes(tensor: Tensor) -> Tensor:

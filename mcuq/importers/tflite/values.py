@@ -62,10 +62,9 @@ def squared_difference(call: Call) -> Results:
 
 def softmax(call: Call) -> Results:
     """SOFTMAX along the last axis, of the data times ``Beta``."""
-    beta = float(call.option("Beta"))
-    value = call.value(0)
+    value, beta = call.value(0), np.array(call.option("Beta"), np.float32)
     if beta != 1.0:
-        value = call.node("Mul", [value, call.writer.constant(np.array(beta, np.float32), "beta")])
+        value = call.node("Mul", [value, call.writer.constant(beta, "beta")])
     return [call.node("Softmax", [value], axis=-1)]
 
 
@@ -106,11 +105,9 @@ def l2_normalization(call: Call) -> Results:
 
 def select(call: Call) -> Results:
     """SELECT and SELECT_V2; the condition of the former may be one for each row."""
-    condition = call.value(0)
-    rank = len(call.result().shape)
+    condition, rank = call.value(0), len(call.result().shape)
     if call.op == "SELECT" and len(call.shape(0)) == 1 and rank > 1:
-        shape = call.writer.integers([call.shape(0)[0], *[1] * (rank - 1)])
-        condition = call.node("Reshape", [condition, shape])
+        condition = call.reshaped(condition, [call.shape(0)[0], *[1] * (rank - 1)])
     return [call.node("Where", [condition, call.value(1), call.value(2)])]
 
 
@@ -130,10 +127,8 @@ def sum_of_all(call: Call) -> Results:
 def cumulative_sum(call: Call) -> Results:
     """CUMSUM along a constant axis."""
     axis = call.writer.constant(np.array(call.ints(1)[0], np.int64), "axis")
-    flags = {
-        word.lower(): int(bool(call.operator.options.get(word)))
-        for word in ("Exclusive", "Reverse")
-    }
+    options = {word: call.operator.options.get(word) for word in ("Exclusive", "Reverse")}
+    flags = {word.lower(): int(bool(chosen)) for word, chosen in options.items()}
     return [call.node("CumSum", [call.value(0), axis], **flags)]
 
 

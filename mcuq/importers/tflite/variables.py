@@ -145,11 +145,8 @@ def _run_once(model: Model) -> Iterator[Model]:
 
 def _handles(graph: Model) -> dict[int, str]:
     """The name of the variable behind each handle."""
-    return {
-        operator.outputs[0]: _name(operator)
-        for operator in graph.operators
-        if operator.op == "VAR_HANDLE"
-    }
+    makers = [operator for operator in graph.operators if operator.op == "VAR_HANDLE"]
+    return {maker.outputs[0]: _name(maker) for maker in makers}
 
 
 def _name(operator: Operator) -> str:

@@ -92,7 +92,7 @@ def fully_connected(call: Call) -> Results:
     keeps = bool(call.operator.options.get("KeepNumDims")) and shape[-1] == inputs
     if not keeps and (len(shape) != 2 or shape[1] != inputs):
         rows = int(np.prod(shape)) // inputs
-        value = call.node("Reshape", [value, call.writer.integers([rows, inputs])])
+        value = call.reshaped(value, [rows, inputs])
     made = call.node("MatMul", [value, weights])
     bias = _bias(call, 2)
     return [call.activated(call.node("Add", [made, *bias]) if bias else made)]

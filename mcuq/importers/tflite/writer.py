@@ -169,6 +169,14 @@ class Call:
             raise Refused(reason, "It must be a constant")
         return data
 
+    def reshaped(self, value: str, shape: Sequence[int]) -> str:
+        """``value`` in another shape."""
+        return self.node("Reshape", [value, self.writer.integers(shape)])
+
+    def places(self, index: int) -> str:
+        """A constant operand of places, as ONNX wants them."""
+        return self.writer.constant(self.array(index).astype(np.int64), "places")
+
     def ints(self, index: int) -> list[int]:
         """A constant operand as a list of integers."""
         return [int(value) for value in self.array(index).reshape(-1)]
