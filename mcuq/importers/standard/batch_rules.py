@@ -53,6 +53,10 @@ class Walk:
             raise Mixed(f"the shape of '{name}' is not known")
         return kind.shape
 
+    def rank(self, step: Step) -> int:
+        """The number of axes of the first input."""
+        return len(self.shape(step.inputs[0]))
+
     def constant(self, name: str) -> Array | None:
         return self.flat.constants.get(name)
 
@@ -97,7 +101,7 @@ def _checked(walk: Walk, rows: Rows, name: str) -> Rows:
 
 
 def _same(walk: Walk, step: Step) -> Rows:
-    """One function of every element."""
+    """One function of every element of the first input."""
     index, rows = walk.carried(step)[-1]
     _only_first(step, index)
     return rows
@@ -204,15 +208,13 @@ def _gemm(walk: Walk, step: Step) -> Rows:
 
 def _transpose(walk: Walk, step: Step) -> Rows:
     rows = walk.rows[step.inputs[0]]
-    rank = len(walk.shape(step.inputs[0]))
-    perm = list(step.attrs.get("perm", tuple(reversed(range(rank)))))
+    perm = list(step.attrs.get("perm", range(walk.rank(step))[::-1]))
     return replace(rows, axis=perm.index(rows.axis))
 
 
 def _viewed(walk: Walk, step: Step) -> Rows:
     """The same elements in the same order: the axis that holds (outer, N) now."""
-    _only_first(step, walk.carried(step)[-1][0])
-    rows, before = walk.rows[step.inputs[0]], walk.shape(step.inputs[0])
+    rows, before = _same(walk, step), walk.shape(step.inputs[0])
     outer = prod(before[: rows.axis]) * rows.before
     return _found(walk, walk.shape(step.outputs[0]), outer)
 
@@ -259,7 +261,7 @@ def _along(default: int) -> Rule:
 
     def rule(walk: Walk, step: Step) -> Rows:
         rows = walk.rows[step.inputs[0]]
-        if _axis(step, len(walk.shape(step.inputs[0])), default) == rows.axis:
+        if _axis(step, walk.rank(step), default) == rows.axis:
             raise Across(f"{step.op} works across them")
         return rows
 
@@ -268,7 +270,7 @@ def _along(default: int) -> Rule:
 
 def _arg(walk: Walk, step: Step) -> Rows:
     rows = _along(0)(walk, step)
-    axis = _axis(step, len(walk.shape(step.inputs[0])), 0)
+    axis = _axis(step, walk.rank(step), 0)
     gone = not step.attrs.get("keepdims", 1) and axis < rows.axis
     return replace(rows, axis=rows.axis - gone)
 
@@ -296,8 +298,7 @@ def _axes(walk: Walk, step: Step, index: int) -> tuple[int, ...] | None:
             raise Mixed("its axes are computed at run time")
     if given is None or not np.asarray(given).size:
         return None
-    rank = len(walk.shape(step.inputs[0]))
-    return tuple(int(a) % rank for a in np.asarray(given).reshape(-1))
+    return tuple(int(a) % walk.rank(step) for a in np.asarray(given).reshape(-1))
 
 
 def _reduced(walk: Walk, step: Step) -> Rows:
@@ -312,18 +313,15 @@ def _reduced(walk: Walk, step: Step) -> Rows:
 
 
 def _layer_norm(walk: Walk, step: Step) -> Rows:
-    index, rows = walk.carried(step)[-1]
-    _only_first(step, index)
-    rank = len(walk.shape(step.inputs[0]))
-    if rows.axis >= _axis(step, rank, -1):
+    rows = _same(walk, step)
+    if rows.axis >= _axis(step, walk.rank(step), -1):
         raise Across(f"{step.op} works across them")
     return rows
 
 
 def _untouched(walk: Walk, step: Step) -> Rows:
     """An operator that moves along other axes: it leaves their number and their order."""
-    index, rows = walk.carried(step)[-1]
-    _only_first(step, index)
+    rows = _same(walk, step)
     touched = _TOUCHED[step.op](walk, step)
     if touched is None or rows.axis in touched:
         raise Mixed(f"{step.op} moves them")
@@ -332,21 +330,19 @@ def _untouched(walk: Walk, step: Step) -> Rows:
 
 def _sliced(walk: Walk, step: Step) -> tuple[int, ...] | None:
     axes = walk.constant(step.inputs[3]) if len(step.inputs) > 3 and step.inputs[3] else None
-    count = walk.shape(step.inputs[1])[0]
-    rank = len(walk.shape(step.inputs[0]))
+    count, rank = walk.shape(step.inputs[1])[0], walk.rank(step)
     return tuple(int(a) % rank for a in (range(count) if axes is None else axes.reshape(-1)))
 
 
 def _split(walk: Walk, step: Step) -> tuple[int, ...] | None:
-    return (_axis(step, len(walk.shape(step.inputs[0])), 0),)
+    return (_axis(step, walk.rank(step), 0),)
 
 
 def _resized(walk: Walk, step: Step) -> tuple[int, ...] | None:
     """The axes whose size changes."""
     before, after = walk.shape(step.inputs[0]), walk.shape(step.outputs[0])
     if len(before) != len(after):
-        extra = len(after) - len(before)
-        return None if extra else ()
+        return None
     return tuple(a for a, (s, t) in enumerate(zip(before, after, strict=True)) if s != t)
 
 
@@ -354,9 +350,8 @@ def _padded(walk: Walk, step: Step) -> tuple[int, ...] | None:
     pads = walk.constant(step.inputs[1])
     if pads is None:
         return None
-    axes = _axes(walk, step, 3) or tuple(range(len(walk.shape(step.inputs[0]))))
-    values = pads.reshape(2, -1)
-    return tuple(axis for axis, pair in zip(axes, values.T, strict=True) if pair.any())
+    axes = _axes(walk, step, 3) or range(walk.rank(step))
+    return tuple(a for a, pair in zip(axes, pads.reshape(2, -1).T, strict=True) if pair.any())
 
 
 _TOUCHED: dict[str, Callable[[Walk, Step], tuple[int, ...] | None]] = {
@@ -367,13 +362,13 @@ _TOUCHED: dict[str, Callable[[Walk, Step], tuple[int, ...] | None]] = {
 
 def _gather(walk: Walk, step: Step) -> Rows:
     if walk.constant(step.inputs[0]) is not None:
-        axis = _axis(step, len(walk.shape(step.inputs[0])), 0)
+        axis = _axis(step, walk.rank(step), 0)
         rows = walk.rows[step.inputs[1]]
         return replace(rows, axis=rows.axis + axis)
     if step.inputs[0] not in walk.rows or walk.constant(step.inputs[1]) is None:
         raise Mixed("Gather picks by them")
     rows = walk.rows[step.inputs[0]]
-    axis = _axis(step, len(walk.shape(step.inputs[0])), 0)
+    axis = _axis(step, walk.rank(step), 0)
     if axis == rows.axis:
         raise Mixed("Gather picks among them")
     moved = len(walk.shape(step.inputs[1])) - 1 if axis < rows.axis else 0
@@ -396,10 +391,9 @@ def _recurrent(walk: Walk, step: Step) -> Rows:
 
 
 def _pairs(walk: Walk, step: Step) -> Rows:
-    index, rows = walk.carried(step)[-1]
-    _only_first(step, index)
+    rows = _same(walk, step)
     several = any(walk.shape(name) not in ((), (1,)) for name in step.inputs[1:] if name)
-    if several and int(step.attrs.get("axis", 1)) % len(walk.shape(step.inputs[0])) == rows.axis:
+    if several and int(step.attrs.get("axis", 1)) % walk.rank(step) == rows.axis:
         raise Mixed(f"{step.op} has a scale for each of them")
     return rows
 

@@ -5,7 +5,7 @@ What replaces a node depends on shapes and constants alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import prod
 from string import ascii_letters
 from typing import Any
@@ -28,10 +28,6 @@ def _writing(node: Any, name: str) -> Any:
     return node
 
 
-def _ints(old: Old, values: Sequence[int], part: str) -> str:
-    return old.constant(np.array(values, np.int64), part)
-
-
 def _axes(old: Old, rank: int) -> tuple[int, ...] | None:
     """The axes of a reduction, counted from the front; None where it reduces nothing."""
     given = old.attribute("axes")
@@ -49,7 +45,7 @@ def _norm_with_statistics(old: Old) -> list[Any] | None:
         return None
     source, rank = old.input(0), old.rank(old.input(0))
     first = axis_of(int(old.attribute("axis", -1)), rank)
-    axes = _ints(old, range(first, rank), "axes")
+    axes = old.integers(range(first, rank), "axes")
     norm = old.changed(old.inputs, stash_type=1)
     del norm.output[1:]
     mean = old.part("ReduceMean", [source, axes], "mean", keepdims=1)
@@ -79,11 +75,11 @@ def _product(old: Old) -> list[Any] | None:
     if count > MAX_FACTORS:
         raise Refused(f"ReduceProd of {count} values", f"Multiply {MAX_FACTORS} at most")
     turned = old.part("Transpose", [old.input(0)], "turned", perm=[*rest, *axes])
-    columns = _ints(old, [prod(shape[a] for a in rest), count], "columns")
+    columns = old.integers([prod(shape[a] for a in rest), count], "columns")
     table = old.part("Reshape", [turned.output[0], columns], "table")
     nodes, factors = [turned, table], []
     for index in range(count):
-        place = _ints(old, [index], "place")
+        place = old.integers([index], "place")
         factor = old.part("Gather", [table.output[0], place], "factor", axis=1)
         nodes.append(factor)
         factors.append(factor.output[0])
@@ -92,7 +88,7 @@ def _product(old: Old) -> list[Any] | None:
         nodes.append(product)
         factors = [*factors[2:], product.output[0]]
     kept = [1 if a in axes else s for a, s in enumerate(shape) if keep or a not in axes]
-    return [*nodes, old.part("Reshape", [factors[0], _ints(old, kept, "shape")])]
+    return [*nodes, old.part("Reshape", [factors[0], old.integers(kept, "shape")])]
 
 
 def _local_response(old: Old) -> list[Any]:
@@ -192,7 +188,7 @@ def _distinct(old: Old, name: str, labels: str, nodes: list[Any]) -> tuple[str, 
     shape: Shape = old.kind(name).shape
     places: Array = np.arange(prod(shape)).reshape(shape)
     found = np.einsum(f"{labels}->{once}", places)
-    flat = old.part("Reshape", [name, _ints(old, [-1], "flat")], "row")
+    flat = old.part("Reshape", [name, old.integers([-1], "flat")], "row")
     index = old.constant(found.astype(np.int64), "diagonal")
     nodes += [flat, old.part("Gather", [flat.output[0], index], "of_diagonal")]
     return nodes[-1].output[0], once
@@ -203,8 +199,7 @@ def _summed(old: Old, name: str, labels: str, read: set[str], nodes: list[Any]) 
     axes = [i for i, c in enumerate(labels) if c not in read]
     if not axes:
         return name, labels
-    inputs = [name, _ints(old, axes, "axes")]
-    nodes.append(old.part("ReduceSum", inputs, "sum", keepdims=0))
+    nodes.append(old.part("ReduceSum", [name, old.integers(axes, "axes")], "sum", keepdims=0))
     return nodes[-1].output[0], "".join(c for c in labels if c in read)
 
 

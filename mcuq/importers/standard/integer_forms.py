@@ -123,9 +123,8 @@ def _unary(op: str, drop: Sequence[str] = (), **attrs: Any) -> Rewrite:
 
 def _softmax(old: Old) -> list[Any]:
     """QLinearSoftmax; before opset 13 it is over all axes from ``axis`` on."""
-    rank = old.rank(old.input(0))
-    axis = int(old.attribute("axis", -1)) % rank
     shape = old.kind(old.input(0)).shape
+    axis = int(old.attribute("axis", -1)) % len(shape)
     if int(old.attribute("opset", 13)) < 13 and max(shape[axis + 1 :], default=1) > 1:
         raise Refused("QLinearSoftmax over several axes", _ANY)
     return _unary("Softmax", ("opset", "axis"), axis=axis)(old) or []
@@ -137,18 +136,18 @@ def _mean(old: Old) -> list[Any]:
     first = _real(old, old.inputs[0:3], "x")
     names = [first.output[0]]
     if axes is not None:
-        names.append(old.constant(np.array(axes, np.int64), "axes"))
+        names.append(old.integers(axes, "axes"))
     result = old.part("ReduceMean", names, "y", keepdims=old.attribute("keepdims", 1))
     return [first, result, _limited(old, result.output[0], old.input(3), old.input(4))]
 
 
 def _concat(old: Old) -> list[Any]:
     """QLinearConcat(sY, zY, X1, s1, z1, X2, ...)."""
-    names = old.inputs
-    nodes = [_real(old, names[i : i + 3], "x") for i in range(2, len(names), 3)]
-    axis = old.attribute("axis", 0)
-    result = old.part("Concat", [n.output[0] for n in nodes], "y", axis=axis)
-    return [*nodes, result, _limited(old, result.output[0], names[0], names[1])]
+    scale, zero, *names = old.inputs
+    nodes = [_real(old, names[i : i + 3], "x") for i in range(0, len(names), 3)]
+    parts = [node.output[0] for node in nodes]
+    result = old.part("Concat", parts, "y", axis=old.attribute("axis", 0))
+    return [*nodes, result, _limited(old, result.output[0], scale, zero)]
 
 
 def _dynamic(old: Old) -> list[Any]:
@@ -165,9 +164,7 @@ def _dynamic(old: Old) -> list[Any]:
 
 def _scale_of(old: Old, name: str) -> Step | None:
     """The QuantizeLinear whose integers ``name`` holds."""
-    step = old.makers.get(name)
-    while step is not None and step.op in _KEEPS:
-        step = old.makers.get(step.inputs[0])
+    step = old.maker(name, _KEEPS)
     return step if step is not None and step.op == "QuantizeLinear" else None
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 
 from mcuq.importers.nodes.builder import Refused
@@ -84,13 +85,22 @@ class Old:
     def rank(self, name: str) -> int:
         return len(self.kind(name).shape)
 
+    def maker(self, name: str, behind: Collection[str]) -> Step | None:
+        """What makes ``name``, or makes it before operators of the kinds ``behind``."""
+        step = self.makers.get(name)
+        while step is not None and step.op in behind:
+            step = self.makers.get(step.inputs[0])
+        return step
+
     def constant(self, data: Any, part: str) -> str:
         """A new constant of the network."""
-        array = np.asarray(data)
-        name = self.new_name(self.node, part)
-        self.constants[name] = array
-        self.kinds[name] = Kind.of(array)
+        name, array = self.new_name(self.node, part), np.asarray(data)
+        self.constants[name], self.kinds[name] = array, Kind.of(array)
         return name
+
+    def integers(self, values: npt.ArrayLike, part: str) -> str:
+        """A new constant of int64, as ONNX wants shapes, axes and places."""
+        return self.constant(np.array(values, np.int64), part)
 
     def given(self, index: int) -> Array:
         """Input ``index``, which must be a constant."""

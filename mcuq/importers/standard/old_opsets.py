@@ -17,7 +17,6 @@ from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.standard.modern import LAST_OLD, Old
 
 Rewrite = Callable[[Old], list[Any] | None]
-_INT = np.int64
 
 
 def modern(old: Old) -> list[Any] | None:
@@ -43,7 +42,7 @@ def _broadcast(old: Old) -> list[Any] | None:
         rank, own = old.rank(names[0]), old.kind(names[1]).shape
         place = axis % rank
         shape = [*own, *(1,) * (rank - place - len(own))]
-        target = old.constant(np.array(shape, _INT), "shape")
+        target = old.integers(shape, "shape")
         made.append(old.part("Reshape", [names[1], target], "spread"))
         names[1] = made[-1].output[0]
     return [*made, old.changed(names, ("axis", "broadcast", "consumed_inputs"))]
@@ -51,36 +50,31 @@ def _broadcast(old: Old) -> list[Any] | None:
 
 def _slopes(old: Old) -> list[Any] | None:
     """PRelu's slopes: one, or one per channel."""
-    shape = old.kind(old.input(1)).shape
-    rank = old.rank(old.input(0))
+    shape, rank = old.kind(old.input(1)).shape, old.rank(old.input(0))
     if len(shape) != 1 or shape == (1,) or rank < 3:
         return _without(old)
-    target = old.constant(np.array([*shape, *(1,) * (rank - 2)], _INT), "shape")
+    target = old.integers([*shape, *(1,) * (rank - 2)], "shape")
     made = old.part("Reshape", [old.input(1), target], "slopes")
     return [made, old.changed([old.input(0), made.output[0]], ("consumed_inputs",))]
 
 
-def _without(old: Old) -> list[Any] | None:
-    """The node without hints on memory."""
-    if old.attribute("consumed_inputs") is None:
+def _without(old: Old, *more: str) -> list[Any] | None:
+    """The node without hints on memory, and ``more``; None if it has none of them."""
+    drop = ("consumed_inputs", *more)
+    if all(old.attribute(name) is None for name in drop):
         return None
-    return [old.changed(old.inputs, ("consumed_inputs",))]
+    return [old.changed(old.inputs, drop)]
 
 
 def _gemm(old: Old) -> list[Any] | None:
-    if old.attribute("broadcast") is None:
-        return None
-    return [old.changed(old.inputs, ("broadcast",))]
+    return _without(old, "broadcast")
 
 
 def _norm(old: Old) -> list[Any] | None:
     """BatchNormalization at inference, whatever its attributes were called."""
     if old.attribute("spatial", 1) != 1:
         raise Refused("BatchNormalization with a value per element", "Use spatial = 1")
-    drop = ("consumed_inputs", "is_test", "spatial")
-    if all(old.attribute(name) is None for name in drop):
-        return None
-    return [old.changed(old.inputs, drop)]
+    return _without(old, "is_test", "spatial")
 
 
 def _cast(old: Old) -> list[Any] | None:
@@ -109,10 +103,9 @@ def _dropout(old: Old) -> list[Any] | None:
 
 def _selu(old: Old) -> list[Any] | None:
     """Its defaults had fewer digits."""
-    given = {"alpha": 1.6732, "gamma": 1.0507}
-    found = {name: old.attribute(name, value) for name, value in given.items()}
     if old.attribute("alpha") is not None and old.attribute("gamma") is not None:
         return _without(old)
+    found = {"alpha": old.attribute("alpha", 1.6732), "gamma": old.attribute("gamma", 1.0507)}
     return [old.changed(old.inputs, ("consumed_inputs",), **found)]
 
 
@@ -120,9 +113,9 @@ def _tile(old: Old) -> list[Any] | None:
     """Tile along one axis."""
     if len(old.inputs) != 3:
         return None
-    repeats = np.ones(old.rank(old.input(0)), _INT)
-    repeats[int(old.given(2).reshape(-1)[0])] = int(old.given(1).reshape(-1)[0])
-    return [old.changed([old.input(0), old.constant(repeats, "repeats")])]
+    (count, *_), (axis, *_) = (old.given(index).reshape(-1).tolist() for index in (1, 2))
+    repeats = [int(count) if a == int(axis) else 1 for a in range(old.rank(old.input(0)))]
+    return [old.changed([old.input(0), old.integers(repeats, "repeats")])]
 
 
 def _clip(old: Old) -> list[Any] | None:
@@ -142,7 +135,7 @@ def _pad(old: Old) -> list[Any] | None:
     if pads is None:
         return None
     level = old.constant(np.float32(old.attribute("value", 0.0)), "value")
-    names = [old.input(0), old.constant(np.array(pads, _INT), "pads"), level]
+    names = [old.input(0), old.integers(pads, "pads"), level]
     return [old.changed(names, ("pads", "paddings", "value"))]
 
 
@@ -154,7 +147,7 @@ def _as_inputs(*attributes: str) -> Rewrite:
         if all(values is None for values in found):
             return None
         names = [
-            "" if values is None else old.constant(np.array(values, _INT).reshape(-1), name)
+            "" if values is None else old.integers(np.ravel(values), name)
             for name, values in zip(attributes, found, strict=True)
         ]
         return [old.changed([old.input(0), *names], attributes)]
@@ -166,13 +159,10 @@ def _slice(old: Old) -> list[Any] | None:
     starts, ends, axes = (old.attribute(name) for name in ("starts", "ends", "axes"))
     if starts is None or ends is None:
         return None
-    given = [starts, ends, range(len(starts)) if axes is None else axes]
-    parts = ("starts", "ends", "axes")
-    names = [
-        old.constant(np.array(list(values), _INT), part)
-        for values, part in zip(given, parts, strict=True)
-    ]
-    return [old.changed([old.input(0), *names], parts)]
+    chosen = range(len(starts)) if axes is None else axes
+    given = {"starts": starts, "ends": ends, "axes": chosen}
+    names = [old.integers(values, part) for part, values in given.items()]
+    return [old.changed([old.input(0), *names], tuple(given))]
 
 
 def _flat(old: Old) -> list[Any] | None:
@@ -182,13 +172,8 @@ def _flat(old: Old) -> list[Any] | None:
     axis = axis + len(shape) if axis < 0 else axis
     if prod(shape[axis + 1 :]) == 1 and axis < len(shape):
         return [old.changed(old.inputs, axis=axis)]
-    flat, whole = (
-        old.constant(np.array(sizes, _INT), part)
-        for sizes, part in (
-            ((prod(shape[:axis]), prod(shape[axis:])), "flat"),
-            (shape, "whole"),
-        )
-    )
+    flat = old.integers([prod(shape[:axis]), prod(shape[axis:])], "flat")
+    whole = old.integers(shape, "whole")
     first = old.part("Reshape", [old.input(0), flat], "rows")
     second = old.part(old.node.op_type, first.output[:], "result", axis=1)
     return [first, second, old.part("Reshape", [second.output[0], whole])]
@@ -217,7 +202,7 @@ def _squeeze(old: Old) -> list[Any] | None:
     axes = [a for a, size in enumerate(shape) if size == 1 and a >= first]
     if not axes:
         return [old.part("Identity", [old.input(0)])]
-    return [old.changed([old.input(0), old.constant(np.array(axes, _INT), "axes")])]
+    return [old.changed([old.input(0), old.integers(axes, "axes")])]
 
 
 def _cast_like(old: Old) -> list[Any] | None:

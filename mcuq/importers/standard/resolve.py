@@ -104,12 +104,9 @@ class Scope:
 
     def name(self, local: str) -> str:
         """The network's name of what the graph calls ``local``."""
-        scope: Scope | None = self
-        while scope is not None:
-            if local in scope.names:
-                return scope.names[local]
-            scope = scope.outer
-        return local
+        if local in self.names:
+            return self.names[local]
+        return local if self.outer is None else self.outer.name(local)
 
 
 def resolve(model: OnnxModel, shapes: Mapping[str, Shape], symbolic: bool) -> Flat:
@@ -351,13 +348,9 @@ class _Resolver:
                 self._plain(onnx.helper.make_node("Identity", [source], [name], name), MODERN)
 
     def _if(self, bound: Any, node: Any, scope: Scope) -> None:
-        condition = self.constants.get(bound.input[0])
-        if condition is None or condition.size != 1:
-            raise Refused("the condition of If is computed at run time", _CONTROL)
-        name = "then_branch" if bool(condition.reshape(())) else "else_branch"
-        branch = _subgraph(node, name)
-        inner = scope.inside(f"{label(bound)}/")
-        self._alias(bound, self._graph(branch, inner))
+        condition = self._single(bound.input[0], "the condition of If")
+        branch = _subgraph(node, "then_branch" if condition else "else_branch")
+        self._alias(bound, self._graph(branch, scope.inside(f"{label(bound)}/")))
 
     def _loop(self, bound: Any, node: Any, scope: Scope) -> None:
         body = _subgraph(node, "body")
@@ -423,12 +416,14 @@ class _Resolver:
 
     def _known(self, name: str, default: int) -> int:
         """A number that a loop hangs on."""
-        if not name:
-            return default
+        return int(self._single(name, "the trip count of Loop")) if name else default
+
+    def _single(self, name: str, what: str) -> Any:
+        """The one number of a constant."""
         found = self.constants.get(name)
         if found is None or found.size != 1:
-            raise Refused("the trip count of Loop is computed at run time", _CONTROL)
-        return int(found.reshape(()))
+            raise Refused(f"{what} is computed at run time", _CONTROL)
+        return found.item()
 
     def _stacked(self, bound: Any, rows: Sequence[str], axis: int = 0) -> str:
         """The values ``rows`` along a new axis."""

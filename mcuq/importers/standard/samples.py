@@ -42,7 +42,7 @@ def _sampled(old: Old) -> list[Any] | None:
     # The grid's last axis counts from behind: (x, y).
     axes = [_taps(grid[0, ..., 1 - a], shape[2 + a], mode, around, corners) for a in (0, 1)]
     check_size((len(axes[0]) * len(axes[1]), *grid.shape[1:3]))
-    whole = old.constant(np.array([*shape[:2], -1], np.int64), "row")
+    whole = old.integers([*shape[:2], -1], "row")
     nodes = [old.part("Reshape", [old.input(0), whole], "places")]
     parts = list(_shares(old, nodes[0].output[0], axes, shape[3], nodes))
     if not parts:
@@ -157,7 +157,7 @@ def _placed(old: Old, out: Shape) -> list[Any]:
     indices = old.given(1).reshape(-1)
     places = np.zeros(prod(out), np.int64)
     places[indices] = 1 + np.arange(len(indices))
-    flat = old.constant(np.array([-1], np.int64), "flat")
+    flat = old.integers([-1], "flat")
     row = old.part("Reshape", [old.input(0), flat], "row")
     zero = old.constant(np.zeros(1, np.float32), "zero")
     both = old.part("Concat", [zero, row.output[0]], "both", axis=0)
@@ -187,7 +187,7 @@ def _back(old: Old, pooled: str, out: Shape, kernel: Shape) -> list[Any]:
     outer = [split[a] for a in order[: 2 + rank]]
 
     def shaped(name: str, sizes: list[int], part: str) -> Any:
-        shape = old.constant(np.array(sizes, np.int64), "shape")
+        shape = old.integers(sizes, "shape")
         return old.part("Reshape", [name, shape], part)
 
     windows = shaped(pooled, split, "windows")

@@ -88,11 +88,10 @@ _KINDS = (
 def _attribute_types(op: str, opset: int) -> Mapping[str, int]:
     """What the standard says of an operator's attributes; nothing for an unknown operator."""
     try:
-        known = onnx.defs.get_schema(op, min(opset, onnx.defs.onnx_opset_version()), "").attributes
+        schema: Any = onnx.defs.get_schema(op, min(opset, onnx.defs.onnx_opset_version()), "")
     except onnx.defs.SchemaError:
         return {}
-    types: dict[str, Any] = {name: attribute.type for name, attribute in known.items()}
-    return {name: int(kind) for name, kind in types.items()}
+    return {name: int(attribute.type) for name, attribute in schema.attributes.items()}
 
 
 def _text(value: bytes) -> str:

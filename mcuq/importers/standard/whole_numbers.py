@@ -51,7 +51,7 @@ def requant_shift(old: Old) -> list[Any]:
 
 def _number(old: Old, names: tuple[str, ...]) -> float:
     """An attribute of one number, which may be a tensor."""
-    found = next((v for v in (old.attribute(name) for name in names) if v is not None), None)
+    found = next((v for v in map(old.attribute, names) if v is not None), None)
     if found is None:
         raise Refused(f"operator {old.node.op_type} lacks its attribute '{names[0]}'")
     array = onnx.numpy_helper.to_array(found) if isinstance(found, onnx.TensorProto) else found
@@ -126,10 +126,7 @@ def floor(old: Old) -> list[Any] | None:
 
 def _maker(old: Old, name: str) -> Step | None:
     """What makes ``name``, behind views."""
-    step = old.makers.get(name)
-    while step is not None and step.op in KEEPS_GRID:
-        step = old.makers.get(step.inputs[0])
-    return step
+    return old.maker(name, KEEPS_GRID)
 
 
 def _whole(old: Old, name: str, depth: int = 0) -> bool:

@@ -61,7 +61,7 @@ def _of_argmax(old: Old, depth: int, axis: int) -> list[Any]:
 
 def _of_numbers(old: Old, depth: int, axis: int) -> list[Any]:
     shape = old.kind(old.input(0)).shape
-    wide = old.constant(np.array([axis], np.int64), "axis")
+    wide = old.integers([axis], "axis")
     ruler = np.arange(depth, dtype=np.float32).reshape(-1, *(1,) * (len(shape) - axis))
     parts = [old.part("Unsqueeze", [old.input(0), wide], "wide")]
     parts.append(old.part("Cast", parts[-1].output[:], "real", to=1))
@@ -78,8 +78,8 @@ def length_one(old: Old) -> list[Any] | None:
     """LpNormalization with p = 1: divided by the sum of the sizes."""
     if int(old.attribute("p", 2)) != 1:
         return None
-    axis = old.constant(np.array([int(old.attribute("axis", -1))], np.int64), "axis")
-    total = old.part("ReduceL1", [old.input(0), axis], "total", keepdims=1)
+    inputs = [old.input(0), old.integers([old.attribute("axis", -1)], "axis")]
+    total = old.part("ReduceL1", inputs, "total", keepdims=1)
     return [total, old.part("Div", [old.input(0), total.output[0]])]
 
 
@@ -150,7 +150,7 @@ def centered(old: Old) -> list[Any]:
             starts[axis], ends[axis] = less // 2, less // 2 + size
         else:
             pads[axis] = [less // 2, less - less // 2]
-    inputs = [old.constant(np.array(v, np.int64), w) for v, w in ((starts, "start"), (ends, "end"))]
+    inputs = [old.integers(v, w) for v, w in ((starts, "start"), (ends, "end"))]
     cut = old.part("Slice", [old.input(0), *inputs], "cut")
     around = old.constant(np.array(pads, np.int64).T.reshape(-1), "pads")
     return [cut, old.part("Pad", [cut.output[0], around])]
