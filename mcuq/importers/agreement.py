@@ -124,9 +124,7 @@ def _check_passes(
 
 def _count(imported: Imported) -> int:
     """How many rows to run; 0 if that would take too long."""
-    graph = imported.graph
-    work = products(graph)
-    stated = imported.rows
+    work, stated = products(imported.graph), imported.rows
     if stated > 1:
         return stated if stated * work <= MOST else 0
     return 1 if work > HEAVY else ROWS

@@ -115,12 +115,9 @@ def _only(names: Iterable[str], read: Collection[str]) -> Iterator[str]:
 
 def _values(builder: Builder, known: Mapping[str, Operand]) -> dict[str, Value]:
     """Where the reals of the model lie in memory, by its own names."""
-    values = {
-        name: value
-        for name, value in known.items()
-        if isinstance(value, Value) and name not in builder.pairs
-    }
-    return {name: replace(v, view=builder.places(v)) for name, v in values.items()}
+    found = {name: value for name, value in known.items() if name not in builder.pairs}
+    values = ((name, value) for name, value in found.items() if isinstance(value, Value))
+    return {name: replace(value, view=builder.places(value)) for name, value in values}
 
 
 def _one_inference(
@@ -216,11 +213,9 @@ def _import(
 
 def _check_indices(call: Call, builder: Builder) -> None:
     """Refuse arithmetic on the indices that ArgMax gives."""
-    if call.op in ON_INDICES:
-        return
     data = call.inputs[:1] if call.op == "Gather" else call.inputs
     values = [operand for operand in data if isinstance(operand, Value)]
-    if any(builder.is_index(value.tensor) for value in values):
+    if call.op not in ON_INDICES and any(builder.is_index(value.tensor) for value in values):
         raise Refused("it computes with the indices of ArgMax", "Let ArgMax be the last operator")
 
 
@@ -244,10 +239,9 @@ def _check_integers(call: Call, builder: Builder) -> None:
 
 def _check(result: Operand, kind: Kind | None) -> None:
     """A result has the shape that ONNX's own rules give it."""
-    if not isinstance(result, Value):
-        return
-    check_size(result.shape)
-    if kind is not None and kind.shape != result.shape:
+    if isinstance(result, Value):
+        check_size(result.shape)
+    if isinstance(result, Value) and kind is not None and kind.shape != result.shape:
         raise Refused(f"its result would be {result.shape} where ONNX has {kind.shape}", _REPORT)
 
 
@@ -304,11 +298,9 @@ def _outputs(
 
 def _truths(ports: Sequence[Port], kinds: Mapping[str, Kind]) -> list[str]:
     """A line on each output that holds truth values in the model."""
-    return [
-        f"output '{port.name}' holds truth values in the model; here it is 1 and 0"
-        for port in ports
-        if port.name in kinds and kinds[port.name].element == onnx.TensorProto.BOOL
-    ]
+    known = [p.name for p in ports if p.name in kinds]
+    truths = [name for name in known if kinds[name].element == onnx.TensorProto.BOOL]
+    return [f"output '{n}' holds truth values in the model; here it is 1 and 0" for n in truths]
 
 
 def _of_integers(builder: Builder, name: str) -> list[str]:

@@ -70,12 +70,10 @@ def _open(given: Input) -> bool:
 
 def _unknown_names(model: OnnxModel, sizes: Sizes) -> list[McuqError]:
     names = [given.name for given in model.inputs]
-    listed = ", ".join(names)
-    return [
-        ModelError(model.name, f"has no input '{name}', named by --shape", f"It has {listed}")
-        for name in sizes.given
-        if name not in names
+    unknown = [
+        f"has no input '{name}', named by --shape" for name in sizes.given if name not in names
     ]
+    return [ModelError(model.name, reason, f"It has {', '.join(names)}") for reason in unknown]
 
 
 def _data_shape(model: OnnxModel, given: Input, sizes: Sizes) -> Shape | None:

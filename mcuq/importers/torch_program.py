@@ -153,8 +153,7 @@ def _optimize_around(graph: Any, program: Any) -> None:
 
 def _imported(program: Any, module: Any, rows: Any, name: str) -> Imported:
     exported = program.exported_program
-    kept = torch_state.lifted(exported)
-    if kept is not None:
+    if (kept := torch_state.lifted(exported)) is not None:
         return _stream(kept, name)
     found = onnx_graph.to_graph(onnx_file.check(program.model_proto, name, None))
     return replace(found, torch=torch_run.source(exported, module, rows, found.model))

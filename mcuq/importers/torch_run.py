@@ -120,7 +120,7 @@ def source(program: Any, module: torch.nn.Module | None, rows: Any, model: OnnxM
             return _values(program, feeds, model)
         outputs = _of_module(module, feeds, rows, model)
         with contextlib.suppress(NotRunError):
-            return {**_values(program, feeds, model), **outputs}
+            outputs = {**_values(program, feeds, model), **outputs}
         return outputs
 
     return run
