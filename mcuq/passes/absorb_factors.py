@@ -17,22 +17,20 @@ from mcuq.passes.rewrite import is_clipped, sole_consumer, swap, until_stable
 
 def absorb_factors(graph: Graph) -> Graph:
     """``graph`` without the products with a positive number before a softmax."""
-    return until_stable(_step, graph)
+    return until_stable(_absorbed, graph)
 
 
-def _step(graph: Graph) -> Graph | None:
-    for node in graph.nodes:
-        factor = _factor(graph, node)
-        if factor is None:
-            continue
-        *moves, reader = _behind(graph, node)
-        if reader is node or spec(reader.op).scaling is not Scaling.ABSORBED:
-            continue
-        data = next(name for name in node.inputs if not graph.is_constant(name))
-        changed = spec(reader.op).rescaled(reader, 1 / factor)
-        chain = [_reading(n, node.output, data) for n in (*moves[1:], changed)]
-        return swap(graph, (*moves, reader), chain)
-    return None
+def _absorbed(graph: Graph, node: Node) -> Graph | None:
+    factor = _factor(graph, node)
+    if factor is None:
+        return None
+    *moves, reader = _behind(graph, node)
+    if reader is node or spec(reader.op).scaling is not Scaling.ABSORBED:
+        return None
+    data = next(name for name in node.inputs if not graph.is_constant(name))
+    changed = spec(reader.op).rescaled(reader, 1 / factor)
+    chain = [_reading(n, node.output, data) for n in (*moves[1:], changed)]
+    return swap(graph, (*moves, reader), chain)
 
 
 def _behind(graph: Graph, node: Node) -> list[Node]:
@@ -54,7 +52,5 @@ def _factor(graph: Graph, node: Node) -> Array | None:
     if node.op != "mul" or is_clipped(node):
         return None
     numbers = [graph.data(name) for name in node.inputs if graph.is_constant(name)]
-    if len(numbers) != 1 or numbers[0].size != 1:
-        return None
-    factor = numbers[0].reshape(-1).astype(np.float64)
-    return factor if factor[0] > 0 else None
+    single = len(numbers) == 1 and numbers[0].size == 1 and numbers[0].item() > 0
+    return numbers[0].reshape(-1).astype(np.float64) if single else None

@@ -18,18 +18,15 @@ def before_copies(graph: Graph) -> Graph:
 
     It stays where a channel of the layer goes to several channels of the copy.
     """
-    return until_stable(_step, graph)
+    return until_stable(_before, graph)
 
 
-def _step(graph: Graph) -> Graph | None:
-    for node in graph.nodes:
-        found = _affine(graph, node)
-        maker = None if found is None else _copy_of_layer(graph, node, found[0])
-        if found is not None and maker is not None:
-            moved = _moved(graph, maker, node, found[1], found[2])
-            if moved is not None:
-                return moved
-    return None
+def _before(graph: Graph, node: Node) -> Graph | None:
+    found = _affine(graph, node)
+    maker = None if found is None else _copy_of_layer(graph, node, found[0])
+    if found is None or maker is None:
+        return None
+    return _moved(graph, maker, node, found[1], found[2])
 
 
 def _affine(graph: Graph, node: Node) -> tuple[str, Array, Array] | None:

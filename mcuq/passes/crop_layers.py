@@ -20,22 +20,19 @@ def crop_layers(graph: Graph) -> Graph:
 
     A crop of more than the padding and its strides stays.
     """
-    return until_stable(_step, graph)
+    return until_stable(_smaller, graph)
 
 
-def _step(graph: Graph) -> Graph | None:
-    for node in graph.nodes:
-        layer = graph.producer(node.inputs[0]) if node.op == "copy" else None
-        if layer is None or spec(layer.op).padding is Padding.NONE:
-            continue
-        box = _box(graph, node)
-        if box is None or sole_consumer(graph, layer.output) is not node:
-            continue
-        smaller = _cropped(graph, layer, box)
-        if smaller is not None:
-            graph = with_hint_moved(graph, layer.output, node.output)
-            return swap(graph, [layer, node], [replace(smaller, outputs=node.outputs)])
-    return None
+def _smaller(graph: Graph, node: Node) -> Graph | None:
+    layer = graph.producer(node.inputs[0]) if node.op == "copy" else None
+    if layer is None or spec(layer.op).padding is Padding.NONE:
+        return None
+    box = _box(graph, node) if sole_consumer(graph, layer.output) is node else None
+    smaller = None if box is None else _cropped(graph, layer, box)
+    if smaller is None:
+        return None
+    graph = with_hint_moved(graph, layer.output, node.output)
+    return swap(graph, [layer, node], [replace(smaller, outputs=node.outputs)])
 
 
 def _box(graph: Graph, node: Node) -> Box | None:

@@ -11,15 +11,7 @@ from mcuq.passes.rewrite import bypass, swap, until_stable
 
 def drop_identities(graph: Graph) -> Graph:
     """``graph`` without identities; a reshape of a reshape becomes one."""
-    return until_stable(_step, graph)
-
-
-def _step(graph: Graph) -> Graph | None:
-    for node in graph.nodes:
-        changed = _without(graph, node)
-        if changed is not None:
-            return changed
-    return None
+    return until_stable(_without, graph)
 
 
 def _without(graph: Graph, node: Node) -> Graph | None:

@@ -28,16 +28,11 @@ def fold_batch_norm(graph: Graph) -> Graph:
     batch_norm: that value lies among the data of a network's input, but maybe not elsewhere, so
     there it is done only without pads, or without a shift.
     """
-    return until_stable(_step, graph)
+    return until_stable(_folded, graph)
 
 
-def _step(graph: Graph) -> Graph | None:
-    for node in graph.nodes:
-        if node.op == "batch_norm":
-            changed = _backward(graph, node) or _forward(graph, node)
-            if changed is not None:
-                return changed
-    return None
+def _folded(graph: Graph, node: Node) -> Graph | None:
+    return _backward(graph, node) or _forward(graph, node) if node.op == "batch_norm" else None
 
 
 def _backward(graph: Graph, node: Node) -> Graph | None:

@@ -16,22 +16,18 @@ def fuse_clips(graph: Graph) -> Graph:
 
     A clip after a maximum or a view moves before it if it fuses there.
     """
-    return until_stable(_step, graph)
+    return until_stable(_clipped, graph)
 
 
-def _step(graph: Graph) -> Graph | None:
-    for node in graph.nodes:
-        if node.op != "clip":
-            continue
-        maker = _maker(graph, node)
-        if maker is None:
-            continue
-        fuse = spec(maker.op).fuse_clip
-        if fuse is not None:
-            return _fused(graph, maker, node, fuse)
-        if _commutes(maker) and _fuses_before(graph, maker):
-            return _moved(graph, maker, node)
-    return None
+def _clipped(graph: Graph, node: Node) -> Graph | None:
+    maker = _maker(graph, node) if node.op == "clip" else None
+    if maker is None:
+        return None
+    fuse = spec(maker.op).fuse_clip
+    if fuse is not None:
+        return _fused(graph, maker, node, fuse)
+    before = _commutes(maker) and _fuses_before(graph, maker)
+    return _moved(graph, maker, node) if before else None
 
 
 def _maker(graph: Graph, node: Node) -> Node | None:

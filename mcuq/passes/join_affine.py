@@ -17,19 +17,17 @@ from mcuq.passes.rewrite import is_clipped, named, sole_consumer, swap, until_st
 
 def join_affine(graph: Graph) -> Graph:
     """``graph`` with the affine nodes beside weighted layers as batch_norm, one per chain."""
-    return until_stable(_step, graph)
+    return until_stable(_as_one, graph)
 
 
-def _step(graph: Graph) -> Graph | None:
-    for node in graph.nodes:
-        if node.op == "batch_norm":
-            follower = sole_consumer(graph, node.output)
-            if follower is not None and follower.op == "batch_norm":
-                return _joined(graph, node, follower)
-        found = affine_of(graph, node)
-        if found is not None and _beside_weights(graph, node):
-            return _as_batch_norm(graph, node, *found)
-    return None
+def _as_one(graph: Graph, node: Node) -> Graph | None:
+    follower = sole_consumer(graph, node.output)
+    if follower is not None and node.op == follower.op == "batch_norm":
+        return _joined(graph, node, follower)
+    found = affine_of(graph, node)
+    if found is None or not _beside_weights(graph, node):
+        return None
+    return _as_batch_norm(graph, node, *found)
 
 
 def affine_of(graph: Graph, node: Node) -> tuple[str, Array, Array] | None:

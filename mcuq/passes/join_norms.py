@@ -15,20 +15,18 @@ from mcuq.passes.rewrite import is_clipped, named, sole_consumer, swap, until_st
 
 def join_norms(graph: Graph) -> Graph:
     """``graph`` without the products and sums with constants behind normalizations."""
-    return until_stable(_step, graph)
+    return until_stable(_as_one, graph)
 
 
-def _step(graph: Graph) -> Graph | None:
-    for node in graph.nodes:
-        follower = sole_consumer(graph, node.output)
-        if node.op != "normalize" or is_clipped(node) or follower is None:
-            continue
-        joined = _joined(graph, node, follower)
-        if joined is not None:
-            whole, parts = joined
-            made, added = with_constants(graph, whole, parts)
-            return swap(graph, (node, follower), (made,), named(added))
-    return None
+def _as_one(graph: Graph, node: Node) -> Graph | None:
+    follower = sole_consumer(graph, node.output)
+    if node.op != "normalize" or is_clipped(node) or follower is None:
+        return None
+    joined = _joined(graph, node, follower)
+    if joined is None:
+        return None
+    made, added = with_constants(graph, *joined)
+    return swap(graph, (node, follower), (made,), named(added))
 
 
 def _joined(graph: Graph, node: Node, follower: Node) -> tuple[Node, dict[int, Array]] | None:

@@ -12,26 +12,21 @@ from mcuq.passes.rewrite import is_clipped, named, sole_consumer, swap, until_st
 
 def join_sums(graph: Graph) -> Graph:
     """``graph`` with every ``(x + a) + b`` as ``x + (a + b)``."""
-    return until_stable(_step, graph)
+    return until_stable(_as_one, graph)
 
 
-def _step(graph: Graph) -> Graph | None:
-    for node in graph.nodes:
-        second = sole_consumer(graph, node.output)
-        if second is None or is_clipped(node):
-            continue
-        indices = [_constant_index(graph, n) for n in (node, second)]
-        if None in indices or graph.shape(node.output) != graph.shape(second.output):
-            continue
-        first, last = (
-            graph.data(n.inputs[i]).astype(np.float64)
-            for n, i in zip((node, second), indices, strict=True)
-            if i is not None
-        )
-        whole = replace(node, outputs=second.outputs, attrs=second.attrs)
-        made, added = with_constants(graph, whole, {indices[0] or 0: first + last})
-        return swap(graph, (node, second), (made,), named(added))
-    return None
+def _as_one(graph: Graph, node: Node) -> Graph | None:
+    second = sole_consumer(graph, node.output)
+    if second is None or is_clipped(node):
+        return None
+    index, then = _constant_index(graph, node), _constant_index(graph, second)
+    if index is None or then is None or graph.shape(node.output) != graph.shape(second.output):
+        return None
+    first, last = graph.data(node.inputs[index]), graph.data(second.inputs[then])
+    total = first.astype(np.float64) + last.astype(np.float64)
+    whole = replace(node, outputs=second.outputs, attrs=second.attrs)
+    made, added = with_constants(graph, whole, {index: total})
+    return swap(graph, (node, second), (made,), named(added))
 
 
 def _constant_index(graph: Graph, node: Node) -> int | None:

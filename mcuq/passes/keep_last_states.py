@@ -15,17 +15,13 @@ def keep_last_states(graph: Graph) -> Graph:
 
     A layer whose states are also read elsewhere, or are an output, stays.
     """
-    return until_stable(_step, graph)
+    return until_stable(_last_only, graph)
 
 
-def _step(graph: Graph) -> Graph | None:
-    for copy in graph.nodes:
-        if copy.op != "copy":
-            continue
-        path = _path(graph, copy)
-        if path and _takes_the_last(graph, path[-1], copy):
-            return _shortened(graph, path, copy)
-    return None
+def _last_only(graph: Graph, node: Node) -> Graph | None:
+    path = _path(graph, node) if node.op == "copy" else []
+    taken = bool(path) and _takes_the_last(graph, path[-1], node)
+    return _shortened(graph, path, node) if taken else None
 
 
 def _shortened(graph: Graph, path: list[Node], copy: Node) -> Graph:

@@ -11,15 +11,12 @@ from mcuq.passes.rewrite import named, swap, until_stable, with_constants
 
 def lower_batch_norm(graph: Graph) -> Graph:
     """``graph`` without batch_norm."""
-    return until_stable(_step, graph)
+    return until_stable(_lowered, graph)
 
 
-def _step(graph: Graph) -> Graph | None:
-    node = next((n for n in graph.nodes if n.op == "batch_norm"), None)
-    return None if node is None else _lowered(graph, node)
-
-
-def _lowered(graph: Graph, node: Node) -> Graph:
+def _lowered(graph: Graph, node: Node) -> Graph | None:
+    if node.op != "batch_norm":
+        return None
     scale, shift = (graph.data(n) for n in node.inputs[1:])
     changed, made = with_constants(graph, node, {1: scale.reshape(1, 1, -1), 2: shift})
     attrs = {

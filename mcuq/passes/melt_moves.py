@@ -25,20 +25,13 @@ def melt_moves(graph: Graph) -> Graph:
     once. A concat melts if all that it joins is moved from one tensor; what takes elements of one
     of its operands alone, such as one layer's last state of several, reads that operand.
     """
-    return until_stable(_step, graph)
+    return until_stable(_melted, graph)
 
 
-def _step(graph: Graph) -> Graph | None:
-    for node in graph.nodes:
-        if node.op == "concat":
-            melted = _concat(graph, node)
-        elif _is_movement(node):
-            melted = _chain(graph, node) or _past_concat(graph, node)
-        else:
-            continue
-        if melted is not None:
-            return melted
-    return None
+def _melted(graph: Graph, node: Node) -> Graph | None:
+    if node.op == "concat":
+        return _concat(graph, node)
+    return (_chain(graph, node) or _past_concat(graph, node)) if _is_movement(node) else None
 
 
 def _is_movement(node: Node) -> bool:

@@ -16,17 +16,15 @@ def merge_pads(graph: Graph) -> Graph:
 
     Convolutions take any value; average pools 0, counted; maximum pools a value that cannot win.
     """
-    return until_stable(_step, graph)
+    return until_stable(_with_pad, graph)
 
 
-def _step(graph: Graph) -> Graph | None:
-    for pad in graph.nodes:
-        if pad.op != "pad" or not _in_plane(pad):
-            continue
-        for reader in graph.consumers(pad.output):
-            merged = _merged(graph, pad, reader)
-            if merged is not None and allowed(merged, shapes_of(graph, merged)):
-                return swap_last(graph, [reader], [merged])
+def _with_pad(graph: Graph, node: Node) -> Graph | None:
+    is_pad = node.op == "pad" and _in_plane(node)
+    for reader in graph.consumers(node.output) if is_pad else ():
+        merged = _merged(graph, node, reader)
+        if merged is not None and allowed(merged, shapes_of(graph, merged)):
+            return swap_last(graph, [reader], [merged])
     return None
 
 
@@ -51,10 +49,8 @@ def _merged(graph: Graph, pad: Node, reader: Node) -> Node | None:
 
 
 def _conv(graph: Graph, pad: Node, reader: Node, value: tuple[float, ...]) -> Node | None:
-    own = tuple(float(v) for v in reader.attrs["pad_value"])
-    if any(reader.ints("pads")) and set(own) != set(value):
-        return None
-    if any(reader.ints("pads")) and len(set(value)) > 1:
+    own = {float(v) for v in reader.attrs["pad_value"]}
+    if any(reader.ints("pads")) and (own != set(value) or len(own) > 1):
         return None
     return reader.with_attrs(pad_value=value)
 

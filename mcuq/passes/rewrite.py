@@ -20,14 +20,20 @@ from mcuq.ir import (
 from mcuq.ops import spec
 from mcuq.ops.spec import NO_CLIP, fused_clip
 
-Rewrite = Callable[[Graph], Graph | None]
+Rewrite = Callable[[Graph, Node], Graph | None]
+"""The graph that is changed around a node; None where nothing is to be done."""
 
 
-def until_stable(step: Rewrite, graph: Graph) -> Graph:
-    """``step`` applied until it finds nothing more to do (returns None)."""
-    while (changed := step(graph)) is not None:
+def until_stable(rewrite: Rewrite, graph: Graph) -> Graph:
+    """``rewrite`` applied to the first node that it changes, until it changes none."""
+    while (changed := _first(rewrite, graph)) is not None:
         graph = changed
     return graph
+
+
+def _first(rewrite: Rewrite, graph: Graph) -> Graph | None:
+    found = (rewrite(graph, node) for node in graph.nodes)
+    return next((changed for changed in found if changed is not None), None)
 
 
 def sole_consumer(graph: Graph, name: str) -> Node | None:
