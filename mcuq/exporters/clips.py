@@ -8,18 +8,12 @@ import numpy as np
 
 from mcuq.exporters.values import Values
 from mcuq.ir import Node
-
-NO_CLIP = (-math.inf, math.inf)
+from mcuq.ops.spec import NO_CLIP, fused_clip
 
 
 def bare(node: Node) -> str:
     """The name of the node's value before its clip."""
-    return node.output if limits_of(node) == NO_CLIP else f"{node.output}.unclipped"
-
-
-def limits_of(node: Node) -> tuple[float, float]:
-    low, high = node.attrs.get("clip", NO_CLIP)
-    return float(low), float(high)
+    return node.output if fused_clip(node) == NO_CLIP else f"{node.output}.unclipped"
 
 
 def clip_to(

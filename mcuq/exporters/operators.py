@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from mcuq.errors import ModelError
 from mcuq.exporters import products, sequences
-from mcuq.exporters.clips import bare, clip_to, limits_of
+from mcuq.exporters.clips import bare, clip_to
 from mcuq.exporters.values import Value, Values, file_places, file_shape
 from mcuq.importers.nodes import layout
 from mcuq.importers.nodes.windows import resize
@@ -18,6 +19,7 @@ from mcuq.ops import resize_linear
 from mcuq.ops.argmax import takes_last
 from mcuq.ops.movement import copy
 from mcuq.ops.softmax import scale_of
+from mcuq.ops.spec import fused_clip
 
 Writer = Callable[[Values, Node], Value]
 MASKED = 1e5
@@ -57,18 +59,10 @@ def _convolution(values: Values, node: Node, weights: Array, groups: int) -> Val
     if any(pads) and level.any():
         source = _padded(values, source, node.name, (0, 0, *pads[:2], 0, 0, *pads[2:]), level)
         pads = (0, 0, 0, 0)
-    made = values.emit_as(
-        "Conv",
-        node.name,
-        bare(node),
-        [source, values.constant(w, weights), values.constant(b, values.graph.data(b))],
-        kernel_shape=weights.shape[2:],
-        strides=node.ints("strides"),
-        dilations=node.ints("dilations"),
-        pads=pads,
-        group=groups,
-    )
-    return _limited(values, node, made)
+    inputs = [source, values.constant(w, weights), values.constant(b, values.graph.data(b))]
+    attrs = {key: node.ints(key) for key in ("strides", "dilations")}
+    attrs |= {"kernel_shape": weights.shape[2:], "pads": pads}
+    return _usual(values, node, "Conv", inputs, **attrs, group=groups)
 
 
 def _padded(values: Values, source: str, label: str, pads: tuple[int, ...], level: Array) -> str:
@@ -87,24 +81,20 @@ def _dense(values: Values, node: Node) -> Value:
     """Gemm; its columns follow the order of the data in the file."""
     x, w, b = node.inputs
     value, weights = values.known[x], values.graph.data(w)
-    flat = values.moved(value, value.places, (1, weights.shape[1]))
-    made = values.emit_as(
-        "Gemm",
-        node.name,
-        bare(node),
-        [
-            flat.name,
-            values.constant(w, weights[:, value.places]),
-            values.constant(b, values.graph.data(b)),
-        ],
-        transB=1,
-    )
-    return _limited(values, node, made)
+    flat = values.moved(value, value.places, (1, weights.shape[1])).name
+    moved, bias = weights[:, value.places], values.graph.data(b)
+    inputs = [flat, values.constant(w, moved), values.constant(b, bias)]
+    return _usual(values, node, "Gemm", inputs, transB=1)
+
+
+def _usual(values: Values, node: Node, op: str, inputs: Sequence[str], **attrs: Any) -> Value:
+    """``op``, which writes the usual order, with the node's clip behind it."""
+    return _limited(values, node, values.emit_as(op, node.name, bare(node), inputs, **attrs))
 
 
 def _limited(values: Values, node: Node, made: str) -> Value:
     """``made``, in the usual order, with the node's clip behind it."""
-    name = clip_to(values, limits_of(node), f"{node.name}.clip", made, node.output)
+    name = clip_to(values, fused_clip(node), f"{node.name}.clip", made, node.output)
     shape = values.graph.shape(node.output)
     return Value(name, file_shape(shape), file_places(shape))
 
@@ -131,23 +121,25 @@ def _unary(op: str, *attrs: str, opset: int = 0) -> Writer:
 
 
 def _silu(values: Values, node: Node) -> Value:
-    value, rate = values.known[node.inputs[0]], float(node.attrs.get("rate", 1.0))
-    source = value.name
-    if rate != 1.0:
-        factor = values.constant(f"{node.name}.rate", np.array(rate))
-        source = values.emit("Mul", f"{node.name}.scaled", [source, factor])
+    value = values.known[node.inputs[0]]
+    source = _times(values, node, value.name, "rate", float(node.attrs.get("rate", 1.0)))
     gate = values.emit("Sigmoid", f"{node.name}.sigmoid", [source])
     made = values.emit_as("Mul", node.name, node.output, [value.name, gate])
     return _same_order(value, made)
 
 
 def _exp(values: Values, node: Node) -> Value:
-    value, rate = values.known[node.inputs[0]], node.float("rate")
-    source = value.name
-    if rate != 1.0:
-        factor = values.constant(f"{node.name}.rate", np.array(rate))
-        source = values.emit("Mul", f"{node.name}.scaled", [source, factor])
+    value = values.known[node.inputs[0]]
+    source = _times(values, node, value.name, "rate", node.float("rate"))
     return _same_order(value, values.emit_as("Exp", node.name, node.output, [source]))
+
+
+def _times(values: Values, node: Node, source: str, word: str, number: float) -> str:
+    """``source`` times a number, which is the ``word`` of the node."""
+    if number == 1.0:
+        return source
+    factor = values.constant(f"{node.name}.{word}", np.array(number))
+    return values.emit("Mul", f"{node.name}.scaled", [source, factor])
 
 
 def _with_number(op: str, attribute: str, first: bool = False) -> Writer:
@@ -189,7 +181,7 @@ def _binary(op: str) -> Writer:
     def writer(values: Values, node: Node) -> Value:
         shape = values.graph.shape(node.output)
         inputs = [_operand(values, name, shape) for name in node.inputs]
-        return _limited(values, node, values.emit_as(op, node.name, bare(node), inputs))
+        return _usual(values, node, op, inputs)
 
     return writer
 
@@ -208,79 +200,56 @@ def _operand(values: Values, name: str, shape: Shape) -> str:
 
 
 def _max_pool(values: Values, node: Node) -> Value:
-    made = values.emit_as(
-        "MaxPool",
-        node.name,
-        node.output,
-        [values.usual(node.inputs[0]).name],
-        kernel_shape=node.ints("kernel"),
-        strides=node.ints("strides"),
-        dilations=node.ints("dilations"),
-        pads=node.ints("pads"),
-    )
-    return _limited(values, node, made)
+    attrs = {key: node.ints(key) for key in ("strides", "dilations", "pads")}
+    attrs["kernel_shape"] = node.ints("kernel")
+    return _usual(values, node, "MaxPool", [values.usual(node.inputs[0]).name], **attrs)
 
 
 def _average_pool(values: Values, node: Node) -> Value:
     source = values.usual(node.inputs[0])
     if node.ints("kernel") == source.shape[2:] and not any(node.ints("pads")):
-        made = values.emit_as("GlobalAveragePool", node.name, bare(node), [source.name])
-        return _limited(values, node, made)
-    made = values.emit_as(
-        "AveragePool",
-        node.name,
-        bare(node),
-        [source.name],
-        kernel_shape=node.ints("kernel"),
-        strides=node.ints("strides"),
-        pads=node.ints("pads"),
-        count_include_pad=int(bool(node.attrs["include_pad"])),
-    )
-    return _limited(values, node, made)
+        return _usual(values, node, "GlobalAveragePool", [source.name])
+    attrs = {key: node.ints(key) for key in ("strides", "pads")}
+    attrs["kernel_shape"] = node.ints("kernel")
+    counted = int(bool(node.attrs["include_pad"]))
+    return _usual(values, node, "AveragePool", [source.name], **attrs, count_include_pad=counted)
 
 
 def _argmax(values: Values, node: Node) -> Value:
     """ArgMax along our last axis, which is axis 1 of the file."""
     source = values.usual(node.inputs[0])
-    axis = 1 if len(source.shape) == 4 else len(source.shape) - 1
-    attrs = {"axis": axis, "keepdims": 1, "select_last_index": int(takes_last(node))}
-    made = values.emit_as("ArgMax", node.name, node.output, [source.name], **attrs)
-    return _limited(values, node, made)
+    attrs = {"axis": _last_axis(source), "keepdims": 1, "select_last_index": int(takes_last(node))}
+    return _usual(values, node, "ArgMax", [source.name], **attrs)
+
+
+def _last_axis(source: Value) -> int:
+    """Where our last axis lies in the file: it is axis 1 of an image."""
+    return 1 if len(source.shape) == 4 else len(source.shape) - 1
 
 
 def _log_softmax(values: Values, node: Node) -> Value:
-    """Along our last axis, which is axis 1 of an image in the file."""
     source = values.usual(node.inputs[0])
-    axis = 1 if len(source.shape) == 4 else len(source.shape) - 1
-    made = values.emit_as("LogSoftmax", node.name, node.output, [source.name], axis=axis)
-    return _limited(values, node, made)
+    return _usual(values, node, "LogSoftmax", [source.name], axis=_last_axis(source))
 
 
 def _softmax(values: Values, node: Node) -> Value:
     """Softmax with its scale and mask before it: a product, and a sum with a very low number."""
     source, graph = values.usual(node.inputs[0]), values.graph
-    name, scale = source.name, scale_of(node)
-    if scale != 1.0:
-        factor = values.constant(f"{node.name}.scale", np.array(scale))
-        name = values.emit("Mul", f"{node.name}.scaled", [name, factor])
+    name = _times(values, node, source.name, "scale", scale_of(node))
     if len(node.inputs) == 2:
         shape = graph.shape(node.inputs[0])
         low = (np.resize(graph.data(node.inputs[1]), shape) - 1) * MASKED
         moved = low.transpose(0, 3, 1, 2) if len(shape) == 4 else low
         added = values.constant(f"{node.name}.mask", moved)
         name = values.emit("Add", f"{node.name}.masked", [name, added])
-    axis = 1 if len(source.shape) == 4 else len(source.shape) - 1
-    made = values.emit_as("Softmax", node.name, node.output, [name], axis=axis)
-    return _limited(values, node, made)
+    return _usual(values, node, "Softmax", [name], axis=_last_axis(source))
 
 
 def _concat(values: Values, node: Node) -> Value:
     inputs = [values.usual(name).name for name in node.inputs]
     axis, rank = node.int("axis"), len(values.graph.shape(node.output))
     axis = {1: 2, 2: 3, 3: 1}[axis] if rank == 4 else axis
-    return _limited(
-        values, node, values.emit_as("Concat", node.name, node.output, inputs, axis=axis)
-    )
+    return _usual(values, node, "Concat", inputs, axis=axis)
 
 
 def _pad(values: Values, node: Node) -> Value:

@@ -7,13 +7,14 @@ from math import prod
 
 import numpy as np
 
-from mcuq.exporters.clips import bare, clip_to, limits_of
+from mcuq.exporters.clips import bare, clip_to
 from mcuq.exporters.values import Value, Values
 from mcuq.importers.nodes import layout
 from mcuq.importers.nodes.layout import Map
 from mcuq.ir import Array, Node, Shape
 from mcuq.ops import matmul as products
 from mcuq.ops import normalize as norms
+from mcuq.ops.spec import fused_clip
 
 
 def matmul(values: Values, node: Node) -> Value:
@@ -28,7 +29,7 @@ def matmul(values: Values, node: Node) -> Value:
 
 
 def _limited(values: Values, node: Node, made: str, shape: Shape, places: Map) -> Value:
-    name = clip_to(values, limits_of(node), f"{node.name}.clip", made, node.output)
+    name = clip_to(values, fused_clip(node), f"{node.name}.clip", made, node.output)
     return Value(name, shape, places)
 
 
