@@ -57,6 +57,17 @@ def round_half_up(real: FloatArray) -> IntArray:
     return np.floor(np.asarray(real, np.float64) + 0.5).astype(np.int64)
 
 
+def between(points: IntArray, place: IntArray, bits: int) -> IntArray:
+    """The curve through evenly spaced ``points`` at ``place`` * 2**-bits, rounded half up.
+
+    >>> between(np.array([0, 10, 30]), np.array([4, 6]), 2).tolist()
+    [10, 20]
+    """
+    k, rest = place >> bits, place & ((1 << bits) - 1)
+    found: IntArray = points[k] + (((points[k + 1] - points[k]) * rest + half(bits)) >> bits)
+    return found
+
+
 def saturate(values: IntArray, kind: str) -> IntArray:
     """``values`` clamped to the range of ``kind`` and cast to its dtype."""
     low, high = RANGES[kind]

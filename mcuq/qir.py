@@ -51,6 +51,10 @@ class QTensor:
         return RANGES[self.kind]
 
 
+QTensors = Mapping[str, QTensor]
+"""Integer tensors by name."""
+
+
 def frac_of(tensor: QTensor) -> int:
     """The one frac of an activation or of a constant operand; TypeError if it has several."""
     if not isinstance(tensor.frac, int):

@@ -33,7 +33,7 @@ from mcuq.ops.spec import (
     TorchTensor,
     always,
 )
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensor, QTensors, frac_of
 from mcuq.schema import whole
 
 # The largest left shift of an operand, and the largest right shift of the sum: with them
@@ -75,9 +75,7 @@ def max_left(kind: str) -> int:
     return MAX_LEFT_S16 if kind == "s16" else MAX_LEFT
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The integer add; a table if an operand is a scalar constant."""
     return integer_sum(node, graph, acts, run_float, 1)
 
@@ -85,7 +83,7 @@ def to_int(
 def integer_sum(
     node: Node,
     graph: Graph,
-    acts: Mapping[str, QTensor],
+    acts: QTensors,
     float_twin: RunFloat,
     sign: int,
 ) -> IntForm:
@@ -106,7 +104,7 @@ def integer_sum(
     return IntForm(form, tuple(constants.values()))
 
 
-def _constant(node: Node, graph: Graph, acts: Mapping[str, QTensor]) -> dict[str, QTensor]:
+def _constant(node: Node, graph: Graph, acts: QTensors) -> dict[str, QTensor]:
     """The constant operand in integers, keyed by its float name; empty if there is none."""
     index = operand.constant_index(node, graph)
     if index is None:

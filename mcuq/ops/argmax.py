@@ -7,7 +7,7 @@ C: mcuq_argmax_s8.c, mcuq_argmax_s8_last.c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import along, forms
 from mcuq.ops.spec import Form, Format, IntForm, OpSpec, Scaling, Schema, TorchTensor
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensors
 from mcuq.schema import Fields, flag, optional
 
 
@@ -42,9 +42,7 @@ def takes_last(node: Node) -> bool:
     return bool(node.attrs.get("last"))
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The same node: one scale for all values, so integers compare as reals do."""
     return IntForm(replace(node, attrs={"last": True} if takes_last(node) else {}))
 

@@ -36,7 +36,7 @@ from mcuq.ops.spec import (
     Values,
     fused_clip,
 )
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensors, frac_of
 from mcuq.schema import flag, whole
 
 RIGHT_MAX = {"s8": 9, "s16": 17}
@@ -87,9 +87,7 @@ def _fits(left: int, right: int, area: int, kind: str) -> bool:
     return left <= left_max(area, kind) and area * (_REACH[kind] + 2**right) < 2**30
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The integer mean, from the scale of the input to that of the output."""
     x, y = acts[node.inputs[0]], acts[node.output]
     finer, area = frac_of(y) - frac_of(x), window(node).area()

@@ -5,7 +5,7 @@ In integers a table, in s16 a requant.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from mcuq.ops.spec import (
     always,
     fused_clip,
 )
-from mcuq.qir import QTensor, frac_of
+from mcuq.qir import QTensor, QTensors, frac_of
 from mcuq.schema import LIMIT
 
 
@@ -91,9 +91,7 @@ def scaled(bounds: Bounds, factor: Array) -> Bounds:
     return low, high
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """A table; where an s16 comes in or goes out, a requant with the limits as its range."""
     x, y = acts[node.inputs[0]], acts[node.output]
     if "s16" not in (x.kind, y.kind):

@@ -9,7 +9,7 @@ C: mcuq_dense_s8.c, mcuq_dense_s16.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from mcuq.ops.parts.accumulate import exact_type, requantize
 from mcuq.ops.parts.layout import Layout
 from mcuq.ops.parts.weights import bias_of, weighted_form, weighted_schema
 from mcuq.ops.spec import IntForm, OpSpec, TorchTensor
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensors
 
 LAYOUT = Layout(outputs=0, inputs=1)
 
@@ -47,9 +47,7 @@ def sums(node: Node, x: TorchTensor, weights: TorchTensor, snap: bool) -> TorchT
     return x @ weights.T
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The integer layer; the output channel is the weights' first axis."""
     return weighted_form(node, graph, acts, weights, LAYOUT.outputs, {})
 

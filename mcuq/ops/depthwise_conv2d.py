@@ -11,7 +11,7 @@ C: mcuq_depthwise_conv2d_s8.c, mcuq_depthwise_conv2d_s16.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from mcuq.ops.parts.layout import Layout
 from mcuq.ops.parts.weights import bias_of, convolution_form, convolution_schema, cut_padding
 from mcuq.ops.parts.windows import Window
 from mcuq.ops.spec import IntForm, OpSpec, Padding, TorchTensor
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensors
 
 LAYOUT = Layout(outputs=2, taps=(0, 1))
 
@@ -64,9 +64,7 @@ def sums(node: Node, x: TorchTensor, weights: TorchTensor, snap: bool) -> TorchT
     return exact.depthwise_conv2d(image, weights, win)
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The integer convolution; the output channel is the weights' last axis."""
     return convolution_form(node, graph, acts, weights, LAYOUT.outputs)
 

@@ -10,7 +10,7 @@ C: mcuq_extremum_s8.c, mcuq_extremum_s16.c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from mcuq.ops.spec import (
     TorchTensor,
     Values,
 )
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensor, QTensors, frac_of
 
 
 def maximum(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
@@ -44,9 +44,7 @@ def minimum(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return clip.clamp(inputs[0].minimum(inputs[1]), node.attrs["clip"])
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The same node; a constant operand in the numbers of the output."""
     operand.check_ranks(node, graph)
     output = acts[node.output]

@@ -29,7 +29,7 @@ from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import along, forms
 from mcuq.ops.softmax import exp_table, rescaled, scale_of, short_axis
 from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensor, QTensors, frac_of
 from mcuq.schema import Fields, optional, real, whole
 
 ONE = 32767
@@ -68,9 +68,7 @@ def logs(unit: int) -> IntArray:
     return round_half_up(real).astype(np.int32)
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The integer form with its tables; the input's zero does not matter."""
     x, y = acts[node.inputs[0]], acts[node.output]
     frac, scale = frac_of(x), scale_of(node)

@@ -5,7 +5,7 @@ C: mcuq_lut_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +24,7 @@ from mcuq.ops.spec import (
     ToInt,
     TorchTensor,
 )
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensor, QTensors, frac_of
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -48,9 +48,7 @@ def from_function(
     its nearest end gives. It may have been ``carried`` into other units.
     """
 
-    def to_int(
-        node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-    ) -> IntForm:
+    def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
         def function(real: FloatArray) -> FloatArray:
             import torch
 

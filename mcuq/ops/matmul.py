@@ -28,7 +28,7 @@ from mcuq.ops import clip
 from mcuq.ops.parts import along, forms, operand
 from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor, always
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensors, frac_of
 from mcuq.schema import Fields, several, whole
 
 Map = npt.NDArray[np.int64]
@@ -76,11 +76,9 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return clip.clamp(flat.reshape(len(flat), *node.ints("shape")[1:]), node.attrs["clip"])
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The integer product; a constant operand is rounded to the width of the other."""
-    constants = _constant(node, graph, acts)
+    constants = operand.constant_factor(node, graph, acts, MAX_SHIFT)
     known = {**acts, **constants}
     a, b = (known[name] for name in node.inputs)
     y = acts[node.output]
@@ -107,17 +105,6 @@ def to_int(
     }
     form = Node("matmul", node.name, (a.name, b.name), node.outputs, attrs)
     return IntForm(form, tuple(constants.values()))
-
-
-def _constant(node: Node, graph: Graph, acts: Mapping[str, QTensor]) -> dict[str, QTensor]:
-    """The constant operand in integers, keyed by its float name; empty if there is none."""
-    index = operand.constant_index(node, graph)
-    if index is None:
-        return {}
-    low = frac_of(acts[node.output]) - frac_of(acts[node.inputs[1 - index]])
-    name, label = node.inputs[index], f"{node.output}.constant"
-    data, kind = graph.data(name), acts[node.inputs[1 - index]].kind
-    return {name: operand.quantize_constant(label, data, low, low + MAX_SHIFT, kind)}
 
 
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:

@@ -5,7 +5,7 @@ C: mcuq_max_pool2d_s8.c, mcuq_max_pool2d_s16.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import along, forms, windows
 from mcuq.ops.parts.windows import Window
 from mcuq.ops.spec import Flow, Form, IntForm, OpSpec, Padding, Scaling, Schema, TorchTensor, Values
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensors
 
 
 def window(node: Node) -> Window:
@@ -38,9 +38,7 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return windows.to_nhwc(y)
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The same node: the order of integers is that of the reals."""
     keys = ("kernel", "strides", "dilations", "pads")
     return IntForm(replace(node, attrs={key: node.ints(key) for key in keys}))

@@ -21,7 +21,7 @@ from mcuq.ops import clip
 from mcuq.ops.parts import along, broadcast, forms, operand
 from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.spec import Flow, Form, IntForm, OpSpec, Schema, TorchTensor, always
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensor, QTensors, frac_of
 from mcuq.schema import whole
 
 # |product| <= 255 * 255 < 2**16, |bias| <= 2**30 + 2**22: the sum stays below 2**31.
@@ -49,15 +49,13 @@ def max_shift(kind: str) -> int:
     return MAX_SHIFT_S16 if kind == "s16" else MAX_SHIFT
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The integer mul; a table if an operand is a scalar constant."""
     operand.check_ranks(node, graph)
     table = operand.scalar_form(node, graph, acts, run_float)
     if table is not None:
         return table
-    constants = _constant(node, graph, acts)
+    constants = operand.constant_factor(node, graph, acts, max_shift(acts[node.output].kind))
     known = {**acts, **constants}
     a, b = (known[name] for name in node.inputs)
     y = acts[node.output]
@@ -73,22 +71,6 @@ def _numbers(tensors: tuple[QTensor, QTensor, QTensor], shift: int) -> dict[str,
     a, b, y = tensors
     bias = half(shift) + (y.zero << shift)
     return {"zero_a": a.zero, "zero_b": b.zero, "bias": bias, "shift": shift}
-
-
-def _constant(node: Node, graph: Graph, acts: Mapping[str, QTensor]) -> dict[str, QTensor]:
-    """The constant operand in integers, keyed by its float name; empty if there is none.
-
-    Its frac keeps ``shift`` in range. A constant too large for that saturates: one step of the
-    other operand would then already move the output across half its range.
-    """
-    index = operand.constant_index(node, graph)
-    if index is None:
-        return {}
-    source, name = acts[node.inputs[1 - index]], node.inputs[index]
-    low = frac_of(acts[node.output]) - frac_of(source)
-    high, data = low + max_shift(source.kind), graph.data(name)
-    made = f"{node.output}.constant"
-    return {name: operand.quantize_constant(made, data, low, high, source.kind)}
 
 
 def _shift(model: str, name: str, tensors: tuple[QTensor, QTensor, QTensor]) -> int:

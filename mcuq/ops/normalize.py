@@ -22,7 +22,7 @@ C: mcuq_normalize_s8.c, mcuq_normalize_s16.c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from math import ceil, log2, prod
 
 import numpy as np
@@ -35,7 +35,7 @@ from mcuq.ops import clip
 from mcuq.ops.parts import along, forms
 from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensor, QTensors, frac_of
 from mcuq.schema import Fields, flag, real, several
 from mcuq.schema import whole as integer
 
@@ -83,9 +83,7 @@ def frac_of_rows(count: int) -> int:
     return 15 - ceil(log2(count) / 2)
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The integer form; gamma gets the finest frac for which 32 bits suffice."""
     source, output = acts[node.inputs[0]], acts[node.output]
     frac = frac_of_rows(width(node))

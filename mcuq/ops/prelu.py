@@ -25,7 +25,7 @@ from mcuq.ops.parts import along, forms
 from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.parts.weights import cut_values
 from mcuq.ops.spec import Flow, Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, always
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensor, QTensors, frac_of
 from mcuq.schema import Fields, whole
 
 MAX_SHIFT = {"s8": 22, "s16": 15}
@@ -49,9 +49,7 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return torch.where(x < 0, x * x.new_tensor(slopes_of(node)), x)
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The integer prelu with a table of its slopes."""
     x, y = acts[node.inputs[0]], acts[node.output]
     slopes, finer = slopes_of(node), frac_of(y) - frac_of(x)

@@ -10,7 +10,7 @@ C: mcuq_requant_s8_s16.c, mcuq_requant_s16_s8.c, mcuq_requant_s16.c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import along, forms
 from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.spec import Form, IntForm, OpSpec, Schema, TorchTensor, Values
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensor, QTensors, frac_of
 from mcuq.schema import whole
 
 # From these on the result no longer changes: 1 << 15 saturates, and 2**16 >> 17 rounds to 0.
@@ -61,9 +61,7 @@ def form(
     return IntForm(Node("requant", name, (source.name,), (output.name,), attrs))
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The integer node."""
     return form(node.name, acts[node.inputs[0]], acts[node.output])
 

@@ -26,11 +26,11 @@ from math import prod
 
 import numpy as np
 
-from mcuq.fixed import FloatArray, IntArray, half, round_half_up
+from mcuq.fixed import FloatArray, IntArray, between, half, round_half_up
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import along, forms
 from mcuq.ops.spec import Form, Format, IntForm, OpSpec, Scaling, Schema, TorchTensor
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensor, QTensors, frac_of
 from mcuq.schema import Fields, optional, real, whole
 
 OUTPUT = Format("s8", 8, -128)
@@ -101,9 +101,7 @@ def distance_factor(frac: int, scale: float) -> tuple[int, int]:
     return min(round(min(real, 2.0**16) * 2.0**shift), 65535), shift
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """Softmax with its table; the input's zero does not matter, as only differences count."""
     source, output = acts[node.inputs[0]], acts[node.output]
     scale, attrs = scale_of(node), {}
@@ -149,9 +147,7 @@ def _between(node: Node, table: IntArray, below: IntArray) -> IntArray:
     """What e is at the distances ``below`` the largest value."""
     shift = node.int("shift")
     z = (below * node.int("mul") + half(shift)) >> shift
-    inside = np.minimum(z, _DISTANCES - 1)
-    k = inside >> _STEP_BITS
-    e = table[k] + (((table[k + 1] - table[k]) * (inside & 127) + 64) >> _STEP_BITS)
+    e = between(table, np.minimum(z, _DISTANCES - 1), _STEP_BITS)
     found: IntArray = np.where(z < _DISTANCES, e, 0)
     return found
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts.layout import Layout
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensor, QTensors
 from mcuq.schema import Fields
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ AlongAxis = Callable[[Node, Sequence[Shape], int, int], Along | str]
 
 
 Moved = Callable[[Node, Sequence[Array], int], Array]
-ToInt = Callable[[Node, Graph, Mapping[str, QTensor], Mapping[str, QTensor]], IntForm]
+ToInt = Callable[[Node, Graph, QTensors, QTensors], IntForm]
 
 
 class Values(IntEnum):

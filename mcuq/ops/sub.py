@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from mcuq.ops import add, clip
 from mcuq.ops.add import FLOAT_FORM
 from mcuq.ops.parts import along, broadcast, operand
 from mcuq.ops.spec import Flow, IntForm, OpSpec, Scaling, Schema, TorchTensor
-from mcuq.qir import QTensor
+from mcuq.qir import QTensors
 
 
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
@@ -19,9 +19,7 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return clip.clamp(inputs[0] - inputs[1], node.attrs["clip"])
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The integer add with a negative ``mul_b``; a table if an operand is a scalar constant."""
     return add.integer_sum(node, graph, acts, run_float, -1)
 

@@ -9,7 +9,7 @@ C: mcuq_top_values_s8.c, mcuq_top_indices_s8.c, mcuq_hardmax_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +29,7 @@ from mcuq.ops.spec import (
     Values,
     always,
 )
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensor, QTensors, frac_of
 from mcuq.schema import whole
 
 COUNT = {"count": whole(1, SIZE_MAX)}
@@ -56,9 +56,7 @@ def indices_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return _sorted(node, inputs[0])[1]
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The same node: one scale for all values, so integers compare as reals do."""
     return IntForm(replace(node, attrs={"count": node.int("count")}))
 
@@ -141,9 +139,7 @@ def hardmax_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return (places == first).to(x.dtype)
 
 
-def hardmax_to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def hardmax_to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The node with 0 and 1 in the numbers of its output."""
     attrs = _levels(acts[node.output])
     return IntForm(Node("hardmax", node.name, node.inputs[:1], node.outputs, attrs))
@@ -157,10 +153,8 @@ def _levels(y: QTensor) -> dict[str, int]:
 def hardmax_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     """(..., N) s8 -> s8."""
     first = np.argmax(inputs[0], axis=-1)[..., None]
-    y: Array = np.where(
-        np.arange(inputs[0].shape[-1]) == first, node.int("high"), node.int("low")
-    ).astype(np.int8)
-    return y
+    largest = np.arange(inputs[0].shape[-1]) == first
+    return np.where(largest, node.int("high"), node.int("low")).astype(np.int8)
 
 
 def _hardmax_faults(node: Node, qgraph: QGraph) -> Iterator[str]:

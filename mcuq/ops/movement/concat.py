@@ -5,7 +5,7 @@ C: mcuq_concat_s8.c, once per input.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import along, forms
 from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, Values
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensors
 from mcuq.schema import MANY, whole
 
 
@@ -31,9 +31,7 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return torch.cat(list(inputs), dim=node.int("axis"))
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The same node; the quantizer has brought all inputs to the output's scale."""
     return IntForm(replace(node, attrs={"axis": node.int("axis")}))
 

@@ -10,7 +10,7 @@ C: mcuq_copy_s8.c (one place), mcuq_copy_s8_take.c (a table of places), and thei
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import forms
 from mcuq.ops.spec import Along, Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, Values
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensors
 from mcuq.schema import several, whole
 
 MAX_LOOPS = 5
@@ -88,9 +88,7 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return picked.reshape(len(flat), *node.ints("shape")[1:])
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The same node."""
     keys = ("shape", "places", "sizes", "strides")
     return IntForm(replace(node, attrs={key: node.ints(key) for key in keys}))

@@ -10,7 +10,7 @@ C: mcuq_lookup_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from mcuq.fixed import quantize
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import forms
 from mcuq.ops.spec import Along, Form, IntForm, OpSpec, Schema, TorchTensor
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensor, QTensors, frac_of
 
 INDICES = ("s16", "s32")
 
@@ -35,9 +35,7 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return found
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The same node with a table in the output's numbers."""
     source, y = acts[node.inputs[0]], acts[node.output]
     real = graph.data(node.inputs[1])

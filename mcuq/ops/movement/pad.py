@@ -5,7 +5,7 @@ C: mcuq_pad_s8.c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import along, forms
 from mcuq.ops.parts.weights import cut_values
 from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensors, frac_of
 from mcuq.schema import several, whole
 
 
@@ -38,9 +38,7 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return padded
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The same node with integer values in the input's scale."""
     source = acts[node.inputs[0]]
     real = np.array(node.attrs["value"], np.float64)

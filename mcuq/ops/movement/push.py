@@ -7,7 +7,7 @@ C: mcuq_push_s8.c, also of s16
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import forms
 from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, Values
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensors
 from mcuq.schema import whole
 
 
@@ -34,9 +34,7 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return torch.cat([kept.narrow(axis, count, kept.shape[axis] - count), new], axis)
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The same node; the quantizer has brought both inputs to the output's scale."""
     return IntForm(replace(node, attrs={"axis": node.int("axis")}))
 

@@ -5,7 +5,7 @@ C: mcuq_transpose_s8.c, mcuq_transpose_s16.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import along, forms
 from mcuq.ops.spec import Form, IntForm, OpSpec, Scaling, Schema, TorchTensor, Values
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensors
 from mcuq.schema import several, whole
 
 
@@ -27,9 +27,7 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return inputs[0].permute(node.ints("perm"))
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The same node."""
     return IntForm(replace(node, attrs={"perm": node.ints("perm")}))
 

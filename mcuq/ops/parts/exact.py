@@ -8,11 +8,12 @@ some 20 bits: finer than float32 sums are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
 from mcuq.ir import Array
+from mcuq.ops.parts import windows
 from mcuq.ops.parts.layout import axes_but
 from mcuq.ops.parts.windows import Window
 from mcuq.ops.spec import TorchTensor
@@ -51,8 +52,8 @@ def power_above(peaks: Array) -> Array:
     >>> power_above(np.array([0.0, 1.0, 0.75])).tolist()
     [0, 1, 0]
     """
-    exponents: Array = np.frexp(peaks)[1]
-    return exponents
+    _, exponents = np.frexp(peaks)
+    return np.asarray(exponents)
 
 
 def shortened(values: Array) -> Array:
@@ -159,7 +160,7 @@ def depthwise_conv2d(x: TorchTensor, weights: TorchTensor, win: Window) -> Torch
         if multiplier > 1:
             chunk = chunk.repeat_interleave(multiplier, 3)
         total = x.new_zeros(())
-        for ky, kx, view in taps(chunk, win):
+        for ky, kx, view in windows.taps(chunk, win):
             kernel = weights[ky, kx]
             total = view * kernel if total.dim() == 0 else total.addcmul_(view, kernel)
         parts.append(total)
@@ -174,17 +175,6 @@ def behind_groups(groups: int, outputs: int) -> Callable[[Array], Array]:
         return per_output[:, None, None, :]
 
     return behind
-
-
-def taps(x: TorchTensor, win: Window) -> Iterator[tuple[int, int, TorchTensor]]:
-    """(row, column, view) of each tap of the kernel; a view is (N, out_h, out_w, C) of padded x."""
-    (kh, kw), (dh, dw), (sh, sw) = win.kernel, win.dilations, win.strides
-    high, wide = win.spans()
-    bottom, right = x.shape[1] - high, x.shape[2] - wide
-    for ky in range(kh):
-        for kx in range(kw):
-            top, left = ky * dh, kx * dw
-            yield ky, kx, x[:, top : top + bottom + 1 : sh, left : left + right + 1 : sw]
 
 
 def side_by_side(x: TorchTensor, win: Window) -> TorchTensor:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from mcuq.fixed import FloatArray, dequantize, quantize
+from mcuq.fixed import FloatArray, between, dequantize, quantize
 from mcuq.ir import Array, Node, Shape
 from mcuq.ops.parts import along, forms
 from mcuq.ops.spec import Form, IntForm, OpSpec, Schema
@@ -32,10 +32,7 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
 def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     """(x s16, table s16[513]) -> s16."""
     place, table = inputs[0].astype(np.int32) + 32768, inputs[1].astype(np.int32)
-    index, rest = place >> BITS, place & ((1 << BITS) - 1)
-    step = (table[index + 1] - table[index]) * rest
-    y: Array = (table[index] + ((step + (1 << (BITS - 1))) >> BITS)).astype(np.int16)
-    return y
+    return between(table, place, BITS).astype(np.int16)
 
 
 def tabulate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from mcuq.fixed import RANGES, FloatArray, quantize, round_half_up
 from mcuq.ir import Graph, Node
 from mcuq.ops import lut
 from mcuq.ops.spec import NO_CLIP, IntForm, RunFloat, fused_clip
-from mcuq.qir import QTensor
+from mcuq.qir import QTensor, QTensors, frac_of
 
 
 def constant_index(node: Node, graph: Graph) -> int | None:
@@ -35,15 +35,28 @@ def quantize_constant(
     return QTensor(name, real.shape, kind, frac, zero, quantize(real, frac, zero, kind))
 
 
+def constant_factor(node: Node, graph: Graph, acts: QTensors, most: int) -> dict[str, QTensor]:
+    """The constant operand of a product, keyed by its float name; empty if there is none.
+
+    Its frac keeps the product's shift in 0..``most``. A constant too large for that saturates: one
+    step of the other operand would then already move the output across half its range.
+    """
+    index = constant_index(node, graph)
+    if index is None:
+        return {}
+    source, name = acts[node.inputs[1 - index]], node.inputs[index]
+    low = frac_of(acts[node.output]) - frac_of(source)
+    made = f"{node.output}.constant"
+    return {name: quantize_constant(made, graph.data(name), low, low + most, source.kind)}
+
+
 def _fits(real: FloatArray, frac: int, zero: int, kind: str) -> bool:
     values = round_half_up(real.astype(np.float64) * 2.0**frac) + zero
     low, high = RANGES[kind]
     return bool(values.min(initial=0) >= low and values.max(initial=0) <= high)
 
 
-def scalar_form(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], run_float: RunFloat
-) -> IntForm | None:
+def scalar_form(node: Node, graph: Graph, acts: QTensors, run_float: RunFloat) -> IntForm | None:
     """A table, if one operand is a scalar constant: then it is a function of one s8 value."""
     index = constant_index(node, graph)
     if acts[node.output].kind != "s8" or index is None or graph.data(node.inputs[index]).size != 1:
@@ -53,9 +66,8 @@ def scalar_form(
     def function(real: FloatArray) -> FloatArray:
         import torch
 
-        operands = [torch.from_numpy(real)] * 2
-        operands[index] = torch.tensor(scalar, dtype=torch.float64)
-        result: FloatArray = run_float(node, operands).numpy()
+        x, number = torch.from_numpy(real), torch.tensor(scalar, dtype=torch.float64)
+        result: FloatArray = run_float(node, [x, number] if index else [number, x]).numpy()
         return result
 
     return lut.tabulate(node.name, acts[node.inputs[1 - index]], acts[node.output], function)

@@ -26,7 +26,7 @@ from mcuq.ops.parts import forms
 from mcuq.ops.parts.coded import has_few_values
 from mcuq.ops.parts.layout import rows_along
 from mcuq.ops.spec import Form, IntForm, Limit, Schema
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensor, QTensors, frac_of
 from mcuq.schema import Fields, several, whole
 
 FRAC_MIN, FRAC_MAX = -40, 24
@@ -120,8 +120,8 @@ def cut_values(node: Node, key: str, kept: Array | None) -> Node:
 def convolution_form(
     node: Node,
     graph: Graph,
-    acts: Mapping[str, QTensor],
-    weights: Mapping[str, QTensor],
+    acts: QTensors,
+    weights: QTensors,
     axis: int,
 ) -> IntForm:
     """The integer form of a convolution whose weights have the output channel at ``axis``."""
@@ -138,8 +138,8 @@ def convolution_form(
 def weighted_form(
     node: Node,
     graph: Graph,
-    acts: Mapping[str, QTensor],
-    weights: Mapping[str, QTensor],
+    acts: QTensors,
+    weights: QTensors,
     axis: int,
     attrs: Mapping[str, object],
 ) -> IntForm:

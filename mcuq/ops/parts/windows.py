@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -71,8 +72,7 @@ class Window:
 
 def window(node: Node, kernel: Sequence[int]) -> Window:
     """The window of ``node``, whose kernel size is given (of a pool) or that of its weights."""
-    kh, kw = kernel
-    sh, sw = node.ints("strides")
+    (kh, kw), (sh, sw) = kernel, node.ints("strides")
     dh, dw = (int(v) for v in node.attrs.get("dilations", (1, 1)))
     top, left, bottom, right = node.ints("pads")
     return Window((int(kh), int(kw)), (sh, sw), (dh, dw), (top, left, bottom, right))
@@ -94,11 +94,13 @@ def padded(x: Array, win: Window, value: int) -> Array:
     if not any(win.pads):
         return x
     top, left, bottom, right = win.pads
-    edges = ((0, 0), (top, bottom), (left, right), (0, 0))
-    return np.pad(x, edges, constant_values=value)
+    return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=value)
 
 
-def taps(x: Array, win: Window) -> Iterator[tuple[int, int, Array]]:
+Image = TypeVar("Image", Array, TorchTensor)
+
+
+def taps(x: Image, win: Window) -> Iterator[tuple[int, int, Image]]:
     """(row, column, view) of each tap of the kernel; a view is (N, out_h, out_w, C) of padded x."""
     (kh, kw), (dh, dw), (sh, sw) = win.kernel, win.dilations, win.strides
     high, wide = win.spans()

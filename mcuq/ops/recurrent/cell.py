@@ -19,7 +19,7 @@ Sigmoid and tanh are lines between 513 points 1/32 apart, z having frac 12 and v
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
@@ -27,12 +27,21 @@ from math import prod
 import numpy as np
 
 from mcuq.errors import ModelError
-from mcuq.fixed import RANGES, FloatArray, IntArray, half, quantize, round_half_up
+from mcuq.fixed import (
+    RANGES,
+    FloatArray,
+    IntArray,
+    between,
+    half,
+    quantize,
+    round_half_up,
+    saturate,
+)
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import forms
 from mcuq.ops.parts.weights import ACC_MAX, quantize_weights, weight_fracs
 from mcuq.ops.spec import Along, Form, Schema, Section, TorchTensor
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensor, QTensors, frac_of
 from mcuq.schema import Fields, choice, flag, optional, real, several, whole
 
 GATE_FRAC = 12
@@ -112,7 +121,7 @@ def rows_of(w: FloatArray, r: FloatArray, bias: FloatArray, n: Numbers) -> Rows:
         fracs = fracs - large
 
 
-def reals(graph: Graph, name: str, weights: Mapping[str, QTensor]) -> FloatArray:
+def reals(graph: Graph, name: str, weights: QTensors) -> FloatArray:
     """A matrix (R, n) of rows: as chosen integers mean it, if they are among ``weights``."""
     chosen = weights.get(name)
     if chosen is None or chosen.data is None:
@@ -202,18 +211,15 @@ def along_curve(table: Array, z: IntArray) -> IntArray:
     >>> along_curve(points("tanh"), np.array([0, 64, -64, 32767])).tolist()
     [0, 512, -512, 32767]
     """
-    t, k = table.astype(np.int64), (z >> _STEP_BITS) + _POINTS // 2
-    found: IntArray = t[k] + (((t[k + 1] - t[k]) * (z & 127) + 64) >> _STEP_BITS)
-    return found
+    middle = np.int64(_POINTS // 2 << _STEP_BITS)
+    return between(table.astype(np.int64), z + middle, _STEP_BITS)
 
 
 def gate_range(node: Node, frac: int = GATE_FRAC) -> tuple[int, int]:
     """What z is clamped to: the ends of 16 bits, or the attribute ``limit`` (0: none)."""
     limit = float(node.attrs.get("limit", 0.0))
-    if limit <= 0.0:
-        return RANGES["s16"]
     most = min(math.floor(limit * 2.0**frac + 0.5), RANGES["s16"][1])
-    return -most, most
+    return (-most, most) if limit > 0.0 else RANGES["s16"]
 
 
 def frac_within(peak: float, most: int) -> int:
@@ -261,11 +267,8 @@ def output_form(graph: Graph, node: Node, inner: int, output: QTensor) -> Output
 
 def written(values: IntArray, node: Node, kind: str) -> Array:
     """Inner values as the integers of the output."""
-    shift, (low, high) = node.int("out_shift"), RANGES[kind]
-    found: Array = np.clip(
-        ((values + half(shift)) >> shift) + node.int("out_zero"), low, high
-    ).astype(np.int8 if kind == "s8" else np.int16)
-    return found
+    shift = node.int("out_shift")
+    return saturate(((values + half(shift)) >> shift) + node.int("out_zero"), kind)
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:

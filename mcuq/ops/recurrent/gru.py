@@ -25,7 +25,7 @@ from mcuq.ir import Array, Graph, Node
 from mcuq.ops.recurrent import cell as shared
 from mcuq.ops.recurrent.cell import Rows
 from mcuq.ops.spec import NO_CLIP, IntForm, OpSpec, Section, TorchTensor
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensor, QTensors
 from mcuq.schema import Fields, flag, whole
 
 _GATES = 3
@@ -95,7 +95,7 @@ def candidate_frac(node: Node) -> int:
     return shared.frac_within(float(node.attrs.get("peak", 16.0)), shared.GATE_FRAC)
 
 
-def _rows(node: Node, graph: Graph, x: QTensor, weights: Mapping[str, QTensor]) -> Rows:
+def _rows(node: Node, graph: Graph, x: QTensor, weights: QTensors) -> Rows:
     """Rows of z, r and n; with ``after`` these are of xn, and biases and shifts of hn follow."""
     w, r = (shared.reals(graph, name, weights) for name in node.inputs[1:3])
     b = graph.data(node.inputs[3])
@@ -120,9 +120,7 @@ def _rows(node: Node, graph: Graph, x: QTensor, weights: Mapping[str, QTensor]) 
     )
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The integer node, its four constants and two tables."""
     x, output, state = acts[node.inputs[0]], acts[node.output], shared.state_frac(node)
     rows = shared.checked(graph, node, lambda: _rows(node, graph, x, weights))

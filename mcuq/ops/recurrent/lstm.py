@@ -22,7 +22,7 @@ from mcuq.fixed import IntArray, half
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops.recurrent import cell as shared
 from mcuq.ops.spec import NO_CLIP, IntForm, OpSpec, Section, TorchTensor
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensors
 from mcuq.schema import Fields, whole
 
 _GATES = 4
@@ -63,9 +63,7 @@ def cell_frac(node: Node) -> int:
     return shared.frac_within(float(node.attrs.get("peak", 0.0)), shared.GATE_FRAC)
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The integer node, its six constants and two tables."""
     x, output = acts[node.inputs[0]], acts[node.output]
     w, r = (shared.reals(graph, name, weights) for name in node.inputs[1:3])

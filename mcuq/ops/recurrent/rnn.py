@@ -16,7 +16,7 @@ from mcuq.fixed import IntArray, half
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops.recurrent import cell as shared
 from mcuq.ops.spec import NO_CLIP, Bounds, IntForm, OpSpec, Section, TorchTensor
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensors
 from mcuq.schema import Fields, choice
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu")
@@ -58,9 +58,7 @@ def state_frac(node: Node) -> int:
     return shared.frac_within(float(node.attrs.get("peak", 128.0)), shared.STATE_FRAC)
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The integer node, its four constants and a table, which relu does not use."""
     x, output, state = acts[node.inputs[0]], acts[node.output], state_frac(node)
     w, r = (shared.reals(graph, name, weights) for name in node.inputs[1:3])

@@ -20,7 +20,7 @@ C: mcuq_biquad_s16.c, mcuq_biquad_s16_kept.c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,7 +28,7 @@ import numpy as np
 from mcuq.fixed import RANGES, IntArray, half, saturate
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.spec import Along, Form, Format, IntForm, OpSpec, Schema, TorchTensor
-from mcuq.qir import QGraph, QTensor
+from mcuq.qir import QGraph, QTensors
 from mcuq.schema import INT32, real, several, whole
 
 FRAC = 29
@@ -113,9 +113,7 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return torch.from_numpy(_run(node, given, _filtered, np.float64)).to(inputs[0].dtype)
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The same node with coefficients in integers."""
     sections = tuple(coefficient(float(value)) for value in node.attrs["sections"])
     return IntForm(replace(node, attrs={"sections": sections}))

@@ -18,7 +18,7 @@ C: mcuq_decide_s16.c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -26,7 +26,7 @@ import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.spec import Form, Format, IntForm, OpSpec, Schema, TorchTensor
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensors, frac_of
 from mcuq.schema import INT32, Fields, real, several, whole
 
 LONGEST = 32767
@@ -78,9 +78,7 @@ def limit(mean: float, count: int, frac: int, zero: int) -> int:
     return min(max(math.ceil(exact), -INT32), INT32)
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The same node with limits of sums."""
     x, count = acts[node.inputs[0]], graph.shape(node.inputs[0])[1]
     limits = {key: limit(node.float(key), count, frac_of(x), x.zero) for key in ("on", "off")}

@@ -24,7 +24,7 @@ C: mcuq_features_s16.c, mcuq_features_s16_s8.c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +37,7 @@ from mcuq.ops.parts import forms, spectrum
 from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.parts.windows import SIZE_MAX
 from mcuq.ops.spec import Along, Form, IntForm, OpSpec, Scaling, Schema, TorchTensor
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensor, QTensors, frac_of
 from mcuq.schema import Fields, choice, flag, real, whole
 
 EDGES = ("none", "zero", "reflect")
@@ -156,9 +156,7 @@ def scale_of(node: Node, window: Array, mel: Array, frac: int) -> Scale:
     )
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The integer node and its five constants."""
     x, y = acts[node.inputs[0]], acts[node.output]
     window, mel, mix, offset = (graph.data(n).astype(np.float64) for n in node.inputs[1:])

@@ -15,7 +15,7 @@ C: mcuq_statistics_s16.c, mcuq_statistics_s16_s8.c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from mcuq.ops.parts import forms
 from mcuq.ops.parts.accumulate import limited
 from mcuq.ops.parts.windows import SIZE_MAX
 from mcuq.ops.spec import Along, Form, IntForm, OpSpec, Scaling, Schema, TorchTensor
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensors, frac_of
 from mcuq.schema import Fields, choice, real, several, whole
 
 KINDS = ("mean", "rms", "min", "max", "crossings")
@@ -84,9 +84,7 @@ def _unit(node: Node, kind: str) -> float:
     return node.float("gain") / parts.get(kind, 1)
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The node with a factor and a shift for each statistic."""
     x, y = acts[node.inputs[0]], acts[node.output]
     steps = 2.0 ** frac_of(y)
