@@ -23,9 +23,8 @@ _REMEDY = "Delete it, or name another file"
 def save(path: Path, run: str, state: Mapping[str, Array]) -> None:
     """Write ``state`` of the run with the fingerprint ``run``: all of it, or nothing."""
     arrays: dict[str, Any] = {name: np.asarray(value, order="C") for name, value in state.items()}
-    own = {"format": FORMAT, "run": run, "digest": _digest(arrays)}
+    arrays |= {"format": FORMAT, "run": run, "digest": _digest(arrays)}
     stream = io.BytesIO()
-    arrays |= {name: np.array(value) for name, value in own.items()}
     np.savez(stream, **arrays)
     write_file(path, stream.getvalue())
 

@@ -39,10 +39,8 @@ def clustered(rows: Rows, count: int, seed: int = 0) -> Table:
 
 def _samples(rows: Rows, exponents: Array) -> tuple[Array, Array]:
     """The free values in the table's scale, and what their squared errors weigh."""
-    scaled = rows.scaled(exponents)
-    own = (scaled * scaled * rows.cost * rows.free).sum(axis=1, keepdims=True)
-    cost = rows.cost / np.maximum(own, 1e-30)
-    return scaled[rows.free], np.broadcast_to(cost, scaled.shape)[rows.free]
+    cost = rows.cost / rows.power(exponents)[:, None]
+    return rows.scaled(exponents)[rows.free], cost[rows.free]
 
 
 def k_means(

@@ -91,8 +91,7 @@ def _divergence(found: TorchTensor, wanted: TorchTensor) -> TorchTensor:
     classes = wanted.shape[-1]
     target = functional.log_softmax(wanted.reshape(-1, classes) / TEMPERATURE, -1)
     share = functional.log_softmax(found.reshape(-1, classes) / TEMPERATURE, -1)
-    loss = functional.kl_div(share, target, reduction="batchmean", log_target=True)
-    return loss * TEMPERATURE**2
+    return TEMPERATURE**2 * functional.kl_div(share, target, reduction="batchmean", log_target=True)
 
 
 def _error(found: TorchTensor, wanted: TorchTensor) -> TorchTensor:

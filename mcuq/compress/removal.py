@@ -34,9 +34,8 @@ def sizes_without(graph: Graph, found: Structure, removed: frozenset[int]) -> di
     """The shape of every activation after ``remove``."""
     shapes = {}
     for name, channels in found.channels.items():
-        shape = list(graph.shape(name))
-        shape[channels.axis] = len(found.kept(name, removed))
-        shapes[name] = tuple(shape)
+        before, axis = graph.shape(name), channels.axis
+        shapes[name] = (*before[:axis], len(found.kept(name, removed)), *before[axis + 1 :])
     return shapes
 
 

@@ -41,6 +41,12 @@ class Rows:
         found: Array = self.reals * 2.0 ** -exponents.astype(np.float64)[:, None]
         return found
 
+    def power(self, exponents: Array) -> Array:
+        """(channels,) the weighed squares in the scale of the table, never 0."""
+        scaled = self.scaled(exponents)
+        power: Array = (scaled * scaled * self.cost * self.free).sum(axis=1)
+        return power.clip(1e-30)
+
     def first_exponents(self) -> Array:
         """(channels,) for which the largest magnitude of each is in 0.5..1."""
         peaks = np.abs(self.reals * self.free).max(axis=1, initial=0.0)
@@ -88,10 +94,8 @@ def error_of(rows: Rows, table: Table) -> float:
 
 def _errors(rows: Rows, levels: Array, exponents: Array, codes: Array) -> Array:
     """(channels,) squared errors, relative to the power of the channel."""
-    scaled = rows.scaled(exponents)
-    gaps = np.where(rows.free, scaled - levels[codes], 0.0)
-    own = (scaled * scaled * rows.cost * rows.free).sum(axis=1)
-    errors: Array = (gaps * gaps * rows.cost).sum(axis=1) / np.maximum(own, 1e-30)
+    gaps = np.where(rows.free, rows.scaled(exponents) - levels[codes], 0.0)
+    errors: Array = (gaps * gaps * rows.cost).sum(axis=1) / rows.power(exponents)
     return errors
 
 

@@ -160,10 +160,8 @@ class Student:
     def numbers(self, numbers: Array) -> None:
         if self._acts is not None:
             names = activations(self._part)[: len(numbers)]
-            self._acts = {
-                name: QTensor(name, self._part.shape(name), "s8", int(frac), int(zero))
-                for name, (frac, zero) in zip(names, numbers, strict=True)
-            }
+            pairs = zip(names, numbers.tolist(), strict=True)
+            self._acts = {n: QTensor(n, self._part.shape(n), "s8", *pair) for n, pair in pairs}
 
     def finished(self) -> Graph:
         """``graph`` with the constants as tuned; each obeys its constraint exactly."""

@@ -176,13 +176,18 @@ Kinds = Mapping[str, tuple[Pattern | None, str | None]]
 
 def _choices(program: Program, kinds: Kinds) -> dict[str, list[str]]:
     """The kernels of each layer with weights of a kind, the chosen one first."""
-    tensors = dict(program.qgraph.tensors)
-    for node in program.qgraph.nodes:
+    made = lower(_with_random(program.qgraph, kinds), program.cpu, program.prefer)
+    return {s.node.name: [c.symbol for c in s.choices] for s in made.steps if s.node.name in kinds}
+
+
+def _with_random(qgraph: QGraph, kinds: Kinds) -> QGraph:
+    """``qgraph`` with weights of these kinds in the layers that are named."""
+    tensors = dict(qgraph.tensors)
+    for node in qgraph.nodes:
         if node.name in kinds:
             weights = tensors[node.inputs[1]]
             tensors[weights.name] = replace(weights, data=_random(weights.shape, *kinds[node.name]))
-    made = lower(replace(program.qgraph, tensors=tensors), program.cpu, program.prefer)
-    return {s.node.name: [c.symbol for c in s.choices] for s in made.steps if s.node.name in kinds}
+    return replace(qgraph, tensors=tensors)
 
 
 def _random(shape: Shape, zeros: Pattern | None, codes: str | None) -> Array:
@@ -201,12 +206,8 @@ def _random(shape: Shape, zeros: Pattern | None, codes: str | None) -> Array:
 
 def _densified(program: Program) -> QGraph:
     """The integer network with weights that no kernel can shorten."""
-    tensors = dict(program.qgraph.tensors)
-    for node in program.qgraph.nodes:
-        if has_weights(node):
-            weights = tensors[node.inputs[1]]
-            tensors[weights.name] = replace(weights, data=_random(weights.shape, None, None))
-    return replace(program.qgraph, tensors=tensors)
+    layers = [node.name for node in program.qgraph.nodes if has_weights(node)]
+    return _with_random(program.qgraph, dict.fromkeys(layers, (None, None)))
 
 
 def _advice(layers: Sequence[LayerGain]) -> tuple[str, ...]:
