@@ -10,7 +10,7 @@ import sysconfig
 import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -93,11 +93,10 @@ def _is_users(error: OSError) -> bool:
 
 def _is_lost() -> bool:
     """Whether the folder that the command runs in was removed."""
-    try:
+    with suppress(FileNotFoundError):
         os.getcwd()
-    except FileNotFoundError:
-        return True
-    return False
+        return False
+    return True
 
 
 def _is_temporary(path: Path) -> bool:

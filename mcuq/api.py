@@ -38,6 +38,7 @@ from mcuq.measure import desk, evaluate, explain, selftest
 from mcuq.measure import inspect as preflight
 from mcuq.measure import run as emulate
 from mcuq.measure.diff import diff
+from mcuq.measure.explain import Explanation
 from mcuq.measure.limits import from_table as limits_from
 from mcuq.model.compiled import Compiled, blob_name, load_compiled
 from mcuq.model.report import Report
@@ -167,9 +168,7 @@ class Model:
         given = None if labels is None else np.asarray(labels)
         return evaluate.evaluate_model(made, feeds, given, anomaly)
 
-    def explain(
-        self, inputs: Inputs | None = None, progress: Progress = usual
-    ) -> explain.Explanation:
+    def explain(self, inputs: Inputs | None = None, progress: Progress = usual) -> Explanation:
         """Where accuracy is lost, by layer and cause; on the calibration rows by default."""
         made = self.compiled.bundle
         feeds = None if inputs is None else data.from_arrays(inputs, made.graph, "inputs")
@@ -177,12 +176,10 @@ class Model:
 
     def run(self, board: AnyBoard, inputs: Inputs, progress: Progress = usual) -> dict[str, Array]:
         """The outputs by name, as reals in the model's own layout, that an emulated board gives."""
-        made = self.compiled
-        feeds = data.from_arrays(inputs, made.bundle.graph, "inputs")
-        found = emulate.run_arrays(made, boards.load(board), feeds, progress)
-        return {
-            port.name: port_to_real(port, found[port.name]) for port in shown(made.bundle.qgraph)
-        }
+        feeds = data.from_arrays(inputs, self.compiled.bundle.graph, "inputs")
+        found = emulate.run_arrays(self.compiled, boards.load(board), feeds, progress)
+        ports = shown(self.compiled.bundle.qgraph)
+        return {port.name: port_to_real(port, found[port.name]) for port in ports}
 
     def run_file(
         self,

@@ -270,11 +270,8 @@ def _is_number(value: Any) -> bool:
 def _unknown(
     thing: str, where: str, table: Mapping[str, Any], known: Sequence[str]
 ) -> list[McuqError]:
-    return [
-        McuqError(thing, f"unknown key {where}{key}", closest(key, known))
-        for key in sorted(table)
-        if key not in known
-    ]
+    unknown = sorted(table.keys() - set(known))
+    return [McuqError(thing, f"unknown key {where}{k}", closest(k, known)) for k in unknown]
 
 
 def _bad_choices(thing: str, where: str, table: Mapping[str, Any]) -> list[McuqError]:

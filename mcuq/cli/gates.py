@@ -66,8 +66,7 @@ def _limits(config_path: str | None, given: Mapping[str, Any]) -> dict[str, Any]
     from mcuq import config
 
     settings = config.load(Path(config_path)) if config_path else config.Config()
-    options = {key: value for key, value in given.items() if value is not None}
-    return {**asdict(settings.verify), **options}
+    return asdict(settings.verify) | {k: value for k, value in given.items() if value is not None}
 
 
 def _show_gates(found: Any) -> None:

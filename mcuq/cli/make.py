@@ -124,11 +124,9 @@ def compile_(
 
 def _version_of(weights: str, given: int | None) -> int | None:
     """The version of weights that lie apart, 1 if none is ``given``; None: they lie in the C."""
-    if weights == "blob":
-        return 1 if given is None else given
-    if given is not None:
+    if weights != "blob" and given is not None:
         raise McuqError("--weights-version", "is of a blob", "Add --weights blob")
-    return None
+    return 1 if weights == "blob" and given is None else given
 
 
 def _check_out(out: str, checkpoint: str | None) -> None:

@@ -77,7 +77,5 @@ def _files_of(ref: str) -> list[Path]:
 def _identity(path: Path) -> object:
     """Equal for two paths of one file, by whatever link."""
     real = os.path.realpath(path)
-    if not os.path.exists(real):
-        return real
-    found = os.stat(real)
-    return found.st_dev, found.st_ino
+    found = os.stat(real) if os.path.exists(real) else None
+    return (found.st_dev, found.st_ino) if found else real

@@ -12,6 +12,7 @@ import re
 import socket
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 from mcuq.desk.place import Place
 from mcuq.errors import ToolError
@@ -174,13 +175,10 @@ class Remote:
             raise ToolError(self.where, f"{fault} ({_shown(reply)})")
 
     def _hex(self, reply: bytes, fault: str) -> bytes:
-        try:
-            found = bytes.fromhex(reply.decode("ascii"))
-        except ValueError:
-            found = b""
-        if not found:
-            raise ToolError(self.where, f"{fault} ({_shown(reply)})")
-        return found
+        with suppress(ValueError):
+            if found := bytes.fromhex(reply.decode("ascii")):
+                return found
+        raise ToolError(self.where, f"{fault} ({_shown(reply)})")
 
     def _stopped(self, end: float) -> bool:
         while True:
