@@ -11,6 +11,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -85,6 +86,11 @@ class Port:
     scale: tuple[float, ...] = ()
     offset: tuple[float, ...] = ()
     labels: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> Array:
+        """``order``, counted where it is None."""
+        return np.arange(prod(self.shape)) if self.order is None else self.order
 
 
 @dataclass(frozen=True, eq=False)

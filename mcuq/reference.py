@@ -86,11 +86,8 @@ def float_constants(graph: Graph) -> dict[str, TorchTensor]:
     """The constants by name, float32, as copies."""
     import torch
 
-    return {
-        name: torch.from_numpy(np.array(tensor.data, np.float32))
-        for name, tensor in graph.tensors.items()
-        if tensor.data is not None
-    }
+    known = {name: t.data for name, t in graph.tensors.items() if t.data is not None}
+    return {name: torch.from_numpy(np.array(data, np.float32)) for name, data in known.items()}
 
 
 def run_int(

@@ -50,11 +50,10 @@ def steps_of(network: Network, feeds: Mapping[str, Array]) -> int:
 
 def start_of(network: Network, count: int) -> dict[str, Array]:
     """The states of ``count`` streams after a reset: reals of a Graph, integers of a QGraph."""
-    found = {}
-    for state, read, _ in state_ports(network):
-        first = state.start if isinstance(network, Graph) else port_to_int(read, state.start)
-        found[read.name] = np.repeat(first, count, axis=0)
-    return found
+    starts = {read: state.start for state, read, _ in state_ports(network)}
+    if isinstance(network, QGraph):
+        starts = {read: port_to_int(read, start) for read, start in starts.items()}
+    return {read.name: np.repeat(start, count, axis=0) for read, start in starts.items()}
 
 
 def run_real(graph: Graph, feeds: Mapping[str, Array], wanted: Collection[str]) -> dict[str, Array]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from mcuq.errors import McuqError
+from mcuq.ir import unique_name
 
 _MAX = 40
 
@@ -56,13 +57,8 @@ def identifiers(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, st
     used = set(taken)
     found: dict[str, str] = {}
     for name in dict.fromkeys(names):
-        base = word = identifier(name)
-        count = 1
-        while word in used:
-            count += 1
-            word = f"{base}_{count}"
-        used.add(word)
-        found[name] = word
+        found[name] = unique_name(used, identifier(name))
+        used.add(found[name])
     return found
 
 

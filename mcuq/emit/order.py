@@ -19,10 +19,8 @@ def memory_text(port: Port, tensor: QTensor) -> str:
 
     ``s8[1,32,32,3] NHWC``, ``s8[1,140,1] NWC``, ``s8[1,10]``.
     """
-    if port.order is None:
-        sizes = tensor.shape if _is_image(port, tensor) else port.shape
-    else:
-        sizes = tensor.shape
+    own = port.order is None and not _is_image(port, tensor)
+    sizes = port.shape if own else tensor.shape
     if len(port.shape) == 3 and len(sizes) == 4 and sizes[1] == 1:
         sizes = (1, *sizes[2:])
     axes = {3: " NWC", 4: " NHWC"} if _is_image(port, tensor) else {}
@@ -33,9 +31,7 @@ def _is_image(port: Port, tensor: QTensor) -> bool:
     """Whether the port lies with its channels, the model's second axis, last."""
     if len(port.shape) not in (3, 4) or tensor.shape != layout.image_shape(port.shape):
         return False
-    own = layout.identity(tensor.size)
-    places = own if port.order is None else port.order
-    return np.array_equal(places, layout.channels_last(port.shape))
+    return np.array_equal(port.places, layout.channels_last(port.shape))
 
 
 def sentence(port: Port, table: str) -> str:
@@ -43,10 +39,10 @@ def sentence(port: Port, table: str) -> str:
 
     ``table``: the macro, an array's initializer, that says it where no strides do.
     """
-    if port.order is None or np.array_equal(port.order, layout.identity(port.order.size)):
+    if np.array_equal(port.places, layout.identity(port.places.size)):
         return ""
     model = f"of the model's {_sizes(port.shape)}"
-    steps = layout.strides(port.order, port.shape)
+    steps = layout.strides(port.places, port.shape)
     if steps is not None:
         return f"{_element(_AXES.get(len(port.shape), ''), port.shape, steps)} {model}"
     found = loops(port)
@@ -72,9 +68,7 @@ def loops(port: Port) -> list[tuple[int, int]]:
 
 def needs_table(port: Port) -> bool:
     """Whether no strides say where the elements lie."""
-    if port.order is None or layout.strides(port.order, port.shape) is not None:
-        return False
-    return not loops(port)
+    return layout.strides(port.places, port.shape) is None and not loops(port)
 
 
 def _element(names: str, sizes: Sequence[int], strides: Sequence[int]) -> str:

@@ -119,10 +119,9 @@ def sections(
 def _flash_options(image: Image, reads: FlashReads) -> list[str]:
     """What the plugin must know of flash, where the emulated machine has it."""
     flash = image.machine.flash
-    return [
-        *(f"from={flash.origin:#x}", f"to={flash.end:#x}", f"line={reads.line}"),
-        *(f"code={reads.code_lines}", f"data={reads.data_lines}"),
-    ]
+    known = {"from": f"{flash.origin:#x}", "to": f"{flash.end:#x}", "line": reads.line}
+    known |= {"code": reads.code_lines, "data": reads.data_lines}
+    return [f"{key}={value}" for key, value in known.items()]
 
 
 def plugin() -> Path:
@@ -173,11 +172,8 @@ def share(raw: Sequence[int], whole: int) -> tuple[int, ...]:
 
 def _own_code(symbols: elf.Elf) -> list[range]:
     """The address ranges of the harness's own functions."""
-    return [
-        range(symbol.address, symbol.address + symbol.size)
-        for symbol in symbols.functions()
-        if symbol.name in _HARNESS
-    ]
+    own = [symbol for symbol in symbols.functions() if symbol.name in _HARNESS]
+    return [range(symbol.address, symbol.address + symbol.size) for symbol in own]
 
 
 def _parse(text: str, own: Sequence[range]) -> list[Profile]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from math import prod
-
 import onnx
 from onnx import helper
 
 from mcuq.errors import ModelError
 from mcuq.exporters.operators import write
 from mcuq.exporters.values import Value, Values, info
-from mcuq.importers.nodes import layout
-from mcuq.ir import Array, Graph, Port
+from mcuq.ir import Graph
 from mcuq.version import __version__
 
 
@@ -22,7 +19,7 @@ def to_bytes(graph: Graph) -> bytes:
         if port.kind != "s8" or port.scale:
             reason = f"input '{port.name}' is described as bytes"
             raise ModelError(graph.name, reason, "Write the file before describing its inputs")
-        value = Value(port.name, port.shape, _places(port))
+        value = Value(port.name, port.shape, port.places)
         values.input(port.name, value)
         values.known[port.tensor] = value
     for node in graph.nodes:
@@ -44,16 +41,12 @@ def to_bytes(graph: Graph) -> bytes:
     return content
 
 
-def _places(port: Port) -> Array:
-    return layout.identity(prod(port.shape)) if port.order is None else port.order
-
-
 def _output_names(values: Values) -> dict[str, str]:
     """Of every value that is an output, the name that the user gave it."""
     names: dict[str, str] = {}
     inputs = {port.name for port in values.graph.inputs}
     for port in values.graph.outputs:
-        value = values.moved(values.known[port.tensor], _places(port), port.shape)
+        value = values.moved(values.known[port.tensor], port.places, port.shape)
         name = value.name
         if name in names or name in inputs:
             name = values.emit("Identity", port.name, [name])

@@ -76,10 +76,8 @@ class Bench:
     @property
     def picture(self) -> Picture:
         """The instructions of every step."""
-        rows = [
-            Bar(step.name, (float(step.instructions),), f"{step.instructions:,}")
-            for step in self.steps
-        ]
+        counts = {step.name: step.instructions for step in self.steps}
+        rows = [Bar(name, (float(count),), f"{count:,}") for name, count in counts.items()]
         told = f"{self.instructions:,} in all on {self.board}"
         return bars("Counted instructions", told, rows)
 

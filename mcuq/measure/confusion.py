@@ -39,8 +39,7 @@ def picture(counts: Array) -> Picture | None:
     """The matrix; None if it has too many classes."""
     if len(counts) > MOST:
         return None
-    right = int(np.trace(counts))
-    rows = int(counts.sum())
+    right, rows = int(np.trace(counts)), int(counts.sum())
     told = f"{right:,} of {rows:,} rows right; mixed up most often: {_mixed_up(counts)}"
     return grid("Confusion matrix", told, counts.tolist(), "taken for", "class")
 

@@ -12,12 +12,13 @@ import numpy as np
 from mcuq.data.feeds import load_evaluated, user_reals
 from mcuq.draw.html import table
 from mcuq.errors import DataError, brief
+from mcuq.fixed import dequantize
 from mcuq.ir import Array, Graph, Node, Port, fed, from_memory, shown
 from mcuq.model.bundle import Bundle
 from mcuq.model.report import JudgedOutput
 from mcuq.ops import spec
 from mcuq.ops.spec import Values
-from mcuq.qir import QGraph
+from mcuq.qir import QGraph, frac_of
 from mcuq.quantize.structure import logits_of
 from mcuq.reference import feeds_to_float, feeds_to_int, port_to_real, run_float, run_int
 from mcuq.schema.records import plain
@@ -383,14 +384,11 @@ def maker_of(graph: Graph, name: str) -> Node | None:
 
 
 def _real(qgraph: QGraph, name: str, integers: Array) -> Array:
-    for port in qgraph.outputs:
-        if port.tensor == name:
-            return port_to_real(port, integers)
+    port = next((port for port in qgraph.outputs if port.tensor == name), None)
+    if port is not None:
+        return port_to_real(port, integers)
     tensor = qgraph.tensor(name)
-    scale = _softmax_scale(qgraph, name)
-    frac = np.array(tensor.frac, np.float64)
-    reals: Array = (integers.astype(np.float64) - tensor.zero) * 2.0**-frac * scale
-    return reals
+    return dequantize(integers, frac_of(tensor), tensor.zero) * _softmax_scale(qgraph, name)
 
 
 def _softmax_scale(qgraph: QGraph, name: str) -> float:

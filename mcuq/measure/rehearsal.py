@@ -76,10 +76,8 @@ def _moves(steps: int) -> list[Move]:
 def _expected(
     qgraph: QGraph, rows: Mapping[str, Array], moves: Sequence[Move]
 ) -> tuple[dict[str, Array], list[bytes]]:
-    found, blocks = [], []
-    for values, states in _walk(qgraph, rows, moves):
-        found.append(values)
-        blocks.append(vectors.state_block(qgraph, states))
+    found, states = zip(*_walk(qgraph, rows, moves), strict=True)
+    blocks = [vectors.state_block(qgraph, after) for after in states]
     return {n: np.concatenate([v[n] for v in found]) for n in found[0]}, blocks
 
 

@@ -5,14 +5,12 @@ A softmax of ``c x`` is the softmax of x with c in its scale: attention's 1 / sq
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import spec
 from mcuq.ops.spec import Scaling, Values
-from mcuq.passes.rewrite import is_clipped, sole_consumer, swap, until_stable
+from mcuq.passes.rewrite import is_clipped, reading, sole_consumer, swap, until_stable
 
 
 def absorb_factors(graph: Graph) -> Graph:
@@ -29,7 +27,7 @@ def _absorbed(graph: Graph, node: Node) -> Graph | None:
         return None
     data = next(name for name in node.inputs if not graph.is_constant(name))
     changed = spec(reader.op).rescaled(reader, 1 / factor)
-    chain = [_reading(n, node.output, data) for n in (*moves[1:], changed)]
+    chain = [reading(n, node.output, data) for n in (*moves[1:], changed)]
     return swap(graph, (*moves, reader), chain)
 
 
@@ -41,10 +39,6 @@ def _behind(graph: Graph, node: Node) -> list[Node]:
         if spec(reader.op).values < Values.SAME:
             break
     return chain
-
-
-def _reading(node: Node, old: str, new: str) -> Node:
-    return replace(node, inputs=tuple(new if n == old else n for n in node.inputs))
 
 
 def _factor(graph: Graph, node: Node) -> Array | None:

@@ -20,7 +20,7 @@ from mcuq.ir import Array, Graph, Node, Port, Tensor, rebuild, unique_name
 from mcuq.ops import has_weights, is_view, layout_of
 from mcuq.passes.fold_batch_norm import meaning, weights_after
 from mcuq.passes.join_affine import join_affine
-from mcuq.passes.rewrite import bypass, named, sole_consumer, with_constants
+from mcuq.passes.rewrite import bypass, named, reading, sole_consumer, with_constants
 
 KINDS = ("u8", "s8")
 LAYOUTS = ("nhwc", "nchw")
@@ -116,7 +116,7 @@ def _channels_last(graph: Graph, port: Port) -> Graph:
     _, channels, height, width = port.shape
     places = np.arange(prod(port.shape)).reshape(height, width, channels)
     order = places.transpose(2, 0, 1).reshape(-1)
-    if port.order is not None and not np.array_equal(port.order, np.arange(len(order))):
+    if not np.array_equal(port.places, np.arange(len(order))):
         raise ModelError(
             f"{graph.name}: input '{port.name}'",
             "the network reads it in an order that is neither H x W x C nor C x H x W",
@@ -140,14 +140,10 @@ def _channels_last(graph: Graph, port: Port) -> Graph:
 
 def _is_image(port: Port, shape: tuple[int, ...]) -> bool:
     """Whether memory is (H, W, C): the user's own order if that is NHWC, or his NCHW turned."""
-    if port.order is None or np.array_equal(port.order, np.arange(prod(shape))):
+    if np.array_equal(port.places, np.arange(prod(shape))):
         return shape == port.shape or prod(shape[1:3]) == 1 or shape[3] == 1
     turned = np.arange(prod(shape)).reshape(shape[1:]).transpose(2, 0, 1).reshape(-1)
-    return np.array_equal(port.order, turned)
-
-
-def reading(node: Node, old: str, new: str) -> Node:
-    return replace(node, inputs=tuple(new if n == old else n for n in node.inputs))
+    return np.array_equal(port.places, turned)
 
 
 def _fold(graph: Graph, tensor: str, scale: Array, shift: Array) -> Graph:
@@ -232,8 +228,7 @@ def _channels_first(graph: Graph, port: Port) -> Graph:
         reason = "layout nchw is for images (N, C, H, W)"
         raise ModelError(f"{graph.name}: input '{port.name}'", reason, "Leave layout out")
     _, height, width, channels = shape
-    own = port.order if port.order is not None else np.arange(prod(shape))
-    pixel, channel = own // channels, own % channels
+    pixel, channel = port.places // channels, port.places % channels
     order = channel * (height * width) + pixel
     name = unique_name(graph.tensors, f"{port.tensor}.nhwc")
     node = Node("transpose", name, (port.tensor,), (name,), {"perm": (0, 2, 3, 1)})

@@ -20,7 +20,8 @@ from mcuq.features.statistics import Statistics
 from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor, rebuild, to_memory, unique_name
 from mcuq.ops import spec
 from mcuq.ops.spec import NO_CLIP
-from mcuq.passes.describe_input import FAR, port_named, reading, with_port
+from mcuq.passes.describe_input import FAR, port_named, with_port
+from mcuq.passes.rewrite import reading
 from mcuq.reference import run_float
 
 
@@ -147,9 +148,8 @@ def _arrange(
 ) -> list[Node]:
     """The nodes that bring the features to the memory of the network's input."""
     shape = graph.shape(port.tensor)
-    order = np.arange(len(placed)) if port.order is None else port.order
     wanted = np.empty_like(placed)
-    wanted[order] = placed
+    wanted[port.places] = placed
     chain, frames, count = [], *tensors[source].shape[1:]
     if not np.array_equal(wanted, np.arange(len(placed))):
         if not np.array_equal(wanted, np.arange(len(placed)).reshape(frames, count).T.reshape(-1)):

@@ -38,8 +38,8 @@ def _maker(graph: Graph, node: Node) -> Node | None:
 
 def _fuses_before(graph: Graph, node: Node) -> bool:
     maker = _maker(graph, node)
-    while maker is not None and _commutes(maker):
-        maker = _maker(graph, maker)
+    if maker is not None and _commutes(maker):
+        return _fuses_before(graph, maker)
     return maker is not None and spec(maker.op).fuse_clip is not None
 
 

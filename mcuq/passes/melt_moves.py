@@ -12,7 +12,7 @@ from mcuq.ops import is_view, spec
 from mcuq.ops.movement import copy
 from mcuq.ops.movement.copy import Map
 from mcuq.ops.spec import Values
-from mcuq.passes.rewrite import sole_consumer, swap_last, until_stable
+from mcuq.passes.rewrite import behind_views, sole_consumer, swap_last, until_stable
 
 _TABLE = 64
 """A copy made of others may need a table of so many places even where they need none."""
@@ -44,8 +44,7 @@ def _source(graph: Graph, node: Node) -> Map:
     """For each element of the output its place in the input of a movement."""
     if node.op == "copy":
         return copy.sources(node)
-    shape = graph.shape(node.inputs[0])
-    moved = spec(node.op).moved
+    shape, moved = graph.shape(node.inputs[0]), spec(node.op).moved
     places = np.arange(prod(shape)).reshape(shape)
     return places.reshape(-1) if moved is None else moved(node, [places], -1).reshape(-1)
 
@@ -70,9 +69,7 @@ def _chain(graph: Graph, node: Node) -> Graph | None:
 
 def _past_concat(graph: Graph, node: Node) -> Graph | None:
     """A copy of the one operand of a concat that all elements come from."""
-    joined = graph.producer(node.inputs[0])
-    while joined is not None and is_view(joined):
-        joined = graph.producer(joined.inputs[0])
+    joined = graph.producer(behind_views(graph, node.inputs[0]))
     if joined is None or joined.op != "concat":
         return None
     sizes = [prod(graph.shape(name)) for name in joined.inputs]

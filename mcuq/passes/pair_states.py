@@ -32,8 +32,9 @@ from mcuq.ir import (
     to_memory,
     unique_name,
 )
-from mcuq.ops import is_view, spec
+from mcuq.ops import spec
 from mcuq.ops.movement import copy
+from mcuq.passes.rewrite import behind_views
 
 _NONE = -1
 _AFTER = 1 << 40
@@ -88,9 +89,9 @@ def growing(graph: Graph) -> tuple[str, ...]:
     """A sentence for each state that is itself plus something that does not hang on it."""
     found = []
     for _, read, written in state_ports(graph):
-        node = graph.producer(_source(graph, written.tensor))
+        node = graph.producer(behind_views(graph, written.tensor))
         operands = [] if node is None or node.op != "add" else list(node.inputs)
-        own = [name for name in operands if _source(graph, name) == read.tensor]
+        own = [name for name in operands if behind_views(graph, name) == read.tensor]
         others = [name for name in operands if name not in own]
         if own and not any(_hangs_on(graph, name, read.tensor) for name in others):
             found.append(
@@ -98,15 +99,6 @@ def growing(graph: Graph) -> tuple[str, ...]:
                 "stays at the largest value that calibration found room for"
             )
     return tuple(found)
-
-
-def _source(graph: Graph, name: str) -> str:
-    """What ``name`` is another shape of."""
-    node = graph.producer(name)
-    while node is not None and is_view(node):
-        name = node.inputs[0]
-        node = graph.producer(name)
-    return name
 
 
 def _hangs_on(graph: Graph, name: str, other: str) -> bool:
@@ -228,15 +220,14 @@ def _follows(labels: Mapping[str, Array], read: Port, written: Port) -> bool:
 
 def _own(port: Port, values: Array) -> Array:
     """In the user's own order and shape."""
-    flat = values.reshape(-1)
-    return (flat if port.order is None else flat[port.order]).reshape(port.shape)
+    return values.reshape(-1)[port.places].reshape(port.shape)
 
 
 def _laid_out(graph: Graph, read: Port, name: str) -> Graph:
     """``graph`` whose output ``name`` lies in memory as ``read`` does."""
     written = next(port for port in graph.outputs if port.name == name)
     shape, size = graph.shape(read.tensor), prod(read.shape)
-    places = [np.arange(size) if p.order is None else p.order for p in (read, written)]
+    places = [port.places for port in (read, written)]
     source = np.empty(size, np.int64)
     source[places[0]] = places[1]
     straight = bool((source == np.arange(size)).all())

@@ -58,7 +58,6 @@ def run(graph: Graph, passes: tuple[tuple[str, Pass], ...] = PASSES) -> Graph:
     """The graph after all ``passes``, validated after each one."""
     for name, function in passes:
         graph = function(graph)
-        faults = list(problems(graph))
-        if faults:
-            raise BrokenPassError(f"pass {name}: {'; '.join(faults)}")
+        if faults := "; ".join(problems(graph)):
+            raise BrokenPassError(f"pass {name}: {faults}")
     return graph

@@ -17,7 +17,7 @@ from mcuq.ir import (
     unique_name,
     with_hint_moved,
 )
-from mcuq.ops import spec
+from mcuq.ops import is_view, spec
 from mcuq.ops.spec import NO_CLIP, fused_clip
 
 Rewrite = Callable[[Graph, Node], Graph | None]
@@ -42,6 +42,12 @@ def sole_consumer(graph: Graph, name: str) -> Node | None:
     if len(readers) != 1 or graph.is_output(name) or readers[0].inputs.count(name) != 1:
         return None
     return readers[0]
+
+
+def behind_views(graph: Graph, name: str) -> str:
+    """What ``name`` is another shape of."""
+    node = graph.producer(name)
+    return behind_views(graph, node.inputs[0]) if node is not None and is_view(node) else name
 
 
 def swap(
@@ -127,15 +133,16 @@ def bypass(graph: Graph, node: Node) -> Graph | None:
     maker = graph.producer(source)
     others = [n for n in graph.nodes if n is not node]
     if not graph.is_output(output):
-        renamed = [_reading(n, output, source) for n in others]
+        renamed = [reading(n, output, source) for n in others]
         return rebuild(with_hint_moved(graph, output, source), renamed, graph.tensors)
     if maker is None or graph.is_output(source) or graph.shape(source) != graph.shape(output):
         return None
-    renamed = [_reading(_writing(n, source, output), source, output) for n in others]
+    renamed = [reading(_writing(n, source, output), source, output) for n in others]
     return rebuild(with_hint_moved(graph, source, output), renamed, graph.tensors)
 
 
-def _reading(node: Node, old: str, new: str) -> Node:
+def reading(node: Node, old: str, new: str) -> Node:
+    """``node`` with the input ``new`` in the place of ``old``, if it reads that."""
     if old not in node.inputs:
         return node
     return replace(node, inputs=tuple(new if n == old else n for n in node.inputs))

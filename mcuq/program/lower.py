@@ -193,10 +193,9 @@ def _copy(qgraph: QGraph, tensors: Mapping[str, QTensor], source: str) -> tuple[
 
 def _views(qgraph: QGraph) -> dict[str, str]:
     views: dict[str, str] = {}
-    for node in qgraph.nodes:
-        if is_view(node):
-            source = node.inputs[0]
-            views[node.output] = views.get(source, source)
+    for node in filter(is_view, qgraph.nodes):
+        source = node.inputs[0]
+        views[node.output] = views.get(source, source)
     return views
 
 

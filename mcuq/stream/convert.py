@@ -13,6 +13,7 @@ from mcuq.ir import Array, Graph, Node, Port, Shape, State, Stream, Tensor, uniq
 from mcuq.ops import is_recurrent, spec
 from mcuq.ops.movement import copy
 from mcuq.ops.parts.along import CHANNELS
+from mcuq.ops.parts.weights import along
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.stream.recurrent import steps_of
 from mcuq.stream.window import (
@@ -445,11 +446,8 @@ def _stream(plan: Plan, states: Sequence[State], axis: int) -> Stream:
 
 def _inner_axis(port: Port, shape: Shape, axis: int) -> int | None:
     """The axis in memory on which the user's ``axis`` lies."""
-    order = np.arange(prod(shape)) if port.order is None else port.order
-    places = np.unravel_index(order.reshape(port.shape), shape)
-    wanted = np.arange(port.shape[axis]).reshape(
-        [-1 if i == axis else 1 for i in range(len(port.shape))]
-    )
+    places = np.unravel_index(port.places.reshape(port.shape), shape)
+    wanted = along(np.arange(port.shape[axis]), axis, len(port.shape))
     for inner, rows in enumerate(places):
         if inner and bool((rows == wanted).all()):
             return inner
@@ -464,8 +462,7 @@ def _with_rows(port: Port, whole: Shape, inner: int, rows: int) -> Port:
         a for a in range(1, len(port.shape))
         if port.shape[a] == whole[inner] and _inner_axis(port, whole, a) == inner
     )  # fmt: skip
-    order = np.arange(prod(whole)) if port.order is None else port.order
-    kept = np.take(order.reshape(port.shape), range(rows), outer)
+    kept = np.take(port.places.reshape(port.shape), range(rows), outer)
     places = np.unravel_index(kept, whole)
     found = np.ravel_multi_index(places, shape_with(whole, inner, rows)).reshape(-1)
     own = None if np.array_equal(found, np.arange(len(found))) else found

@@ -85,13 +85,13 @@ def from_table(given: object, thing: str) -> Decision:
 
 
 def _classes(value: object, place: str) -> tuple[int | str, ...]:
-    known = isinstance(value, (list, tuple)) and all(
-        isinstance(v, (int, str)) and not isinstance(v, bool) for v in value
-    )
-    if not known:
+    if not isinstance(value, (list, tuple)) or not all(map(_is_class, value)):
         raise Misfit(place, "a list of numbers and labels", value)
-    assert isinstance(value, (list, tuple))
     return tuple(value)
+
+
+def _is_class(value: object) -> bool:
+    return isinstance(value, (int, str)) and not isinstance(value, bool)
 
 
 def check_wanted(wanted: Mapping[str, Decision], graph: Graph) -> None:

@@ -42,10 +42,7 @@ def fit(
     _check_numbers(epochs, batch, learning_rate)
     chance = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, learning_rate)
-    steps = epochs * math.ceil(len(inputs) / batch)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
+    descent = _Descent(module, learning_rate, epochs * math.ceil(len(inputs) / batch))
     losses = []
     for epoch in range(epochs):
         module.train()
@@ -58,16 +55,28 @@ def fit(
             if not math.isfinite(float(found.detach())):
                 reason = f"the loss is no longer a number in epoch {epoch + 1}"
                 raise McuqError("training", reason, "Choose a lower learning rate")
-            optimizer.zero_grad()
-            found.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(parameters, 10.0)
-            optimizer.step()
-            schedule.step()
+            descent.step(found)
             total += float(found.detach()) * len(rows)
         losses.append(total / len(inputs))
         report("training", (epoch + 1) / epochs)
     module.eval()
     return losses
+
+
+class _Descent:
+    """Adam along gradients of limited length, its rate falling as a cosine over all steps."""
+
+    def __init__(self, module: nn.Module, learning_rate: float, steps: int) -> None:
+        self._parameters = [p for p in module.parameters() if p.requires_grad]
+        self._optimizer = torch.optim.Adam(self._parameters, learning_rate)
+        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, steps)
+
+    def step(self, loss: Tensor) -> None:
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._parameters, 10.0)
+        self._optimizer.step()
+        self._schedule.step()
 
 
 def accuracy(module: nn.Module, inputs: Tensor, labels: Tensor, batch: int = 500) -> float:

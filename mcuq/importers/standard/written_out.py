@@ -40,9 +40,7 @@ def one_hot(old: Old) -> list[Any] | None:
 
 def _of_argmax(old: Old, depth: int, axis: int) -> list[Any]:
     """Nothing where the indices have another source, or other axes than Hardmax keeps."""
-    step = old.makers.get(old.input(0))
-    while step is not None and step.op in ("Cast", "Identity", "Squeeze"):
-        step = old.makers.get(step.inputs[0])
+    step = old.maker(old.input(0), ("Cast", "Identity", "Squeeze"))
     if step is None or step.op != "ArgMax" or step.attrs.get("select_last_index", 0):
         return []
     source = step.inputs[0]
