@@ -7,12 +7,14 @@ Rounding is half up, toward +infinity, and is the same in numpy, host C and on e
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 IntArray = npt.NDArray[np.signedinteger]
 FloatArray = npt.NDArray[np.floating]
+OfReals = Callable[[FloatArray], FloatArray]
 
 RANGES = {
     "s8": (-128, 127),

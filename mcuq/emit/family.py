@@ -52,9 +52,6 @@ def variants(cpus: Sequence[tuple[Cpu, int]]) -> tuple[Variant, ...]:
 
 def chosen(cpus: Iterable[Cpu], target: Cpu | None) -> int:
     """Which of a family's ``cpus`` is compiled for ``target``; None: for this computer."""
-    rows = list(cpus)
-    features = list(_MACROS)
-    for index, cpu in enumerate(rows[:-1]):
-        if target is not None and features[rank(cpu)] in target.features:
-            return index
-    return len(rows) - 1
+    *special, _ = cpus
+    known, features = frozenset() if target is None else target.features, list(_MACROS)
+    return next((i for i, cpu in enumerate(special) if features[rank(cpu)] in known), len(special))

@@ -58,19 +58,15 @@ def triangles(places: Array, corners: Array) -> Array:
 
 def to_mel(hertz: Array, scale: str) -> Array:
     """Frequencies on a mel scale."""
-    if scale == "htk":
-        mel: Array = 2595.0 * np.log10(1.0 + hertz / 700.0)
-        return mel
     above = _BREAK / _STEP + np.log(np.maximum(hertz, _BREAK) / _BREAK) / _RATE
-    found: Array = np.where(hertz < _BREAK, hertz / _STEP, above)
-    return found
+    slaney = np.where(hertz < _BREAK, hertz / _STEP, above)
+    mel: Array = 2595.0 * np.log10(1.0 + hertz / 700.0) if scale == "htk" else slaney
+    return mel
 
 
 def from_mel(mel: Array, scale: str) -> Array:
     """The inverse of ``to_mel``."""
-    if scale == "htk":
-        hertz: Array = 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
-        return hertz
     above = _BREAK * np.exp(_RATE * (mel - _BREAK / _STEP))
-    found: Array = np.where(mel < _BREAK / _STEP, mel * _STEP, above)
-    return found
+    slaney = np.where(mel < _BREAK / _STEP, mel * _STEP, above)
+    hertz: Array = 700.0 * (10.0 ** (mel / 2595.0) - 1.0) if scale == "htk" else slaney
+    return hertz

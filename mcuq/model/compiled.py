@@ -118,12 +118,10 @@ class Compiled:
 
     def write(self, folder: str | Path) -> Path:
         """Write everything into ``folder``: all of it, or nothing."""
-        files = {name: text.encode() for name, text in self.files.items()}
-        if self.blob is not None:
-            files[blob_name(self.bundle)] = self.blob
-        return write_folder(
-            Path(folder), {**files, bundle.FILE: bundle.dump(self.bundle)}, bundle.FILE
-        )
+        texts = {name: text.encode() for name, text in self.files.items()}
+        weights = {} if self.blob is None else {blob_name(self.bundle): self.blob}
+        files = {**texts, **weights, bundle.FILE: bundle.dump(self.bundle)}
+        return write_folder(Path(folder), files, bundle.FILE)
 
 
 def blob_name(made: Bundle) -> str:

@@ -69,12 +69,9 @@ def report_of(
 
 def quantization_of(result: Quantized, effort: str, rows: int) -> Quantization:
     """The output's SQNR before and after each step, and which tensors got 16 bits."""
-    steps = tuple(
-        QuantizerStep(note.step, _decibels(note.before), _decibels(note.after), note.kept)
-        for note in result.notes
-    )
+    notes = [(n.step, _decibels(n.before), _decibels(n.after), n.kept) for n in result.notes]
     mixed = MixedPrecision(**vars(result.mixed)) if result.mixed else None
-    return Quantization(effort, rows, steps, mixed)
+    return Quantization(effort, rows, tuple(QuantizerStep(*note) for note in notes), mixed)
 
 
 def quantized_model_of(given: Sequence[Given]) -> QuantizedModel | None:

@@ -322,7 +322,6 @@ def to_text(report: Report) -> Iterator[str]:
 def _judged(judged: Judged) -> str:
     decibels, agreement = judged.sqnr_db, judged.agreement
     text = "equal to float" if decibels is None else f"output SQNR {decibels:.1f} dB"
-    if agreement is not None:
-        text += f", the same class in {100 * agreement:.1f} %"
+    same = "" if agreement is None else f", the same class in {100 * agreement:.1f} %"
     kind = "held-out calibration" if judged.held_out else "calibration"
-    return f"{text} (on {judged.rows} {kind} rows)"
+    return f"{text}{same} (on {judged.rows} {kind} rows)"

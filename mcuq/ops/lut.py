@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mcuq.fixed import FloatArray, dequantize, quantize
+from mcuq.fixed import FloatArray, OfReals, dequantize, quantize
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import along, forms, lut16
 from mcuq.ops.spec import (
@@ -90,9 +90,7 @@ def _units(node: Node) -> tuple[float, float, float]:
     return float(of_input), float(of_output), float(offset)
 
 
-def tabulate(
-    name: str, source: QTensor, output: QTensor, function: Callable[[FloatArray], FloatArray]
-) -> IntForm:
+def tabulate(name: str, source: QTensor, output: QTensor, function: OfReals) -> IntForm:
     """The lut node that maps ``source`` to ``output`` = function(real value), rounded half up."""
     real = dequantize(np.arange(-128, 128), frac_of(source), source.zero)
     data = quantize(function(real), frac_of(output), output.zero)

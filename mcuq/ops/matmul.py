@@ -131,12 +131,10 @@ def few_products(node: Node, shapes: Sequence[Shape]) -> bool:
 
 def within(node: Node, shapes: Sequence[Shape]) -> bool:
     """A product of two computed matrices reads what is there and writes each element once."""
-    place_a, place_b, place_out = operand_places(node)
-    count = prod(node.ints("shape"))
-    reads = zip((place_a, place_b), shapes, strict=True)
-    inside = all(p.min() >= 0 and p.max() < prod(shape) for p, shape in reads)
-    written = np.array_equal(np.sort(place_out.reshape(-1)), np.arange(count))
-    return inside and written and node.ints("shape")[0] == 1
+    *reads, writes = operand_places(node)
+    inside = all(p.min() >= 0 and p.max() < prod(s) for p, s in zip(reads, shapes, strict=True))
+    once = np.array_equal(np.sort(writes.reshape(-1)), np.arange(prod(node.ints("shape"))))
+    return inside and once and node.ints("shape")[0] == 1
 
 
 def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tuple[str, int]]:

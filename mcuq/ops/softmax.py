@@ -63,9 +63,8 @@ def scale_of(node: Node) -> float:
 
 def unseen(node: Node, inputs: Sequence[TorchTensor]) -> float:
     """Below this the table holds 0 for every row: nothing is left of it in their sums."""
-    rows = inputs[0]
-    if len(inputs) == 2:
-        mask = inputs[1]
+    rows, *masks = inputs
+    for mask in masks:
         rows = rows.reshape(-1, *mask.shape).masked_fill(mask == 0, -math.inf)
     return float(rows.amax(dim=-1).min()) - math.log(2 * _ONE) / scale_of(node)
 
@@ -148,8 +147,7 @@ def _between(node: Node, table: IntArray, below: IntArray) -> IntArray:
     shift = node.int("shift")
     z = (below * node.int("mul") + half(shift)) >> shift
     e = between(table, np.minimum(z, _DISTANCES - 1), _STEP_BITS)
-    found: IntArray = np.where(z < _DISTANCES, e, 0)
-    return found
+    return np.where(z < _DISTANCES, e, 0)
 
 
 def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> Iterator[tuple[str, int]]:
@@ -166,10 +164,8 @@ def short_axis(node: Node, shapes: Sequence[Shape]) -> bool:
 def mask_repeats(node: Node, shapes: Sequence[Shape]) -> bool:
     """The mask of a softmax has as many values as its axis, in rows that repeat."""
     masks = [shape for shape in shapes[1:] if len(shape) != 1]  # in integers behind the table
-    count = prod(shapes[0]) // shapes[0][-1]
-    return all(
-        len(mask) == 2 and mask[1] == shapes[0][-1] and count % mask[0] == 0 for mask in masks
-    )
+    *rows, width = shapes[0]
+    return all(len(m) == 2 and m[1] == width and prod(rows) % m[0] == 0 for m in masks)
 
 
 def rescaled(node: Node, factor: Array) -> Node:

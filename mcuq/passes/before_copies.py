@@ -10,7 +10,7 @@ from mcuq.ir import Array, Graph, Node, Tensor, unique_name
 from mcuq.ops import has_weights
 from mcuq.ops.movement import copy
 from mcuq.passes.join_affine import affine_of
-from mcuq.passes.rewrite import is_clipped, named, sole_consumer, swap, until_stable
+from mcuq.passes.rewrite import is_clipped, sole_consumer, swap, until_stable
 
 
 def before_copies(graph: Graph) -> Graph:
@@ -61,4 +61,4 @@ def _moved(graph: Graph, maker: Node, node: Node, scale: Array, shift: Array) ->
                     graph.shape(maker.inputs[0]))  # fmt: skip
     norm = Node("batch_norm", node.name, (maker.inputs[0], *(t.name for t in made)), (middle.name,))
     moved = replace(maker, inputs=(middle.name,), outputs=node.outputs)
-    return swap(graph, [maker, node], [norm, moved], named([*made, middle]))
+    return swap(graph, [maker, node], [norm, moved], [*made, middle])

@@ -12,7 +12,6 @@ from mcuq.ops import has_weights, is_view, layout_of
 from mcuq.ops.parts.layout import axes_but
 from mcuq.passes.rewrite import (
     is_clipped,
-    named,
     sole_consumer,
     swap,
     swap_last,
@@ -45,7 +44,7 @@ def _backward(graph: Graph, node: Node) -> Graph | None:
     weights, bias = (graph.data(n).astype(np.float64) for n in maker.inputs[1:])
     scaled = per_output(maker, weights, scale)
     folded, made = with_constants(graph, maker, {1: scaled, 2: bias * scale + shift})
-    return swap(graph, [maker, node], [replace(folded, outputs=node.outputs)], named(made))
+    return swap(graph, [maker, node], [replace(folded, outputs=node.outputs)], made)
 
 
 def _forward(graph: Graph, node: Node) -> Graph | None:
@@ -69,9 +68,9 @@ def _forward(graph: Graph, node: Node) -> Graph | None:
         folded = folded.with_attrs(pad_value=meaning(layer.attrs["pad_value"], scale, shift))
     if view is not None:
         opened = replace(view, inputs=node.inputs[:1])
-        return swap_last(graph, [node, view, layer], [opened, folded], named(made))
+        return swap_last(graph, [node, view, layer], [opened, folded], made)
     direct = replace(folded, inputs=(node.inputs[0], *folded.inputs[1:]))
-    return swap_last(graph, [node, layer], [direct], named(made))
+    return swap_last(graph, [node, layer], [direct], made)
 
 
 def _moves_zero(layer: Node, shift: Array) -> bool:

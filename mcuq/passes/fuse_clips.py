@@ -58,4 +58,4 @@ def _moved(graph: Graph, maker: Node, node: Node) -> Graph:
     shape = graph.shape(maker.inputs[0])
     before = replace(node, inputs=maker.inputs, outputs=(name,))
     after = replace(maker, inputs=(name,), outputs=node.outputs)
-    return swap(graph, [maker, node], [before, after], {name: Tensor(name, shape)})
+    return swap(graph, [maker, node], [before, after], [Tensor(name, shape)])

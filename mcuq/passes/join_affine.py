@@ -12,7 +12,7 @@ import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Tensor, unique_name
 from mcuq.ops import has_weights, spec
-from mcuq.passes.rewrite import is_clipped, named, sole_consumer, swap, until_stable
+from mcuq.passes.rewrite import is_clipped, sole_consumer, swap, until_stable
 
 
 def join_affine(graph: Graph) -> Graph:
@@ -70,7 +70,7 @@ def _before_weights(graph: Graph, node: Node) -> bool:
 def _as_batch_norm(graph: Graph, node: Node, data: str, scale: Array, shift: Array) -> Graph:
     made = _constants(graph, node, scale, shift)
     norm = Node("batch_norm", node.name, (data, *(t.name for t in made)), node.outputs)
-    return swap(graph, [node], [norm], named(made))
+    return swap(graph, [node], [norm], made)
 
 
 def _constants(graph: Graph, node: Node, scale: Array, shift: Array) -> list[Tensor]:
@@ -88,4 +88,4 @@ def _joined(graph: Graph, first: Node, then: Node) -> Graph:
     )
     made = _constants(graph, then, scale_1 * scale_2, shift_1 * scale_2 + shift_2)
     norm = replace(then, inputs=(first.inputs[0], *(t.name for t in made)))
-    return swap(graph, [first, then], [norm], named(made))
+    return swap(graph, [first, then], [norm], made)

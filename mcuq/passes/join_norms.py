@@ -10,7 +10,7 @@ import numpy as np
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops import spec
 from mcuq.ops.normalize import periods
-from mcuq.passes.rewrite import is_clipped, named, sole_consumer, swap, until_stable, with_constants
+from mcuq.passes.rewrite import is_clipped, sole_consumer, swap, until_stable, with_constants
 
 
 def join_norms(graph: Graph) -> Graph:
@@ -26,7 +26,7 @@ def _as_one(graph: Graph, node: Node) -> Graph | None:
     if joined is None:
         return None
     made, added = with_constants(graph, *joined)
-    return swap(graph, (node, follower), (made,), named(added))
+    return swap(graph, (node, follower), (made,), added)
 
 
 def _joined(graph: Graph, node: Node, follower: Node) -> tuple[Node, dict[int, Array]] | None:

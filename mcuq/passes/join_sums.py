@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from mcuq.ir import Graph, Node
-from mcuq.passes.rewrite import is_clipped, named, sole_consumer, swap, until_stable, with_constants
+from mcuq.passes.rewrite import is_clipped, sole_consumer, swap, until_stable, with_constants
 
 
 def join_sums(graph: Graph) -> Graph:
@@ -26,7 +26,7 @@ def _as_one(graph: Graph, node: Node) -> Graph | None:
     total = first.astype(np.float64) + last.astype(np.float64)
     whole = replace(node, outputs=second.outputs, attrs=second.attrs)
     made, added = with_constants(graph, whole, {index: total})
-    return swap(graph, (node, second), (made,), named(added))
+    return swap(graph, (node, second), (made,), added)
 
 
 def _constant_index(graph: Graph, node: Node) -> int | None:

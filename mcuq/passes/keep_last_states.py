@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
+import numpy as np
+
 from mcuq.ir import Graph, Node, Tensor, unique_name
 from mcuq.ops import is_recurrent
-from mcuq.passes.rewrite import named, swap_last, until_stable
+from mcuq.ops.movement.copy import sources
+from mcuq.passes.rewrite import swap_last, until_stable
 
 
 def keep_last_states(graph: Graph) -> Graph:
@@ -34,7 +37,7 @@ def _shortened(graph: Graph, path: list[Node], copy: Node) -> Graph:
     name = unique_name(graph.tensors, f"{copy.output}.last")
     last = replace(layer.with_attrs(gives="last"), outputs=(name,))
     view = Node("reshape", copy.name, (name,), copy.outputs, {"shape": shape})
-    return swap_last(graph, [*path, copy], [last, view], named([Tensor(name, flat)]))
+    return swap_last(graph, [*path, copy], [last, view], [Tensor(name, flat)])
 
 
 def _path(graph: Graph, copy: Node) -> list[Node]:
@@ -55,10 +58,6 @@ def _path(graph: Graph, copy: Node) -> list[Node]:
 
 
 def _takes_the_last(graph: Graph, layer: Node, copy: Node) -> bool:
-    hidden = graph.shape(layer.inputs[2])[1]
-    end = prod(graph.shape(layer.output)) - hidden
-    place = 0 if layer.attrs["reverse"] else end
-    picked = (copy.ints("places"), copy.ints("sizes"), copy.ints("strides"))
-    return picked == ((place,), (hidden,), (1,)) or (
-        hidden == 1 and copy.ints("places") == (place,) and prod(copy.ints("sizes")) == 1
-    )
+    hidden, size = graph.shape(layer.inputs[2])[1], prod(graph.shape(layer.output))
+    first = 0 if layer.attrs["reverse"] else size - hidden
+    return np.array_equal(sources(copy), np.arange(first, first + hidden))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mcuq.ir import Graph, Node, Tensor, unique_name
 from mcuq.ops.spec import NO_CLIP
-from mcuq.passes.rewrite import named, swap, until_stable, with_constants
+from mcuq.passes.rewrite import swap, until_stable, with_constants
 
 
 def lower_batch_norm(graph: Graph) -> Graph:
@@ -29,7 +29,7 @@ def _lowered(graph: Graph, node: Node) -> Graph | None:
     layer = replace(changed, op="depthwise_conv2d", attrs=attrs)
     shape = graph.shape(node.output)
     if len(shape) == 4:
-        return swap(graph, [node], [layer], named(made))
+        return swap(graph, [node], [layer], made)
     wide = (1, 1, shape[-2] if len(shape) == 3 else 1, shape[-1])
     names = [unique_name(graph.tensors, f"{node.output}.{part}") for part in ("wide", "scaled")]
     made += [Tensor(name, wide) for name in names]
@@ -37,4 +37,4 @@ def _lowered(graph: Graph, node: Node) -> Graph | None:
     layer = replace(layer, inputs=(names[0], *layer.inputs[1:]), outputs=(names[1],))
     after_name = unique_name(graph.tensors, f"{node.output}.view")
     after = Node("reshape", after_name, (names[1],), node.outputs, {"shape": shape})
-    return swap(graph, [node], [before, layer, after], named(made))
+    return swap(graph, [node], [before, layer, after], made)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from mcuq.ir import (
 from mcuq.ops import is_view, spec
 from mcuq.ops.spec import NO_CLIP, fused_clip
 
+Nodes = Sequence[Node]
 Rewrite = Callable[[Graph, Node], Graph | None]
 """The graph that is changed around a node; None where nothing is to be done."""
 
@@ -50,38 +51,31 @@ def behind_views(graph: Graph, name: str) -> str:
     return behind_views(graph, node.inputs[0]) if node is not None and is_view(node) else name
 
 
-def swap(
-    graph: Graph,
-    old: Sequence[Node],
-    new: Sequence[Node],
-    added: Mapping[str, Tensor] | None = None,
-) -> Graph:
-    """``graph`` with the nodes ``new`` where the first of ``old`` was, and without ``old``."""
+def swap(graph: Graph, old: Nodes, new: Nodes, added: Iterable[Tensor] = ()) -> Graph:
+    """``graph`` with the nodes ``new`` where the first of ``old`` was, and without ``old``.
+
+    ``added``: tensors that are new.
+    """
     return _swapped(graph, old, new, added, min)
 
 
-def swap_last(
-    graph: Graph,
-    old: Sequence[Node],
-    new: Sequence[Node],
-    added: Mapping[str, Tensor] | None = None,
-) -> Graph:
+def swap_last(graph: Graph, old: Nodes, new: Nodes, added: Iterable[Tensor] = ()) -> Graph:
     """As ``swap``, the new nodes standing where the last of ``old`` was."""
     return _swapped(graph, old, new, added, max)
 
 
 def _swapped(
     graph: Graph,
-    old: Sequence[Node],
-    new: Sequence[Node],
-    added: Mapping[str, Tensor] | None,
+    old: Nodes,
+    new: Nodes,
+    added: Iterable[Tensor],
     pick: Callable[[Sequence[int]], int],
 ) -> Graph:
     gone = set(map(id, old))
     place = pick([index for index, node in enumerate(graph.nodes) if id(node) in gone])
     nodes = [n for n in graph.nodes[:place] if id(n) not in gone]
     nodes += [*new, *(n for n in graph.nodes[place:] if id(n) not in gone)]
-    return rebuild(graph, nodes, {**graph.tensors, **(added or {})})
+    return rebuild(graph, nodes, {**graph.tensors, **named(added)})
 
 
 def constant(graph: Graph, name: str, data: Array) -> Tensor:
@@ -104,7 +98,7 @@ def with_constants(
     return replace(node, inputs=tuple(inputs)), made
 
 
-def named(tensors: Sequence[Tensor]) -> dict[str, Tensor]:
+def named(tensors: Iterable[Tensor]) -> dict[str, Tensor]:
     """The tensors by name."""
     return {tensor.name: tensor for tensor in tensors}
 

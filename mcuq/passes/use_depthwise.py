@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mcuq.ir import Graph, Node
-from mcuq.passes.rewrite import named, swap, until_stable, with_constants
+from mcuq.passes.rewrite import swap, until_stable, with_constants
 
 
 def use_depthwise(graph: Graph) -> Graph:
@@ -25,4 +25,4 @@ def _as_depthwise(graph: Graph, node: Node) -> Graph | None:
     changed, made = with_constants(graph, node, {1: weights})
     attrs = {key: value for key, value in node.attrs.items() if key != "groups"}
     depthwise = replace(changed, op="depthwise_conv2d", attrs=attrs)
-    return swap(graph, [node], [depthwise], named(made))
+    return swap(graph, [node], [depthwise], made)

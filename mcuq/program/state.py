@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from mcuq.ir import state_ports
 from mcuq.program.plan import align
 from mcuq.qir import QGraph
@@ -9,13 +11,15 @@ from mcuq.qir import QGraph
 
 def state_places(qgraph: QGraph) -> dict[str, int]:
     """The byte at which each state begins, by the name of the port that reads it."""
-    found, at = {}, 0
-    for state, read, _ in state_ports(qgraph):
-        found[state.read] = at
-        at += align(qgraph.tensors[read.tensor].bytes)
-    return found
+    sizes = _sizes(qgraph)
+    return dict(zip(sizes, accumulate(sizes.values(), initial=0), strict=False))
 
 
 def state_bytes(qgraph: QGraph) -> int:
     """The bytes of all states; 0 without any."""
-    return sum(align(qgraph.tensors[read.tensor].bytes) for _, read, _ in state_ports(qgraph))
+    return sum(_sizes(qgraph).values())
+
+
+def _sizes(qgraph: QGraph) -> dict[str, int]:
+    ports = (read for _, read, _ in state_ports(qgraph))
+    return {port.name: align(qgraph.tensors[port.tensor].bytes) for port in ports}

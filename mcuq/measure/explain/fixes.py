@@ -25,9 +25,8 @@ FEW_ROWS = 100
 def with_fixes(result: Explanation, state: State, quantization: Quantization | None) -> Explanation:
     """``result`` with a fix for each of the worst layers."""
     before = output_error(state, state.feeds)
-    fixes = []
-    for layer in [layer for layer in result.worst()[:WORST] if layer.total > 0]:
-        fixes.append(_best_frac(layer, state, before) or _other_fix(layer, quantization))
+    worst = [layer for layer in result.worst()[:WORST] if layer.total > 0]
+    fixes = (_best_frac(x, state, before) or _other_fix(x, quantization) for x in worst)
     return replace(result, fixes=tuple(fixes))
 
 

@@ -83,9 +83,8 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     """The elements at ``sources``."""
     import torch
 
-    flat = inputs[0].reshape(len(inputs[0]), -1)
-    picked = flat[:, torch.from_numpy(sources(node))]
-    return picked.reshape(len(flat), *node.ints("shape")[1:])
+    flat, places = inputs[0].reshape(len(inputs[0]), -1), torch.from_numpy(sources(node))
+    return flat[:, places].reshape(len(flat), *node.ints("shape")[1:])
 
 
 def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:

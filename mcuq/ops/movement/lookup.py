@@ -38,8 +38,7 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
 def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The same node with a table in the output's numbers."""
     source, y = acts[node.inputs[0]], acts[node.output]
-    real = graph.data(node.inputs[1])
-    data = quantize(real, frac_of(y), y.zero, y.kind)
+    data = quantize(graph.data(node.inputs[1]), frac_of(y), y.zero, y.kind)
     table = QTensor(f"{node.output}.table", data.shape, y.kind, y.frac, y.zero, data)
     return IntForm(Node("lookup", node.name, (source.name, table.name), node.outputs), (table,))
 

@@ -32,8 +32,7 @@ def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
 def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     """``x`` in the middle of ``value``."""
     values = inputs[0].new_tensor([float(v) for v in node.attrs["value"]])
-    shape = infer(node, [tuple(inputs[0].shape)])
-    padded = values.expand(shape).clone()
+    padded = values.expand(infer(node, [tuple(inputs[0].shape)])).clone()
     padded[_middle(node, inputs[0].shape)] = inputs[0]
     return padded
 

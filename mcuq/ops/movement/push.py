@@ -28,10 +28,8 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     """The last rows of both."""
     import torch
 
-    kept, new = inputs
-    axis = node.int("axis")
-    count = new.shape[axis]
-    return torch.cat([kept.narrow(axis, count, kept.shape[axis] - count), new], axis)
+    (kept, new), axis = inputs, node.int("axis")
+    return torch.cat([kept, new], axis).narrow(axis, new.shape[axis], kept.shape[axis])
 
 
 def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 
 from mcuq.ir import Node
 from mcuq.ops import lut
@@ -38,11 +40,7 @@ _POLE = "it divides by values on both sides of 0"
 
 def _plain(function: Function) -> RunFloat:
     """The float twin of a function without attributes."""
-
-    def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
-        return function(inputs[0])
-
-    return run_float
+    return lambda node, inputs: function(inputs[0])
 
 
 def reciprocal(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
@@ -97,9 +95,7 @@ def compare(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     """1 where ``x`` is less than, equal to or greater than ``limit``, as ``holds`` says; else 0."""
     x, limit, holds = inputs[0], node.float("limit"), str(node.attrs["holds"])
     parts = {"<": x < limit, "=": x == limit, ">": x > limit}
-    found = parts[holds[0]]
-    for sign in holds[1:]:
-        found = found | parts[sign]
+    found = reduce(or_, (parts[sign] for sign in holds))
     return found.to(x.dtype)
 
 

@@ -10,11 +10,11 @@ C: mcuq_lut_s16.c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mcuq.fixed import FloatArray, between, dequantize, quantize
+from mcuq.fixed import OfReals, between, dequantize, quantize
 from mcuq.ir import Array, Node, Shape
 from mcuq.ops.parts import along, forms
 from mcuq.ops.spec import Form, IntForm, OpSpec, Schema
@@ -35,9 +35,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     return between(table, place, BITS).astype(np.int16)
 
 
-def tabulate(
-    name: str, source: QTensor, output: QTensor, function: Callable[[FloatArray], FloatArray]
-) -> IntForm:
+def tabulate(name: str, source: QTensor, output: QTensor, function: OfReals) -> IntForm:
     """The node that maps ``source`` to ``output`` = function(real value), both s16."""
     places = dequantize((np.arange(PLACES) << BITS) - 32768, frac_of(source))
     data = quantize(function(places), frac_of(output), kind="s16")
