@@ -297,6 +297,11 @@ def from_memory(port: Port, values: Array) -> Array:
     return flat.reshape(len(values), *port.shape[1:])
 
 
+def shape_with(shape: Shape, axis: int, size: int) -> Shape:
+    """``shape`` with another size at ``axis``, counted from the front."""
+    return (*shape[:axis], size, *shape[axis + 1 :])
+
+
 def unique_name(taken: Container[str], wanted: str) -> str:
     """``wanted``, or ``wanted_2``, ``wanted_3``, ... if it is taken."""
     if wanted not in taken:

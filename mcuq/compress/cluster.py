@@ -40,7 +40,7 @@ def clustered(rows: Rows, count: int, seed: int = 0) -> Table:
 def _samples(rows: Rows, exponents: Array) -> tuple[Array, Array]:
     """The free values in the table's scale, and what their squared errors weigh."""
     cost = rows.cost / rows.power(exponents)[:, None]
-    return rows.scaled(exponents)[rows.free], cost[rows.free]
+    return rows.scaled(exponents)[rows.free], np.broadcast_to(cost, rows.free.shape)[rows.free]
 
 
 def k_means(

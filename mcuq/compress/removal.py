@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mcuq.compress.groups import Structure, has_units
-from mcuq.ir import Array, Graph, Node, Shape, Tensor
+from mcuq.ir import Array, Graph, Node, Shape, Tensor, shape_with
 from mcuq.ops import has_weights, layout_of, spec
 from mcuq.ops.spec import Flow
 
@@ -32,11 +32,10 @@ def remove(graph: Graph, found: Structure, removed: frozenset[int]) -> Graph:
 
 def sizes_without(graph: Graph, found: Structure, removed: frozenset[int]) -> dict[str, Shape]:
     """The shape of every activation after ``remove``."""
-    shapes = {}
-    for name, channels in found.channels.items():
-        before, axis = graph.shape(name), channels.axis
-        shapes[name] = (*before[:axis], len(found.kept(name, removed)), *before[axis + 1 :])
-    return shapes
+    return {
+        name: shape_with(graph.shape(name), channels.axis, len(found.kept(name, removed)))
+        for name, channels in found.channels.items()
+    }
 
 
 class _Cut:

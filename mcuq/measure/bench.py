@@ -76,8 +76,7 @@ class Bench:
     @property
     def picture(self) -> Picture:
         """The instructions of every step."""
-        counts = {step.name: step.instructions for step in self.steps}
-        rows = [Bar(name, (float(count),), f"{count:,}") for name, count in counts.items()]
+        rows = [Bar(s.name, (float(s.instructions),), f"{s.instructions:,}") for s in self.steps]
         told = f"{self.instructions:,} in all on {self.board}"
         return bars("Counted instructions", told, rows)
 

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from mcuq.errors import McuqError, ModelError
-from mcuq.ir import Array, Graph, Node, Port, Shape, State, Stream, Tensor, unique_name
+from mcuq.ir import Array, Graph, Node, Port, Shape, State, Stream, Tensor, shape_with, unique_name
 from mcuq.ops import is_recurrent, spec
 from mcuq.ops.movement import copy
 from mcuq.ops.parts.along import CHANNELS
@@ -24,7 +24,6 @@ from mcuq.stream.window import (
     Read,
     Timed,
     analyze,
-    shape_with,
 )
 
 _KEYS = ("frames", "axis", "padding")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from math import gcd
 
 from mcuq.errors import ModelError
-from mcuq.ir import Graph, Node, Shape
+from mcuq.ir import Graph, Node
 from mcuq.ops import has_weights, is_recurrent, is_view, spec
 from mcuq.ops.parts.along import MERGED
 from mcuq.ops.spec import Along, Padding
@@ -339,8 +339,3 @@ def _fill(plan: Plan, node: Node) -> Fill:
         return (float(getattr(tensor, "zero", 0)),)
     several = value if isinstance(value, (tuple, list)) else (value,)
     return tuple(float(v) for v in several)
-
-
-def shape_with(shape: Shape, axis: int, rows: int) -> Shape:
-    """``shape`` with so many rows."""
-    return (*shape[:axis], rows, *shape[axis + 1 :])

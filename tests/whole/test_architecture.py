@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
+from statistics import median
 
 from mcuq.kernels import VARIANTS
 from mcuq.ops import OPS
@@ -37,6 +38,8 @@ LAYERS: tuple[tuple[str, ...], ...] = tuple(
     """.strip().splitlines()
 )
 MOST_BESIDE = 28
+MEDIAN_LINES = 6
+MOST_LINES = 49
 FENCED = {
     "onnx": ("importers", "exporters"),
     "jinja2": ("emit",),
@@ -163,6 +166,19 @@ def test_no_folder_holds_too_much_beside_each_other() -> None:
     assert beside
     assert {folder: n for folder, n in beside.items() if n > MOST_BESIDE} == {}
     assert len([p for p in PACKAGE.glob("*.py") if not p.name.startswith("__")]) <= 12
+
+
+def test_functions_are_short() -> None:
+    """From ``def`` to the last line, the docstring included."""
+    lines = {
+        f"{path.relative_to(PACKAGE)}:{node.lineno}: {node.name}": node.end_lineno - node.lineno + 1
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
+    }
+    assert len(lines) > 4000
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+    assert median(lines.values()) <= MEDIAN_LINES
 
 
 def test_test_files_share_through_support() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.tflite.writer import Call
-from mcuq.ir import Array
+from mcuq.ir import Array, shape_with
 
 Results = list[str]
 
@@ -107,7 +107,9 @@ def _joined(call: Call, axis: int, new: bool = False) -> str:
         before = 0
     joined = values[0] if len(values) == 1 else call.node("Concat", values, axis=axis)
     parts = [
-        _real(call, index, axis, new) if fixed[index] else np.zeros(_part(call, sizes[index], axis))
+        _real(call, index, axis, new)
+        if fixed[index]
+        else np.zeros(shape_with(call.result().shape, axis, sizes[index]))
         for index in range(count)
     ]
     whole = np.concatenate(parts, axis).astype(np.float32)
@@ -126,13 +128,6 @@ def _widened(call: Call, value: str, axis: int, before: int, after: int) -> str:
     begins, ends = ([0] * len(call.result().shape) for _ in range(2))
     begins[axis], ends[axis] = before, after
     return call.node("Pad", [value, call.writer.integers([*begins, *ends])])
-
-
-def _part(call: Call, size: int, axis: int) -> list[int]:
-    """The shape of one operand within the result."""
-    shape = list(call.result().shape)
-    shape[axis] = size
-    return shape
 
 
 def _real(call: Call, index: int, axis: int, new: bool) -> Array:
