@@ -69,10 +69,7 @@ def compensated(graph: Graph, calibration: Mapping[str, Array], change: Change) 
 
 
 def target_of(real: Array, known: Moments) -> tuple[Array, Factored] | None:
-    """The weights (groups, outputs, depth) to aim at for the inputs that arrive; their Hessian.
-
-    None where that has no factors.
-    """
+    """The weights (groups, outputs, depth) to aim at, and their Hessian; None without factors."""
     hessian = damped(known, DAMPING)
     return None if hessian is None else (aimed(real, known, hessian), hessian)
 

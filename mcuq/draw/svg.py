@@ -6,6 +6,7 @@ import html
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 
 from mcuq.errors import one_line
 
@@ -126,12 +127,8 @@ def fitting(text: str, width: float) -> str:
 
 def _within(text: str, cells: int) -> str:
     """The beginning of ``text`` that takes at most so many cells."""
-    used = 0
-    for place, character in enumerate(text):
-        used += _cells(character)
-        if used > cells:
-            return text[:place]
-    return text
+    ends = accumulate(map(_cells, text))
+    return text[: sum(end <= cells for end in ends)]
 
 
 def _cells(character: str) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mcuq.draw.svg import Picture, fitting, legend, rect, text
 
@@ -82,12 +83,9 @@ def _squarified(sizes: Sequence[float], area: _Area) -> Iterator[_Area]:
 
 def _row_length(sizes: Sequence[float], side: float, scale: float) -> int:
     """So many areas in one row are nearest to squares."""
-    best = 1
-    for count in range(2, len(sizes) + 1):
-        if _worst(sizes[:count], side, scale) > _worst(sizes[:best], side, scale):
-            break
-        best = count
-    return best
+    worst = (_worst(sizes[:count], side, scale) for count in range(1, len(sizes) + 1))
+    pairs = enumerate(pairwise(worst), 1)
+    return next((count for count, (now, more) in pairs if more > now), max(1, len(sizes)))
 
 
 def _worst(row: Sequence[float], side: float, scale: float) -> float:

@@ -10,7 +10,7 @@ from mcuq.emit import render
 from mcuq.emit.c_text import fill
 from mcuq.emit.entry import Argument, Entry
 from mcuq.errors import DataError
-from mcuq.targets.boards import Board, Region
+from mcuq.targets.boards import Board
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,5 @@ def _array(symbol: str, side: str, data: bytes, buffer: Argument) -> _Array:
 
 def linker_script(board: Board, stack: int) -> str:
     """The linker script for ``board``'s memory, with ``stack`` bytes reserved at the end of RAM."""
-    regions: dict[str, Region | None] = {
-        "flash": board.flash,
-        "ram": board.ram,
-        "vectors": board.vectors,
-    }
+    regions = {"flash": board.flash, "ram": board.ram, "vectors": board.vectors}
     return render("linker.ld.j2", {"board": board.name, "stack": stack, **regions})

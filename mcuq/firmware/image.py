@@ -159,7 +159,8 @@ def compile_image(
     traced = ("-DMCUQ_TRACE",) if kind in _TRACED else ()
     model = _model_units(sources, folder, traced, compiler)
     rest = [_Unit(s, _harness_flags(folder)) for s in _sources(entry, board, folder, kind, vectors)]
-    rest += [_Unit(s, _harness_flags(folder)) for s in _write_extra(extra or {}, folder)]
+    added = _write_sources(extra or {}, folder / "extra")
+    rest += [_Unit(source, _harness_flags(folder)) for source in added]
     made = _compile(_model_target(board, folder, compiler), model)
     objects = [*made, *_compile(target, rest)]
     place = folder / board.name / ("own" if own_memory else "machine") / compiler
@@ -245,16 +246,15 @@ def _write_model(files: Mapping[str, str], entry: Entry, folder: Path) -> list[P
     """Write the model's C files and its buffers' header; the sources to compile, sorted."""
     header = harness.model_header(entry, harness.identity(files, entry))
     _write(folder / "harness" / "mcuq_model.h", header)
-    names = sorted(name for name in files if name.endswith((".c", ".h", ".S")))
-    for name in names:
-        _write(folder / "model" / name, files[name])
-    return [folder / "model" / name for name in names if not name.endswith(".h")]
+    own = {name: text for name, text in files.items() if name.endswith((".c", ".h", ".S"))}
+    return _write_sources(own, folder / "model")
 
 
-def _write_extra(extra: Mapping[str, str], folder: Path) -> list[Path]:
-    for name, text in extra.items():
-        _write(folder / "extra" / name, text)
-    return [folder / "extra" / name for name in sorted(extra) if not name.endswith(".h")]
+def _write_sources(files: Mapping[str, str], folder: Path) -> list[Path]:
+    """The sources to compile, sorted: all but headers."""
+    for name, text in files.items():
+        _write(folder / name, text)
+    return [folder / name for name in sorted(files) if not name.endswith(".h")]
 
 
 def _write(path: Path, text: str) -> None:
@@ -368,9 +368,7 @@ def _total(sections: Iterable[elf.Section], wanted: Callable[[elf.Section], bool
 
 def _listings(board: Board, linked: Path) -> tuple[Path, ...]:
     """The image as Intel HEX and as raw bytes, for programmers that do not read ELF."""
-    made = []
-    for suffix, kind in ((".hex", "ihex"), (".bin", "binary")):
-        path = linked.with_suffix(suffix)
+    made = {linked.with_suffix(".hex"): "ihex", linked.with_suffix(".bin"): "binary"}
+    for path, kind in made.items():
         toolchain.call([f"{board.toolchain}-objcopy", "-O", kind, linked, path], 60)
-        made.append(path)
     return tuple(made)

@@ -217,13 +217,15 @@ def _input(info: Any, thing: str) -> Input:
     return Input(info.name, tuple(dims), element)
 
 
+_TYPES = onnx.TensorProto
+_NUMBERS = (
+    _TYPES.FLOAT, _TYPES.DOUBLE, _TYPES.FLOAT16, _TYPES.BFLOAT16, _TYPES.UINT8, _TYPES.INT8,
+    _TYPES.UINT16, _TYPES.INT16, _TYPES.INT32, _TYPES.INT64, _TYPES.UINT32, _TYPES.UINT64,
+)  # fmt: skip
+
+
 def _check_type(kind: int, where: str) -> None:
-    types = onnx.TensorProto
-    numbers = (
-        types.FLOAT, types.DOUBLE, types.FLOAT16, types.BFLOAT16, types.UINT8, types.INT8,
-        types.UINT16, types.INT16, types.INT32, types.INT64, types.UINT32, types.UINT64,
-    )  # fmt: skip
-    if kind not in numbers:
+    if kind not in _NUMBERS:
         raise ModelError(where, "is not numeric", "Give it float32 data")
 
 

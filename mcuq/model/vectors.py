@@ -9,7 +9,7 @@ import numpy as np
 from mcuq.fixed import DTYPES, RANGES
 from mcuq.ir import Array, fed, state_ports
 from mcuq.model.bundle import Bundle
-from mcuq.program.state import state_bytes, state_places
+from mcuq.program.plan import align
 from mcuq.qir import QGraph, QTensor
 from mcuq.sequences import state_bytes_of
 
@@ -75,8 +75,5 @@ def stepwise(bundle: Bundle, most: int = 8) -> list[bytes]:
 
 def state_block(qgraph: QGraph, states: Mapping[str, Array]) -> bytes:
     """The bytes that a stream's caller keeps, for ``states`` by the port that reads each."""
-    block = bytearray(state_bytes(qgraph))
-    for name, at in state_places(qgraph).items():
-        data = state_bytes_of(qgraph, states)[name]
-        block[at : at + len(data)] = data
-    return bytes(block)
+    parts = state_bytes_of(qgraph, states).values()
+    return b"".join(part.ljust(align(len(part)), b"\0") for part in parts)

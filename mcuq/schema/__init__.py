@@ -125,11 +125,7 @@ def anything(value: object, place: str) -> object:
 
 def optional(of: Reader[T]) -> Reader[T | None]:
     """Nothing, or what ``of`` reads."""
-
-    def read(value: object, place: str) -> T | None:
-        return None if value is None else of(value, place)
-
-    return read
+    return lambda value, place: None if value is None else of(value, place)
 
 
 def several(of: Reader[T], least: int = 0, most: int = MANY) -> Reader[tuple[T, ...]]:

@@ -196,8 +196,7 @@ def _sparse(raw: Any, content: Array, kind: str, shape: Shape, where: str) -> Ar
     """The values of a constant of which only some are stored."""
     if kind not in _NUMPY:
         raise ModelError(where, f"is stored sparse, as {kind}", "Convert it without sparse storage")
-    itemsize = np.dtype(kind).itemsize
-    stored = _data(content, kind, (len(content) // itemsize,), where)
+    stored = _data(content, kind, (len(content) // np.dtype(kind).itemsize,), where)
     return sparse.dense(raw, stored, shape)
 
 
