@@ -241,8 +241,9 @@ def _check(result: Operand, kind: Kind | None) -> None:
     """A result has the shape that ONNX's own rules give it."""
     if isinstance(result, Value):
         check_size(result.shape)
-    if isinstance(result, Value) and kind is not None and kind.shape != result.shape:
-        raise Refused(f"its result would be {result.shape} where ONNX has {kind.shape}", _REPORT)
+        if kind is not None and kind.shape != result.shape:
+            reason = f"its result would be {result.shape} where ONNX has {kind.shape}"
+            raise Refused(reason, _REPORT)
 
 
 def _input_port(builder: Builder, known: Mapping[str, Operand], name: str) -> Port:

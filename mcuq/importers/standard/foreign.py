@@ -93,7 +93,7 @@ def _fused_conv(old: Old) -> list[Any]:
     attrs = _without_activation(old)
     nodes = [old.part("Conv", old.inputs[:3], "sum", **attrs)]
     if old.input(3):
-        nodes.append(old.part("Add", [*nodes[0].output, old.input(3)], "added"))
+        nodes.append(old.part("Add", [nodes[-1].output[0], old.input(3)], "added"))
     return [*nodes, *_end(old, nodes[-1].output[0])]
 
 

@@ -113,9 +113,9 @@ def _tile(old: Old) -> list[Any] | None:
     """Tile along one axis."""
     if len(old.inputs) != 3:
         return None
-    (count, *_), (axis, *_) = (old.given(index).reshape(-1).tolist() for index in (1, 2))
-    repeats = [int(count) if a == int(axis) else 1 for a in range(old.rank(old.input(0)))]
-    return [old.changed([old.input(0), old.integers(repeats, "repeats")])]
+    repeats = np.ones(old.rank(old.input(0)), np.int64)
+    repeats[int(old.given(2).reshape(-1)[0])] = int(old.given(1).reshape(-1)[0])
+    return [old.changed([old.input(0), old.constant(repeats, "repeats")])]
 
 
 def _clip(old: Old) -> list[Any] | None:
