@@ -40,7 +40,7 @@ def _smallest(graph: Graph, board: Board, settings: Config) -> int:
 def made_up(graph: Graph, settings: Config) -> QGraph:
     """The integers of ``graph`` with the scales of seeded inputs; with its own where it has all."""
     bits = settings.quantize.bits
-    options = Options(effort="fast", ranges="minmax", bits=bits, skip=OPTIONAL, rows=ROWS)
+    options = Options(effort="fast", ranges="mse", bits=bits, skip=OPTIONAL, rows=ROWS)
     if not needs_calibration(graph):
         return quantize(graph, {}, options)
     failed: ModelError | None = None
