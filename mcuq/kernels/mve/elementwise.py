@@ -45,6 +45,12 @@ def _lower_lut(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     return (Call("mcuq_lut_s8_mve", "mcuq_lut_params", fields, (source,), node.output, (array,)),)
 
 
+def _cost_lut(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    """Four instructions for 16 elements, and what is left."""
+    vectors, left = divmod(_count(node, qgraph), 16)
+    return 12 + 4 * vectors + 5 * (left > 0)
+
+
 # ---- from_u8 ----
 
 
@@ -61,7 +67,7 @@ def _cost_copy(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
 
 VARIANTS = (
     Variant("add", "mcuq_add_s8_mve", _lower_add, _cost_add, _accepts_add, NEEDS, elementwise.gap),
-    Variant("lut", "mcuq_lut_s8_mve", _lower_lut, _cost_copy, needs=NEEDS, gap=elementwise.gap),
+    Variant("lut", "mcuq_lut_s8_mve", _lower_lut, _cost_lut, needs=NEEDS, gap=elementwise.gap),
     Variant(
         "from_u8",
         "mcuq_from_u8_s8_mve",

@@ -15,7 +15,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     """A row; its vectors of 16 and 4 values."""
     outer, count, _, inner = node.ints("sizes")
     width = count * inner
-    return 20.0 + outer * (150.0 + 4 * -(-width // 16) + 12 * -(-width // 4))
+    return 25.0 + outer * (130.0 + 3.8 * -(-width // 16) + 12 * -(-width // 4))
 
 
 VARIANTS = (

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from mcuq.ir import Node
 from mcuq.kernels.plain import elementwise
+from mcuq.kernels.rates import Rate
 from mcuq.kernels.variant import Call, Cpu, Field, Variant, lower_as
 from mcuq.ops.argmax import takes_last
 from mcuq.qir import QGraph
+
+_CALL, _ROW, _VALUE = Rate(22, 13, 14, 12), Rate(48.3, 4.1, 5.1, 14.2), Rate(7, 9, 9, 7)
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
@@ -18,7 +21,7 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     size = qgraph.tensor(node.inputs[0]).size
     rows = elementwise.output_size(node, qgraph)
-    return elementwise.instructions(cpu, size, 9.0, 7.0) + 20.0 * rows
+    return _CALL.on(cpu) + rows * _ROW.on(cpu) + size * _VALUE.on(cpu)
 
 
 def _first(node: Node, qgraph: QGraph) -> bool:

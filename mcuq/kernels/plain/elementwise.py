@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mcuq.ir import Node
+from mcuq.kernels.rates import Rate
 from mcuq.kernels.variant import Call, Cpu, Field, Variant
 from mcuq.ops.parts.broadcast import Spread, spread
 from mcuq.qir import QGraph
 
 Rates = tuple[float, float]
+Pieces = tuple[Rate, Rate, Rate]
+Cost = Callable[[Node, QGraph, Cpu], float]
 Pair = tuple[Variant, Variant]
 
 
@@ -34,11 +37,11 @@ def gap(node: Node, qgraph: QGraph, index: int) -> int | None:
     return 0 if qgraph.tensor(node.inputs[index]).size == output_size(node, qgraph) else None
 
 
-def binary(op: str, members: tuple[str, ...], plain: Rates, broadcast: Rates) -> Pair:
+def binary(op: str, members: tuple[str, ...], plain: Rates, broadcast: Pieces) -> Pair:
     """The variants of a two-operand operator: operands of equal size, and ones that broadcast.
 
-    ``members``: the node's attributes, in the order of the C parameters. ``plain`` and
-    ``broadcast``: instructions per element, on a Cortex-M3 and up and on a smaller core.
+    ``members``: the node's attributes, in the order of the C parameters. ``plain``: instructions
+    per element, on a Cortex-M3 and up and on a smaller core; ``broadcast``: as ``spread_cost``.
     """
 
     def numbers(node: Node) -> tuple[Field, ...]:
@@ -59,16 +62,27 @@ def binary(op: str, members: tuple[str, ...], plain: Rates, broadcast: Rates) ->
             op,
             f"mcuq_{op}_s8_broadcast",
             lower_broadcast,
-            cost(broadcast),
+            spread_cost(*broadcast),
             spreads,
             gap=gap,
         ),
     )
 
 
-def cost(rates: Rates) -> Callable[[Node, QGraph, Cpu], float]:
+def cost(rates: Rates) -> Cost:
     """The cost of a kernel that takes so many instructions per element."""
     return lambda node, qgraph, cpu: instructions(cpu, output_size(node, qgraph), *rates)
+
+
+def spread_cost(call: Rate, row: Rate, value: Rate) -> Cost:
+    """The cost of a kernel with a loop over rows and one over the values of each."""
+
+    def cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+        found = _accepted(node, qgraph)
+        each = row.on(cpu) + found.inner * value.on(cpu)
+        return call.on(cpu) + found.rows * each
+
+    return cost
 
 
 def _same_shape(node: Node, qgraph: QGraph) -> bool:
@@ -86,10 +100,15 @@ def _spread(node: Node, qgraph: QGraph) -> Spread | None:
     return spread(shapes, qgraph.tensor(node.output).shape)
 
 
-def spread_field(node: Node, qgraph: QGraph) -> Field:
-    """The member ``spread``: how the operands spread over the output."""
+def _accepted(node: Node, qgraph: QGraph) -> Spread:
     found = _spread(node, qgraph)
     if found is None:
         raise ValueError(f"{node.name} was not accepted")
+    return found
+
+
+def spread_field(node: Node, qgraph: QGraph) -> Field:
+    """The member ``spread``: how the operands spread over the output."""
+    found = _accepted(node, qgraph)
     values = (found.rows, found.inner, *found.row_step, *found.inner_step)
     return Field("spread", values, "rows, inner; row steps of a, b; inner steps of a, b")

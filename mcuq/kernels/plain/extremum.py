@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mcuq.ir import Node
 from mcuq.kernels.plain import elementwise
+from mcuq.kernels.rates import Rate
 from mcuq.kernels.variant import Call, Field, Variant
 from mcuq.qir import QGraph
 
@@ -22,7 +23,7 @@ VARIANTS = tuple(
         op,
         "mcuq_extremum_s8",
         _lower,
-        elementwise.cost((22.0, 23.0)),
+        elementwise.spread_cost(Rate(38, 16, 16, 15), Rate(18, 13, 12, 12), Rate(23, 22, 22, 14)),
         elementwise.spreads,
         gap=elementwise.gap,
     )

@@ -5,8 +5,12 @@ from __future__ import annotations
 from math import prod
 
 from mcuq.ir import Node
+from mcuq.kernels.rates import Rate
 from mcuq.kernels.variant import Call, Cpu, Field, Variant
 from mcuq.qir import QGraph
+
+_CALL, _ROW = Rate(87, 63, 58, 65), Rate(9, 8, 7, 5)
+_VALUE, _PRODUCT = Rate(60, 37, 38, 31), Rate(15, 9, 8, 10)
 
 
 def fields(node: Node) -> tuple[Field, ...]:
@@ -30,10 +34,10 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    """Estimated from the code: a product and a sum."""
-    *outer, depth = node.ints("sizes")
-    each = 7.0 if "thumb2" in cpu.features else 9.0
-    return 100.0 + prod(outer) * (40.0 + each * depth)
+    """Rows, values, and a product and a sum for each."""
+    *batch, rows, columns, depth = node.ints("sizes")
+    value = _VALUE.on(cpu) + depth * _PRODUCT.on(cpu)
+    return _CALL.on(cpu) + prod(batch) * rows * (_ROW.on(cpu) + columns * value)
 
 
 VARIANTS = (Variant("matmul", "mcuq_matmul_s8", _lower, _cost),)

@@ -7,9 +7,12 @@ from math import prod
 import numpy as np
 
 from mcuq.ir import Node
-from mcuq.kernels.plain import elementwise
+from mcuq.kernels.rates import Rate
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
+
+_CALL, _ROW = Rate(40, 44, 42, 47), Rate(909, 146, 146, 415)
+_RUN, _VALUE = Rate(37.6, 41, 45, 23.7), Rate(37.1, 24, 24, 26.1)
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
@@ -34,11 +37,10 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    """A row and an element, measured on a Cortex-M4; estimated on smaller cores."""
-    outer, _, groups, _ = node.ints("sizes")
-    small = "thumb2" not in cpu.features and "riscv" not in cpu.features
-    size = elementwise.output_size(node, qgraph)
-    return outer * groups * (600.0 if small else 300.0) + (42.0 if small else 30.0) * size
+    """Rows, the runs that each lies in, and values."""
+    outer, count, groups, inner = node.ints("sizes")
+    run = _RUN.on(cpu) + inner * _VALUE.on(cpu)
+    return _CALL.on(cpu) + outer * groups * (_ROW.on(cpu) + count * run)
 
 
 def _gap(node: Node, qgraph: QGraph, index: int) -> int | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from mcuq.ir import Node
-from mcuq.kernels.plain import elementwise
+from mcuq.kernels.rates import Rate
 from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
 
 _SYMBOL = "mcuq_resize_linear_s8"
+_CALL, _ROW = Rate(30, 24, 22, 41), Rate(37.8, 26, 24, 19)
+_PIXEL, _VALUE = Rate(57, 36, 39, 26), Rate(30, 13, 12, 20)
 _TABLES = {
     "rows": "the first row that each row of the output lies between",
     "columns": "the first column",
@@ -34,10 +36,10 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    """So much per element, and 40 per pixel."""
-    size = elementwise.output_size(node, qgraph)
-    pixels = size // qgraph.tensor(node.output).shape[-1]
-    return elementwise.instructions(cpu, size, 12.0, 26.0) + 40.0 * pixels
+    """Rows, pixels and values."""
+    _, rows, columns, channels = qgraph.tensor(node.output).shape
+    pixel = _PIXEL.on(cpu) + channels * _VALUE.on(cpu)
+    return _CALL.on(cpu) + rows * (_ROW.on(cpu) + columns * pixel)
 
 
 VARIANTS = (Variant("resize_linear", _SYMBOL, _lower, _cost),)

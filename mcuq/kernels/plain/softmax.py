@@ -8,8 +8,12 @@ import numpy as np
 
 from mcuq.ir import Node
 from mcuq.kernels.plain import elementwise
+from mcuq.kernels.rates import Rate
 from mcuq.kernels.variant import S16, Call, ConstArray, Cpu, Field, Variant
 from mcuq.qir import QGraph
+
+_LOG_CALL, _LOG_ROW = Rate(30, 18, 17, 36), Rate(132.4, 97.1, 105, 74.7)
+_LOG_VALUE = Rate(33.9, 26.9, 23.9, 24.9)
 
 
 def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
@@ -85,7 +89,7 @@ def _lower_log(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 def _log_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     size, length = elementwise.output_size(node, qgraph), qgraph.tensor(node.output).shape[-1]
-    return 120.0 * size / length + elementwise.instructions(cpu, size, 22.0, 26.0)
+    return _LOG_CALL.on(cpu) + size / length * _LOG_ROW.on(cpu) + size * _LOG_VALUE.on(cpu)
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import prod
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
 
 from mcuq.fixed import DTYPES
 from mcuq.ir import Node
-from mcuq.kernels.plain import elementwise
+from mcuq.kernels.plain.movement.library import copied, filled
+from mcuq.kernels.rates import Rate
 from mcuq.kernels.variant import S8, S16, Call, ConstArray, Cpu, Field, Variant
 from mcuq.ops.movement.pad import pairs
 from mcuq.qir import QGraph
+
+_CALL, _FILL_PIXELS = Rate(11, 7, 8, 38), Rate(10.4, 8.1, 8.7, 5)
+_PIXEL, _INPUT = Rate(24.4, 17, 19, 10.8), Rate(35.4, 30.6, 31, 25.1)
 
 _T = TypeVar("_T")
 _Three = tuple[int, int, int]
@@ -70,11 +73,55 @@ def _three(values: Sequence[_T], fill: _T) -> tuple[_T, _T, _T]:
 
 
 def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    """A copy and two fills, each a call, per row (one value) or per pixel."""
-    shape = qgraph.tensor(node.output).shape
-    by_row = len(_values(node, qgraph)[0]) == 1 and pairs(node)[-1] == (0, 0)
-    calls = prod(shape[:-2] if by_row else shape[:-1])
-    return elementwise.instructions(cpu, qgraph.tensor(node.output).bytes, 0.9, 1.3) + 60.0 * calls
+    """The C's loops, with a memset or memcpy for each run that is filled and copied."""
+    (call,) = _lower(node, qgraph)
+    size = {field.name: field.value for field in call.fields}
+    walk = _Walk(cpu, {k: v for k, v in size.items() if isinstance(v, int)}, "values" in size)
+    return walk.cost()
+
+
+class _Walk:
+    """mcuq_pad_s8 step by step, for what its runs cost depends on where they begin."""
+
+    def __init__(self, cpu: Cpu, size: Mapping[str, int], by_channel: bool) -> None:
+        self.cpu, self.size, self.by_channel = cpu, size, by_channel
+        self.at, self.source, self.total = 0, 0, _CALL.on(cpu)
+
+    def cost(self) -> float:
+        size = self.size
+        right = size["out_w"] - size["left"] - size["in_w"]
+        self._pixels(size["top"] * size["out_w"])
+        for _ in range(size["in_h"]):
+            self._pixels(size["left"])
+            for _ in range(size["in_w"]):
+                self._pixel()
+            self._pixels(right)
+        self._pixels(size["bottom"] * size["out_w"])
+        return self.total
+
+    def _pixels(self, count: int) -> None:
+        self.total += _FILL_PIXELS.on(self.cpu)
+        for _ in range(count):
+            self.total += _PIXEL.on(self.cpu)
+            self._fill(0, self.size["out_c"])
+
+    def _pixel(self) -> None:
+        size, cpu = self.size, self.cpu
+        behind = size["front"] + size["in_c"]
+        self._fill(0, size["front"])
+        self.total += _INPUT.on(cpu) + copied(cpu, size["in_c"], self.at, self.source)
+        self.at += size["in_c"]
+        self.source += size["in_c"]
+        self._fill(behind, size["out_c"] - behind)
+
+    def _fill(self, first: int, count: int) -> None:
+        by_channel = self.by_channel
+        self.total += (
+            copied(self.cpu, count, self.at, first)
+            if by_channel
+            else filled(self.cpu, count, self.at)
+        )
+        self.at += count
 
 
 VARIANTS = (Variant("pad", "mcuq_pad_s8", _lower, _cost, kinds=S8 | S16),)

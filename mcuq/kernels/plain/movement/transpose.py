@@ -43,8 +43,7 @@ def _lower_copy(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
 
 
 def _copy_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
-    sizes, strides = _loops(node, qgraph)
-    return copy.cost(sizes, strides, elementwise.output_size(node, qgraph), cpu)
+    return copy.cost(cpu, *_loops(node, qgraph))
 
 
 VARIANTS = (
