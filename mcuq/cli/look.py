@@ -79,6 +79,7 @@ def estimate(
     from mcuq.cli.paths import check_paths
     from mcuq.cli.show import progress, say, table, write_json
     from mcuq.errors import BoardError
+    from mcuq.flows.estimate import BOUNDS
     from mcuq.targets import boards as known
 
     check_paths([model, config_path, *names], {"--json": json_path})
@@ -97,6 +98,7 @@ def estimate(
         )
     table(found.name, _ESTIMATED, [_estimate_row(needs) for needs in found.boards])
     say(f"{found.macs:,} MACs, {found.weights:,} weights and biases; estimated without any data")
+    say(f"beside a build with data: {BOUNDS}")
     write_json(json_path, found.to_json())
     raise SystemExit(0 if any(needs.fits for needs in found.boards) else 1)
 

@@ -3,8 +3,7 @@
 The network is rounded with made-up scales: those of a few seeded inputs, with no search at all.
 From there on everything is what ``compile`` does: kernels are chosen, weights packed, the arena is
 planned. The bytes of a layer do not depend on its scales but through the choice of kernels and the
-zeros among its integers, so that the sizes are those of a compile with data to a few percent, and
-mostly to the byte; ``fit.estimate`` says how near they are to what the linker makes of it.
+zeros among its integers. ``BOUNDS`` says how far that may be from what a build measures.
 """
 
 from __future__ import annotations
@@ -35,6 +34,41 @@ from mcuq.targets.cores import CORES, Cpu
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far an estimate may be from what a build with data measures, as shares; bytes beside.
+
+    ``flash_above``: library code counts for each kernel that calls it, and calls are rounded up.
+    ``ram``: of the arena, which is exact as long as the scales leave the chosen kernels alone.
+    """
+
+    instructions: float = 0.08
+    flash_below: float = 0.01
+    flash_above: float = 0.1
+    flash_bytes: int = 1024
+    ram: float = 0.1
+
+    def __str__(self) -> str:
+        return (
+            f"instructions within {self.instructions:.0%}; flash from {self.flash_below:.0%} below "
+            f"to {self.flash_above:.0%} and {self.flash_bytes:,} B above; arena to the byte, or "
+            f"{self.ram:.0%} where scales decide between kernels of nearly equal cost"
+        )
+
+    def holds(self, estimate: Mapping[str, int], measured: Mapping[str, int]) -> bool:
+        """Whether ``instructions``, ``flash`` and ``ram`` are near enough."""
+        off = {key: estimate[key] - measured[key] for key in ("instructions", "flash", "ram")}
+        most = self.flash_above * measured["flash"] + self.flash_bytes
+        return (
+            abs(off["instructions"]) <= self.instructions * measured["instructions"]
+            and -self.flash_below * measured["flash"] <= off["flash"] <= most
+            and abs(off["ram"]) <= self.ram * measured["ram"]
+        )
+
+
+BOUNDS = Bounds()
 
 
 @dataclass(frozen=True)
@@ -95,7 +129,11 @@ class Estimate:
 
     def to_json(self) -> dict[str, Any]:
         facts = {"name": self.name, "macs": self.macs, "weights": self.weights}
-        return {**facts, "boards": {needs.board: needs.to_json() for needs in self.boards}}
+        return {
+            **facts,
+            "bounds": asdict(BOUNDS),
+            "boards": {needs.board: needs.to_json() for needs in self.boards},
+        }
 
 
 def estimate_model(
