@@ -16,6 +16,7 @@ from mcuq.kernels.dsp import conv2d, conv2d_quad, conv2d_winograd, dense_parts
 from mcuq.kernels.dsp import dense as dsp_dense
 from mcuq.kernels.variant import Cpu, Variant
 from mcuq.ops import spec
+from mcuq.qir import QTensor
 
 BATCH = 250
 M4 = Cpu("cortex-m4", frozenset({"thumb2", "dsp"}))
@@ -142,6 +143,28 @@ def quad_shapes() -> Iterator[Case]:
     yield conv(QUAD, random, (9, 41, 5), 4, (3, 3), (1, 1), (1, 1, 1, 1), kind="extremes")
 
 
+def brought_shapes() -> Iterator[Case]:
+    """Weights of two channels that are brought to scratch, beside those that are just not."""
+    random = np.random.default_rng(17)
+    for depth, width in itertools.product((116, 120, 121, 124, 126, 128, 140), (12, 16, 19, 37)):
+        kind = str(random.choice(["any", "extremes", "least"]))
+        yield in_a_large_network(conv(QUAD, random, (1, width, depth), 5, (1, 1), kind=kind))
+    for kind in ("any", "extremes"):
+        pads = (1, 1, 1, 1)
+        yield in_a_large_network(conv(QUAD, random, (7, 9, 15), 6, (3, 3), pads=pads, kind=kind))
+
+
+def in_a_large_network(case: Case) -> Case:
+    """Beside a step that holds much more memory."""
+    shape = (1, 20_000)
+    other = Node("softmax", "other", ("before",), ("after",), {})
+    large = {n: QTensor(n, shape, "s8", 0) for n in ("before", "after")}
+    tensors = {**case.qgraph.tensors, **large}
+    return dataclasses.replace(
+        case, qgraph=dataclasses.replace(case.qgraph, nodes=(case.node, other), tensors=tensors)
+    )
+
+
 def winograd_shapes(seed: int, count: int) -> Iterator[Case]:
     """Channels in fours, up to several turns of the loop, with any rows and strides down."""
     random = np.random.default_rng(seed)
@@ -205,6 +228,7 @@ SETS = {
     "small, quad": lambda: small_shapes(3, 425, QUAD),
     "rare, quad": lambda: rare_shapes(QUAD),
     "quad": quad_shapes,
+    "brought, quad": brought_shapes,
     "winograd": lambda: winograd_shapes(0, 200),
     "dense": dense_shapes,
     "dense in parts": dense_parts_shapes,

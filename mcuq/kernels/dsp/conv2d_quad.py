@@ -16,6 +16,9 @@ _SYMBOL = "mcuq_conv2d_s8_dsp_quad"
 _MOST_PIXELS = 256
 _MOST_SHIFT = 23
 _MOST_SUM = 2**23
+_NEAR_UNITS, _NEAR_BLOCK = 30, 16
+"""Weights of a pair of channels are brought to scratch if they are more than small caches in front
+of flash hold, and serve some pixels; the kernel has the same numbers."""
 
 
 def pack_weights(weights: Array, bias: Array, shift: Array, run: int) -> Array:
@@ -77,11 +80,28 @@ def _budget(node: Node, qgraph: QGraph) -> int:
 
 def _block(node: Node, qgraph: QGraph) -> int:
     """Pixels of a block: in fours, all about equal."""
-    at = window(node, qgraph)
-    fitting = _budget(node, qgraph) // (8 * matrix.units_of(at))
-    most = max(4, min(_MOST_PIXELS, fitting) // 4 * 4)
+    at, budget = window(node, qgraph), _budget(node, qgraph)
+    if matrix.units_of(at) <= _NEAR_UNITS:
+        return _even(at, budget)
+    brought = _even(at, budget - _pair_bytes(at))
+    return brought if brought >= _NEAR_BLOCK else _even(at, budget, _NEAR_BLOCK - 4)
+
+
+def _even(at: ConvShapes, budget: int, limit: int = _MOST_PIXELS) -> int:
+    most = max(4, min(limit, budget // (8 * matrix.units_of(at))) // 4 * 4)
     count = -(-at.pixels // most)
     return -(-at.pixels // count // 4) * 4
+
+
+def _pair_bytes(at: ConvShapes) -> int:
+    """The biases and weights of two channels."""
+    return 8 * matrix.units_of(at) + 8
+
+
+def _is_near(node: Node, qgraph: QGraph) -> bool:
+    """Whether a pair's weights are brought to scratch."""
+    many = matrix.units_of(window(node, qgraph)) > _NEAR_UNITS
+    return many and _block(node, qgraph) >= _NEAR_BLOCK
 
 
 def _accepts(node: Node, qgraph: QGraph) -> bool:
@@ -109,7 +129,8 @@ def _lower(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     at, block = window(node, qgraph), _block(node, qgraph)
     weights, bias = (qgraph.data(name) for name in node.inputs[1:])
     packed = pack_weights(weights, bias, np.array(node.ints("shift")), matrix.run_bytes(at))
-    scratch = 8 * matrix.units_of(at) * block + _patches(at)
+    near = _pair_bytes(at) if _is_near(node, qgraph) else 0
+    scratch = 8 * matrix.units_of(at) * block + _patches(at) + near
     return matrix.call(_SYMBOL, node, at, packed, block, scratch)
 
 
@@ -135,7 +156,8 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     turns = (units - 1) // 8
     each = 24 * units - 1 + np.where(fast, 25, 34) + 4 * turns + np.where(more, 17 * more + 3, 0)
     products = (quads * each + single * (50 + 11.5 * units + 8 * more)).sum()
-    heads = len(counts) * len(pairs) * 85
+    brought = 2 * units + 20 if _is_near(node, qgraph) else 0
+    heads = len(counts) * len(pairs) * (85 + brought)
     image = 60 * at.in_h + 2 * matrix.image_bytes(at) if matrix.image_bytes(at) else 0
     patches = sum(-(-c // 4) for c in counts) * _patch_cost(at)
     return float(products) + heads + patches + image
@@ -144,7 +166,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
 def _readings(node: Node, qgraph: QGraph, cache: int) -> float:
     """A pair of channels goes over a whole block of pixels, if its weights are held."""
     at = window(node, qgraph)
-    held = 8 * matrix.units_of(at) + 12 <= cache
+    held = _pair_bytes(at) <= cache or _is_near(node, qgraph)
     return math.ceil(at.pixels / (_block(node, qgraph) if held else 4))
 
 

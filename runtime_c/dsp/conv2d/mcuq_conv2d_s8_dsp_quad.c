@@ -13,6 +13,9 @@
 #include "mcuq_dsp_image_body.h"
 
 enum { QUAD = 4, UNIT_WORDS = 2 * QUAD, TURN = 8, HEAD = 3 };
+/* Weights of a pair of channels that are more than small caches in front of flash hold are brought
+ * to scratch first, if they serve a block of some pixels. */
+enum { NEAR_UNITS = 30, NEAR_BLOCK = 16 };
 enum { UNIT_CODE = 92, TWO_UNITS_CODE = 192 };
 /* The word before the biases of a pair of channels, from bit 0 on: both shifts (5 bits each),
  * whether something has to be made good, the step from channel 0 of the pair before to this one
@@ -299,9 +302,40 @@ static void run_pair(pair_job *job, int32_t count, int32_t more)
     }
 }
 
-/* All channels of the `count` pixels at x. */
+/* `words`, an even number: two, then fours. 2 cycles a word and 3 a turn. */
+static const int32_t *bring(int32_t *to, const int32_t *from, int32_t words)
+{
+    const int32_t *begin = to;
+    to[0] = from[0];
+    to[1] = from[1];
+    words -= 2;
+    if (words & 2) {
+        to[2] = from[2];
+        to[3] = from[3];
+    }
+    to += 2 + (words & 2);
+    from += 2 + (words & 2);
+#if MCUQ_DSP_ASM
+    int32_t turns = words >> 2;
+    __asm volatile("1:\n"
+                   " ldmia %[from]!, {r4-r6, r8}\n"
+                   " stmia %[to]!, {r4-r6, r8}\n"
+                   " subs %[turns], #1\n"
+                   " bne 1b\n"
+                   : [to] "+&r"(to), [from] "+&r"(from), [turns] "+&r"(turns)
+                   :
+                   : "r4", "r5", "r6", "r8", "cc", "memory");
+#else
+    for (int32_t i = 0; i < (words & ~3); i++) {
+        to[i] = from[i];
+    }
+#endif
+    return begin;
+}
+
+/* All channels of the `count` pixels at x. near: for the weights of a pair; or NULL. */
 static void run_channels(const mcuq_conv2d_dsp_params *p, const uint32_t *x, int8_t *out,
-                         int32_t count)
+                         int32_t count, int32_t *near)
 {
     const int32_t units = p->units;
     const int32_t *head = p->weights;
@@ -328,9 +362,12 @@ static void run_channels(const mcuq_conv2d_dsp_params *p, const uint32_t *x, int
         job.out +=
             (int32_t)((uint32_t)info << (32 - DISTANCE_BIT)) >> (32 - DISTANCE_BIT + STEP_BIT);
         job.weights = head + 1;
-        job.weights_end = head + HEAD + 2 * units;
+        if (near != NULL && !more) { /* what is to be made good would have to follow */
+            job.weights = bring(near, head + 1, 2 + 2 * units);
+        }
+        job.weights_end = job.weights + 2 + 2 * units;
         run_pair(&job, count, more);
-        head = job.weights_end;
+        head += HEAD + 2 * units;
         if (more) {
             while (*head != 0) {
                 head += MORE;
@@ -431,7 +468,9 @@ static void widen_pixels(const mcuq_conv2d_dsp_params *p, const int8_t *in, int3
 void mcuq_conv2d_s8_dsp_quad(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_t *out,
                              void *scratch)
 {
-    uint32_t *x = scratch;
+    int32_t *near = scratch;
+    const int32_t is_near = p->units > NEAR_UNITS && p->block >= NEAR_BLOCK;
+    uint32_t *x = (uint32_t *)scratch + (is_near ? 2 + 2 * p->units : 0);
     int8_t *patches = (int8_t *)(void *)(x + 2 * p->units * p->block);
     cursor at = {0, -p->pad_top, -p->pad_left};
     int32_t pixels = p->out_h * p->out_w;
@@ -447,7 +486,7 @@ void mcuq_conv2d_s8_dsp_quad(const mcuq_conv2d_dsp_params *p, const int8_t *in, 
         } else {
             widen_block(p, in, &at, count, x, patches);
         }
-        run_channels(p, x, out, count);
+        run_channels(p, x, out, count, is_near ? near : NULL);
         mcuq_dsp_clamp(out, count * p->out_c, p->out_min, p->out_max);
         out += count * p->out_c;
         pixels -= count;

@@ -38,7 +38,8 @@ void mcuq_conv2d_s8_dsp(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_
                         void *scratch);
 
 /** The same by four pixels: `block` is a multiple of 4, and what `weights` holds is explained in
- *  the kernel. scratch, in bytes: 8 * units * block; 4 * in_c more if pixels_as_they_lie and the
+ *  the kernel. scratch, in bytes: 8 * units * block; 8 * units + 8 more for units above 30 and a
+ *  block of 16 or more; 4 * in_c more if pixels_as_they_lie and the
  *  pixels are not in fours; if not pixels_as_they_lie 16 * units, 16 * (units - runs * (run / 4)) *
  *  (out_w / 4 + 1), and the padded input if it is made. */
 void mcuq_conv2d_s8_dsp_quad(const mcuq_conv2d_dsp_params *p, const int8_t *in, int8_t *out,
