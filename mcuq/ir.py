@@ -173,7 +173,8 @@ class Suppression:
     ``boxes`` and ``scores`` are outputs. Of those of a class whose score is above ``score`` the
     ``most`` best, but what overlaps a better one by more than ``iou``; ``center``: a box is its
     center and size. ``by_class``: scores are (1, classes, boxes) and boxes (1, boxes, 4), else
-    their sizes say where which axis lies.
+    their sizes say where which axis lies. ``joined``: the axis of an output that holds both, four
+    numbers of a box and then its scores; 0: two outputs.
     """
 
     name: str
@@ -184,6 +185,7 @@ class Suppression:
     score: float = -math.inf
     center: bool = False
     by_class: bool = False
+    joined: int = 0
 
 
 @dataclass(frozen=True, repr=False)

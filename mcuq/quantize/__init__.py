@@ -20,7 +20,7 @@ from mcuq.quantize.assemble import assemble
 from mcuq.quantize.equalize.as_given import keep_steps
 from mcuq.quantize.given import Given, complete, outcome
 from mcuq.quantize.grids import keep_grids
-from mcuq.quantize.ranges import from_hints, joins, scales
+from mcuq.quantize.ranges import from_hints, joins, parts, scales
 from mcuq.quantize.ranges.inputs import given_inputs, settle_offsets
 from mcuq.quantize.settings import EFFORTS, RANGES
 from mcuq.quantize.state import OPTIONAL, Mixed, Options, Progress, Stage, State, StepNote
@@ -41,6 +41,7 @@ __all__ = [
 
 STEPS: tuple[tuple[str, Stage], ...] = (
     ("observe", scales.observe),
+    ("parts of outputs", parts.own_scales),
     ("concats", joins.split_concats),
     ("scales", scales.choose_scales),
     ("weights", scales.choose_weights),
@@ -111,7 +112,7 @@ def quantize_report(
         for index, (name, step) in enumerate(steps):
             report = _share_of(options.report, index, len(steps))
             report(name, 0.0)
-            state = step(state.with_(options=replace(options, report=report)))
+            state = step(state.with_(options=replace(state.options, report=report)))
     options.report("integers", 1.0)
     return _finished(graph, state)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from mcuq.errors import ModelError
 from mcuq.fixed import quantize as to_integers
-from mcuq.ir import Graph, Node, Port, Shape, Tensor, unique_name
+from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor, unique_name
 from mcuq.ops import spec
 from mcuq.qir import QGraph, QTensor, frac_of
 from mcuq.quantize.state import State
@@ -43,15 +45,16 @@ def assemble(state: State) -> QGraph:
     )
 
 
-def _port(port: Port, tensor: QTensor, factor: float = 1.0) -> Port:
+def _port(port: Port, tensor: QTensor, factor: float | Array = 1.0) -> Port:
     """``port`` with the conversion of its integers, unless something has fixed it already.
 
-    The tensor holds ``factor`` times the real value.
+    The tensor holds ``factor`` times the real value, one or one per channel.
     """
     if port.scale:
         return replace(port, kind=tensor.kind)
-    scale = 2.0 ** -frac_of(tensor) / factor
-    return replace(port, kind=tensor.kind, scale=(scale,), offset=(float(tensor.zero),))
+    scales = (2.0 ** -frac_of(tensor) / np.atleast_1d(factor)).tolist()
+    zeros = (float(tensor.zero),) * len(scales)
+    return replace(port, kind=tensor.kind, scale=tuple(scales), offset=zeros)
 
 
 def _with_biases(state: State) -> Graph:

@@ -65,9 +65,10 @@ class State:
     ``weights``: the chosen integers, and ``biases``: the corrected reals, by the constant's name.
     ``all_rows``: every row may be learned from, as nothing is decided any more.
     ``mixed``: which tensors got 16 bits, and the price, if that was asked for.
-    ``factors``: how many times its real value an output tensor of ``graph`` is (else once), and
-    ``scaled`` any activation that was multiplied to keep a given step. ``gains``: where all grids
-    are kept, by what the sums of layers are multiplied (``grids.py``).
+    ``factors``: how many times its real value an output tensor of ``graph`` is (else once), maybe
+    one for each channel (last axis), and ``scaled`` any activation that was multiplied to keep a
+    given step. ``gains``: where all grids are kept, by what the sums of layers are multiplied
+    (``grids.py``).
     """
 
     graph: Graph
@@ -79,7 +80,7 @@ class State:
     acts: Mapping[str, QTensor] = field(default_factory=dict)
     weights: Mapping[str, QTensor] = field(default_factory=dict)
     biases: Mapping[str, Array] = field(default_factory=dict)
-    factors: Mapping[str, float] = field(default_factory=dict)
+    factors: Mapping[str, float | Array] = field(default_factory=dict)
     scaled: Mapping[str, float] = field(default_factory=dict)
     gains: Mapping[str, Array] | None = None
     warnings: tuple[str, ...] = ()

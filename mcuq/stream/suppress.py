@@ -5,6 +5,7 @@ iou = 0.5         # a box that overlaps a better one of its class by more is lef
 score = 0.25      # a box counts whose score of a class is above, in the output's own reals
 most = 10         # so many boxes of a class, at most
 center = false    # boxes are two corners; true: their center, width and height
+joined = 1        # where boxes names the same output: the axis with four numbers, then the scores
 
 ``NAME`` is the output with the scores. Behind it comes another, NAME_selected, of rows
 (0, class, box) in s16, both counted from 0: class by class, each by falling scores, then rows of
@@ -35,6 +36,7 @@ _READERS: Mapping[str, Reader[object]] = {
     "score": real(),
     "most": whole(1, nms.MOST_ROWS),
     "center": flag,
+    "joined": whole(1, 8),
 }
 _NEEDED = {
     "boxes": "Name the output that holds them",
@@ -68,6 +70,8 @@ def wanted_of(told: Mapping[str, Suppression], graph: Graph) -> tuple[Suppressio
 def _sizes(made: Suppression, ports: Mapping[str, Port]) -> tuple[Array, Array]:
     """(boxes, 4) and (boxes, classes): the place of each number among those of its output."""
     thing = f"output '{made.scores}'"
+    if made.boxes == made.scores or made.joined:
+        return _checked(made, *_halves(made, ports[made.scores].shape, thing), thing)
     boxes = _table(ports[made.boxes].shape, f"output '{made.boxes}'")
     if 4 not in boxes.shape:
         raise ModelError(
@@ -82,6 +86,23 @@ def _sizes(made: Suppression, ports: Mapping[str, Port]) -> tuple[Array, Array]:
     if count not in scores.shape:
         raise ModelError(thing, f"scores of shape {scores.shape} are none of {count} boxes")
     scores = scores.T if made.by_class or len(scores) != count else scores
+    return _checked(made, boxes, scores, thing)
+
+
+def _halves(made: Suppression, shape: Shape, thing: str) -> tuple[Array, Array]:
+    """The boxes and the scores of one output."""
+    if made.boxes != made.scores:
+        raise ModelError(thing, f"joined with '{made.boxes}', another output", "Leave out joined")
+    if not 0 < made.joined < len(shape) or shape[made.joined] <= 4:
+        reason = f"no axis of its shape {shape} is said that holds four numbers and then scores"
+        raise ModelError(thing, reason, "Say such as joined = 1, counted from the batch, 0")
+    places = np.arange(math.prod(shape)).reshape(shape)
+    table = np.moveaxis(places, made.joined, -1).reshape(-1, shape[made.joined])
+    return table[:, :4], table[:, 4:]
+
+
+def _checked(made: Suppression, boxes: Array, scores: Array, thing: str) -> tuple[Array, Array]:
+    count = len(boxes)
     rows = scores.shape[1] * min(made.most, count)
     if count > nms.MOST_BOXES or rows > nms.MOST_ROWS:
         reason = f"{count} boxes give up to {rows} rows"
@@ -112,10 +133,10 @@ def _with(network: Graph | QGraph, made: Suppression) -> Graph | QGraph:
     ports = {port.name: port for port in network.outputs}
     tables = _sizes(made, ports)
     tensors: dict[str, Tensor | QTensor] = dict(network.tensors)
-    nodes, inputs, places = list(network.nodes), [], []
+    nodes, inputs, places, steps = list(network.nodes), [], [], list[float]()
     for port, table in zip((ports[made.boxes], ports[made.scores]), tables, strict=True):
-        _check_scale(port)
         lying = table if port.order is None else port.order[table]
+        steps.append(_step(port, lying))
         name, found = _steps(nodes, tensors, port, lying)
         inputs.append(name)
         places.append(found)
@@ -139,17 +160,20 @@ def _with(network: Graph | QGraph, made: Suppression) -> Graph | QGraph:
         outputs = (*network.outputs, port)
         return replace(network, nodes=(*nodes, node), tensors=real, outputs=outputs)
     whole = {n: t for n, t in tensors.items() if isinstance(t, QTensor)}
-    node = nms.in_integers(node, *(whole[n] for n in inputs))
+    node = nms.in_integers(node, whole[inputs[0]], whole[inputs[1]], steps[1])
     whole[name] = QTensor(name, shape, "s16", 0, 0)
     port = replace(port, kind="s16", scale=(1.0,), offset=(0.0,))
     outputs = (*network.outputs, port)
     return replace(network, nodes=(*nodes, node), tensors=whole, outputs=outputs)
 
 
-def _check_scale(port: Port) -> None:
-    if port.kind not in ("s8", "s16") or len(set(port.scale)) > 1:
+def _step(port: Port, lying: Array) -> float:
+    """What a step of these integers is; 1 in a float network."""
+    found = {port.scale[place % len(port.scale)] for place in lying.flat} if port.scale else {1.0}
+    if port.kind not in ("s8", "s16") or len(found) > 1:
         reason = f"output '{port.name}' holds no numbers of one scale"
         raise ModelError(f"output '{port.name}'", reason, "Choose boxes by other outputs")
+    return found.pop()
 
 
 def _steps(

@@ -107,15 +107,15 @@ def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
     return torch.from_numpy(np.stack(rows)).to(inputs[0].dtype)
 
 
-def limit(score: float, frac: int, zero: int) -> int:
+def limit(score: float, step: float, zero: int) -> int:
     """The least integer whose real is above ``score``, within 32 bits.
 
-    >>> limit(0.5, 8, -128), limit(0.501, 8, -128)
+    >>> limit(0.5, 2.0**-8, -128), limit(0.501, 2.0**-8, -128)
     (1, 1)
     """
     if math.isinf(score):
         return -INT32
-    exact = math.floor(Fraction(str(score)) * Fraction(2) ** frac) + zero + 1
+    exact = math.floor(Fraction(str(score)) / Fraction(step)) + zero + 1
     return min(max(exact, -INT32), INT32)
 
 
@@ -123,12 +123,13 @@ def to_int(
     node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
 ) -> IntForm:
     """The same node with its limits in integers."""
-    return IntForm(in_integers(node, *(acts[name] for name in node.inputs)))
+    boxes, scores = (acts[name] for name in node.inputs)
+    return IntForm(in_integers(node, boxes, scores, 2.0 ** -frac_of(scores)))
 
 
-def in_integers(node: Node, boxes: QTensor, scores: QTensor) -> Node:
-    """``node`` for the numbers of these tensors."""
-    least = limit(node.float("score"), frac_of(scores), scores.zero)
+def in_integers(node: Node, boxes: QTensor, scores: QTensor, step: float) -> Node:
+    """``node`` for the numbers of these tensors, where a ``step`` of a score is so much."""
+    least = limit(node.float("score"), step, scores.zero)
     iou = math.ceil(Fraction(str(node.float("iou"))) * 2**ONE)
     return replace(node, attrs={**node.attrs, "iou": iou, "score": least, "zero": boxes.zero})
 
