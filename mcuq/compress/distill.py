@@ -61,7 +61,7 @@ class Distillation:
         total = torch.zeros(())
         pairs = zip(self.student_logits, self.teacher_logits, self._classes, strict=True)
         for one, other, by_class in pairs:
-            measure = _divergence if by_class else _error
+            measure = divergence if by_class else _error
             total = total + measure(student[one], teacher[other]) / len(self._classes)
         if self._labels is not None:
             output = student[self.student_logits[0]].reshape(len(rows), -1)[:labelled]
@@ -86,7 +86,7 @@ def _alike(graph: Graph, teacher: Graph) -> tuple[str, ...]:
     )
 
 
-def _divergence(found: TorchTensor, wanted: TorchTensor) -> TorchTensor:
+def divergence(found: TorchTensor, wanted: TorchTensor) -> TorchTensor:
     """The KL divergence of softened classes, in the scale of a cross entropy."""
     classes = wanted.shape[-1]
     target = functional.log_softmax(wanted.reshape(-1, classes) / TEMPERATURE, -1)

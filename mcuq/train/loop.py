@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mcuq.compress.distill import divergence
+from mcuq.compress.recover import WARM_UP
 from mcuq.errors import DataError, McuqError
 from mcuq.importers.torch_program import short
 from mcuq.progress import Progress, silent
@@ -31,10 +34,12 @@ def fit(
     augment: Augment | None = None,
     report: Progress = silent,
 ) -> list[float]:
-    """Train ``module`` in place by Adam, its rate falling as a cosine; the mean loss of each epoch.
+    """Train ``module`` in place by Adam; the mean loss of each epoch. Its rate rises quickly, then
+    falls as a cosine.
 
     ``labels``: (N, ...) what ``loss`` compares the outputs with. ``teacher``: a network whose
-    outputs are to be met instead, or half of it if there are labels. Deterministic for ``seed``.
+    outputs, logits of classes, are to be met instead, or half of it if there are labels.
+    Deterministic for ``seed``.
     Raises ``McuqError`` if there is nothing to learn from, the labels do not suit the outputs, or
     the loss is no number.
     """
@@ -64,12 +69,12 @@ def fit(
 
 
 class _Descent:
-    """Adam along gradients of limited length, its rate falling as a cosine over all steps."""
+    """Adam along gradients of limited length; its rate rises quickly, then falls as a cosine."""
 
     def __init__(self, module: nn.Module, learning_rate: float, steps: int) -> None:
         self._parameters = [p for p in module.parameters() if p.requires_grad]
         self._optimizer = torch.optim.Adam(self._parameters, learning_rate)
-        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, steps)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, partial(_rate, steps))
 
     def step(self, loss: Tensor) -> None:
         self._optimizer.zero_grad()
@@ -77,6 +82,16 @@ class _Descent:
         torch.nn.utils.clip_grad_norm_(self._parameters, 10.0)
         self._optimizer.step()
         self._schedule.step()
+
+
+def _rate(steps: int, step: int) -> float:
+    """The share of the learning rate at ``step``.
+
+    >>> [round(_rate(100, step), 2) for step in (0, 4, 50, 99)]
+    [0.2, 1.0, 0.49, 0.0]
+    """
+    done = (step + 1) / steps
+    return 0.5 * (1 + math.cos(math.pi * done)) * min(1.0, done / WARM_UP)
 
 
 def accuracy(module: nn.Module, inputs: Tensor, labels: Tensor, batch: int = 500) -> float:
@@ -122,7 +137,7 @@ def _loss(
     if teacher is not None:
         with torch.no_grad():
             wanted = teacher(x)
-        parts.append(_compared(_gap, outputs, wanted, "the teacher's outputs"))
+        parts.append(_compared(divergence, outputs, wanted, "the teacher's outputs"))
     return torch.stack(parts).mean()
 
 
@@ -133,9 +148,3 @@ def _compared(loss: Loss, outputs: Any, wanted: Tensor, thing: str) -> Tensor:
     except (IndexError, RuntimeError, TypeError, ValueError) as error:
         reason = f"{thing} do not suit the outputs ({short(error)})"
         raise DataError("training", reason, "Pass what loss= compares with them") from error
-
-
-def _gap(outputs: Tensor, wanted: Tensor) -> Tensor:
-    """The difference of two logits as that of their shares of classes."""
-    shares = wanted.softmax(-1)
-    return nn.functional.cross_entropy(outputs, shares)
