@@ -92,27 +92,27 @@ class Activation(nn.Module):
         old = MEMORY * (self.seen > 0)
         self.span.copy_(old * self.span + (1 - old) * span)
         flat = flat[:: max(1, flat.numel() // SAMPLE)]
-        fracs = [self.frac + change for change in CHANGES]
-        zeros = [self.zero, *(self._zero_for(frac) for frac in fracs[1:])]
-        errors = torch.stack(
-            [self._error(flat, frac, zero) for frac, zero in zip(fracs, zeros, strict=True)]
-        )
+        fracs = self.frac + self.frac.new_tensor(CHANGES)
+        zeros = torch.cat([self.zero[None], self._zeros_for(fracs[1:])])
+        errors = self._errors(flat, fracs, zeros)
         self.errors.copy_(old * self.errors + (1 - old) * errors)
         best = self.errors.argmin()
         move = (self.seen >= SURE) & (self.errors[best] < BETTER * self.errors[0])
         self.seen.copy_(torch.where(move, 0, self.seen + 1))
-        self.frac.copy_(torch.where(move, torch.stack(fracs)[best], self.frac))
-        self.zero.copy_(torch.where(move, torch.stack(zeros)[best], self.zero))
+        self.frac.copy_(torch.where(move, fracs[best], self.frac))
+        self.zero.copy_(torch.where(move, zeros[best], self.zero))
 
-    def _error(self, flat: Tensor, frac: Tensor, zero: Tensor) -> Tensor:
-        low, high = (bound - zero for bound in self.bounds)
-        return (_steps(flat, torch.exp2(frac.float()), low, high) - flat).square().mean().float()
+    def _errors(self, flat: Tensor, fracs: Tensor, zeros: Tensor) -> Tensor:
+        """(len(fracs),) mean squared errors of rounding ``flat`` with each of the numbers."""
+        scale = torch.exp2(fracs.to(flat.dtype))[:, None]
+        low, high = (bound - zeros[:, None] for bound in self.bounds)
+        return (_steps(flat, scale, low, high) - flat).square().mean(1).float()
 
-    def _zero_for(self, frac: Tensor) -> Tensor:
-        """As ``quantize.ranges.candidates.middle``."""
+    def _zeros_for(self, fracs: Tensor) -> Tensor:
+        """As ``quantize.ranges.candidates.middle``, for each of ``fracs``."""
         if self.plain:
-            return self.zero
-        scale = torch.exp2(frac.float())
+            return self.zero.expand(len(fracs))
+        scale = torch.exp2(fracs.float())
         low, high = self.span.unbind()
         first = -128 - torch.floor(low.clamp(max=0.0) * scale + 0.5)
         last = 127 - torch.floor(high.clamp(min=0.0) * scale + 0.5)
@@ -124,10 +124,10 @@ class _Rounding(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        steps = torch.floor(values * scale + 0.5)
+        steps = torch.mul(values, scale).add_(0.5).floor_()
         found = steps.clamp(low, high)
         ctx.save_for_backward(steps == found)
-        return found / scale
+        return found.div_(scale)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
