@@ -9,6 +9,7 @@ model = mcuq.compile(train.finish(prepared), name="net")
 from __future__ import annotations
 
 from mcuq.train.loop import accuracy, fit
+from mcuq.train.normalize import normalize
 from mcuq.train.options import Cluster, Prune, Quantize
 from mcuq.train.prepare import finish, prepare
 from mcuq.train.prepared import Prepared
@@ -22,6 +23,7 @@ __all__ = [
     "accuracy",
     "finish",
     "fit",
+    "normalize",
     "prepare",
     "shrink",
 ]
