@@ -294,7 +294,7 @@ def tables(record: Mapping[str, Any]) -> str:
         "many). `post`: the float network trained on, compressed and quantized afterwards;",
         "`recover`: compressed, then tuned; `train`: `mcuq.train`. All with as many epochs, the",
         "float network as teacher, the same changes of rows, and labels (where rows are mixed only",
-        "`recover`, which knows which it may trust); rates were tried out on kws with its test sets",
+        "`recover`, which knows which it may trust); rates were tried out on kws, its test sets",
         "in sight.\n",
         "| network | method | epochs | post | recover | train |",
         "|---|---|--:|--:|--:|--:|",
