@@ -204,7 +204,7 @@ class Bench:
         module, amount = self.case.module, parse(method).structured or 0.0
         typical, first = self.x[:TYPICAL], epochs * 3 // 4
         if self.plan.normalize:
-            module = train.normalize(module, typical)
+            module = train.with_batch_norm(module, typical)
         module = train.shrink(module, typical, amount)
         self.fit(module, first, seed, self.plan.rates.get(method))
         prepared = train.prepare(module, typical, freeze=self.steps(epochs - first) // 2)

@@ -9,11 +9,11 @@ model = mcuq.compile(train.finish(prepared), name="net")
 from __future__ import annotations
 
 from mcuq.train.loop import accuracy, fit
-from mcuq.train.normalize import normalize
 from mcuq.train.options import Cluster, Prune, Quantize
 from mcuq.train.prepare import finish, prepare
 from mcuq.train.prepared import Prepared
 from mcuq.train.shrink import shrink
+from mcuq.train.with_batch_norm import with_batch_norm
 
 __all__ = [
     "Cluster",
@@ -23,7 +23,7 @@ __all__ = [
     "accuracy",
     "finish",
     "fit",
-    "normalize",
     "prepare",
     "shrink",
+    "with_batch_norm",
 ]

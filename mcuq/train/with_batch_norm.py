@@ -18,7 +18,7 @@ LEAST = 1e-3
 """Of the mean deviation of a layer's channels: one that hardly changes is not blown up."""
 
 
-def normalize(module: nn.Module, example: Tensor | Sequence[Tensor]) -> nn.Module:
+def with_batch_norm(module: nn.Module, example: Tensor | Sequence[Tensor]) -> nn.Module:
     """A copy of ``module`` in which each convolution with a bias has a BatchNorm behind it.
 
     ``example``: typical inputs, a batch each; with their statistics it computes the same as before.

@@ -29,7 +29,7 @@ class Folded(nn.Module):
 
 def test_it_computes_the_same_with_batchnorm_behind_each_bias() -> None:
     module, x = Folded().eval(), torch.randn(64, 3, 8, 8)
-    made = train.normalize(module, x)
+    made = train.with_batch_norm(module, x)
     torch.testing.assert_close(made(x), module(x), rtol=1e-4, atol=1e-5)
     norms = {name for name, part in made.named_modules() if isinstance(part, nn.BatchNorm2d)}
     assert norms == {"first.1", "again.1", "other.1"}
@@ -41,13 +41,13 @@ def test_training_statistics_are_those_of_the_example() -> None:
     """In training mode the batch itself gives them: of a layer that is used once."""
     torch.manual_seed(0)
     module, x = nn.Sequential(nn.Conv1d(2, 5, 3), nn.ReLU()), torch.randn(32, 2, 16)
-    made = train.normalize(module.eval(), x).train()
+    made = train.with_batch_norm(module.eval(), x).train()
     torch.testing.assert_close(made(x), module(x), rtol=1e-3, atol=1e-4)
 
 
 def test_it_is_prepared_as_any_other() -> None:
     x = torch.randn(32, 3, 8, 8, generator=torch.Generator().manual_seed(1))
-    prepared = train.prepare(train.normalize(Folded().eval(), x), x)
+    prepared = train.prepare(train.with_batch_norm(Folded().eval(), x), x)
     prepared(x).square().mean().backward()
     prepared.eval()
     (classes,) = prepared.integers(x).values()
@@ -56,4 +56,4 @@ def test_it_is_prepared_as_any_other() -> None:
 
 def test_a_network_without_folded_convolutions_is_refused() -> None:
     with pytest.raises(McuqError, match="no convolution with a bias"):
-        train.normalize(nn.Linear(3, 2), torch.randn(4, 3))
+        train.with_batch_norm(nn.Linear(3, 2), torch.randn(4, 3))
