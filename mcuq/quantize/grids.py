@@ -157,23 +157,23 @@ class _Writer:
         gains = self._unit(source) * steps / unit
         others = tuple(i for i in range(integers.ndim) if i != layout_of(node).outputs)
         silent = 255 * np.abs(integers).sum(axis=others) * gains < SILENT * own.scale[0]
-        gains = np.where(silent, 1.0, gains)
-        fracs = 1 - np.frexp(gains)[1]
+        fracs = np.where(silent, 0, 1 - np.frexp(gains)[1])
         if fracs.min() < FRAC_MIN or fracs.max() > FRAC_MAX:
             raise _refused(self.graph, f"the scales around '{node.name}' are too far apart")
-        gains = gains * 2.0**fracs
         integers = integers * ~along(silent, layout_of(node).outputs, integers.ndim)
+        self.gains[node.name] = gains * 2.0**fracs
+        gains = np.where(silent, 1.0, gains * 2.0**fracs)
+        shifts = bool(np.all(gains == 1.0))
         # The product is rounded to its last bit first: half up of half up goes up too often.
-        lean = 0.0 if own.bits > 8 else _wide(own).scale[0] / 2
+        lean = 0.0 if shifts or own.bits > 8 else _wide(own).scale[0] / 2
         made = self._with_steps(node, integers, fracs, (unit, gains, offset - lean))
         low, high = clip.scaled(fused_clip(node), np.array([1 / unit]))
         limits = low + offset, high + offset
         if offset:
             self.offsets[node.output] = offset
-        if np.all(gains == 1.0):
+        if shifts:
             self._emit(made.with_attrs(clip=limits), node.output, own, unit)
             return
-        self.gains[node.name] = gains
         sums = self._middle(made.with_attrs(clip=NO_CLIP), "sums", _wide(own), unit)
         self._times(sums, gains, (node.output, own, unit), limits)
 

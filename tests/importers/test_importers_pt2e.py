@@ -78,6 +78,9 @@ def test_powers_of_two_are_kept_and_the_outputs_are_those_of_pt2e(tmp_path: Path
     given = [_given(model) for model in models]
     assert all(found.kept == 3 and not found.refitted for found in given)
     assert {tensor.moved for found in given for tensor in found.tensors} == {1.0}
+    kept = mcuq.compile(module, x[:1], name="net", config=KEPT)  # a shift is all they need
+    assert np.array_equal(_outputs(kept, x), _outputs(models[0], x))
+    assert [step.op for step in kept.report.steps] == [step.op for step in models[0].report.steps]
     for model in models:
         # half up and half to even part where a sum lies between two steps
         assert np.abs(_outputs(model, x) - module(x).numpy()).max() <= 4 * 2.0**-4
