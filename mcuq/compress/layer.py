@@ -35,11 +35,14 @@ class Wanted:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """The new weights and bias, and what keeps the weights so while they are tuned."""
+    """The new weights and bias, what keeps the weights so while they are tuned, and the table of
+    their values if they share some.
+    """
 
     weights: Array
     bias: Array
     constraint: Constraint
+    table: Table | None = None
 
 
 def compressed_layer(graph: Graph, node: Node, wanted: Wanted, known: Moments | None) -> Made:
@@ -55,7 +58,7 @@ def compressed_layer(graph: Graph, node: Node, wanted: Wanted, known: Moments | 
     if aim is not None and wanted.mask is not None:
         found = settled(*aim, lambda k, column: column * free[:, :, k])
     weights = from_rows(node, graph, found)
-    constraint = Constraint("mask", wanted.mask)
+    constraint, table = Constraint("mask", wanted.mask), None
     if wanted.codes:
         rows = Rows.of(weights, axis, wanted.power, wanted.mask)
         table = table_of(rows, wanted.codes, wanted.seed)
@@ -70,7 +73,7 @@ def compressed_layer(graph: Graph, node: Node, wanted: Wanted, known: Moments | 
     bias = graph.data(b)
     if known is not None:
         bias = bias_of(bias, real, to_rows(node, graph, weights.astype(np.float64)), known)
-    return Made(weights.astype(np.float32), bias.astype(np.float32), constraint)
+    return Made(weights.astype(np.float32), bias.astype(np.float32), constraint, table)
 
 
 def table_of(rows: Rows, codes: str, seed: int) -> Table:

@@ -31,13 +31,10 @@ from mcuq.train.options import (
     quantize_of,
     request_of,
 )
-from mcuq.train.prepared import Norm, Parts, Preparation, Prepared
+from mcuq.train.prepared import Behind, Norm, Parts, Preparation, Prepared
 from mcuq.train.program import BATCH_NORM, PLACE
 from mcuq.train.source import Source, calls_of, real, target_of
 from mcuq.train.weights import Weight
-
-FEWEST = 8
-"""So many rows of the example say what a weight matters."""
 
 
 def prepare(
@@ -94,15 +91,15 @@ class _Preparation:
     def made(self) -> Prepared:
         source = self.source
         activations, names, matched = self._activations()
-        weights, behind = self._weights()
+        weights, behind, biases = self._weights()
         norms = self._norms()
         self.graph.lint()
-        calibrated = source.feeds if len(source.rows[0]) >= FEWEST else None
+        calibrated = source.feeds if source.enough else None
         power = input_power(source.ready, calibrated)
         asked = (self.quantize, self.prune, self.cluster, self.freeze)
         plan = Preparation(source, power, names, matched, *asked)
         constants = list(source.program.constants.values())
-        made = Prepared(plan, Parts(activations, weights, norms, constants), behind)
+        made = Prepared(plan, Parts(activations, weights, norms, constants), behind, biases)
         made.set_factors()
         return made
 
@@ -145,11 +142,14 @@ class _Preparation:
             call = self.graph.call_module(target, (node,))
         node.replace_all_uses_with(call, lambda user: user is not call)
 
-    def _weights(self) -> tuple[list[Weight], dict[int, tuple[str | None, str]]]:
-        """A ``Weight`` for each constant that a parameter holds, and the BatchNorm behind it."""
+    def _weights(self) -> tuple[list[Weight], dict[int, Behind], dict[int, str]]:
+        """A ``Weight`` for each constant that a parameter holds, the BatchNorm behind it, and the
+        parameter that is added to what comes out.
+        """
         methods = self._methods()
         made: list[Weight] = []
-        behind: dict[int, tuple[str | None, str]] = {}
+        behind: dict[int, Behind] = {}
+        biases: dict[int, str] = {}
         for held in self.source.held:
             shape = self.source.state[held.parameter].shape
             wanted = methods.get(held.node.name, Methods())
@@ -160,9 +160,17 @@ class _Preparation:
                     if norm is not None:
                         behind[len(made)] = target_of(norm.args[1]), str(target_of(norm.args[4]))
                         weight.eps = real(norm.args[7])
+                    added = target_of(self._added(node, norm))
+                    if added is not None:
+                        biases[len(made)] = added
                     self._weigh(node, f"{PLACE}.weights.{len(made)}", norm)
             made.append(weight)
-        return made, behind
+        return made, behind, biases
+
+    def _added(self, parameter: fx.Node, norm: fx.Node | None) -> Any:
+        """What the layer that alone reads ``parameter``, or its BatchNorm, adds."""
+        reader = norm if norm is not None else _sole(parameter)
+        return reader.args[2] if reader is not None and len(reader.args) > 2 else None
 
     def _weigh(self, node: fx.Node, target: str, norm: fx.Node | None) -> None:
         last = [n for n in self.graph.nodes if n.op == "get_attr"][-1]

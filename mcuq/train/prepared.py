@@ -12,15 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mcuq.compress.layer import table_of
+from mcuq.compress.compensate import compensated
+from mcuq.compress.layer import Made, Wanted, compressed_layer
 from mcuq.compress.sparsity import mask_of, scores_of
-from mcuq.compress.tables import Rows
 from mcuq.errors import DataError
-from mcuq.ir import Array, Graph, from_memory, to_memory
+from mcuq.ir import Array, Graph, Node, from_memory, to_memory
 from mcuq.ops import layout_of
 from mcuq.passes import pipeline
 from mcuq.qir import QGraph
 from mcuq.quantize import quantize
+from mcuq.quantize.rounding.layers import Moments
+from mcuq.quantize.structure import weighted
 from mcuq.reference import port_to_int, port_to_real, run_int
 from mcuq.train.activations import Activation
 from mcuq.train.matching import Held
@@ -55,6 +57,10 @@ class Preparation:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Preparation:
         return self
+
+
+Behind = tuple[str | None, str]
+"""The names of a BatchNorm's gain, if it has one, and of its variance."""
 
 
 class Norm(nn.Module):
@@ -104,7 +110,11 @@ class Prepared(nn.Module):
     """
 
     def __init__(
-        self, plan: Preparation, parts: Parts, norms: Mapping[int, tuple[str | None, str]]
+        self,
+        plan: Preparation,
+        parts: Parts,
+        norms: Mapping[int, Behind],
+        biases: Mapping[int, str],
     ) -> None:
         super().__init__()
         own = copy.deepcopy(plan.source.own)
@@ -113,7 +123,7 @@ class Prepared(nn.Module):
         self._modules.update(own._modules)
         self._non_persistent_buffers_set.update(own._non_persistent_buffers_set)
         self.mcuq = parts
-        self.plan, self._behind = plan, dict(norms)
+        self.plan, self._behind, self._biases = plan, dict(norms), dict(biases)
         self._known: tuple[int, QGraph] | None = None
         code: dict[str, Any] = {}
         made = plan.source.program.graph.python_code("self")
@@ -165,7 +175,7 @@ class Prepared(nn.Module):
     def finished(self) -> Graph:
         """The float network with the numbers of its integers (``finish``)."""
         plan = self.plan
-        graph = pipeline.run(plan.source.template.imported(self._masked()).graph)
+        graph = self._imported(self._masked())
         coded = {
             held.constant: layer.in_graph(self._folded(layer, held))
             for layer, held in self.layers()
@@ -217,13 +227,16 @@ class Prepared(nn.Module):
 
     def _folded(self, layer: Weight, held: Held) -> Tensor:
         """The weights of a layer as the chip has them, before rounding."""
-        gain, variance = self._behind.get(self.plan.source.held.index(held), (None, None))
         with torch.no_grad():
-            return layer.folded(
-                self.get_parameter(held.parameter).detach(),
-                None if gain is None else self.get_parameter(gain).detach(),
-                None if variance is None else self.get_buffer(variance),
-            )
+            return layer.folded(self.get_parameter(held.parameter).detach(), *self._norm_of(held))
+
+    def _norm_of(self, held: Held) -> tuple[Tensor | None, Tensor | None]:
+        """Gain and variance of the BatchNorm behind a layer."""
+        gain, variance = self._behind.get(self.plan.source.held.index(held), (None, None))
+        return (
+            None if gain is None else self.get_parameter(gain).detach(),
+            None if variance is None else self.get_buffer(variance),
+        )
 
     def _check(self, inputs: Sequence[Tensor]) -> None:
         found = tuple(tuple(x.shape[1:]) for x in inputs)
@@ -250,8 +263,8 @@ class Prepared(nn.Module):
             layer.learns = not frozen
             if share is not None and layer.methods.zeros is not None:
                 self._prune(layer, held, share)
-            if begins and layer.methods.codes is not None:
-                self._cluster(layer, held)
+        if begins:
+            self._cluster()
         self.mcuq.step += 1
 
     def _prune(self, layer: Weight, held: Held, share: float) -> None:
@@ -272,12 +285,58 @@ class Prepared(nn.Module):
             if share is not None and layer.methods.zeros is not None:
                 self._prune(layer, held, share)
 
-    def _cluster(self, layer: Weight, held: Held) -> None:
-        weights = layer.in_graph(self._folded(layer, held)).astype(np.float64)
-        mask = layer.in_graph(layer.mask) if layer.methods.zeros is not None else None
-        power = self.plan.power[held.node.name]
-        rows = Rows.of(weights, layout_of(held.node).outputs, power, mask)
-        layer.set_table(table_of(rows, layer.methods.codes or "", 0))
+    def _cluster(self) -> None:
+        """Give layers tables, and weights and biases that make up for what these cost.
+
+        As compression does: the errors of one layer are known to the next (``compensate``).
+        """
+        graph = self._imported(self._masked())
+        found = {h.node.name: (w, h) for w, h in self.layers() if w.methods.codes is not None}
+        made: dict[str, Made] = {}
+
+        def change(node: Node, known: Moments | None) -> Mapping[str, Array]:
+            if node.name not in found or node.name in made:
+                return {}
+            layer, _ = found[node.name]
+            mask = layer.in_graph(layer.mask) if layer.methods.zeros is not None else None
+            wanted = Wanted(mask, layer.methods.codes, self.plan.power[node.name])
+            done = made[node.name] = compressed_layer(graph, node, wanted, known)
+            return {node.inputs[1]: done.weights, node.inputs[2]: done.bias}
+
+        if self.plan.source.enough:
+            compensated(graph, self.plan.source.feeds, change)
+        for node in weighted(graph):  # what is too deep for that, or all with few rows
+            change(node, None)
+        for name, done in made.items():
+            self._start(*found[name], done)
+        self._start_biases({found[name][1]: done.bias for name, done in made.items()})
+
+    def _start(self, layer: Weight, held: Held, made: Made) -> None:
+        """Take a table, and the weights that have its values."""
+        if made.table is None:
+            raise TypeError(f"{held.node.name} has no table")
+        layer.set_table(made.table)
+        parameter = self.get_parameter(held.parameter)
+        with torch.no_grad():
+            parameter.copy_(layer.start_of(parameter, made.weights, *self._norm_of(held)))
+
+    def _start_biases(self, wanted: Mapping[Held, Array]) -> None:
+        """Move parameters so that the network has ``wanted`` biases, which hang on weights, too."""
+        state = self._masked()
+        more = {name: state[name] + 1 for name in self._biases.values()}
+        graph, grown = self._imported(state), self._imported({**state, **more})
+        constants = {node.name: node.inputs[2] for node in weighted(graph)}
+        for held, bias in wanted.items():
+            name = self._biases.get(self.plan.source.held.index(held))
+            before, after = (g.data(constants[held.node.name]) for g in (graph, grown))
+            if name is not None and state[name].shape == bias.shape and (after != before).all():
+                moved = torch.from_numpy((bias - before) / (after - before))
+                with torch.no_grad():
+                    parameter = self.get_parameter(name)
+                    parameter.add_(moved.to(parameter))
+
+    def _imported(self, state: Mapping[str, Array]) -> Graph:
+        return pipeline.run(self.plan.source.template.imported(state).graph)
 
 
 def _accept_plain(module: nn.Module, found: Any) -> None:

@@ -23,7 +23,7 @@ from mcuq.passes import pipeline
 from mcuq.quantize.structure import weighted
 from mcuq.reference import run_float
 from mcuq.train import matching
-from mcuq.train.prepare import FEWEST, prepare
+from mcuq.train.prepare import prepare
 from mcuq.train.prepared import Prepared
 from mcuq.train.program import BATCH_NORM, PLACE
 from mcuq.train.source import Source, calls_of, target_of
@@ -79,11 +79,10 @@ class _Shrinking:
         self, source: Source, choose: Choose, importance: str | None, of: nn.Module | None
     ) -> None:
         self.source = source
-        enough = len(source.rows[0]) >= FEWEST
         self.found, self.removed = choose(
             source.ready,
-            importance=importance or ("taylor" if enough else "magnitude"),
-            calibration=source.feeds if enough else None,
+            importance=importance or ("taylor" if source.enough else "magnitude"),
+            calibration=source.feeds if source.enough else None,
             of=None if of is None else _before(of, source),
         )
         self.graph = remove(source.ready, self.found, self.removed)

@@ -23,6 +23,9 @@ from mcuq.train.program import BATCH_NORM, PLACE, Evaluation, Traced, trace
 ROWS = 128
 """At most so many rows of the example are looked at."""
 
+FEWEST = 8
+"""So many rows of it say what arrives at a layer, and what a weight matters."""
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -59,6 +62,11 @@ class Source:
         neutral = _neutral(program.graph, state)
         held = matching.constants_of(template, ready, state, neutral)
         return cls(own, rows, template, program, ready, feeds, state, neutral, held)
+
+    @property
+    def enough(self) -> bool:
+        """Whether the example has the rows that say something."""
+        return len(self.rows[0]) >= FEWEST
 
     def values(self) -> Mapping[fx.Node, Tensor]:
         """What each operator of the program computes, as in eval mode, of the example."""

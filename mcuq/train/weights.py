@@ -80,6 +80,18 @@ class Weight(nn.Module):
         found: Array = values.reshape(-1)[self.places].cpu().numpy()
         return found
 
+    def start_of(
+        self, weights: Tensor, wanted: Array, gain: Tensor | None, variance: Tensor | None
+    ) -> Tensor:
+        """``weights`` with which the chip has ``wanted``, which lie as the graph's constant."""
+        scale = self._scale(weights, gain, variance).expand(self.shape).reshape(-1)
+        places = self.places.reshape(-1)
+        found = weights.detach().clone().reshape(-1)
+        values = torch.from_numpy(np.ascontiguousarray(wanted)).reshape(-1).to(found)
+        own = scale[places]
+        found[places] = torch.where(own == 0, found[places], values / torch.where(own == 0, 1, own))
+        return found.reshape(weights.shape)
+
     def set_factor(self, factor: Array) -> None:
         """Take what the network does to each weight, which lies as the graph's constant."""
         found = torch.ones(self.shape)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import copy
 from math import nan
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch_networks import Image, made, rows_for, train_steps
 
 from mcuq import McuqError, train
+from mcuq.compress.pipeline import compress_graph
+from mcuq.compress.request import Request, parse
+from mcuq.quantize.structure import weighted
 
 
 class Refused(nn.Module):
@@ -124,3 +128,22 @@ def test_fit_learns_what_its_teacher_does() -> None:
     with torch.no_grad():
         labels = teacher(x).argmax(1)
     assert train.accuracy(teacher, x, labels) == 1.0
+
+
+def test_shared_values_begin_as_compression_leaves_them() -> None:
+    """Weights and biases make up for what the values cost: 2 bits are of use at once."""
+    x = rows_for(Image, 64)
+    prepared = train.prepare(made(Image), x, quantize=False, cluster="cluster:2bit", freeze=0)
+    ready, feeds = prepared.plan.source.ready, prepared.plan.source.feeds
+    wanted = compress_graph(ready, Request(parse("cluster:2bit")), feeds).graph
+    prepared(x)
+    found = train.finish(prepared)
+    layers = [
+        node
+        for node in weighted(wanted)
+        if not np.array_equal(wanted.data(node.inputs[1]), ready.data(node.inputs[1]))
+    ]
+    assert len(layers) >= 3
+    for node in layers:
+        for name in node.inputs[1:]:
+            np.testing.assert_allclose(found.data(name), wanted.data(name), rtol=1e-4, atol=1e-5)
