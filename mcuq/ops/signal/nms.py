@@ -16,7 +16,7 @@ C: mcuq_nms_s16.c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -24,7 +24,7 @@ import numpy as np
 
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.spec import Form, Format, IntForm, OpSpec, Schema, TorchTensor
-from mcuq.qir import QGraph, QTensor, frac_of
+from mcuq.qir import QGraph, QTensor, QTensors, frac_of
 from mcuq.schema import INT32, Fields, flag, real, several, whole
 
 MOST_BOXES = 32767
@@ -119,9 +119,7 @@ def limit(score: float, step: float, zero: int) -> int:
     return min(max(exact, -INT32), INT32)
 
 
-def to_int(
-    node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-) -> IntForm:
+def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
     """The same node with its limits in integers."""
     boxes, scores = (acts[name] for name in node.inputs)
     return IntForm(in_integers(node, boxes, scores, 2.0 ** -frac_of(scores)))
