@@ -76,7 +76,7 @@ def one_line(text: str) -> str:
     Of a very long one the beginning and the end are left.
 
     >>> one_line("a\nb"), len(one_line("a" * 10**6))
-    ('a\\nb', 600)
+    ('a\\nb', 599)
     """
     whole = str(text)
     if len(whole) > LONGEST:

@@ -113,7 +113,7 @@ def fitting(text: str, width: float) -> str:
     """``text``, its middle left out where it takes more than ``width``; empty if that is hopeless.
 
     >>> fitting("a long name of a layer", 60)
-    'a l…yer'
+    'a l…ayer'
     """
     if width_of(text) <= width:
         return text

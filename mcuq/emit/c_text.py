@@ -34,7 +34,7 @@ def string(text: str) -> str:
     r"""A string literal of C that holds ``text`` in UTF-8; nothing in it ends it early.
 
     >>> print(string('a "b" ü?'))
-    "a \\042b\\042 \\303\\274\\077"
+    "a \042b\042 \303\274\077"
     """
     harmless = (
         chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode()

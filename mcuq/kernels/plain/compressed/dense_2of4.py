@@ -30,7 +30,7 @@ def pack(weights: Array) -> Array:
     """(out, in) -> the stream of mcuq_sparse_2of4_params.
 
     >>> pack(np.array([[0, 5, 0, -1, 7, 0, 0, 0]])).tolist()
-    [77, 5, 255, 7, 0]
+    [13, 5, 255, 7, 0]
     """
     padded = np.pad(weights, ((0, 0), (0, -weights.shape[1] % 8))).reshape(len(weights), -1, 4)
     order = np.argsort(padded == 0, axis=2, kind="stable")[..., :2]
