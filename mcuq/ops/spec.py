@@ -265,6 +265,7 @@ class OpSpec:
     ``affine(index, constant)``: ``(scale, shift)`` with which the other operand goes on if operand
     ``index`` is a ``constant`` with one value per channel; None if it is no such function.
     ``padding``: see there.
+    ``whole``: its values are whole numbers.
     ``classifies``: it makes classes or their shares of logits: errors are measured before it.
 
     Numbers:
@@ -329,6 +330,7 @@ class OpSpec:
     is_identity: Callable[[Node, Graph], bool] = _not_identity
     affine: Callable[[int, Array], tuple[Array, Array]] | None = None
     padding: Padding = Padding.NONE
+    whole: bool = False
     classifies: bool = False
 
     keeps_scale: bool = False

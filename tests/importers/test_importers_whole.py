@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx_models import feeds_for, model, node, run_graph, save
+from onnx import TensorProto
+from onnx.reference import ReferenceEvaluator
+from onnx_models import agrees, feeds_for, model, node, ops, run_graph, save
 
 import mcuq
 from mcuq import importers
@@ -73,11 +75,34 @@ def test_levels_that_no_byte_holds_are_refused(attrs: dict[str, Any], tmp_path: 
         importers.load(save(requant_shift(**attrs), tmp_path))
 
 
-def test_a_cast_that_cuts_reals_is_refused(tmp_path: Path) -> None:
-    nodes = [node("Sigmoid", "x", "s"), node("Cast", "s", "c", to=UINT8)]
-    proto = model([*nodes, node("Cast", "c", "y", to=1)], {}, {"x": (1, 20)})
-    with pytest.raises(McuqError, match="Cast to a type that is not a float"):
-        importers.load(save(proto, tmp_path))
+@pytest.mark.parametrize(
+    ("before", "kind", "operators"),
+    [
+        ("Identity", TensorProto.INT32, ["sign", "abs", "floor", "mul"]),
+        ("Round", TensorProto.INT64, ["round"]),
+        ("Floor", TensorProto.INT16, ["floor"]),
+        ("Abs", UINT8, ["abs", "clip", "floor"]),
+    ],
+)
+def test_a_cast_to_integers_leaves_out_what_follows_the_point(
+    before: str, kind: int, operators: list[str], tmp_path: Path
+) -> None:
+    nodes = [node("Mul", "x f", "p"), node(before, "p", "s"), node("Cast", "s", "c", to=kind)]
+    proto = model([*nodes, node("Cast", "c", "y", to=1)], {"f": np.float32(9)}, {"x": (1, 20)})
+    graph = agrees(proto, tmp_path)
+    assert sorted(ops(graph)) == sorted(["mul", *operators])
+
+
+def test_an_output_of_integers(tmp_path: Path) -> None:
+    """As an image that a network draws, in bytes."""
+    nodes = [node("Sigmoid", "x", "s"), node("Mul", "s f", "p"), node("Cast", "p", "y", to=UINT8)]
+    proto = model(nodes, {"f": np.float32(255)}, {"x": (1, 20)})
+    proto.graph.output[0].type.tensor_type.elem_type = UINT8
+    graph = importers.load(save(proto, tmp_path))
+    rows = ROWS / 64 - 2
+    found = run_graph(graph, {"x": rows})["y"]
+    (wanted,) = ReferenceEvaluator(proto).run(None, {"x": rows})
+    assert np.array_equal(found, wanted)
 
 
 def test_floors_of_networks_on_reals_stay_floors(tmp_path: Path) -> None:

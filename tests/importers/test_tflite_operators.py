@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tflite_models import Net, net, op, quantized, run, sized, written
+from tflite_models import Net, Tensor, net, op, quantized, run, sized, written
 
 from mcuq import importers
 from mcuq.importers.tflite.handlers import HANDLERS, operators_of
@@ -540,6 +540,37 @@ def test_agrees_with_the_interpreter(row: str, kind: str, tmp_path: Path) -> Non
     assert faults == []
     graph = importers.load(path)
     assert difference(made, graph, feeds) <= (1e-4 if kind == "float32" else STEPS)
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        (Tensor((1, 4)), Tensor((1, 4), "int32")),
+        (Tensor((1, 4)), Tensor((1, 4), "uint8")),
+        (Tensor((1, 4)), Tensor((1, 4), "int8", None, (0.25,), (3,))),
+        (Tensor((1, 4), "int8", None, (0.5,), (3,)), Tensor((1, 4))),
+        (Tensor((1, 4), "int8", None, (0.5,), (-7,)), Tensor((1, 4), "int32")),
+        (Tensor((1, 4), "uint8", None, (0.25,), (9,)), Tensor((1, 4), "int8", None, (2.0,), (5,))),
+    ],
+)
+def test_casts_are_of_the_stored_numbers(source: Tensor, wanted: Tensor, tmp_path: Path) -> None:
+    """LiteRT's CAST knows no scales: it takes the integers, and cuts reals."""
+    codes = {"float32": 0, "int32": 2, "uint8": 3, "int8": 9}
+    reals, back = Tensor((1, 4)), op("DEQUANTIZE", "c", "f")
+    if not wanted.scales:
+        back = op("CAST", "c", "f", "Cast", InDataType=codes[wanted.type], OutDataType=0)
+    made = Net(
+        (
+            op("ABS", "x", "a") if source.type == "float32" else op("RELU", "x", "a"),
+            op("CAST", "a", "c", "Cast", InDataType=codes[source.type],
+               OutDataType=codes[wanted.type]),
+            back,
+            op("NEG", "f", "y"),
+        ),
+        {"x": source, "a": source, "c": wanted, "f": reals, "y": reals}, ("x",), ("y",),
+    )  # fmt: skip
+    feeds = {"x": np.array([[1.5, 0.0, -2.5, 7.0]], np.float32)}
+    assert difference(made, load(made, tmp_path), feeds) == 0.0
 
 
 def test_every_handler_has_a_row() -> None:

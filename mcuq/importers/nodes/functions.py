@@ -11,6 +11,7 @@ from mcuq.importers.nodes.builder import Refused, Value
 from mcuq.importers.nodes.call import Call
 from mcuq.importers.nodes.elementwise import applied, combined, named_constant, reshaped, settled
 from mcuq.ir import Array
+from mcuq.ops import spec
 
 _SELU = {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}
 
@@ -86,6 +87,23 @@ def _by_value(call: Call, divisor: Value) -> Value:
 def inverted(call: Call, value: Value, numerator: float = 1.0) -> Value:
     """``numerator / value``."""
     return applied(call, "reciprocal", value, numerator=numerator)
+
+
+def cut(call: Call, signed: bool) -> Value:
+    """A value without what follows its point, as it becomes an integer: -1.5 becomes -1.
+
+    An integer without a sign is undefined below 0; here it is 0.
+    """
+    value = call.value()
+    maker = call.builder.makers.get(value.tensor)
+    if maker is not None and spec(maker).whole:
+        return value
+    if not signed:
+        part = call.part("positive")
+        return applied(call, "floor", applied(part, "clip", value, low=0.0, high=math.inf))
+    size = applied(call.part("size"), "abs", value)
+    whole = applied(call.part("whole"), "floor", size)
+    return combined(call, "mul", applied(call.part("sign"), "sign", value), whole)
 
 
 def prelu(call: Call) -> Value:

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from mcuq.importers.nodes import layout, logic
+from mcuq.importers.nodes import functions, layout, logic
 from mcuq.importers.nodes.builder import Refused, Value
 from mcuq.importers.nodes.call import Call, axis_of, in_order
 from mcuq.importers.nodes.elementwise import settled, with_constant
@@ -17,6 +17,7 @@ _INTEGERS = {
     2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 12: "uint32",
     13: "uint64",
 }  # fmt: skip
+_SIGNED = (3, 5, 6, 7)
 _BOOL = 9
 _NUMBERS = (*_FLOATS, *_INTEGERS, _BOOL)
 
@@ -34,10 +35,11 @@ def same(call: Call) -> Value:
 
 
 def cast(call: Call) -> Value:
-    """Cast that changes no number: to a float, or of integers to a type that holds them all.
+    """Cast of a number to a float or to a type that holds it, which changes nothing.
 
-    The indices of ArgMax may become any integer, and so may an input that nothing but a lookup
-    reads. A truth value is 1 or 0; of a number, whether it is not 0.
+    Reals become integers by leaving out what follows the point. The indices of ArgMax may become
+    any integer, and so may an input that nothing but a lookup reads. A truth value is 1 or 0; of a
+    number, whether it is not 0.
     """
     value = call.value()
     if call.builder.is_index(value.tensor):
@@ -53,7 +55,9 @@ def cast(call: Call) -> Value:
     if target in _INTEGERS and value.tensor in call.builder.order:
         call.builder.whole.add(value.tensor)
         return value
-    raise Refused("Cast to a type that is not a float", "Let data stay float32")
+    if target in _INTEGERS and source is not None and source.real:
+        return functions.cut(call, signed=target in _SIGNED)
+    raise Refused("Cast to integers that do not hold all of the old", "Let data stay float32")
 
 
 def _holds(target: int, source: int) -> bool:

@@ -115,7 +115,7 @@ HANDLERS: Mapping[str, Handler] = {
     "DENSIFY": Handler(movement.same, "Identity"),
     "QUANTIZE": Handler(movement.same, "Identity"),
     "DEQUANTIZE": Handler(movement.same, "Identity"),
-    "CAST": Handler(movement.cast, "Cast"),
+    "CAST": Handler(movement.cast, "Div Add Cast Sub Mul"),
     "TRANSPOSE": Handler(movement.transpose, "Transpose"),
     "PAD": Handler(movement.pad, "Pad"),
     "PADV2": Handler(movement.pad, "Pad"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
+from onnx import TensorProto
 
 from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.tflite.writer import Call
@@ -26,16 +28,35 @@ def same(call: Call) -> Results:
 
 
 def cast(call: Call) -> Results:
-    """CAST between numbers that are read as reals; others truncate, which is refused."""
+    """CAST: of integers what is stored, without their scale; of reals what is left of the point."""
     source, wanted = call.tensor(0), call.result()
-    if source.data is not None or source.type == wanted.type:
+    same = (source.type, source.scales, source.zeros) == (wanted.type, wanted.scales, wanted.zeros)
+    if same or (source.data is not None and not source.is_quantized):
         return [call.value(0)]
-    if wanted.type.startswith("float"):
-        whole = not source.type.startswith("float")
-        return [call.node("Cast", [call.value(0)], to=1) if whole else call.value(0)]
-    if not source.type.startswith("float"):
-        return [call.value(0)]
-    raise Refused(f"it truncates to {wanted.type}", "Let data stay float32")
+    value = call.value(0)
+    if source.is_quantized:
+        value = call.node("Div", [value, _one(call, source.scales)])
+        value = call.node("Add", [value, _one(call, source.zeros)])
+    if source.type.startswith("float") and not wanted.type.startswith("float"):
+        value = call.node("Cast", [value], to=_integer(wanted.type))
+    if wanted.type.startswith("float") or source.type.startswith("float"):
+        value = call.node("Cast", [value], to=TensorProto.FLOAT)
+    if wanted.is_quantized:
+        value = call.node("Sub", [value, _one(call, wanted.zeros)])
+        value = call.node("Mul", [value, _one(call, wanted.scales)])
+    return [value]
+
+
+def _one(call: Call, numbers: Sequence[float]) -> str:
+    """The one scale or zero point of a tensor, as a constant."""
+    return call.writer.constant(np.array(numbers[0], np.float32), "number")
+
+
+def _integer(kind: str) -> int:
+    """What a real is cast to on its way to ``kind``."""
+    if kind == "bool":
+        return TensorProto.BOOL
+    return TensorProto.UINT64 if kind.startswith("u") else TensorProto.INT64
 
 
 def transpose(call: Call) -> Results:
