@@ -127,3 +127,39 @@ def test_values_go_where_constants_say(tmp_path: Path) -> None:
 def test_windows_that_overlap_are_refused(attrs: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(McuqError, match="whose strides are its kernel"):
         importers.load(save(unpooled((2, 2), {"x": (1, 4, 6, 8)}, **attrs), tmp_path))
+
+
+def scattered(begin: int = 24, zeros: int = 72) -> Any:
+    """As PyTorch's newer exporter writes max_unpool2d of (1, 3, 4, 6)."""
+    channels = (np.arange(3) * begin).reshape(1, 3, 1, 1)
+    constants = {
+        "s": np.array([0, 0]), "e": np.array([1, 1]), "a": np.array([2, 3]), "c": channels,
+        "flat": np.array([-1]), "zeros": np.zeros(zeros, np.float32),
+        "shape": np.array([1, 3, 4, 6]),
+    }  # fmt: skip
+    nodes = [
+        node("MaxPool", "x", "p i", kernel_shape=[2, 2], strides=[2, 2]),
+        node("MaxPool", "x", "q j", kernel_shape=[1, 1], strides=[1, 1]),
+        node("Slice", "j s e a", "first"), node("Sub", "i first", "plane"),
+        node("Add", "plane c", "whole"), node("Reshape", "whole flat", "row"),
+        node("Unsqueeze", "row flat", "places"), node("Neg", "p", "n"),
+        node("Reshape", "n flat", "values"), node("ScatterND", "zeros places values", "laid"),
+        node("Reshape", "laid shape", "y"),
+    ]  # fmt: skip
+    return model(nodes, constants, {"x": (1, 3, 4, 6)}, opset=18)
+
+
+def test_values_are_scattered_where_they_were(tmp_path: Path) -> None:
+    graph = importers.load(save(scattered(), tmp_path))
+    x = random(1, 3, 4, 6).round(1)
+    values, places = functional.max_pool2d(torch.from_numpy(x), 2, return_indices=True)
+    wanted = functional.max_unpool2d(-values, places, 2)
+    np.testing.assert_array_equal(run_graph(graph, {"x": x})["y"], wanted.numpy())
+
+
+@pytest.mark.parametrize(("begin", "zeros"), [(25, 80), (24, 73)])
+def test_values_that_are_scattered_elsewhere_are_refused(
+    begin: int, zeros: int, tmp_path: Path
+) -> None:
+    faults = importers.problems_of(save(scattered(begin, zeros), tmp_path))
+    assert any("is computed at run time" in str(fault) for fault in faults)

@@ -147,9 +147,9 @@ def _unpooled(old: Old) -> list[Any] | None:
     if old.input(1) in old.constants:
         return _placed(old, out)
     pool = old.makers.get(old.input(1))
-    if pool is None or pool.op != "MaxPool" or not _apart(pool, kernel, strides, old):
+    if pool is None or pool.op != "MaxPool" or not apart(pool, kernel, strides, old):
         raise Refused("MaxUnpool with these indices", _POOL)
-    return _back(old, pool.inputs[0], out, kernel)
+    return back(old, old.input(0), pool.inputs[0], out, kernel)
 
 
 def _placed(old: Old, out: Shape) -> list[Any]:
@@ -165,7 +165,7 @@ def _placed(old: Old, out: Shape) -> list[Any]:
     return [row, both, old.part("Gather", [both.output[0], index])]
 
 
-def _apart(pool: Step, kernel: Shape, strides: Shape, old: Old) -> bool:
+def apart(pool: Step, kernel: Shape, strides: Shape, old: Old) -> bool:
     """Whether the windows of ``pool`` cover its data side by side, and are those of ``old``."""
     ones = (1,) * len(kernel)
     same = tuple(pool.attrs.get("kernel_shape", ())) == kernel == strides
@@ -177,8 +177,13 @@ def _apart(pool: Step, kernel: Shape, strides: Shape, old: Old) -> bool:
     return same and stepped and plain and not dilated and whole
 
 
-def _back(old: Old, pooled: str, out: Shape, kernel: Shape) -> list[Any]:
-    """Each value where the pool found the first largest of its window, zeros beside it."""
+def back(
+    old: Old, values: str, pooled: str, out: Shape, kernel: Shape, result: str = ""
+) -> list[Any]:
+    """Each of ``values`` where the pool found the first largest of its window, zeros beside it.
+
+    ``result``: the part that the last node writes; by default it is the replacement's result.
+    """
     rank = len(kernel)
     split = [out[0], out[1]]
     for size, k in zip(out[2:], kernel, strict=True):
@@ -194,12 +199,12 @@ def _back(old: Old, pooled: str, out: Shape, kernel: Shape) -> list[Any]:
     turned = old.part("Transpose", windows.output[:], "turned", perm=order)
     taps = shaped(turned.output[0], [*outer, prod(kernel)], "taps")
     chosen = old.part("Hardmax", taps.output[:], "chosen", axis=-1)
-    each = shaped(old.input(0), [*outer, 1], "each")
+    each = shaped(values, [*outer, 1], "each")
     laid = old.part("Mul", [chosen.output[0], each.output[0]], "laid")
-    apart = shaped(laid.output[0], [*outer, *kernel], "apart")
-    back = old.part("Transpose", apart.output[:], "back", perm=np.argsort(order).tolist())
-    return [windows, turned, taps, chosen, each, laid, apart, back,
-            shaped(back.output[0], list(out), "")]  # fmt: skip
+    spread = shaped(laid.output[0], [*outer, *kernel], "apart")
+    turned_back = old.part("Transpose", spread.output[:], "back", perm=np.argsort(order).tolist())
+    return [windows, turned, taps, chosen, each, laid, spread, turned_back,
+            shaped(turned_back.output[0], list(out), result)]  # fmt: skip
 
 
 STANDARD: dict[str, Rewrite] = {"GridSample": _sampled, "MaxUnpool": _unpooled}

@@ -12,6 +12,7 @@ import numpy as np
 from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.nodes.call import axis_of
 from mcuq.importers.standard.modern import Old
+from mcuq.importers.standard.unpooled import put_back
 from mcuq.ir import Array, Shape
 
 Rewrite = Callable[[Old], list[Any] | None]
@@ -25,6 +26,9 @@ def _scattered(old: Old) -> list[Any] | None:
     """A choice of the data and the updates, one behind the other; with a reduction several."""
     if old.input(0) in old.constants and old.input(2) in old.constants:
         return None
+    unpooled = put_back(old)
+    if unpooled is not None:
+        return unpooled
     shape, places = old.kind(old.input(0)).shape, old.given(1)
     if old.node.op_type == "ScatterND":
         index = tuple(np.moveaxis(places, -1, 0))
