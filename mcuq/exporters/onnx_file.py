@@ -9,11 +9,13 @@ from mcuq.errors import ModelError
 from mcuq.exporters.operators import write
 from mcuq.exporters.values import Value, Values, info
 from mcuq.ir import Graph
+from mcuq.ops import chain
 from mcuq.version import __version__
 
 
 def to_bytes(graph: Graph) -> bytes:
     """The same for the same graph. Operators of opset 17, or 20 where there is a Gelu."""
+    graph = chain.apart(graph)
     values = Values(graph)
     for port in graph.inputs:
         if port.kind != "s8" or port.scale:

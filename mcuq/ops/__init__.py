@@ -9,6 +9,7 @@ from mcuq.ops import (
     argmax,
     avg_pool2d,
     batch_norm,
+    chain,
     clip,
     conv2d,
     dense,
@@ -35,7 +36,7 @@ from mcuq.ops.recurrent import gru, lstm, rnn
 from mcuq.ops.signal import biquad, decide, features, nms, statistics
 from mcuq.ops.spec import OpSpec, RunFloat, Values
 
-OPS: tuple[OpSpec, ...] = (
+_SINGLE: tuple[OpSpec, ...] = (
     conv2d.OP,
     depthwise_conv2d.OP,
     dense.OP,
@@ -80,6 +81,7 @@ OPS: tuple[OpSpec, ...] = (
     requant.OP,
     from_u8.OP,
 )
+OPS = (*_SINGLE, *chain.specs(_SINGLE))
 
 _BY_NAME = {op.name: op for op in OPS}
 

@@ -12,6 +12,7 @@ from mcuq.passes.drop_identities import drop_identities
 from mcuq.passes.fold_batch_norm import fold_batch_norm
 from mcuq.passes.fuse_clips import fuse_clips
 from mcuq.passes.join_affine import join_affine
+from mcuq.passes.join_functions import join_functions
 from mcuq.passes.join_norms import join_norms
 from mcuq.passes.join_sums import join_sums
 from mcuq.passes.keep_last_states import keep_last_states
@@ -45,6 +46,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("merge_pads", merge_pads),
     ("keep_last_states", keep_last_states),
     ("crop_layers", crop_layers),
+    ("join_functions", join_functions),
     ("drop_remaining_identities", drop_identities),
     ("restore_names", restore_names),
 )

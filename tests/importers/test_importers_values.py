@@ -11,6 +11,7 @@ from onnx_models import agrees, feeds_for, model, node, ops, random, run_graph, 
 
 from mcuq import importers
 from mcuq.errors import McuqError
+from mcuq.ops import chain
 
 IMAGE, ROW = ("N", 4, 6, 5), ("N", 7)
 ONE = np.float32(1.5)
@@ -37,7 +38,8 @@ def test_a_function_with_a_domain(op: str, tmp_path: Path) -> None:
     start = number(1.1 if op == "Acosh" else 0.1)
     inside = [node("Sigmoid", "x", "s"), node("Mul", "s f", "m"), node("Add", "m o", "h")]
     proto = model([*inside, node(op, "h", "y")], {"f": number(0.8), "o": start})
-    assert ops(agrees(proto, tmp_path))[-1] == op.lower()
+    last = agrees(proto, tmp_path).nodes[-1]
+    assert op.lower() in (last.op, *(step.op for step in chain.steps_of(last)))
 
 
 ATTRIBUTES: dict[str, tuple[str, dict[str, float]]] = {
@@ -70,7 +72,7 @@ SCALARS: dict[str, tuple[str, float, str, list[str]]] = {
     "a value by a constant": ("Div", 2.0, "x c", ["mul"]),
     "square": ("Pow", 2.0, "x c", ["power"]),
     "cube": ("Pow", 3.0, "x c", ["power"]),
-    "root": ("Pow", 0.5, "e c", ["exp", "power"]),
+    "root": ("Pow", 0.5, "e c", ["chain"]),
     "inverse": ("Pow", -1.0, "e c", ["exp", "power"]),
     "to the 1": ("Pow", 1.0, "e c", ["exp"]),
     "to the 0": ("Pow", 0.0, "x c", ["power"]),
@@ -175,22 +177,22 @@ def test_a_reduction(op: str, name: str, tmp_path: Path) -> None:
 WINDOWS: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any], list[str]]] = {
     "the logarithm of a sum": (
         [node("Exp", "x", "e"), node("ReduceLogSum", "e a", "y")], {"a": np.array([1])}, {},
-        ["exp", "avg_pool2d", "mul", "log"],
+        ["exp", "avg_pool2d", "chain"],
     ),
     "a sum over an axis of 1": (
         [node("Exp", "x", "e"), node("ReduceL2", "e a", "y")], {"a": np.array([1])},
-        {"x": ("N", 1, 5)}, ["exp", "power", "sqrt"],
+        {"x": ("N", 1, 5)}, ["chain"],
     ),
     "a norm of windows": (
         [node("LpPool", "x", "y", kernel_shape=[2, 3], strides=[2, 1], pads=[1, 0, 0, 1])], {}, {},
-        ["power", "avg_pool2d", "mul", "sqrt"],
+        ["power", "avg_pool2d", "chain"],
     ),
     "a sum of windows": (
         [node("LpPool", "x", "y", kernel_shape=[2, 2], p=1)], {}, {}, ["abs", "avg_pool2d", "mul"],
     ),
     "a cubic norm": (
         [node("LpPool", "x", "y", p=3, kernel_shape=[6, 5])], {}, {},
-        ["abs", "power", "avg_pool2d", "mul", "power"],
+        ["chain", "avg_pool2d", "chain"],
     ),
     "a running sum": (
         [node("CumSum", "x a", "y")], {"a": np.array(3)}, {}, ["conv2d"],
@@ -241,7 +243,7 @@ CHAINS: dict[str, tuple[list[Any], str]] = {
     ),
     "what differs far away": (
         [node("Softplus", "x", "s"), node("Greater", "x far", "b"), node("Where", "b zero s", "y")],
-        "add",
+        "chain",
     ),
 }  # fmt: skip
 
@@ -249,9 +251,7 @@ CHAINS: dict[str, tuple[list[Any], str]] = {
 @pytest.mark.parametrize("name", CHAINS)
 def test_a_function_written_as_several(name: str, tmp_path: Path) -> None:
     nodes, last = CHAINS[name]
-    found = ops(agrees(model(nodes, BOUND), tmp_path, tolerance=1e-4))
-    assert found[-1] == last
-    assert (len(found) == 1) == (last != "add")
+    assert ops(agrees(model(nodes, BOUND), tmp_path, tolerance=1e-4)) == [last]
 
 
 @pytest.mark.parametrize("axis", [1, 2, -1])

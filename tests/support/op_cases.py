@@ -360,6 +360,29 @@ FUNCTIONS = tuple(
     for x in _WAYS
     if signed or x.zero == -128
 )
+_GATE = ('["sigmoid", ["0"], {}]', '["mul", ["0", "1"], {"clip": [-Infinity, Infinity]}]')
+_BELL = (
+    '["mul", ["0", "0"], {"clip": [-Infinity, Infinity]}]', '["exp", ["1"], {"rate": -0.5}]',
+    '["sub", [1.0, "2"], {"clip": [-Infinity, Infinity]}]',
+)  # fmt: skip
+_ROOT = ('["add", ["0", -1.5], {"clip": [-Infinity, Infinity]}]', '["sqrt", ["1"], {}]')
+CHAINS = (
+    *(
+        Case(op, f"{about} of {x.shape}", (x,), {"steps": steps}, out, zero)
+        for op, about, steps, out, zero in (
+            ("chain", "x * sigmoid(x)", _GATE, 4, 0),
+            ("chain", "1 - exp(-x * x / 2)", _BELL, 7, -128),
+            ("smooth_chain", "x * sigmoid(x)", _GATE, 4, 0),
+        )
+        for x in _WAYS
+    ),
+    *(
+        Case("smooth_chain", f"s16, {about}, {size}", (Act((1, size), 14, 0, "s16"),),
+             {"steps": steps}, 12, 0, 1.3, "s16")
+        for size in (1, 300)
+        for about, steps in (("gate", _GATE), ("bell", _BELL))
+    ),
+)  # fmt: skip
 DOMAINS = tuple(
     Case(op, f"{about}, {size}", (Act((1, size), frac, zero),), {}, out, 0)
     for size in (9, 200)
@@ -948,7 +971,7 @@ BIQUADS = (
 )
 
 CASES: tuple[Case, ...] = (
-    *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *FUNCTIONS, *DOMAINS,
+    *CONVOLUTIONS, *DEPTHWISE, *DENSE, *POOLS, *BINARY, *UNARY, *FUNCTIONS, *CHAINS, *DOMAINS,
     *EXTREMA, *PRELUS, *REDUCTIONS, *MOVES, *OTHERS,
     *RESIZED, *PRODUCTS, *NORMS, *WIDE, *SMOOTH, *STRAIGHT, *REQUANTS, *RECURRENT, *SOUND,
     *DECISIONS, *NMS, *STATISTICS, *BIQUADS,
