@@ -31,16 +31,16 @@ def melt_moves(graph: Graph) -> Graph:
 def _melted(graph: Graph, node: Node) -> Graph | None:
     if node.op == "concat":
         return _concat(graph, node)
-    return (_chain(graph, node) or _past_concat(graph, node)) if _is_movement(node) else None
+    return (_chain(graph, node) or _past_concat(graph, node)) if is_movement(node) else None
 
 
-def _is_movement(node: Node) -> bool:
+def is_movement(node: Node) -> bool:
     """Whether the node writes elements of its one input, and nothing else."""
     op = spec(node.op)
     return node.op == "copy" or (op.moved is not None and op.values is Values.SAME)
 
 
-def _source(graph: Graph, node: Node) -> Map:
+def source_of(graph: Graph, node: Node) -> Map:
     """For each element of the output its place in the input of a movement."""
     if node.op == "copy":
         return copy.sources(node)
@@ -53,7 +53,7 @@ def _maker(graph: Graph, name: str) -> Node | None:
     """The movement that makes ``name``, views between them; None if others read it too."""
     node = graph.producer(name)
     while node is not None and sole_consumer(graph, node.output) is not None:
-        if _is_movement(node):
+        if is_movement(node):
             return node
         node = graph.producer(node.inputs[0]) if is_view(node) else None
     return None
@@ -63,7 +63,7 @@ def _chain(graph: Graph, node: Node) -> Graph | None:
     maker = _maker(graph, node.inputs[0])
     if maker is None:
         return None
-    source = _source(graph, maker)[_source(graph, node)]
+    source = source_of(graph, maker)[source_of(graph, node)]
     return _one(graph, [maker, node], maker.inputs[0], source)
 
 
@@ -78,7 +78,7 @@ def _past_concat(graph: Graph, node: Node) -> Graph | None:
         np.arange(end - size, end).reshape(graph.shape(name))
         for name, size, end in zip(joined.inputs, sizes, ends, strict=True)
     ]
-    source = np.concatenate(parts, joined.int("axis")).reshape(-1)[_source(graph, node)]
+    source = np.concatenate(parts, joined.int("axis")).reshape(-1)[source_of(graph, node)]
     place = int(np.searchsorted(ends, source[0], side="right"))
     operand, first = joined.inputs[place], ends[place] - sizes[place]
     alike = graph.hints.get(operand) == graph.hints.get(joined.output)
@@ -98,7 +98,7 @@ def _concat(graph: Graph, node: Node) -> Graph | None:
             return None
         makers.append(maker)
         roots.add(maker.inputs[0])
-        maps.append(_source(graph, maker).reshape(graph.shape(name)))
+        maps.append(source_of(graph, maker).reshape(graph.shape(name)))
     if len(roots) != 1:
         return None
     source = np.concatenate(maps, node.int("axis")).reshape(-1)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from mcuq.ir import Graph, problems, rebuild
 from mcuq.passes.absorb_factors import absorb_factors
+from mcuq.passes.absorb_shuffles import absorb_shuffles
 from mcuq.passes.before_copies import before_copies
 from mcuq.passes.crop_layers import crop_layers
 from mcuq.passes.drop_identities import drop_identities
@@ -43,6 +44,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("use_depthwise", use_depthwise),
     ("lower_batch_norm", lower_batch_norm),
     ("fuse_clips", fuse_clips),
+    ("absorb_shuffles", absorb_shuffles),
     ("merge_pads", merge_pads),
     ("keep_last_states", keep_last_states),
     ("crop_layers", crop_layers),
