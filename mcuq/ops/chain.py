@@ -20,9 +20,8 @@ import numpy as np
 from mcuq.fixed import FloatArray
 from mcuq.ir import Graph, Node, Shape, Tensor, rebuild, unique_name
 from mcuq.ops import lut
-from mcuq.ops.parts import along, lut16
-from mcuq.ops.spec import Bounds, Flow, Form, IntForm, OpSpec, Schema, TorchTensor
-from mcuq.qir import QTensor
+from mcuq.ops.parts import along, forms
+from mcuq.ops.spec import Bounds, Flow, OpSpec, TorchTensor
 from mcuq.schema import Misfit, Reader, fields, real, several, text
 
 MOST = 32
@@ -96,32 +95,29 @@ def _nodes(node: Node, tensors: dict[str, Tensor]) -> Iterator[Node]:
 def specs(known: Sequence[OpSpec]) -> tuple[OpSpec, OpSpec]:
     """``chain`` and ``smooth_chain``, whose steps are operators ``known``."""
     table = {op.name: op for op in known if op.flow is Flow.POINTWISE and op.run_float}
-    return _spec("chain", table, False), _spec("smooth_chain", table, True)
+    chain, smooth = _spec("chain", table, False), _spec("smooth_chain", table, True)
+    return lut.in_units(chain), lut.in_units(smooth)
 
 
 def _spec(name: str, table: Table, smooth: bool) -> OpSpec:
     def run_float(node: Node, inputs: Sequence[TorchTensor]) -> TorchTensor:
         return _run(node, table, inputs[0])
 
-    def to_int(
-        node: Node, graph: Graph, acts: Mapping[str, QTensor], weights: Mapping[str, QTensor]
-    ) -> IntForm:
-        source, output = acts[node.inputs[0]], acts[node.output]
-        made = lut16.tabulate if source.kind == "s16" else lut.tabulate
-        return made(node.name, source, output, lambda reals: _everywhere(node, table, reals))
+    def values(node: Node, reals: FloatArray) -> FloatArray:
+        return _everywhere(node, table, reals)
 
     return OpSpec(
         name,
         (),
         _infer,
         run_float,
-        to_int,
+        lut.by_values(values),
         flow=Flow.POINTWISE,
         bounds=lambda node: _bounds(node, table),
         keeps_sign=lambda node: _is_positive(node, table, True),
         runs_s16=smooth,
         along=along.same,
-        schema=Schema(Form({"steps": _reader(table)})),
+        schema=forms.in_float({"steps": _reader(table)}),
     )
 
 

@@ -5,6 +5,7 @@ C: mcuq_lut_s8.c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -23,8 +24,12 @@ from mcuq.ops.spec import (
     Schema,
     ToInt,
     TorchTensor,
+    Unseen,
 )
 from mcuq.qir import QGraph, QTensor, QTensors, frac_of
+
+_SAME = 2.0**-17
+"""Of the largest value over the rows: 16 bits tell no smaller part apart."""
 
 
 def infer(node: Node, shapes: Sequence[Shape]) -> Shape:
@@ -48,14 +53,23 @@ def from_function(
     its nearest end gives. It may have been ``carried`` into other units.
     """
 
-    def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
-        def function(real: FloatArray) -> FloatArray:
-            import torch
+    def values(node: Node, reals: FloatArray) -> FloatArray:
+        import torch
 
+        inside = np.clip(reals, *domain(node))
+        result: FloatArray = run_float(node, [torch.from_numpy(inside)]).numpy()
+        return result
+
+    return by_values(values)
+
+
+def by_values(values: Callable[[Node, FloatArray], FloatArray]) -> ToInt:
+    """The ``to_int`` of a function of one value, given what it makes of rising reals."""
+
+    def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
+        def function(reals: FloatArray) -> FloatArray:
             of_input, of_output, offset = _units(node)
-            inside = np.clip((real - offset) * of_input, *domain(node))
-            result: FloatArray = run_float(node, [torch.from_numpy(inside)]).numpy()
-            return result / of_output
+            return values(node, (reals - offset) * of_input) / of_output
 
         source, output = acts[node.inputs[0]], acts[node.output]
         made = lut16.tabulate if source.kind == "s16" else tabulate
@@ -78,7 +92,8 @@ def in_units(op: OpSpec) -> OpSpec:
         low, high = bounds(node)
         return low / _units(node)[1], high / _units(node)[1]
 
-    return replace(op, run_float=run_float, bounds=scaled, carried=_carried)
+    unseen = flat_below(run_float)
+    return replace(op, run_float=run_float, bounds=scaled, carried=_carried, unseen=unseen)
 
 
 def _carried(node: Node, of_input: float, of_output: float, offset: float) -> Node:
@@ -88,6 +103,25 @@ def _carried(node: Node, of_input: float, of_output: float, offset: float) -> No
 def _units(node: Node) -> tuple[float, float, float]:
     of_input, of_output, offset = node.attrs.get("units", (1.0, 1.0, 0.0))
     return float(of_input), float(of_output), float(offset)
+
+
+def flat_below(run_float: RunFloat) -> Unseen:
+    """The ``unseen`` of a function of one value: where its left end begins, which is one value."""
+
+    def unseen(node: Node, inputs: Sequence[TorchTensor]) -> float:
+        import torch
+
+        far = -(2.0 ** torch.arange(0, 40, 0.125, dtype=torch.float64))
+        low = max(float(inputs[0].min()), -8.0)
+        near = torch.linspace(low, max(low, float(inputs[0].max())), 33, dtype=torch.float64)
+        values, usual = run_float(node, [far]), run_float(node, [near])
+        apart = torch.abs(values - values[-1]) > _SAME * float(usual.abs().max())
+        if not bool(torch.isfinite(values).all()) or bool(apart[-2]):
+            return -math.inf
+        steep = torch.nonzero(apart)
+        return float(far[int(steep[-1]) + 1 if len(steep) else 0])
+
+    return unseen
 
 
 def tabulate(name: str, source: QTensor, output: QTensor, function: OfReals) -> IntForm:

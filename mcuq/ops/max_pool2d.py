@@ -55,6 +55,15 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     return y
 
 
+def unseen(node: Node, inputs: Sequence[TorchTensor]) -> float:
+    """Below the lowest maximum nothing shows; other rows may reach as far below that as it lies
+    below the highest.
+    """
+    largest = run_float(node, inputs)
+    lowest, highest = float(largest.min()), float(largest.max())
+    return lowest - (highest - lowest)
+
+
 def representable(node: Node, shapes: Sequence[Shape]) -> bool:
     """Sizes, kernels, strides, dilations and pads are at most 65535."""
     return windows.representable(window(node), shapes[0])
@@ -77,6 +86,7 @@ OP = OpSpec(
     limits=(representable, covers),
     values=Values.PICKED,
     flow=Flow.EACH,
+    unseen=unseen,
     is_identity=lambda node, graph: windows.single_taps(window(node)),
     padding=Padding.LOWEST,
     keeps_scale=True,

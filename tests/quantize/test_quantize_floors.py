@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from onnx_models import model, node, random, save
 
 import mcuq
 from mcuq import importers
+from mcuq.ir import Node
+from mcuq.ops import spec
 from mcuq.passes import pipeline
 from mcuq.quantize import Options
 from mcuq.quantize.ranges import scales
@@ -112,3 +115,42 @@ def test_logits_at_the_end_keep_their_range(tmp_path: Path) -> None:
     proto = model(nodes, {"low": np.float32(-1e4)}, {"x": ("N", 4)})
     low, _ = observed(proto, rows, tmp_path).ranges["a"]
     assert low == pytest.approx(-1e4 * rows["x"].max(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [node("ReduceMax", "a axis", "y", keepdims=0)],
+        [node("Sigmoid", "a", "y")],
+        [node("Tanh", "a", "y")],
+        [node("Sigmoid", "a", "g"), node("Mul", "a g", "y")],
+        [node("Exp", "a", "e"), node("Add", "e one", "o"), node("Log", "o", "l"),
+         node("Tanh", "l", "y")],
+    ],
+    ids=["max", "sigmoid", "tanh", "silu", "chain"],
+)  # fmt: skip
+def test_masks_before_what_is_flat_or_a_maximum(end: list[Any], tmp_path: Path) -> None:
+    """Where the mask had a say, all scores were alike."""
+    mask = np.zeros((1, 8, 1), np.float32)
+    mask[:, 5:] = -1e9
+    constants = {"w": random(8, 8), "m": mask, "axis": np.array([1]), "one": np.float32(1)}
+    used = {name for n in end for name in n.input} | {"w", "m"}
+    nodes = [node("MatMul", "x w", "s"), node("Add", "s m", "a"), *end]
+    kept = {name: value for name, value in constants.items() if name in used}
+    proto = model(nodes, kept, {"x": (1, 8, 8)}, opset=18)
+    rows = random(ROWS, 8, 8, low=-2.0, high=2.0)
+    made = mcuq.compile(save(proto, tmp_path), None, rows, effort="fast")
+    assert made.evaluate(rows).outputs[0].sqnr_db > 30.0
+
+
+@pytest.mark.parametrize(
+    ("op", "scale", "wanted"),
+    [("Sigmoid", 1.0, -12.34), ("Tanh", 1.0, -6.73), ("Abs", 1.0, None), ("Exp", 0.0, -12.34)],
+)
+def test_where_functions_are_flat(op: str, scale: float, wanted: float | None) -> None:
+    node = Node(op.lower(), "n", ("x",), ("y",), {"rate": 1.0} if op == "Exp" else {})
+    rows = torch.linspace(-1e6, 8.0 * scale, 9)
+    unseen = spec(op.lower()).unseen
+    assert unseen is not None
+    found = unseen(node, [rows])
+    assert found == (-math.inf if wanted is None else pytest.approx(wanted, abs=0.1))

@@ -1,8 +1,9 @@
-"""Values so low that nothing of them shows: what masks add before a softmax.
+"""Values so low that nothing of them shows: what masks add before a softmax or a maximum.
 
 A mask of -1e4 leaves nothing of a score, and a scale that held it would leave nothing of the
 others. Below the largest of a row, less what a softmax can tell apart, all values are alike: there
-tensors may saturate, and so may what is added to make them.
+tensors may saturate, and so may what is added to make them. So it is below a maximum, and where a
+sigmoid or another function of one value is flat.
 """
 
 from __future__ import annotations
@@ -65,9 +66,6 @@ class Floors:
     def _of_inputs(self, node: Node, floor: float, spans: Mapping[str, Bounds]) -> dict[str, float]:
         """The floor of each input of ``node``, whose output has ``floor``."""
         op = spec(node.op)
-        if node.name in self._lowest:
-            rest = dict.fromkeys(node.inputs[1:], -math.inf)
-            return {node.inputs[0]: self._lowest[node.name], **rest}
         given = [-math.inf] * len(node.inputs)
         if floor > -math.inf and op.floors is not None:
             given = list(op.floors(floor, [spans[name] for name in node.inputs]))
@@ -75,6 +73,7 @@ class Floors:
             given = [floor] * len(node.inputs)
         elif op.values >= Values.PICKED:
             given[0] = floor
+        given[0] = max(given[0], self._lowest.get(node.name, -math.inf))
         found: dict[str, float] = {}
         for name, low in zip(node.inputs, given, strict=True):
             found[name] = min(found.get(name, math.inf), low)
