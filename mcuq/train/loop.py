@@ -88,7 +88,7 @@ def _rate(steps: int, step: int) -> float:
     """The share of the learning rate at ``step``.
 
     >>> [round(_rate(100, step), 2) for step in (0, 4, 50, 99)]
-    [0.2, 1.0, 0.49, 0.0]
+    [0.2, 0.99, 0.48, 0.0]
     """
     done = (step + 1) / steps
     return 0.5 * (1 + math.cos(math.pi * done)) * min(1.0, done / WARM_UP)
