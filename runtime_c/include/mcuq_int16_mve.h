@@ -49,6 +49,17 @@ void mcuq_dense_s16_mve(const mcuq_dense_s16_mve_params *p, const void *in, void
 /** As mcuq_add_s16. */
 void mcuq_add_s16_mve(const mcuq_add_s16_params *p, const void *a, const void *b, void *out);
 
+/** As mcuq_mul_s16, mcuq_mul_s16_broadcast, and mcuq_add_s16_broadcast. */
+void mcuq_mul_s16_mve(const mcuq_mul_s16_params *p, const void *a, const void *b, void *out);
+void mcuq_mul_s16_broadcast_mve(const mcuq_mul_s16_broadcast_params *p, const void *a,
+                                const void *b, void *out);
+void mcuq_add_s16_broadcast_mve(const mcuq_add_s16_broadcast_params *p, const void *a,
+                                const void *b, void *out);
+
+/** As mcuq_avg_pool2d_s16 and mcuq_max_pool2d_s16, overlaps too. */
+void mcuq_avg_pool2d_s16_mve(const mcuq_avg_pool2d_s16_params *p, const void *in, void *out);
+void mcuq_max_pool2d_s16_mve(const mcuq_max_pool2d_params *p, const void *in, void *out);
+
 /** As mcuq_lut_s16. */
 void mcuq_lut_s16_mve(const mcuq_lut_s16_params *p, const void *in, void *out);
 

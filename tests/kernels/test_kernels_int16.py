@@ -28,8 +28,11 @@ IMAGE = 12  # cases of a program: 512 KB hold code and constants on Cortex-M55
 
 
 def variant(op: str, kind: str) -> Variant:
-    symbol = f"mcuq_{op.removesuffix('16')}_s16_{kind}"
-    return next(v for v in VARIANTS if v.symbol == symbol and v.op == op)
+    """``op``: with ``_broadcast``, if the kernel is for operands that repeat."""
+    name, what = op.removesuffix("16"), op.removesuffix("_broadcast")
+    more = "_broadcast" if what != op else ""
+    symbol = f"mcuq_{name.removesuffix('_broadcast')}_s16{more}_{kind}"
+    return next(v for v in VARIANTS if v.symbol == symbol and v.op == what)
 
 
 def case(
@@ -42,12 +45,13 @@ def case(
 ) -> Case:
     """One node of s16 data, by the kernel for ``kind`` of core."""
     operands = [v.shape for v in (*acts.values(), *constants.values())]
-    shape = spec(op).infer(Node(op, "", (), (), attrs), operands)
-    node, qgraph = one_node(op, attrs, acts, constants, shape)
+    made = variant(op, kind)
+    shape = spec(made.op).infer(Node(made.op, "", (), (), attrs), operands)
+    node, qgraph = one_node(made.op, attrs, acts, constants, shape)
     tensors = {**qgraph.tensors, "y": QTensor("y", shape, "s16", 0)}
     graph = replace(qgraph, tensors=tensors)
     label = f"{op} {operands} {attrs}"
-    return Case(variant(op, kind), node, graph, acts, overlap=overlap, label=label)
+    return Case(made, node, graph, acts, overlap=overlap, label=label)
 
 
 def data(random: np.random.Generator, extremes: bool, *shape: int) -> Array:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from mcuq.ir import Array, Node
-from mcuq.kernels.plain import add, depthwise_taps, elementwise
+from mcuq.kernels.plain import add, depthwise_taps, elementwise, int16
 from mcuq.kernels.plain.dense import is_dense
 from mcuq.kernels.variant import S16, Call, ConstArray, Cpu, Field, Variant, lower_as
 from mcuq.qir import QGraph
@@ -127,6 +129,27 @@ def _cost_add(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return 50 + count * (6.5 + limits)
 
 
+# ---- mul, and operands that repeat ----
+
+
+def _fits_broadcast(node: Node, qgraph: QGraph) -> bool:
+    """Scales of 16 bits."""
+    fits = all(abs(node.int(name)) < 2**15 for name in ("mul_a", "mul_b"))
+    return fits and int16.ADD_BROADCAST.accepts(node, qgraph)
+
+
+def _spread_cost(per_value: float) -> Callable[[Node, QGraph, Cpu], float]:
+    """A row of a spread, a value, and its limits."""
+
+    def cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+        rows = elementwise.spread_rows(node, qgraph)
+        limits = 1.9 * limited(node, ((-32768, 32767),))
+        count = elementwise.output_size(node, qgraph)
+        return 50 + 30.0 * rows + count * (per_value + limits)
+
+    return cost
+
+
 VARIANTS = (
     Variant(
         "depthwise_conv2d",
@@ -159,5 +182,11 @@ VARIANTS = (
         elementwise.gap,
         cycles=1.4,
         kinds=S16,
+    ),
+    int16.ported(int16.MUL, "dsp", _spread_cost(6.0), _NEEDS),
+    int16.ported(int16.MUL_BROADCAST, "dsp", _spread_cost(7.5), _NEEDS),
+    replace(
+        int16.ported(int16.ADD_BROADCAST, "dsp", _spread_cost(8.5), _NEEDS),
+        accepts=_fits_broadcast,
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcuq.ir import Node
-from mcuq.kernels.plain import avg_pool2d, max_pool2d, pool2d
+from mcuq.kernels.plain import avg_pool2d, int16, max_pool2d, pool2d
 from mcuq.kernels.variant import Cpu, Variant, lower_as
 from mcuq.qir import QGraph
 
@@ -12,7 +12,9 @@ TAPS_MAX = 256  # -128 times as many fit 16 bits
 _MAX, _AVERAGE = "mcuq_max_pool2d_s8_dsp", "mcuq_avg_pool2d_s8_dsp"
 
 
-def _cost(node: Node, qgraph: QGraph, a_group: float, a_row: float, an_output: float) -> float:
+def _cost(
+    node: Node, qgraph: QGraph, a_group: float, a_row: float, an_output: float, a_tap: float = 4.6
+) -> float:
     """Per pixel, per group of four channels, per row and tap of a group, and per output."""
     win = pool2d.pool_window(node)
     _, in_h, in_w, channels = qgraph.tensor(node.inputs[0]).shape
@@ -22,7 +24,7 @@ def _cost(node: Node, qgraph: QGraph, a_group: float, a_row: float, an_output: f
     if (len(inside_w), win.area()) == (1, in_h * in_w):
         rows = 1  # of the whole image
     groups, rest = divmod(channels, 4)
-    group = groups * (a_group * pixels + a_row * rows + 4.6 * taps)
+    group = groups * (a_group * pixels + a_row * rows + a_tap * taps)
     return 40 + 72 * pixels + group + channels * pixels * an_output + rest * taps * 6
 
 
@@ -36,6 +38,14 @@ def _max_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
 
 def _average_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return _cost(node, qgraph, 20, 12, 17.5)
+
+
+def _wide_max_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    return _cost(node, qgraph, 14, 8, 0, 10)
+
+
+def _wide_average_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    return _cost(node, qgraph, 26, 8, 17.5, 12)
 
 
 VARIANTS = (
@@ -56,4 +66,6 @@ VARIANTS = (
         NEEDS,
         pool2d.gap,
     ),
+    int16.ported(int16.MAX_POOL, "dsp", _wide_max_cost, NEEDS),
+    int16.ported(int16.AVG_POOL, "dsp", _wide_average_cost, NEEDS),
 )

@@ -10,7 +10,7 @@ from mcuq.ir import Array, Node
 from mcuq.kernels.mve import conv2d
 from mcuq.kernels.mve.blocks import CHUNK, NEEDS, minus_shift, round_up
 from mcuq.kernels.mve.conv2d import Shape
-from mcuq.kernels.plain import add, depthwise_taps, elementwise
+from mcuq.kernels.plain import add, depthwise_taps, elementwise, int16
 from mcuq.kernels.plain.dense import is_dense
 from mcuq.kernels.variant import S16, Call, ConstArray, Cpu, Field, Variant, lower_as
 from mcuq.qir import QGraph
@@ -144,6 +144,13 @@ def _cost_add(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return 45 + 9 * elementwise.output_size(node, qgraph) / 4
 
 
+def _spread_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    """A row of a spread, and its vectors of four."""
+    rows = elementwise.spread_rows(node, qgraph)
+    inner = elementwise.output_size(node, qgraph) // rows
+    return 40 + rows * (55.0 + 11.5 * -(-inner // 4))
+
+
 VARIANTS = (
     Variant("conv2d", _CONV, _lower_conv, _cost_conv, _accepts_conv, NEEDS, _gap, kinds=S16),
     Variant(
@@ -166,5 +173,9 @@ VARIANTS = (
         NEEDS,
         elementwise.gap,
         kinds=S16,
+    ),
+    *(
+        int16.ported(variant, "mve", _spread_cost, NEEDS)
+        for variant in (int16.MUL, int16.MUL_BROADCAST, int16.ADD_BROADCAST)
     ),
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mcuq.ir import Node
 from mcuq.kernels.mve.blocks import NEEDS
-from mcuq.kernels.plain import avg_pool2d, max_pool2d, pool2d
-from mcuq.kernels.variant import Variant, lower_as
+from mcuq.kernels.plain import avg_pool2d, int16, max_pool2d, pool2d
+from mcuq.kernels.variant import Cpu, Variant, lower_as
 from mcuq.qir import QGraph
 
 TAPS_MAX = 255  # 128 times as many fit 16 bits
@@ -39,6 +39,18 @@ def _cost_average(node: Node, qgraph: QGraph) -> float:
     return _cost(node, qgraph, mean + 35 * (wide + rest), 6.4 * wide + 5.5 * rest)
 
 
+def _wide_max_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    groups = -(-qgraph.tensors[node.output].shape[3] // 8)
+    return _cost(node, qgraph, 23 * groups, 5.2 * groups)
+
+
+def _wide_average_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
+    channels, area = qgraph.tensors[node.output].shape[3], pool2d.pool_window(node).area()
+    wide, rest = channels // 8, -(-(channels % 8) // 4)
+    mean = 15 * channels if area & (area - 1) else 18 * -(-channels // 4)
+    return _cost(node, qgraph, mean + 35 * (wide + rest), 6.4 * wide + 5.5 * rest)
+
+
 def _accepts_average(node: Node, qgraph: QGraph) -> bool:
     return pool2d.pool_window(node).area() <= TAPS_MAX
 
@@ -62,4 +74,6 @@ VARIANTS = (
         NEEDS,
         pool2d.gap,
     ),
+    int16.ported(int16.MAX_POOL, "mve", _wide_max_cost, NEEDS),
+    int16.ported(int16.AVG_POOL, "mve", _wide_average_cost, NEEDS),
 )

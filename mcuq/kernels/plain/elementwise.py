@@ -95,6 +95,12 @@ def spreads(node: Node, qgraph: QGraph) -> bool:
     return _spread(node, qgraph) is not None
 
 
+def spread_rows(node: Node, qgraph: QGraph) -> int:
+    """The turns of the outer loop of two."""
+    found = _spread(node, qgraph)
+    return found.rows if found else 1
+
+
 def _spread(node: Node, qgraph: QGraph) -> Spread | None:
     shapes = [qgraph.tensor(name).shape for name in node.inputs]
     return spread(shapes, qgraph.tensor(node.output).shape)

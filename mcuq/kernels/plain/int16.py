@@ -45,6 +45,14 @@ def _twin(variant: Variant, params: str = "") -> Variant:
     )
 
 
+def ported(
+    variant: Variant, core: str, cost: Callable[[Node, QGraph, Cpu], float], needs: frozenset[str]
+) -> Variant:
+    """``variant`` by the function of the same parameters whose name ends in ``core``."""
+    symbol = f"{variant.symbol}_{core}"
+    return replace(variant, symbol=symbol, lower=lower_as(variant, symbol), cost=cost, needs=needs)
+
+
 def _requant(source: str, output: str, gap: Gap) -> Variant:
     """The variant of requant from one kind to another."""
     symbol = f"mcuq_requant_{source}_{output}" if source != output else f"mcuq_requant_{source}"
@@ -86,6 +94,15 @@ def _matmul(node: Node, qgraph: QGraph) -> tuple[Call, ...]:
     return (Call(symbol, params, fields, node.inputs, node.output),)
 
 
+MAX_POOL, AVG_POOL = (
+    _twin(max_pool2d.VARIANTS[0]),
+    _twin(avg_pool2d.VARIANTS[0], "mcuq_avg_pool2d_s16_params"),
+)
+MUL, MUL_BROADCAST, ADD_BROADCAST = (
+    _twin(mul.VARIANTS[0], "mcuq_mul_s16_params"),
+    _twin(mul.VARIANTS[1], "mcuq_mul_s16_broadcast_params"),
+    _twin(add.VARIANTS[1], "mcuq_add_s16_broadcast_params"),
+)
 LUT = Variant("lut16", "mcuq_lut_s16", _lut, _lut_cost, gap=_in_place, kinds=S16)
 NORMALIZE = _twin(normalize.PLAIN, "mcuq_normalize_s16_params")
 MATMUL = replace(_twin(matmul.VARIANTS[0]), lower=_matmul, gap=matmul.VARIANTS[0].gap)
@@ -93,12 +110,12 @@ VARIANTS = (
     _twin(conv2d.VARIANTS[0], "mcuq_conv2d_s16_params"),
     _twin(depthwise_conv2d.VARIANTS[0], "mcuq_conv2d_s16_params"),
     _twin(dense.VARIANTS[0], "mcuq_dense_s16_params"),
-    _twin(max_pool2d.VARIANTS[0]),
-    _twin(avg_pool2d.VARIANTS[0], "mcuq_avg_pool2d_s16_params"),
+    MAX_POOL,
+    AVG_POOL,
     _twin(add.VARIANTS[0], "mcuq_add_s16_params"),
-    _twin(add.VARIANTS[1], "mcuq_add_s16_broadcast_params"),
-    _twin(mul.VARIANTS[0], "mcuq_mul_s16_params"),
-    _twin(mul.VARIANTS[1], "mcuq_mul_s16_broadcast_params"),
+    ADD_BROADCAST,
+    MUL,
+    MUL_BROADCAST,
     *(_twin(variant, "mcuq_extremum_s16_params") for variant in extremum.VARIANTS),
     _twin(transpose.VARIANTS[0]),
     _twin(prelu.VARIANTS[0], "mcuq_prelu_s16_params"),
