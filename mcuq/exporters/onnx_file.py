@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import numpy as np
 import onnx
 from onnx import helper
 
 from mcuq.errors import ModelError
 from mcuq.exporters.operators import write
 from mcuq.exporters.values import Value, Values, info
-from mcuq.ir import Graph
+from mcuq.ir import Array, Graph, Suppression
 from mcuq.ops import chain
 from mcuq.version import __version__
 
@@ -27,11 +31,16 @@ def to_bytes(graph: Graph) -> bytes:
     for node in graph.nodes:
         write(values, node)
     names = _output_names(values)
+    chosen = [_chosen(values, made) for made in graph.behind]
+    outputs = [info(port.name, port.shape, port.kind == "s32") for port in graph.outputs]
+    for each in graph.behind:
+        integer = onnx.TensorProto.INT64
+        outputs.append(helper.make_tensor_value_info(each.name, integer, [None, 3]))
     made = helper.make_graph(
-        values.renamed(names),
+        [*values.renamed(names), *chosen],
         graph.name,
         [info(port.name, port.shape) for port in graph.inputs],
-        [info(port.name, port.shape, port.kind == "s32") for port in graph.outputs],
+        outputs,
         list(values.constants.values()),
     )
     opset = [helper.make_opsetid("", values.opset)]
@@ -41,6 +50,21 @@ def to_bytes(graph: Graph) -> bytes:
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
+
+
+def _chosen(values: Values, made: Suppression) -> Any:
+    """The NonMaxSuppression behind outputs."""
+    numbers: dict[str, Array] = {
+        "most": np.array([made.most]),
+        "iou": np.array([made.iou], np.float32),
+    }
+    if math.isfinite(made.score):
+        numbers["score"] = np.array([made.score], np.float32)
+    limits = [values.constant(f"{made.name}.{key}", data) for key, data in numbers.items()]
+    inputs, center = [made.boxes, made.scores, *limits], int(made.center)
+    return helper.make_node(
+        "NonMaxSuppression", inputs, [made.name], made.name, center_point_box=center
+    )
 
 
 def _output_names(values: Values) -> dict[str, str]:

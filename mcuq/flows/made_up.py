@@ -13,6 +13,7 @@ from mcuq.program.lower import lower
 from mcuq.qir import QGraph
 from mcuq.quantize import Options, needs_calibration, quantize
 from mcuq.quantize.state import OPTIONAL
+from mcuq.stream import suppress
 from mcuq.targets import boards
 from mcuq.targets.boards import Board
 
@@ -38,7 +39,15 @@ def _smallest(graph: Graph, board: Board, settings: Config) -> int:
 
 
 def made_up(graph: Graph, settings: Config) -> QGraph:
-    """The integers of ``graph`` with the scales of seeded inputs; with its own where it has all."""
+    """The integers of ``graph`` with the scales of seeded inputs; with its own where it has all.
+
+    With what chooses among its boxes.
+    """
+    wanted = suppress.wanted_of(settings.suppressions, graph)
+    return suppress.suppressed(_rounded(graph, settings), wanted)
+
+
+def _rounded(graph: Graph, settings: Config) -> QGraph:
     bits = settings.quantize.bits
     options = Options(effort="fast", ranges="mse", bits=bits, skip=OPTIONAL, rows=ROWS)
     if not needs_calibration(graph):

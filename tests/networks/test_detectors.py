@@ -12,11 +12,13 @@ from onnx.reference import ReferenceEvaluator
 from onnx_models import model, node, random, save
 
 import mcuq
-from mcuq import importers
-from mcuq.config import parse
+from mcuq import exporters, importers
+from mcuq.config import Config, parse
 from mcuq.errors import McuqError
+from mcuq.flows.made_up import made_up
 from mcuq.ir import from_memory
 from mcuq.model import bundle
+from mcuq.passes import pipeline
 from mcuq.reference import feeds_to_int, port_to_real, run_int
 from mcuq.stream.suppress import suppressed
 
@@ -132,6 +134,23 @@ def test_boxes_of_anchors_are_laid_out_in_a_copy(tmp_path: Path) -> None:
 def test_every_core_chooses_the_same(board: str, tmp_path: Path) -> None:
     made = compiled(detector(tmp_path, CHOICE, outputs="kept"))
     assert all(verdict.exact for verdict in made.check(board, vectors=8))
+
+
+def test_a_model_that_is_written_again_ends_so(tmp_path: Path) -> None:
+    graph = importers.load(detector(tmp_path, CHOICE, outputs="kept"))
+    path = exporters.save(pipeline.run(graph), tmp_path / "again.onnx")
+    assert importers.load(path).behind == graph.behind
+    feeds = {"x": rows(1)}
+    wanted = ReferenceEvaluator(str(tmp_path / "find.onnx")).run(None, feeds)
+    found = ReferenceEvaluator(str(path)).run(["kept"], feeds)
+    np.testing.assert_array_equal(found[0], wanted[0])
+
+
+def test_what_it_takes_is_estimated(tmp_path: Path) -> None:
+    plain = made_up(pipeline.run(importers.load(detector(tmp_path))), Config())
+    path = detector(tmp_path, CHOICE, outputs="kept")
+    ended = made_up(pipeline.run(importers.load(path)), Config())
+    assert [n.op for n in ended.nodes] == [*(n.op for n in plain.nodes), "nms"]
 
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
