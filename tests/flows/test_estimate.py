@@ -220,7 +220,7 @@ def test_a_misfit_is_refused_before_it_is_quantized(
 
 
 def _source() -> road._Source:
-    return road._read(DIGITS, None, None, Config(), road.sizes_of(None, Config(), None))
+    return road._read(DIGITS, None, None, Config(), road.sizes_of(None, {}, None))
 
 
 def test_what_fits_by_a_byte_is_not_refused() -> None:

@@ -143,3 +143,11 @@ def test_an_output_with_both_says_which_axis(more: Any, text: str, tmp_path: Pat
         compiled(tmp_path, JOINED, parse({"output": {"y": {"nms": table}}}, "a.toml"))
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("op", ["Max", "Min"])
+def test_a_maximum_joins_nothing_side_by_side(op: str, tmp_path: Path) -> None:
+    """Its operands have one scale, as those of a concat have, but lie in one place."""
+    made = compiled(tmp_path, [*BOXES, node(op, "boxes l", "y")])
+    assert told(made) == []
+    assert decibels(made, 1).min() > 20.0

@@ -110,8 +110,9 @@ def _leaves(graph: Graph, name: str, reader: str, first: int) -> Iterator[_Leaf]
 def _keeps_channels(graph: Graph, node: Node) -> bool:
     """Whether a node joins, or moves values so that each stays in its channel."""
     operator = spec(node.op)
-    if operator.joins:
-        return not any(graph.is_constant(name) for name in node.inputs)
+    if operator.joins:  # a maximum has no axis: its operands lie in the same place
+        beside = operator.moved is not None and "axis" in node.attrs
+        return beside and not any(graph.is_constant(name) for name in node.inputs)
     shape, given = graph.shape(node.output), graph.shape(node.inputs[0])
     if operator.values is Values.VIEW:
         return shape[-1] == given[-1]
