@@ -83,7 +83,8 @@ class Config:
 
     ``quantize``, ``compress`` and ``verify`` may be given as their tables, such as
     ``{"effort": "best"}``. ``labels``, ``decisions`` and ``suppressions``: of outputs, by name.
-    ``states``: the output of the call before that an input is, by its name.
+    ``states``: the output of the call before that an input is, by its name. ``text``: the file that
+    it was read from.
     """
 
     inputs: Mapping[str, InputConfig] = field(default_factory=dict)
@@ -95,6 +96,7 @@ class Config:
     states: Mapping[str, str] = field(default_factory=dict)
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     suppressions: Mapping[str, Suppression] = field(default_factory=dict)
+    text: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         given = {name: getattr(self, name) for name in ("quantize", "compress", "verify")}
@@ -124,11 +126,12 @@ _CHOICES = {
 
 def load(path: Path) -> Config:
     """The configuration in ``path``; all of its faults at once."""
+    content = read_file(path)
     try:
-        table = from_toml(read_file(path))
+        table = from_toml(content)
     except ValueError as error:
         raise McuqError(str(path), f"is not TOML ({error})") from error
-    return parse(table, str(path))
+    return replace(parse(table, str(path)), text=content.decode())
 
 
 def parse(table: Mapping[str, Any], thing: str) -> Config:

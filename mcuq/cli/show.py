@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -85,9 +88,16 @@ def _plain(title: str) -> Progress:
 
 
 def say(text: str, err: bool = False) -> None:
-    """Print one line."""
+    """Print one line; a terminal gets as many as it takes, broken between words.
+
+    What is indented is to be copied, and stays whole.
+    """
     import click
 
+    shown = sys.stderr if err else sys.stdout
+    if shown.isatty() and not text.startswith(" "):
+        width = shutil.get_terminal_size().columns
+        text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
     click.echo(text, err=err)
 
 

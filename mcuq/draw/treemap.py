@@ -12,6 +12,8 @@ from itertools import pairwise
 from mcuq.draw.svg import Picture, fitting, legend, rect, text
 
 TOP = 26
+_LEAST = 6
+"""Characters of a name that is cut: fewer say nothing."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def _tile(tile: Tile, area: _Area) -> str:
     told = f"{tile.label}: {tile.note}"
     drawn = rect(area.x, area.y, area.width, area.height, f"t{tile.kind}", told)
     name = fitting(tile.label, area.width - 10)
-    if area.height < 18 or not name:
+    if area.height < 18 or not name or (name != tile.label and len(name) < _LEAST):
         return drawn
     drawn += text(area.x + 5, area.y + 15, name)
     if area.height >= 34 and fitting(tile.note, area.width - 10) == tile.note:

@@ -27,7 +27,7 @@ from mcuq.measure import judge
 from mcuq.model.bundle import Bundle
 from mcuq.model.compiled import Compiled, Target, generate_for, target_of
 from mcuq.model.facts import given_advice, quantization_of, quantized_model_of
-from mcuq.model.report import History
+from mcuq.model.report import Asked, History
 from mcuq.passes import pipeline
 from mcuq.passes.describe_input import describe
 from mcuq.passes.describe_sound import describe_sound
@@ -37,6 +37,7 @@ from mcuq.program.lower import Program
 from mcuq.progress import Progress, silent
 from mcuq.qir import QGraph
 from mcuq.quantize.calibration import calibration_feeds
+from mcuq.quantize.settings import QuantizeConfig
 from mcuq.reference import feeds_to_int
 from mcuq.stream import decide, suppress
 from mcuq.stream.convert import Wish, carried, refuse_unstreamable, wish_of
@@ -95,7 +96,8 @@ def compile_model(
     request = weigh.requested(compress, settings.compress, recover)
     wish = None if stream is None else wish_of(stream)
     tuning = _Tuning(request, labels, checkpoint)
-    job = _Job(target, settings, tuning, wish, weights, progress)
+    asked = _asked(settings, name, compress, recover, labels is not None, weights, stream, shapes)
+    job = _Job(target, settings, tuning, wish, weights, asked, progress)
     progress("reading the model", 0.0)
     sizes = sizes_of(shapes, settings.shapes, calibration)
     return _made(_read(model, example_input, name, settings, sizes), calibration, job)
@@ -119,7 +121,49 @@ class _Job:
     tuning: _Tuning
     wish: Wish | None
     weights: int | None
+    asked: Asked
     progress: Progress
+
+
+def _asked(
+    settings: Config,
+    name: str | None,
+    compress: str | Request | None,
+    recover: int | None,
+    labels: bool,
+    weights: int | None,
+    stream: str | None,
+    shapes: Mapping[str, Shape] | None,
+) -> Asked:
+    """What was asked for as options of the command line."""
+    chosen = settings.quantize
+    bits = "mixed" if chosen.mixed else chosen.bits.get("*") if len(chosen.bits) == 1 else None
+    given = {
+        "--name": name,
+        "--effort": chosen.effort,
+        "--ranges": chosen.ranges if isinstance(chosen.ranges, str) else None,
+        "--bits": bits,
+        "--grids": chosen.grids,
+        "--compress": compress if isinstance(compress, str) else None,
+        "--recover": recover,
+        "--weights": None if weights is None else "blob",
+        "--weights-version": weights,
+        "--stream": stream,
+    }
+    words = [str(word) for pair in given.items() if pair[1] is not None for word in pair]
+    for port, shape in (shapes or {}).items():
+        words += ["--shape", f"{port}={','.join(map(str, shape))}"]
+    words += ["--labels"] if labels else []
+    return Asked(tuple(words), settings.text, isinstance(compress, Request) or _beside(settings))
+
+
+def _beside(settings: Config) -> bool:
+    """Whether there is more than options and its file say."""
+    chosen = settings.quantize
+    by_tensor = isinstance(chosen.ranges, Mapping) or set(chosen.bits) - {"*"}
+    plain = replace(settings, quantize=QuantizeConfig()) == Config()
+    more = bool(chosen.fracs or by_tensor or chosen.seed) or not plain
+    return more and not settings.text
 
 
 def _made(source: _Source, calibration: Plain | None, job: _Job) -> Compiled:
@@ -259,7 +303,8 @@ def _quantized(
     )
     result = quantize.quantize_report(graph, feeds, options)
     known = quantized_model_of(result.given)
-    history = History(quantization_of(result, options.effort, rows_of(feeds)), known)
+    done = quantization_of(result, options.effort, rows_of(feeds))
+    history = History(done, known, asked=job.asked)
     advice = (*source.graph.notes, *result.warnings, *given_advice(known))
     if feeds:
         seen = rows_of(feeds) if squeezed else options.rows

@@ -20,12 +20,15 @@ from mcuq.measure.confusion import confusion, mixed_up, picture
 from mcuq.measure.evaluate import Evaluation, evaluate_file
 from mcuq.measure.explain import explain
 from mcuq.model import pictures
+from mcuq.model.bundle import Bundle
 from mcuq.model.compiled import Compiled, load_compiled
-from mcuq.model.report import Explained, Report
+from mcuq.model.report import Asked, Explained, Report, arena_text
 from mcuq.progress import Progress, silent
 from mcuq.targets import boards
 
 VECTORS = 8
+
+_FILES = (".onnx", ".tflite", ".pt2")
 
 
 @dataclass(frozen=True, repr=False)
@@ -156,9 +159,11 @@ def _verdict(found: Evidence) -> Section:
     lines = [*_judged(report), *(f"Warning: {text}." for text in _warnings(report))]
     for name, needs in report.boards.items():
         lines.append(
-            f"Fits {name}: about {needs.flash:,} B of flash, {needs.ram:,} B of arena, "
-            f"{needs.stack:,} B of stack, {needs.io:,} B of input and output."
+            f"Fits {name}: about {needs.flash:,} B flash, {arena_text(report, needs)}, "
+            f"{needs.stack:,} B stack, {needs.io:,} B input and output."
         )
+    if report.stream:
+        lines.append(f"A stream of {report.stream.frames:,} new frames a step.")
     if not found.verdicts:
         lines.append(
             "Nothing was measured for this page: 'mcuq check' compares every tensor in emulation, "
@@ -292,30 +297,38 @@ def _compression(report: Report) -> Table:
 def _reproduce(compiled: Compiled) -> Section:
     """The command that makes such a folder, and what its inputs were."""
     made, report = compiled.bundle, compiled.report
-    words = [
-        "mcuq",
-        "compile",
-        shlex.quote(made.source),
-        "--calib",
-        "CALIBRATION",
-        "--prefer",
-        made.prefer,
-    ]
-    if made.board is not None:
-        names = made.family or (made.board,)
-        words += ["--board", ",".join(shlex.quote(board.name) for board in names)]
-    if report.quantization is not None:
-        words += ["--effort", report.quantization.effort]
     known = report.quantization.calibration_rows if report.quantization else 0
     rows = [
         ("mcuq", report.mcuq),
         ("SHA-256 of the model", report.source_sha256),
         ("calibration rows", f"{known:,}"),
     ]
-    lines = (
+    lines = [
         "The same version, model, calibration data and configuration give the same bytes on any "
-        "machine; 'mcuq sbom' lists the hashes of all files.",
-    )
-    compress = " --compress METHODS" if report.compression else ""
-    commands = (f"{' '.join(words)}{compress} -o out", "mcuq report out -o report.html")
-    return Section("How to reproduce", lines, (), (Table("", ("", ""), rows),), commands)
+        "machine; 'mcuq sbom' lists the hashes of all files."
+    ]
+    if Path(made.source).suffix not in _FILES:
+        lines.append(
+            f"It was compiled in Python from {made.source}: mcuq.compile takes its options by name."
+        )
+    if made.history.asked and made.history.asked.rest:
+        lines.append("Its configuration was given in Python, and is not repeated here.")
+    table = Table("", ("", ""), rows)
+    return Section("How to reproduce", tuple(lines), (), (table,), tuple(commands(made)))
+
+
+def commands(made: Bundle) -> Iterator[str]:
+    """What a shell runs to make such a folder, line by line; CALIBRATION stands for the data."""
+    asked = made.history.asked or Asked()
+    words = ["mcuq", "compile", made.source]
+    done = made.history.quantization
+    words += ["--calib", "CALIBRATION"] if done and done.calibration_rows else []
+    words += ["--prefer", made.prefer]
+    if made.board is not None:
+        words += ["--board", ",".join(board.name for board in made.family or (made.board,))]
+    words += asked.options
+    if asked.config:
+        yield from ("cat > mcuq.toml <<'END'", *asked.config.splitlines(), "END")
+        words += ["--config", "mcuq.toml"]
+    yield shlex.join([*words, "-o", "out"])
+    yield "mcuq report out -o report.html"

@@ -193,16 +193,31 @@ class Explained:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a compile was asked for, beside board and preference: as options of the command line.
+
+    ``config``: the configuration file. ``rest``: whether neither of them says all of it, for a
+    configuration was given in Python.
+    """
+
+    options: tuple[str, ...] = ()
+    config: str = ""
+    rest: bool = False
+
+
+@dataclass(frozen=True)
 class History:
     """What was done to the network on its way to integers: parts of the report of the same names.
 
-    ``quantization`` is None of a network that was not made by the quantizer.
+    ``quantization`` is None of a network that was not made by the quantizer. ``asked``: what the
+    report does not repeat.
     """
 
     quantization: Quantization | None = None
     quantized_model: QuantizedModel | None = None
     judged: Judged | None = None
     compression: Compression | None = None
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True)
@@ -314,9 +329,16 @@ def to_text(report: Report) -> Iterator[str]:
     yield report.kernels
     for name, needs in report.boards.items():
         yield (
-            f"fits {name}: about {needs.flash:,} B flash, {needs.ram:,} B arena, "
+            f"fits {name}: about {needs.flash:,} B flash, {arena_text(report, needs)}, "
             f"{needs.stack:,} B stack, {needs.io:,} B input and output"
         )
+
+
+def arena_text(report: Report, needs: Memory) -> str:
+    """The bytes of the arena, and of the state that a stream keeps."""
+    state = report.stream.state if report.stream else 0
+    kept = f" and {state:,} B state" if state else ""
+    return f"{needs.ram - state:,} B arena{kept}"
 
 
 def _judged(judged: Judged) -> str:

@@ -13,6 +13,7 @@ from fcntl import ioctl
 from pathlib import Path
 
 import numpy as np
+import onnx_models
 import pytest
 
 from mcuq.cli.layout import arrange
@@ -121,7 +122,7 @@ def test_commands_to_install_what_is_missing_stand_alone(
     assert not [line for line in lines if "apt-get" in line]
     monkeypatch.setenv("PATH", str(tmp_path))
     lines = shown("doctor", columns=80, cwd=tmp_path)
-    assert lines[-1].startswith("missing: arm-none-eabi-gcc, ")
+    assert " ".join(lines[-2:]).startswith("missing: arm-none-eabi-gcc, ")
     commands = [line for line in lines if line.startswith("  apt-get install ")]
     assert "  apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi" in commands
     assert len(commands) == 6
@@ -140,6 +141,24 @@ def test_a_log_has_whole_lines_and_whole_tables(folder: Path) -> None:
     assert "\r" not in done.stderr + done.stdout
     assert "\x1b" not in done.stderr + done.stdout
     assert all(re.fullmatch(r"estimate digits.onnx: +\d+% .+", x) for x in done.stderr.splitlines())
+
+
+def test_forty_inputs_of_long_names_fit_80_columns(tmp_path: Path) -> None:
+    """Big numbers are whole, and lines of text are broken between words."""
+    names = [f"module.backbone.block_{i}.input_of_a_sensor_with_a_long_name" for i in range(40)]
+    nodes, last = [], names[0]
+    for index, name in enumerate(names[1:]):
+        nodes.append(onnx_models.node("Add", f"{last} {name}", f"sum_{index}_of_all_the_sensors"))
+        last = f"sum_{index}_of_all_the_sensors"
+    nodes.append(onnx_models.node("MatMul", f"{last} w", "y"))
+    weights = {"w": onnx_models.random(64, 2000)}
+    proto = onnx_models.model(nodes, weights, dict.fromkeys(names, (1, 300, 64)), "y")
+    onnx_models.save(proto, tmp_path, "forty.onnx")
+    for command in (("inspect",), ("estimate", "--board", "cortex-m0", "--board", "teensy_4_1")):
+        lines = shown(command[0], "forty.onnx", *command[1:], columns=80, cwd=tmp_path)
+        check_tables(lines, 80)
+        assert max(map(len, lines)) <= 80
+        assert "38,400,000 MACs" in " ".join(lines)
 
 
 ROWS = (("layer_of_a_long_name", "1,234,567", "mcuq_conv2d_s8_dsp", "12.5", "yes"),)

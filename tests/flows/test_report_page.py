@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,8 +20,9 @@ from onnx_models import model, node, random, save
 from mcuq.cli import cli
 from mcuq.config import Config
 from mcuq.flows import report
-from mcuq.flows.compile import compile_model
+from mcuq.flows.compile import _beside, compile_model
 from mcuq.measure.confusion import mixed_up, picture
+from mcuq.model.bundle import load as load_bundle
 
 BOARD = "nucleo_f446re"
 SECTIONS = [
@@ -137,7 +142,7 @@ def test_it_shows_what_the_report_says(evidence: report.Evidence) -> None:
     assert evidence.evaluation.int8_top1 == pytest.approx(right)
     words = Page(text).words
     assert "mcuq compile digits.onnx --calib CALIBRATION" in words
-    assert "--compress METHODS" in words
+    assert "--compress cluster:4bit -o out" in words
 
 
 def test_classes_that_are_mixed_up() -> None:
@@ -191,3 +196,48 @@ def test_what_is_measured_is_shown(folder: Path) -> None:
     assert f"Counted in emulation on {BOARD}: {found.counted.instructions:,} in all" in text
     assert json.dumps(found.counted.instructions) not in text, "with commas"
     assert "Nothing was measured" not in text
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--prefer", "size", "--ranges", "mse", "--name", "numbers"],
+        ["--bits", "16", "--weights", "blob", "--weights-version", "3"],
+        ["--compress", "cluster:4bit", "--config", "own.toml"],
+    ],
+)
+def test_what_is_said_to_reproduce_gives_the_same_bytes(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell runs the lines as they stand, but for the place of the data."""
+    monkeypatch.chdir(tmp_path)
+    root = Path(__file__).parents[2]
+    shutil.copy(root / "examples" / "digits.onnx", "digits.onnx")
+    np.savez("rows.npz", x=rows())
+    names = ", ".join(f'"{word}"' for word in ("a 'b'", "$1", *"cdefghij"))
+    text = f"[quantize]\nseed = 7\n\n[output.logits]\nlabels = [{names}]\n"
+    Path("own.toml").write_text(text)
+    command = ["compile", "digits.onnx", "--calib", "rows.npz", "--board", BOARD]
+    done = CliRunner().invoke(cli, [*command, "--effort", "fast", *options, "-o", "first"])
+    assert done.exit_code == 0, done.output
+    lines = list(report.commands(load_bundle(Path("first"))))
+    assert lines.pop() == "mcuq report out -o report.html"
+    script = "\n".join(lines).replace("CALIBRATION", "rows.npz")
+    tool = f'mcuq() {{ "{sys.executable}" -m mcuq "$@"; }}\n'
+    places = {**os.environ, "PYTHONPATH": str(root)}
+    subprocess.run(["sh", "-ec", tool + script], check=True, env=places, capture_output=True)
+    digests = [
+        {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(Path(folder).rglob("*"))
+            if path.is_file()
+        }
+        for folder in ("first", "out")
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_what_a_shell_cannot_say_is_said() -> None:
+    settings = Config(quantize={"effort": "fast", "fracs": {"conv": 4}})
+    assert _beside(settings)
+    assert not _beside(Config(quantize={"effort": "fast", "bits": 16}))
