@@ -1,6 +1,6 @@
 """The pages that are made from the code: ``python docs/generate.py``, which ``make docs`` runs.
 
-``report.md`` is in the repository; ``tests/whole/test_docs.py`` fails where it is not what the code
+``report.md`` is in the repository; ``tests/docs/test_docs.py`` fails where it is not what the code
 says. The others, which grow with every operator and option, are made with the site.
 """
 
