@@ -168,3 +168,24 @@ def test_candidates_put_the_range_in_the_middle() -> None:
         low, high = math.floor(-0.3 * 2**frac + 0.5) + zero, math.floor(1.5 * 2**frac + 0.5) + zero
         assert abs((low + high) + 1) <= 1
         assert high - low > 100
+
+
+def test_ends_of_channels_are_looked_for_only_where_they_may_be_rescaled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A row of samples in front of features is as many channels as it has samples: millions."""
+    asked: list[int] = []
+    found = Seen.best_ends.func
+
+    def recorded(seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+        asked.append(seen.high.top.shape[1])
+        return found(seen)
+
+    monkeypatch.setattr(Seen, "best_ends", property(recorded))
+    net = Net((1, 1, 7, 3))
+    last = net.recurrent("rnn", net.conv("x", 8, kernel=1), 6, gives="last")
+    graph = net.graph(net.dense(last, 2))
+    rows = np.random.default_rng(0).normal(size=(8, 1, 7, 3)).astype(np.float32)
+    quantize(graph, {"x": rows}, Options("fast"))
+    assert 2 in asked  # of the dense layer, which may be
+    assert not {8, 6}.intersection(asked)  # what a recurrent layer reads and writes may not

@@ -25,7 +25,7 @@ from mcuq.quantize import wide
 from mcuq.quantize.equalize.balance import Activations, balance
 from mcuq.quantize.equalize.components import Component, bound_of, components
 from mcuq.quantize.equalize.fill import fill_weights
-from mcuq.quantize.equalize.offsets import choose_offsets
+from mcuq.quantize.equalize.offsets import choose_offsets, offset_names
 from mcuq.quantize.equalize.rescale import Change, rescaled
 from mcuq.quantize.equalize.weight_noise import mixes, reader
 from mcuq.quantize.ranges.candidates import candidates
@@ -66,9 +66,11 @@ def _narrow(state: State) -> list[Component]:
 def _choose_change(state: State, parts: Sequence[Component], trades: Mapping[str, float]) -> Change:
     """Factors and offsets for ``parts``."""
     graph = state.graph
-    ends = {name: seen.best_ends for name, seen in state.seen.items()}
-    weights = {n: state.sensitivity.get(n, np.ones(len(low))) for n, (low, _) in ends.items()}
     changed = {name for part in parts for name in part.tensors}
+    # Of others nobody asks: a row of samples has as many channels as samples.
+    asked = changed | offset_names(graph)
+    ends = {name: seen.best_ends for name, seen in state.seen.items() if name in asked}
+    weights = {n: state.sensitivity.get(n, np.ones(len(low))) for n, (low, _) in ends.items()}
     offsets = {n: o for n, o in choose_offsets(graph, ends, weights).items() if n in changed}
     centred = {
         n: (low + offsets.get(n, 0.0), high + offsets.get(n, 0.0))

@@ -86,6 +86,12 @@ def terms_of(graph: Graph) -> dict[str, Terms]:
     return found
 
 
+def offset_names(graph: Graph) -> set[str]:
+    """The activations that ``choose_offsets`` looks at."""
+    terms = [(name, made) for name, made in terms_of(graph).items() if made]
+    return {name for name, _ in terms}.union(*(made for _, made in terms))
+
+
 def choose_offsets(graph: Graph, ends: Ends, weights: Mapping[str, Array]) -> dict[str, Array]:
     """(C,) offsets by activation that make the ranges as small as they can be, seen from 0.
 
