@@ -130,10 +130,10 @@ def test_boxes_of_anchors_are_laid_out_in_a_copy(tmp_path: Path) -> None:
 
 
 @pytest.mark.emulated
-@pytest.mark.parametrize("board", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc"])
-def test_every_core_chooses_the_same(board: str, tmp_path: Path) -> None:
+def test_every_core_chooses_the_same(tmp_path: Path) -> None:
     made = compiled(detector(tmp_path, CHOICE, outputs="kept"))
-    assert all(verdict.exact for verdict in made.check(board, vectors=8))
+    cores = ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc"]
+    assert [verdict.exact for verdict in made.check(cores, vectors=4)] == [True] * 5
 
 
 def test_a_model_that_is_written_again_ends_so(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_no_box_overlaps_and_equal_scores_come_in_order(tmp_path: Path) -> None:
         ({**TABLE, "score": "high"}, "score is 'high', not a number"),
         ({**TABLE, "most": 0}, "most is 0, not an integer in 1..32767"),
         ({**TABLE, "boxes": "box"}, "has no output 'box'. Did you mean 'boxes'"),
-        ({**TABLE, "boxes": "scores"}, "boxes of shape (3, 20) have no 4 numbers"),
+        ({**TABLE, "boxes": "scores"}, "no axis of its shape (1, 3, 20) is said that holds four"),
         ({**TABLE, "overlap": 0.5}, "unknown key overlap"),
         ("all", "output.scores.nms: is not a table"),
     ],
