@@ -151,3 +151,19 @@ def test_a_maximum_joins_nothing_side_by_side(op: str, tmp_path: Path) -> None:
     made = compiled(tmp_path, [*BOXES, node(op, "boxes l", "y")])
     assert told(made) == []
     assert decibels(made, 1).min() > 20.0
+
+
+def test_parts_of_five_axes(tmp_path: Path) -> None:
+    """As YOLO joins the boxes and scores of each anchor, seen as one list of them at last."""
+    five = {"five": np.array([1, 1, 4, 6, 6]), "three": np.array([1, 1, 3, 6, 6])}
+    list_of = {"list": np.array([1, -1, 7])}
+    nodes = [
+        *BOXES, *SCORES, node("Reshape", "boxes five", "b5"), node("Reshape", "scores three", "s5"),
+        node("Transpose", "b5", "bt", perm=[0, 1, 3, 4, 2]),
+        node("Transpose", "s5", "st", perm=[0, 1, 3, 4, 2]),
+        node("Concat", "bt st", "j", axis=4), node("Reshape", "j list", "y"),
+    ]  # fmt: skip
+    path = save(model(nodes, {**CONSTANTS, **five, **list_of}, IMAGE), tmp_path)
+    made = mcuq.compile(path, None, rows(), effort="fast")
+    assert len(told(made)) == 1
+    assert decibels(made, 2).min() > 28.0

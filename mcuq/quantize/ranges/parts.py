@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
 from mcuq.fixed import floor_log2
-from mcuq.ir import Array, Graph, Node, Port, Tensor, shown, unique_name
+from mcuq.ir import Array, Graph, Node, Port, Shape, Tensor, shown, unique_name
 from mcuq.ops import spec
 from mcuq.ops.spec import NO_CLIP, Values
 from mcuq.quantize import wide
@@ -29,11 +30,19 @@ LOST_WIDE = 8
 
 @dataclass(frozen=True)
 class _Leaf:
-    """What the node ``reader`` joins or moves, for the output's channels from ``first`` on."""
+    """What the node ``reader`` joins or moves, for the output's channels from ``first`` on.
+
+    ``axis``: where it has them.
+    """
 
     name: str
     reader: str
     first: int
+    axis: int
+
+    def channels(self, graph: Graph) -> slice:
+        """Which of the output's channels it holds."""
+        return slice(self.first, self.first + graph.shape(self.name)[self.axis])
 
 
 def own_scales(state: State) -> State:
@@ -50,7 +59,8 @@ def own_scales(state: State) -> State:
 
 def _parted(state: State, port: Port, lost: int) -> State:
     graph = state.graph
-    leaves = list(_leaves(graph, port.tensor, "", 0))
+    whole = _Leaf(port.tensor, "", 0, len(graph.shape(port.tensor)) - 1)
+    leaves = list(_leaves(graph, whole))
     peaks = {leaf: max(abs(bound) for bound in state.ranges[leaf.name]) for leaf in leaves}
     largest = max(peaks.values())
     small = {leaf for leaf, peak in peaks.items() if _bits(peak, largest) >= lost}
@@ -59,7 +69,7 @@ def _parted(state: State, port: Port, lost: int) -> State:
     width = graph.shape(port.tensor)[-1]
     channels = np.zeros(width)
     for leaf, peak in peaks.items():
-        own = slice(leaf.first, leaf.first + graph.shape(leaf.name)[-1])
+        own = leaf.channels(graph)
         channels[own] = np.maximum(channels[own], peak)
     exponents = np.array([_bits(peak, largest) for peak in channels])
     exponents[exponents < lost] = 0
@@ -90,37 +100,46 @@ def _bits(peak: float, largest: float) -> int:
 
 
 def _own(graph: Graph, leaf: _Leaf, exponents: Array) -> Array:
-    part: Array = exponents[leaf.first : leaf.first + graph.shape(leaf.name)[-1]]
+    part: Array = exponents[leaf.channels(graph)]
     return part
 
 
-def _leaves(graph: Graph, name: str, reader: str, first: int) -> Iterator[_Leaf]:
-    """What an output is put together from, channels (last axis) and all; ``reader`` reads it."""
+def _leaves(graph: Graph, whole: _Leaf) -> Iterator[_Leaf]:
+    """What a part of an output is put together from, channels and all."""
+    name, axis = whole.name, whole.axis
     node = graph.producer(name)
-    alone = not reader or (len(graph.consumers(name)) == 1 and not graph.is_output(name))
-    if node is None or not alone or not _keeps_channels(graph, node):
-        yield _Leaf(name, reader, first)
+    alone = not whole.reader or (len(graph.consumers(name)) == 1 and not graph.is_output(name))
+    before = None if node is None or not alone else _axis_before(graph, node, axis)
+    if node is None or before is None:
+        yield whole
         return
-    last = spec(node.op).joins and node.int("axis") == len(graph.shape(name)) - 1
+    beside = spec(node.op).joins and node.int("axis") == axis
+    first = whole.first
     for source in node.inputs:
-        yield from _leaves(graph, source, node.name, first)
-        first += graph.shape(source)[-1] if last else 0
+        yield from _leaves(graph, _Leaf(source, node.name, first, before))
+        first += graph.shape(source)[axis] if beside else 0
 
 
-def _keeps_channels(graph: Graph, node: Node) -> bool:
-    """Whether a node joins, or moves values so that each stays in its channel."""
+def _axis_before(graph: Graph, node: Node, axis: int) -> int | None:
+    """Where the inputs have the channels that the output has along ``axis``, if the node joins, or
+    moves values so that each stays in its channel; None if it does something else.
+    """
     operator = spec(node.op)
     if operator.joins:  # a maximum has no axis: its operands lie in the same place
         beside = operator.moved is not None and "axis" in node.attrs
-        return beside and not any(graph.is_constant(name) for name in node.inputs)
+        return axis if beside and not any(map(graph.is_constant, node.inputs)) else None
     shape, given = graph.shape(node.output), graph.shape(node.inputs[0])
     if operator.values is Values.VIEW:
-        return shape[-1] == given[-1]
-    if operator.values is not Values.SAME or operator.moved is None or shape[-1] != given[-1]:
-        return False
+        wanted = shape[axis], prod(shape[axis + 1 :])
+        fits = (a for a, size in enumerate(given) if (size, prod(given[a + 1 :])) == wanted)
+        return next(fits, None)
+    if operator.values is not Values.SAME or operator.moved is None or axis != len(shape) - 1:
+        return None
+    if shape[-1] != given[-1]:
+        return None
     places = np.broadcast_to(np.arange(shape[-1]), given)
     moved = operator.moved(node, [places], -1)
-    return bool((moved == np.arange(shape[-1])).all())
+    return len(given) - 1 if bool((moved == np.arange(shape[-1])).all()) else None
 
 
 def _scaled(state: State, port: Port, leaves: list[_Leaf], exponents: Array) -> State:
@@ -134,7 +153,8 @@ def _scaled(state: State, port: Port, leaves: list[_Leaf], exponents: Array) -> 
     for leaf in leaves:
         own = _own(graph, leaf, exponents)
         if bool(own.any()):
-            made = _factor(tensors, leaf.name, own)
+            behind = (1,) * (len(graph.shape(leaf.name)) - 1 - leaf.axis)
+            made = _factor(tensors, leaf.name, own, behind)
             inserted[made.output] = made
             renamed[leaf.reader, leaf.name] = made.output
     nodes: list[Node] = []
@@ -147,10 +167,14 @@ def _scaled(state: State, port: Port, leaves: list[_Leaf], exponents: Array) -> 
     return state.with_(graph=graph, factors={**state.factors, **factors})
 
 
-def _factor(tensors: dict[str, Tensor], name: str, exponents: Array) -> Node:
-    """The product of a tensor with powers of two, one if they are all the same."""
+def _factor(tensors: dict[str, Tensor], name: str, exponents: Array, behind: Shape) -> Node:
+    """The product of a tensor with powers of two, one if they are all the same.
+
+    ``behind``: the axes of size 1 behind that of the channels.
+    """
     same = len(set(exponents.tolist())) == 1
     data = np.asarray(2.0 ** (exponents[:1] if same else exponents), np.float32)
+    data = data if same else data.reshape(-1, *behind)
     factor = unique_name(tensors, f"{name}.factor")
     tensors[factor] = Tensor(factor, data.shape, data)
     made = unique_name(tensors, f"{name}.scaled")
