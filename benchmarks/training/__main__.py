@@ -166,7 +166,8 @@ class Bench:
         """By the road of ``--compress``."""
         request = Request(parse(method), tuning=tuning)
         labels = self.case.labels if tuning.epochs else None
-        feeds = self.feeds if tuning.epochs else self.feeds_of(512)
+        rows = self.feeds if tuning.epochs else self.feeds_of(512)
+        feeds = {graph.inputs[0].name: next(iter(rows.values()))}
         return compress_graph(graph, request, feeds, labels).graph
 
     def judged(self, graph: Graph) -> dict[str, float]:
