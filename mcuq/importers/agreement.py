@@ -25,7 +25,7 @@ from mcuq.errors import ModelError
 from mcuq.importers import onnx_run
 from mcuq.importers.imported import Imported, Values
 from mcuq.importers.nodes.builder import Value
-from mcuq.importers.standard.steps import Step
+from mcuq.importers.standard.steps import OnnxStep
 from mcuq.ir import Array, Graph, Hint, Node, Port, Tensor, from_memory, to_memory, unique_name
 from mcuq.ops import index_limit, products, spec
 from mcuq.passes.describe_sound import model_input
@@ -228,7 +228,7 @@ def _parts(imported: Imported, user: Values) -> Iterator[tuple[slice, Values]]:
 
 def _first(imported: Imported, own: Values, rows: slice, part: Values) -> _Difference | None:
     """The first value that differs beyond float noise."""
-    noisy: list[tuple[Step, str, Array, Array]] = []
+    noisy: list[tuple[OnnxStep, str, Array, Array]] = []
     for step, values in onnx_run.run(imported.whole, part):
         for name in step.outputs:
             value = imported.values.get(name)
@@ -247,7 +247,7 @@ def _first(imported: Imported, own: Values, rows: slice, part: Values) -> _Diffe
 
 
 def _comparable(
-    imported: Imported, step: Step, name: str, values: Values, own: Array
+    imported: Imported, step: OnnxStep, name: str, values: Values, own: Array
 ) -> Array | None:
     """What the value should be; None for what follows from an index, which may be a tie."""
     graph, value = imported.graph, imported.values[name]
@@ -262,7 +262,7 @@ def _comparable(
     return _with_ties(step, values, np.moveaxis(_as_user(own, value).reshape(shape), 0, axis))
 
 
-def _with_ties(step: Step, values: Values, found: Array) -> Array:
+def _with_ties(step: OnnxStep, values: Values, found: Array) -> Array:
     """The indices, or those of ``found`` where they have as large a value."""
     scores, wanted = values[step.inputs[0]], values[step.outputs[0]]
     axis = int(step.attrs.get("axis", 0))
@@ -308,7 +308,7 @@ def _apart(found: Array, wanted: Array, looseness: float, noise: float = 0.0) ->
 
 
 def _beyond_noise(
-    imported: Imported, part: Values, noisy: list[tuple[Step, str, Array, Array]]
+    imported: Imported, part: Values, noisy: list[tuple[OnnxStep, str, Array, Array]]
 ) -> _Difference | None:
     """The first of the differing values that float32 in place of float64 does not explain."""
     names = {name for _, name, _, _ in noisy}

@@ -15,7 +15,7 @@ from mcuq.importers import causes
 from mcuq.importers.imported import Imported
 from mcuq.importers.nodes import fusion, layout, masks, norm_patterns, spectra
 from mcuq.importers.nodes.builder import Builder, Refused, Value, check_size
-from mcuq.importers.nodes.call import Call, Operand
+from mcuq.importers.nodes.call import NodeCall, Operand
 from mcuq.importers.nodes.handlers import HANDLERS, MOVEMENTS
 from mcuq.importers.nodes.layout import plain_shape
 from mcuq.importers.nodes.lookahead import wished_layout
@@ -26,7 +26,7 @@ from mcuq.importers.standard.batch_rules import Mixed
 from mcuq.importers.standard.folding import fold
 from mcuq.importers.standard.modern import Kind
 from mcuq.importers.standard.resolve import FAULTS, Flat, resolve
-from mcuq.importers.standard.steps import Step, needed, node_error
+from mcuq.importers.standard.steps import OnnxStep, needed, node_error
 from mcuq.importers.suggestions import remedy_for
 from mcuq.ir import Array, Graph, Port, Shape
 from mcuq.ops import spec
@@ -169,7 +169,7 @@ def _settle_early(builder: Builder, value: Value, wish: str | None) -> None:
 
 
 def _import(
-    step: Step,
+    step: OnnxStep,
     model: OnnxModel,
     builder: Builder,
     known: dict[str, Operand],
@@ -192,7 +192,7 @@ def _import(
                 builder.claim(array.shape)
             results: list[Operand] = [*folded]
         else:
-            call = Call(
+            call = NodeCall(
                 builder, step.op, step.name, step.attrs, tuple(inputs), step.inputs,
                 step.outputs, step.opset, kinds,
             )  # fmt: skip
@@ -211,7 +211,7 @@ def _import(
     return None
 
 
-def _check_indices(call: Call, builder: Builder) -> None:
+def _check_indices(call: NodeCall, builder: Builder) -> None:
     """Refuse arithmetic on the indices that ArgMax gives."""
     data = call.inputs[:1] if call.op == "Gather" else call.inputs
     values = [operand for operand in data if isinstance(operand, Value)]
@@ -219,7 +219,7 @@ def _check_indices(call: Call, builder: Builder) -> None:
         raise Refused("it computes with the indices of ArgMax", "Let ArgMax be the last operator")
 
 
-def _check_integers(call: Call, builder: Builder) -> None:
+def _check_integers(call: NodeCall, builder: Builder) -> None:
     """Refuse arithmetic that wraps or truncates: the network would compute with reals."""
     names = [
         name

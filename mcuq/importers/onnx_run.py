@@ -17,7 +17,7 @@ import onnx
 
 from mcuq.importers.onnx_file import OnnxModel
 from mcuq.importers.standard.resolve import Flat
-from mcuq.importers.standard.steps import Step
+from mcuq.importers.standard.steps import OnnxStep
 from mcuq.ir import Array
 
 _SPANS = {
@@ -41,7 +41,7 @@ class NotRunError(Exception):
 
 def run(
     flat: Flat, rows: Mapping[str, Array], kind: Float = np.float64
-) -> Iterator[tuple[Step, dict[str, Array]]]:
+) -> Iterator[tuple[OnnxStep, dict[str, Array]]]:
     """Each step that depends on ``rows`` with the values it reads and writes, in order.
 
     A value is dropped after its last reader.
@@ -68,7 +68,7 @@ def _real(array: Array, kind: Float) -> Array:
 
 
 def _computed(
-    step: Step, read: Mapping[str, Array], raw: Mapping[str, Array], kind: Float
+    step: OnnxStep, read: Mapping[str, Array], raw: Mapping[str, Array], kind: Float
 ) -> dict[str, Array]:
     if step.op == "QuantizeLinear":
         return {step.outputs[0]: _steps(step, read, raw)}
@@ -89,11 +89,11 @@ def _computed(
     return {n: _real(a, kind) for n, a in zip(step.outputs, found, strict=False) if n}
 
 
-def _holds_reals(step: Step, read: Mapping[str, Array]) -> bool:
+def _holds_reals(step: OnnxStep, read: Mapping[str, Array]) -> bool:
     return read[step.inputs[0]].dtype.kind == "f"
 
 
-def _joined_softmax(step: Step, read: Mapping[str, Array]) -> Array:
+def _joined_softmax(step: OnnxStep, read: Mapping[str, Array]) -> Array:
     """Softmax and LogSoftmax before opset 13, which onnx's evaluator takes for the new ones."""
     x = read[step.inputs[0]]
     axis = int(step.attrs.get("axis", 1)) % max(1, x.ndim)
@@ -104,7 +104,7 @@ def _joined_softmax(step: Step, read: Mapping[str, Array]) -> Array:
     return found
 
 
-def _evaluated(step: Step, read: Mapping[str, Array]) -> list[Array]:
+def _evaluated(step: OnnxStep, read: Mapping[str, Array]) -> list[Array]:
     """What a step writes, in float32 where its definition is a function with such constants."""
     try:
         results = _by_evaluator(step, read)
@@ -119,7 +119,7 @@ def _evaluated(step: Step, read: Mapping[str, Array]) -> list[Array]:
     return [next(wanted) if name else np.zeros(0) for name in step.outputs]
 
 
-def _by_evaluator(step: Step, read: Mapping[str, Array]) -> list[Any]:
+def _by_evaluator(step: OnnxStep, read: Mapping[str, Array]) -> list[Any]:
     from onnx.reference import ReferenceEvaluator
 
     value = onnx.helper.make_value_info
@@ -139,13 +139,13 @@ def _type(array: Array) -> onnx.TypeProto:
     return onnx.helper.make_tensor_type_proto(element, array.shape)
 
 
-def _numbers(step: Step, read: Mapping[str, Array]) -> tuple[Array, Array]:
+def _numbers(step: OnnxStep, read: Mapping[str, Array]) -> tuple[Array, Array]:
     """The scale and zero point of data, each one number."""
     zero = read[step.inputs[2]] if len(step.inputs) > 2 and step.inputs[2] else np.zeros(())
     return read[step.inputs[1]].reshape(()), zero.reshape(()).astype(np.float64)
 
 
-def _steps(step: Step, read: Mapping[str, Array], raw: Mapping[str, Array]) -> Array:
+def _steps(step: OnnxStep, read: Mapping[str, Array], raw: Mapping[str, Array]) -> Array:
     """What QuantizeLinear writes, limited to its integers but not rounded."""
     scale, zero = _numbers(step, read)
     given = raw.get(step.inputs[2]) if len(step.inputs) > 2 else None

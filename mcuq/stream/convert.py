@@ -20,8 +20,8 @@ from mcuq.stream.window import (
     Fill,
     Network,
     NotStreamedError,
-    Plan,
     Read,
+    StreamPlan,
     Timed,
     analyze,
 )
@@ -166,7 +166,7 @@ def _promise(graph: Graph, axis: int, error: ModelError) -> tuple[int, ...]:
     return reached, CHANNELS not in told, graph.inputs[0].shape[axis]
 
 
-def _plan(network: Network, axis: int, wish: Wish, known: Sequence[str]) -> Plan:
+def _plan(network: Network, axis: int, wish: Wish, known: Sequence[str]) -> StreamPlan:
     port = network.inputs[0]
     shape = network.tensors[port.tensor].shape
     inside = _inner_axis(port, shape, axis)
@@ -191,7 +191,7 @@ def _plan(network: Network, axis: int, wish: Wish, known: Sequence[str]) -> Plan
     return plan
 
 
-def _equals(plan: Plan, made: Network) -> str:
+def _equals(plan: StreamPlan, made: Network) -> str:
     stream = made.stream
     warmup, delay = (stream.warmup, stream.delay) if stream else (0, 0)
     first = f"from step {warmup + 1} on" if warmup else "from the first step on"
@@ -224,7 +224,7 @@ def _equals(plan: Plan, made: Network) -> str:
 class _Writer:
     """The nodes, tensors and states of a stream that grows node by node."""
 
-    def __init__(self, network: Network, plan: Plan) -> None:
+    def __init__(self, network: Network, plan: StreamPlan) -> None:
         self.network, self.plan = network, plan
         self.nodes: list[Node] = []
         self.tensors: dict[str, Tensor | QTensor] = {
@@ -391,7 +391,7 @@ def _start(port: Port, shape: Shape, fill: Fill | None) -> Array:
     return np.ascontiguousarray(np.broadcast_to(values, shape), np.float32)
 
 
-def _write(network: Network, plan: Plan, axis: int) -> Network:
+def _write(network: Network, plan: StreamPlan, axis: int) -> Network:
     """The stream that ``plan`` describes; ``axis``: where frames lie in the user's input."""
     _share(plan)
     writer = _Writer(network, plan)
@@ -412,7 +412,7 @@ def _write(network: Network, plan: Plan, axis: int) -> Network:
     return writer.network_of((*inputs, *writer.reads), (*outputs, *writer.writes), stream)
 
 
-def _share(plan: Plan) -> None:
+def _share(plan: StreamPlan) -> None:
     """Readers that do not say what lies before the first frame read what others have kept."""
     for base, fill in list(plan.depths):
         others = [f for b, f in plan.depths if b == base and f is not None]
@@ -422,7 +422,7 @@ def _share(plan: Plan) -> None:
             plan.shared[base] = others[0]
 
 
-def _output(writer: _Writer, network: Network, plan: Plan, port: Port) -> Port:
+def _output(writer: _Writer, network: Network, plan: StreamPlan, port: Port) -> Port:
     read = plan.outputs.get(port.tensor)
     if read is None:
         return port
@@ -432,7 +432,7 @@ def _output(writer: _Writer, network: Network, plan: Plan, port: Port) -> Port:
     return replace(made, tensor=name)
 
 
-def _stream(plan: Plan, states: Sequence[State], axis: int) -> Stream:
+def _stream(plan: StreamPlan, states: Sequence[State], axis: int) -> Stream:
     frames, late = plan.frames, -(-plan.delay // plan.frames)
     window = -(-plan.total // frames)
     lost = [

@@ -79,7 +79,7 @@ class Made:
 
 
 @dataclass
-class Plan:
+class StreamPlan:
     """What the stream consists of; filled node by node.
 
     ``front``, ``behind``: names of nodes whose padding the stream does otherwise. ``depths``: rows
@@ -127,13 +127,15 @@ class NotStreamedError(Exception):
         return ModelError(name, f"node '{self.node}' has no stream: {self.reason}", self.remedy)
 
 
-def analyze(network: Network, tensor: str, axis: int, frames: int, known: Sequence[str]) -> Plan:
+def analyze(
+    network: Network, tensor: str, axis: int, frames: int, known: Sequence[str]
+) -> StreamPlan:
     """The plan for ``frames`` new frames a step, which lie on ``axis`` of the input ``tensor``.
 
     ``known``: the nodes that the float network has, too.
     """
     total = network.tensors[tensor].shape[axis]
-    plan = Plan(network, frames, total)
+    plan = StreamPlan(network, frames, total)
     for port in network.inputs:
         shape = network.tensors[port.tensor].shape
         if port.tensor == tensor or (len(shape) > axis and shape[axis] == total):
@@ -146,7 +148,7 @@ def analyze(network: Network, tensor: str, axis: int, frames: int, known: Sequen
     return plan
 
 
-def _add(plan: Plan, node: Node, known: bool) -> None:
+def _add(plan: StreamPlan, node: Node, known: bool) -> None:
     """Plan ``node``: of frames row by row, of whole windows as it is."""
     network = plan.network
     reads = [name for name in node.inputs if not network.is_constant(name)]
@@ -176,7 +178,7 @@ def _add(plan: Plan, node: Node, known: bool) -> None:
     _row_by_row(plan, node, dict(zip(timed, zip(sources, rules, strict=True), strict=True)))
 
 
-def _along(plan: Plan, node: Node, name: str) -> Along | str:
+def _along(plan: StreamPlan, node: Node, name: str) -> Along | str:
     network, axis = plan.network, plan.timed[name].axis
     shapes = [network.tensors[n].shape for n in node.inputs]
     ranks = {len(network.tensors[tensor].shape) for tensor in (name, node.output)}
@@ -198,7 +200,7 @@ def _is_lazy(rule: Along) -> bool:
     return rule.span == 1 and rule.stride == 1
 
 
-def _alias(plan: Plan, node: Node, source: Timed, rule: Along) -> None:
+def _alias(plan: StreamPlan, node: Node, source: Timed, rule: Along) -> None:
     """The same rows under other numbers: a padding in front, or rows cut off at the ends.
 
     What integers alone have, such as a change of width, is done to the rows that are read.
@@ -218,7 +220,7 @@ def _alias(plan: Plan, node: Node, source: Timed, rule: Along) -> None:
     )
 
 
-def _row_by_row(plan: Plan, node: Node, sources: dict[str, tuple[Timed, Along]]) -> None:
+def _row_by_row(plan: StreamPlan, node: Node, sources: dict[str, tuple[Timed, Along]]) -> None:
     first, rule = next(iter(sources.values()))
     total = plan.network.tensors[node.output].shape[rule.axis]
     ends = [(t.end + r.before - r.span) // r.stride + 1 for t, r in sources.values()]
@@ -249,7 +251,7 @@ def _row_by_row(plan: Plan, node: Node, sources: dict[str, tuple[Timed, Along]])
     plan.timed[node.output] = made
 
 
-def _carry(plan: Plan, node: Node, name: str, rule: Along) -> None:
+def _carry(plan: StreamPlan, node: Node, name: str, rule: Along) -> None:
     """A recurrent layer: every row once, in order, from the state after the one before."""
     source = plan.timed[name]
     rows = min(source.shift, source.total)
@@ -267,7 +269,7 @@ def _carry(plan: Plan, node: Node, name: str, rule: Along) -> None:
         plan.delay = max(plan.delay, _frames(plan, source))
 
 
-def _keep(plan: Plan, node: Node, name: str) -> None:
+def _keep(plan: StreamPlan, node: Node, name: str) -> None:
     """A filter: every row once, in order, going on from the one before."""
     source = plan.timed[name]
     rows = min(source.shift, source.total)
@@ -278,14 +280,14 @@ def _keep(plan: Plan, node: Node, name: str) -> None:
     plan.timed[node.output] = replace(made, clean=0, fill=None, after=())
 
 
-def _indivisible(plan: Plan, node: Node, source: Timed, rule: Along) -> NotStreamedError:
+def _indivisible(plan: StreamPlan, node: Node, source: Timed, rule: Along) -> NotStreamedError:
     factor = rule.stride * source.shift // gcd(source.shift, rule.stride)
     needed = plan.frames * factor // source.shift
     reason = f"it takes every {rule.stride}th of the {source.shift} frame(s) that a step brings it"
     return NotStreamedError(node.name, reason, f"Give frames={needed}, or a multiple of it")
 
 
-def _read(plan: Plan, tensor: Timed, first: int, last: int) -> Read:
+def _read(plan: StreamPlan, tensor: Timed, first: int, last: int) -> Read:
     """Rows of ``tensor``, which are kept as far as they reach back."""
     read = Read(tensor, first, last)
     key = plan.key(tensor)
@@ -293,7 +295,7 @@ def _read(plan: Plan, tensor: Timed, first: int, last: int) -> Read:
     return read
 
 
-def _whole(plan: Plan, node: Node, timed: list[str], why: str) -> None:
+def _whole(plan: StreamPlan, node: Node, timed: list[str], why: str) -> None:
     """Give ``node`` whole windows, if it begins the part of the network that sees them."""
     if len(timed) > 1 or not (is_view(node) and why == MERGED):
         remedy = "Take it out of the network, or leave the network as it is, without --stream"
@@ -306,12 +308,12 @@ def _whole(plan: Plan, node: Node, timed: list[str], why: str) -> None:
     plan.made.append(Made(node, {timed[0]: read}, None))
 
 
-def _frames(plan: Plan, source: Timed) -> int:
+def _frames(plan: StreamPlan, source: Timed) -> int:
     """The frames by which the rows that are known end before those of the window."""
     return -(-(source.total - source.end) * plan.frames // source.shift)
 
 
-def _use_last(plan: Plan, name: str) -> None:
+def _use_last(plan: StreamPlan, name: str) -> None:
     """An output: the newest rows."""
     tensor, what = plan.timed[name], f"output {name}"
     rows = min(tensor.made, tensor.total)
@@ -320,7 +322,7 @@ def _use_last(plan: Plan, name: str) -> None:
     plan.delay = max(plan.delay, _frames(plan, tensor))
 
 
-def _settle(plan: Plan, what: str, front: bool, behind: bool) -> None:
+def _settle(plan: StreamPlan, what: str, front: bool, behind: bool) -> None:
     """Note where the stream's numbers are others than the window network's."""
     if front:
         plan.front.append(plan.padded_front or what)
@@ -328,7 +330,7 @@ def _settle(plan: Plan, what: str, front: bool, behind: bool) -> None:
         plan.behind.append(plan.padded_behind or what)
 
 
-def _fill(plan: Plan, node: Node) -> Fill:
+def _fill(plan: StreamPlan, node: Node) -> Fill:
     """What a node's padding is, in the numbers of its input."""
     tensor = plan.network.tensors[node.inputs[0]]
     kind = spec(node.op).padding

@@ -20,7 +20,7 @@ from mcuq.errors import ModelError
 from mcuq.flows import compile
 from mcuq.importers import onnx_run
 from mcuq.importers.nodes import reductions
-from mcuq.importers.nodes.call import Call
+from mcuq.importers.nodes.call import NodeCall
 from mcuq.importers.nodes.windows import images
 from mcuq.measure import inspect
 
@@ -72,7 +72,7 @@ def test_another_shape_is_a_difference(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_saturated_output_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The softmax is 1 for the same class in both; what it reads is compared, too."""
 
-    def doubled(call: Call) -> Any:
+    def doubled(call: NodeCall) -> Any:
         found = reductions.reduce_mean(call)
         tensor = call.builder.emit("add", "twice", (found.tensor,) * 2, "t", clip=images.NO_CLIP)
         return replace(found, tensor=tensor)

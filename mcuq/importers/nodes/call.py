@@ -19,7 +19,7 @@ Operand = Value | Array | None
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class NodeCall:
     """``inputs``: values, constants as arrays, None for what is left out; ``names`` as in the file.
 
     ``outputs`` are the names of the results; an empty one is not wanted. ``kinds``: the types and
@@ -95,7 +95,7 @@ class Call:
         """Append ``op`` under this node's name, writing this node's output."""
         return self.builder.emit(op, self.name, inputs, self.outputs[0], **attrs)
 
-    def part(self, what: str, *inputs: Operand, **attrs: Any) -> Call:
+    def part(self, what: str, *inputs: Operand, **attrs: Any) -> NodeCall:
         """A part of this node, which has results of its own: named after ``what``."""
         return replace(
             self,
@@ -129,12 +129,12 @@ def axis_of(axis: int, rank: int) -> int:
     return axis + rank if axis < 0 else axis
 
 
-def in_order(call: Call, value: Value, shape: Shape) -> str:
+def in_order(call: NodeCall, value: Value, shape: Shape) -> str:
     """The value in its own order, as a tensor of ``shape``."""
     return call.builder.place(value, layout.identity(prod(value.shape)), shape)
 
 
-def rows(call: Call, value: Value, axis: int) -> tuple[str, Map, int]:
+def rows(call: NodeCall, value: Value, axis: int) -> tuple[str, Map, int]:
     """(tensor, memory row of each combination of the other axes, their number): axis innermost.
 
     The tensor's last axis is ``axis``; the data is moved only if it lies otherwise.

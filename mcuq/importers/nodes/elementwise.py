@@ -13,20 +13,20 @@ import numpy as np
 
 from mcuq.importers.nodes import layout
 from mcuq.importers.nodes.builder import Refused, Value
-from mcuq.importers.nodes.call import Call, in_order
+from mcuq.importers.nodes.call import NodeCall, in_order
 from mcuq.importers.nodes.layout import plain_shape
 from mcuq.importers.nodes.movement import taken
 from mcuq.ir import Array, Shape, Tensor
 from mcuq.ops.parts import broadcast
 
 NO_CLIP = (-math.inf, math.inf)
-Attributes = Callable[[Call], dict[str, Any]]
+Attributes = Callable[[NodeCall], dict[str, Any]]
 
 
-def unary(op: str, attributes: Attributes = lambda call: {}) -> Callable[[Call], Value]:
+def unary(op: str, attributes: Attributes = lambda call: {}) -> Callable[[NodeCall], Value]:
     """A handler for a function of one value."""
 
-    def handler(call: Call) -> Value:
+    def handler(call: NodeCall) -> Value:
         value = settled(call, call.value())
         tensor = call.emit(op, (value.tensor,), **attributes(call))
         return Value(value.shape, tensor, call.builder.places(value))
@@ -34,7 +34,7 @@ def unary(op: str, attributes: Attributes = lambda call: {}) -> Callable[[Call],
     return handler
 
 
-def settled(call: Call, value: Value) -> Value:
+def settled(call: NodeCall, value: Value) -> Value:
     """``value``; an input whose layout is still open gets the usual one, channels last."""
     builder = call.builder
     if value.tensor in builder.open:
@@ -45,7 +45,7 @@ def settled(call: Call, value: Value) -> Value:
     return value
 
 
-def clip(call: Call) -> Value:
+def clip(call: NodeCall) -> Value:
     """Clip, its limits attributes or constant inputs."""
     low, high = call.attrs.get("min"), call.attrs.get("max")
     limits = [low, high]
@@ -62,11 +62,11 @@ def clip(call: Call) -> Value:
     return clip_to(min(bounds), bounds[1])(call)
 
 
-def extremum(largest: bool) -> Callable[[Call], Value]:
+def extremum(largest: bool) -> Callable[[NodeCall], Value]:
     """A handler for Max (``largest``) and Min: one number among the operands is a limit."""
     op, join = ("maximum", np.maximum) if largest else ("minimum", np.minimum)
 
-    def handler(call: Call) -> Value:
+    def handler(call: NodeCall) -> Value:
         values, constant = _operands(call, join)
         if constant is None:
             return _chain(call, op, values)
@@ -84,7 +84,7 @@ def extremum(largest: bool) -> Callable[[Call], Value]:
 
 
 def _operands(
-    call: Call, join: Callable[[Array, Array], Array]
+    call: NodeCall, join: Callable[[Array, Array], Array]
 ) -> tuple[list[Value], Array | None]:
     """The computed operands of any number, and what ``join`` makes of the constants."""
     numbers = [i for i in call.inputs if isinstance(i, np.ndarray)]
@@ -92,7 +92,7 @@ def _operands(
     return values, reduce(join, numbers) if numbers else None
 
 
-def _chain(call: Call, op: str, values: Sequence[Value]) -> Value:
+def _chain(call: NodeCall, op: str, values: Sequence[Value]) -> Value:
     """``op`` of the first two, of the result and the third, and so on."""
     found = values[0]
     for index, value in enumerate(values[1:], 2):
@@ -101,7 +101,7 @@ def _chain(call: Call, op: str, values: Sequence[Value]) -> Value:
     return found
 
 
-def total(call: Call) -> Value:
+def total(call: NodeCall) -> Value:
     """Sum of any number of operands."""
     values, constant = _operands(call, np.add)
     if constant is None:
@@ -110,7 +110,7 @@ def total(call: Call) -> Value:
     return with_constant(call, "add", found, call.builder.constant, constant)
 
 
-def mean(call: Call) -> Value:
+def mean(call: NodeCall) -> Value:
     """Mean of any number of operands."""
     if len(call.inputs) == 1:
         return call.value()
@@ -118,7 +118,7 @@ def mean(call: Call) -> Value:
     return times(call, whole, 1.0 / len(call.inputs))
 
 
-def times(call: Call, value: Value, factor: float) -> Value:
+def times(call: NodeCall, value: Value, factor: float) -> Value:
     """``value`` times one number."""
     return with_constant(call, "mul", value, call.builder.constant, np.array(factor))
 
@@ -131,41 +131,41 @@ def reshaped(value: Value, beside: Shape) -> Value:
     return Value(shape, value.tensor, value.view)
 
 
-def clip_to(low: float, high: float) -> Callable[[Call], Value]:
+def clip_to(low: float, high: float) -> Callable[[NodeCall], Value]:
     """A handler that limits its input to [low, high]."""
     return unary("clip", lambda call: {"low": low, "high": high})
 
 
-def elu(call: Call) -> dict[str, Any]:
+def elu(call: NodeCall) -> dict[str, Any]:
     return {"alpha": call.real("alpha", 1.0)}
 
 
-def leaky(call: Call) -> dict[str, Any]:
+def leaky(call: NodeCall) -> dict[str, Any]:
     return {"alpha": call.real("alpha", 0.01)}
 
 
-def hard_sigmoid(call: Call) -> dict[str, Any]:
+def hard_sigmoid(call: NodeCall) -> dict[str, Any]:
     return {"alpha": call.real("alpha", 0.2), "beta": call.real("beta", 0.5)}
 
 
-def gelu(call: Call) -> dict[str, Any]:
+def gelu(call: NodeCall) -> dict[str, Any]:
     return {"approximate": call.text("approximate", "none")}
 
 
-def swish(call: Call) -> dict[str, Any]:
+def swish(call: NodeCall) -> dict[str, Any]:
     alpha = call.real("alpha", 1.0)
     return {} if alpha == 1.0 else {"rate": alpha}
 
 
-def negative(call: Call) -> Value:
+def negative(call: NodeCall) -> Value:
     """Neg: a product with -1."""
     return named_constant(call, "mul", call.value(), np.array(-1.0), False)
 
 
-def binary(op: str) -> Callable[[Call], Value]:
+def binary(op: str) -> Callable[[NodeCall], Value]:
     """A handler for add, sub and mul; one operand may be a constant."""
 
-    def handler(call: Call) -> Value:
+    def handler(call: NodeCall) -> Value:
         a, b = call.operand(0), call.operand(1)
         if isinstance(a, Value) and isinstance(b, Value):
             return combined(call, op, a, b)
@@ -176,12 +176,12 @@ def binary(op: str) -> Callable[[Call], Value]:
     return handler
 
 
-def applied(call: Call, op: str, value: Value, **attrs: Any) -> Value:
+def applied(call: NodeCall, op: str, value: Value, **attrs: Any) -> Value:
     """A function of one value."""
     return unary(op, lambda _: attrs)(replace(call, inputs=(value,)))
 
 
-def named_constant(call: Call, op: str, value: Value, constant: Array, first: bool) -> Value:
+def named_constant(call: NodeCall, op: str, value: Value, constant: Array, first: bool) -> Value:
     """``value`` and a constant, which is named as in the file."""
     index = 0 if first else 1
 
@@ -192,7 +192,7 @@ def named_constant(call: Call, op: str, value: Value, constant: Array, first: bo
 
 
 def with_constant(
-    call: Call,
+    call: NodeCall,
     op: str,
     value: Value,
     store: Callable[[str, Array], str],
@@ -218,7 +218,7 @@ def with_constant(
     return Value(shape, tensor, builder.places(seen))
 
 
-def _spread_constant(call: Call, op: str, value: Value, constant: Array, first: bool) -> Value:
+def _spread_constant(call: NodeCall, op: str, value: Value, constant: Array, first: bool) -> Value:
     """A constant that is larger than the data."""
     wide = constant.reshape((1,) * (len(value.shape) - constant.ndim) + constant.shape)
     view = layout.identity(wide.size)
@@ -238,7 +238,7 @@ def _shrunk(data: Array) -> Array:
     return small if fits else data
 
 
-def combined(call: Call, op: str, a: Value, b: Value) -> Value:
+def combined(call: NodeCall, op: str, a: Value, b: Value) -> Value:
     """``op`` of two computed operands."""
     shape = tuple(int(size) for size in np.broadcast_shapes(a.shape, b.shape))
     builder = call.builder
@@ -258,7 +258,7 @@ def combined(call: Call, op: str, a: Value, b: Value) -> Value:
     return Value(shape, tensor, places)
 
 
-def _numbers(call: Call, value: Value) -> Array:
+def _numbers(call: NodeCall, value: Value) -> Array:
     """The data of a constant in its own order."""
     data = call.builder.tensors[value.tensor].data
     if data is None:
@@ -266,7 +266,7 @@ def _numbers(call: Call, value: Value) -> Array:
     return data.reshape(-1)[value.view].reshape(value.shape)
 
 
-def _spread(call: Call, op: str, values: Sequence[Value]) -> Value:
+def _spread(call: NodeCall, op: str, values: Sequence[Value]) -> Value:
     """Two operands of different shapes, in the first order of axes that operators can spread."""
     rank = max(len(v.shape) for v in values)
     wide = [ranked(v, rank) for v in values]
@@ -285,7 +285,7 @@ def _spread(call: Call, op: str, values: Sequence[Value]) -> Value:
     return combined(call, op, *pair)
 
 
-def _expanded(call: Call, value: Value, shape: Shape) -> Value:
+def _expanded(call: NodeCall, value: Value, shape: Shape) -> Value:
     """``value`` repeated to ``shape``, by a copy."""
     name = f"{call.outputs[0]}.expanded"
     data = call.builder.tensors[value.tensor].data
@@ -297,7 +297,7 @@ def _expanded(call: Call, value: Value, shape: Shape) -> Value:
     return taken(call, value, np.broadcast_to(numbers, shape), name)
 
 
-def _lying(call: Call, value: Value, axes: Sequence[int], memory: Shape) -> str:
+def _lying(call: NodeCall, value: Value, axes: Sequence[int], memory: Shape) -> str:
     """The value in the order ``axes``, as a tensor of the shape ``memory``."""
     builder = call.builder
     data = builder.tensors[value.tensor].data
@@ -308,7 +308,7 @@ def _lying(call: Call, value: Value, axes: Sequence[int], memory: Shape) -> str:
     return value.tensor
 
 
-def _orders(call: Call, shape: Shape, values: Sequence[Value]) -> Iterator[tuple[int, ...]]:
+def _orders(call: NodeCall, shape: Shape, values: Sequence[Value]) -> Iterator[tuple[int, ...]]:
     """Orders of the axes that cost little: those of the operands in memory, the larger first."""
     builder, rank = call.builder, len(shape)
     own = tuple(range(rank))

@@ -8,11 +8,11 @@ import numpy as np
 
 from mcuq.importers.nodes import linear
 from mcuq.importers.nodes.builder import Refused, Value, check_size
-from mcuq.importers.nodes.call import Call, axis_of
+from mcuq.importers.nodes.call import NodeCall, axis_of
 from mcuq.ir import Array
 
 
-def transform(call: Call) -> Value:
+def transform(call: NodeCall) -> Value:
     """DFT of reals or of pairs (real, imaginary), which lie last; each way, one-sided or whole."""
     value = call.value()
     rank = len(value.shape)
@@ -32,7 +32,7 @@ def transform(call: Call) -> Value:
     return Value(back.shape, made.tensor, back.reshape(-1))
 
 
-def _axis(call: Call, rank: int) -> int:
+def _axis(call: NodeCall, rank: int) -> int:
     """From the attribute before opset 20, then from an input."""
     if call.opset < 20:
         return axis_of(call.integer("axis", 1), rank)
@@ -40,7 +40,7 @@ def _axis(call: Call, rank: int) -> int:
     return axis_of(-2 if given is None else int(given.reshape(-1)[0]), rank)
 
 
-def _matrix(call: Call, size: int, parts: int, length: int | None) -> Array:
+def _matrix(call: NodeCall, size: int, parts: int, length: int | None) -> Array:
     """(size x parts, length, 2 or 1): what each number of the input adds to the output."""
     inverse, onesided = bool(call.integer("inverse", 0)), bool(call.integer("onesided", 0))
     check_size((size * parts, 2 * max(size, length or size)))

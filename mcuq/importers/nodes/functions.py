@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mcuq.importers.nodes.builder import Refused, Value
-from mcuq.importers.nodes.call import Call
+from mcuq.importers.nodes.call import NodeCall
 from mcuq.importers.nodes.elementwise import applied, combined, named_constant, reshaped, settled
 from mcuq.ir import Array
 from mcuq.ops import spec
@@ -16,23 +16,23 @@ from mcuq.ops import spec
 _SELU = {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}
 
 
-def selu(call: Call) -> dict[str, Any]:
+def selu(call: NodeCall) -> dict[str, Any]:
     return {key: call.real(key, default) for key, default in _SELU.items()}
 
 
-def celu(call: Call) -> dict[str, Any]:
+def celu(call: NodeCall) -> dict[str, Any]:
     return {"alpha": call.real("alpha", 1.0)}
 
 
-def thresholded_relu(call: Call) -> dict[str, Any]:
+def thresholded_relu(call: NodeCall) -> dict[str, Any]:
     return {"alpha": call.real("alpha", 1.0)}
 
 
-def shrink(call: Call) -> dict[str, Any]:
+def shrink(call: NodeCall) -> dict[str, Any]:
     return {"bias": call.real("bias", 0.0), "lambd": call.real("lambd", 0.5)}
 
 
-def power(call: Call) -> Value:
+def power(call: NodeCall) -> Value:
     """Pow of a value with a constant exponent, or of a constant."""
     base, exponent = call.operand(0), call.operand(1)
     if isinstance(base, Value) and isinstance(exponent, Value):
@@ -52,13 +52,13 @@ def power(call: Call) -> Value:
     return applied(call, name, reshaped(value, shape), **attrs)
 
 
-def _single(call: Call, constant: Array, what: str) -> float:
+def _single(call: NodeCall, constant: Array, what: str) -> float:
     if not constant.size or not bool((constant == constant.flat[0]).all()):
         raise Refused(f"{call.op} with several {what}s", f"Use one {what} for all values")
     return float(constant.flat[0])
 
 
-def divide(call: Call) -> Value:
+def divide(call: NodeCall) -> Value:
     """Div: a product with the inverse, which is a constant or a table."""
     divisor = call.operand(1)
     if isinstance(divisor, Value):
@@ -69,7 +69,7 @@ def divide(call: Call) -> Value:
     return named_constant(call, "mul", call.value(), 1.0 / constant, False)
 
 
-def _by_value(call: Call, divisor: Value) -> Value:
+def _by_value(call: NodeCall, divisor: Value) -> Value:
     """``a / b`` as ``a * (1 / b)``; for one number ``a`` both are one table."""
     given = call.operand(0)
     single = isinstance(given, np.ndarray) and given.size == 1
@@ -84,12 +84,12 @@ def _by_value(call: Call, divisor: Value) -> Value:
     return named_constant(call, "mul", inverse, call.constant(0).astype(np.float64), True)
 
 
-def inverted(call: Call, value: Value, numerator: float = 1.0) -> Value:
+def inverted(call: NodeCall, value: Value, numerator: float = 1.0) -> Value:
     """``numerator / value``."""
     return applied(call, "reciprocal", value, numerator=numerator)
 
 
-def cut(call: Call, signed: bool) -> Value:
+def cut(call: NodeCall, signed: bool) -> Value:
     """A value without what follows its point, as it becomes an integer: -1.5 becomes -1.
 
     An integer without a sign is undefined below 0; here it is 0.
@@ -106,7 +106,7 @@ def cut(call: Call, signed: bool) -> Value:
     return combined(call, "mul", applied(call.part("sign"), "sign", value), whole)
 
 
-def prelu(call: Call) -> Value:
+def prelu(call: NodeCall) -> Value:
     """PRelu with one slope, or one per channel."""
     value = call.value()
     slopes = np.broadcast_to(call.constant(1), value.shape).reshape(-1)
@@ -129,14 +129,14 @@ def prelu(call: Call) -> Value:
     return Value(seen.shape, tensor, places)
 
 
-def _lying(call: Call, value: Value, numbers: Array) -> Array:
+def _lying(call: NodeCall, value: Value, numbers: Array) -> Array:
     """A number for each element, in the order in which these lie."""
     found = np.empty(numbers.size, np.float64)
     found[call.builder.places(value)] = numbers
     return found
 
 
-def _along_last(call: Call, value: Value, numbers: Array) -> Array | None:
+def _along_last(call: NodeCall, value: Value, numbers: Array) -> Array | None:
     """The numbers along the last axis in memory, if they repeat along all others."""
     rows = _lying(call, value, numbers).reshape(-1, call.builder.memory(value)[-1])
     first: Array = rows[0]

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mcuq.importers.standard.steps import Step
+from mcuq.importers.standard.steps import OnnxStep
 from mcuq.ir import Array
 
 MAX_STEPS = 12
@@ -58,13 +58,15 @@ STEPS: dict[str, Function] = {
 _LAST = frozenset(("Mul", "Div", "Reciprocal", "Log", "Where"))
 
 
-def fuse(steps: Sequence[Step], constants: Mapping[str, Array]) -> list[Step]:
+def fuse(steps: Sequence[OnnxStep], constants: Mapping[str, Array]) -> list[OnnxStep]:
     """``steps`` with every recognised chain replaced, at its end, by one step."""
     makers = {name: step for step in steps for name in step.outputs}
     return [_fused(step, makers, constants) for step in steps]
 
 
-def _fused(step: Step, makers: Mapping[str, Step], constants: Mapping[str, Array]) -> Step:
+def _fused(
+    step: OnnxStep, makers: Mapping[str, OnnxStep], constants: Mapping[str, Array]
+) -> OnnxStep:
     if step.op not in _LAST:
         return step
     for source in _sources(step, makers, constants):
@@ -81,7 +83,7 @@ def _fused(step: Step, makers: Mapping[str, Step], constants: Mapping[str, Array
 
 
 def _sources(
-    step: Step, makers: Mapping[str, Step], constants: Mapping[str, Array]
+    step: OnnxStep, makers: Mapping[str, OnnxStep], constants: Mapping[str, Array]
 ) -> Iterator[str]:
     """The values the step may be a function of, nearest first."""
     seen: set[str] = set()
@@ -96,14 +98,14 @@ def _sources(
             return
 
 
-def _plain(step: Step) -> bool:
+def _plain(step: OnnxStep) -> bool:
     return step.op in STEPS or step.op in ("Clip", "HardSigmoid")
 
 
 def _evaluate(
     name: str,
     source: str,
-    makers: Mapping[str, Step],
+    makers: Mapping[str, OnnxStep],
     constants: Mapping[str, Array],
     budget: list[int],
 ) -> Array | None:
@@ -125,7 +127,7 @@ def _evaluate(
         return None
 
 
-def _apply(step: Step, inputs: Sequence[Array]) -> Array | None:
+def _apply(step: OnnxStep, inputs: Sequence[Array]) -> Array | None:
     if step.op == "HardSigmoid":
         alpha, beta = step.attrs.get("alpha", 0.2), step.attrs.get("beta", 0.5)
         return np.asarray(np.clip(alpha * inputs[0] + beta, 0.0, 1.0))

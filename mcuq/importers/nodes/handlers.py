@@ -22,7 +22,7 @@ from mcuq.importers.nodes import (
     views,
 )
 from mcuq.importers.nodes.builder import Value
-from mcuq.importers.nodes.call import Call, Operand
+from mcuq.importers.nodes.call import NodeCall, Operand
 from mcuq.importers.nodes.elementwise import binary, clip_to, unary
 from mcuq.importers.nodes.windows import images, several, volumes
 from mcuq.importers.nodes.windows.conv_transpose import conv_transpose, of_volumes
@@ -30,7 +30,7 @@ from mcuq.importers.nodes.windows.resize import resize
 from mcuq.importers.standard import quantized
 from mcuq.ir import Array
 
-Handler = Callable[[Call], Value | Array | list[Operand]]
+Handler = Callable[[NodeCall], Value | Array | list[Operand]]
 MOVEMENTS = """
     Transpose Slice Split Gather GatherElements GatherND Expand Tile DepthToSpace SpaceToDepth
     ReverseSequence

@@ -7,13 +7,13 @@ from math import prod
 import numpy as np
 
 from mcuq.importers.nodes.builder import Refused, Value
-from mcuq.importers.nodes.call import Call, Operand, axis_of, from_rows, rows
+from mcuq.importers.nodes.call import NodeCall, Operand, axis_of, from_rows, rows
 from mcuq.importers.nodes.elementwise import NO_CLIP, combined, ranked, with_constant
 from mcuq.importers.nodes.products import matmul_labels, product, times_number
 from mcuq.ir import Array
 
 
-def gemm(call: Call) -> Value:
+def gemm(call: NodeCall) -> Value:
     """Gemm: alpha * A' * B' + beta * C."""
     if not isinstance(call.operand(1), np.ndarray):
         return _of_two(call)
@@ -35,7 +35,7 @@ def gemm(call: Call) -> Value:
     return with_constant(call, "add", product, call.builder.constant, rows)
 
 
-def _of_two(call: Call) -> Value:
+def _of_two(call: NodeCall) -> Value:
     """Gemm with computed B."""
     left = "km" if call.integer("transA", 0) else "mk"
     right = "nk" if call.integer("transB", 0) else "kn"
@@ -43,7 +43,7 @@ def _of_two(call: Call) -> Value:
     return _plus(call, times_number(call, made, call.real("alpha", 1.0)))
 
 
-def _plus(call: Call, made: Value) -> Value:
+def _plus(call: NodeCall, made: Value) -> Value:
     """``made + beta * C``."""
     beta, added = call.real("beta", 1.0), call.operand(2)
     if isinstance(added, Value):
@@ -60,7 +60,7 @@ def swapped(value: Value) -> Value:
     return Value(shape, value.tensor, view)
 
 
-def matmul(call: Call) -> Value:
+def matmul(call: NodeCall) -> Value:
     """MatMul of data of any rank and a constant matrix, on either side."""
     left, right = call.operand(0), call.operand(1)
     both = isinstance(left, Value) and isinstance(right, Value)
@@ -77,13 +77,13 @@ def matmul(call: Call) -> Value:
     return ranked(made, extra)
 
 
-def _times(call: Call, value: Value, weights: Array) -> Value:
+def _times(call: NodeCall, value: Value, weights: Array) -> Value:
     """``value @ weights``."""
     made = linear(call, value, weights.reshape(len(weights), -1).T, _zeros(weights, -1))
     return made if weights.ndim == 2 else _without_axis(made, -1)
 
 
-def _under(call: Call, weights: Array, value: Value) -> Value:
+def _under(call: NodeCall, weights: Array, value: Value) -> Value:
     """``weights @ value``."""
     if len(value.shape) == 1:
         return linear(call, value, np.atleast_2d(weights), _zeros(weights, 0))
@@ -120,7 +120,7 @@ def _matrix(weights: Array) -> Array:
     return weights
 
 
-def linear(call: Call, value: Value, weights: Array, bias: Array) -> Value:
+def linear(call: NodeCall, value: Value, weights: Array, bias: Array) -> Value:
     """The last axis times ``weights`` (out, in): dense, or a 1x1 convolution over rows."""
     width = value.shape[-1]
     if weights.shape[1] != width:
@@ -145,7 +145,7 @@ def linear(call: Call, value: Value, weights: Array, bias: Array) -> Value:
     return from_rows((*value.shape[:-1], len(weights)), axis, made, row)
 
 
-def _dense(call: Call, value: Value, weights: Array, bias: Array) -> Value:
+def _dense(call: NodeCall, value: Value, weights: Array, bias: Array) -> Value:
     """The columns of the weights follow the order of the data in memory."""
     builder, width = call.builder, value.shape[-1]
     if value.tensor in builder.open:
@@ -159,7 +159,7 @@ def _dense(call: Call, value: Value, weights: Array, bias: Array) -> Value:
     return Value((*value.shape[:-1], len(weights)), tensor, np.arange(len(weights)))
 
 
-def batch_norm(call: Call) -> Value:
+def batch_norm(call: NodeCall) -> Value:
     """BatchNormalization at inference."""
     if call.integer("training_mode", 0):
         raise Refused("BatchNormalization in training mode", "Export the model in eval mode")
@@ -173,7 +173,7 @@ def batch_norm(call: Call) -> Value:
     return per_channel(call, value, 1, scale, beta - mean * scale)
 
 
-def per_channel(call: Call, value: Value, axis: int, scale: Array, shift: Array) -> Value:
+def per_channel(call: NodeCall, value: Value, axis: int, scale: Array, shift: Array) -> Value:
     """``value * scale + shift`` along ``axis``, as a batch_norm."""
     if scale.shape != (value.shape[axis_of(axis, len(value.shape))],):
         raise Refused(f"{scale.size} channels of statistics for {value.shape[axis]}")
@@ -188,7 +188,7 @@ def per_channel(call: Call, value: Value, axis: int, scale: Array, shift: Array)
     return from_rows(value.shape, axis, made, row)
 
 
-def _flat_norm(call: Call, value: Value, scale: Array, shift: Array) -> Value:
+def _flat_norm(call: NodeCall, value: Value, scale: Array, shift: Array) -> Value:
     """A batch_norm of single elements; the parameters follow their order in memory."""
     builder = call.builder
     if value.tensor in builder.open:

@@ -7,20 +7,20 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mcuq.importers.nodes.builder import Value
-from mcuq.importers.nodes.call import Call, Operand
+from mcuq.importers.nodes.call import NodeCall, Operand
 from mcuq.importers.nodes.elementwise import applied, combined, reshaped, with_constant
 from mcuq.ir import Array
 
 _TURNED = {"<": ">", ">": "<", "=": "="}
 
 
-def comparison(holds: str) -> Callable[[Call], Value]:
+def comparison(holds: str) -> Callable[[NodeCall], Value]:
     """A handler for Less and the like: ``holds`` lists the signs for which it is true.
 
     Of two values, or with a constant that is not one number, the difference is compared with 0.
     """
 
-    def handler(call: Call) -> Value:
+    def handler(call: NodeCall) -> Value:
         a, b = call.operand(0), call.operand(1)
         if isinstance(a, Value) and isinstance(b, np.ndarray) and b.size == 1:
             return _compared(call, reshaped(a, b.shape), float(b.reshape(())), holds)
@@ -32,11 +32,11 @@ def comparison(holds: str) -> Callable[[Call], Value]:
     return handler
 
 
-def _compared(call: Call, value: Value, limit: float, holds: str) -> Value:
+def _compared(call: NodeCall, value: Value, limit: float, holds: str) -> Value:
     return applied(call, "compare", value, limit=limit, holds=holds)
 
 
-def _either(call: Call, op: str, operands: Sequence[Operand]) -> Value:
+def _either(call: NodeCall, op: str, operands: Sequence[Operand]) -> Value:
     """``op`` of two operands, of which one may be a constant."""
     a, b = operands
     if isinstance(a, Value) and isinstance(b, Value):
@@ -52,31 +52,31 @@ def _number(operand: Operand) -> Array:
     return np.asarray(operand, np.float64)
 
 
-def truth(call: Call) -> Value:
+def truth(call: NodeCall) -> Value:
     """Whether a value is not 0."""
     return _compared(call, call.value(), 0.0, "<>")
 
 
-def negation(call: Call) -> Value:
+def negation(call: NodeCall) -> Value:
     """Not: 1 less the value."""
     return _less_than_one(call, call.value())
 
 
-def _less_than_one(call: Call, value: Value) -> Value:
+def _less_than_one(call: NodeCall, value: Value) -> Value:
     return with_constant(call, "sub", value, call.builder.constant, np.array(1.0), True)
 
 
-def junction(op: str) -> Callable[[Call], Value]:
+def junction(op: str) -> Callable[[NodeCall], Value]:
     """A handler for And, the product of truth values, and Or, their maximum."""
     return lambda call: _either(call, op, call.inputs)
 
 
-def exclusive(call: Call) -> Value:
+def exclusive(call: NodeCall) -> Value:
     """Xor: the size of the difference."""
     return applied(call, "abs", _either(call.part("difference"), "sub", call.inputs))
 
 
-def where(call: Call) -> Value:
+def where(call: NodeCall) -> Value:
     """Where: ``mask * a + (1 - mask) * b``."""
     mask, a, b = call.inputs
     if isinstance(mask, Value):
@@ -88,7 +88,7 @@ def where(call: Call) -> Value:
     return _either(call, "add", (chosen, other))
 
 
-def _share(call: Call, what: str, mask: Operand, operand: Operand) -> Operand:
+def _share(call: NodeCall, what: str, mask: Operand, operand: Operand) -> Operand:
     """``mask * operand``."""
     if isinstance(mask, Value) or isinstance(operand, Value):
         return _either(call.part(what), "mul", (mask, operand))

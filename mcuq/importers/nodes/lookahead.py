@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mcuq.importers.standard.steps import Step
+from mcuq.importers.standard.steps import OnnxStep
 
 _ELEMENTWISE = frozenset(
     """
@@ -27,7 +27,7 @@ _WISHES = {
 }
 
 
-def wished_layout(name: str, steps: Sequence[Step]) -> str | None:
+def wished_layout(name: str, steps: Sequence[OnnxStep]) -> str | None:
     """What the first node after the elementwise readers of ``name`` wants; None: anything.
 
     "own" is the order of the user: a network of NHWC data transposes it before the first

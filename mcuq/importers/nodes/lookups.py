@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from mcuq.importers.nodes.builder import Refused, Value
-from mcuq.importers.nodes.call import Call, Operand, axis_of
+from mcuq.importers.nodes.call import NodeCall, Operand, axis_of
 from mcuq.importers.nodes.elementwise import settled
 from mcuq.importers.nodes.movement import moved
 from mcuq.ir import Array
@@ -16,7 +16,7 @@ MOST_ROWS = 1 << 15
 """What an input of 16 bits can count."""
 
 
-def gather(call: Call) -> list[Operand]:
+def gather(call: NodeCall) -> list[Operand]:
     """Gather; of its data and its indices one is a constant."""
     data, index = call.operand(0), call.operand(1)
     if not isinstance(index, Value):
@@ -26,7 +26,7 @@ def gather(call: Call) -> list[Operand]:
     return [_looked_up(call, call.constant(0), index)]
 
 
-def _looked_up(call: Call, data: Array, index: Value) -> Value:
+def _looked_up(call: NodeCall, data: Array, index: Value) -> Value:
     """The rows of a table, each index's one after the other in memory."""
     if data.ndim == 0:
         raise Refused("its data has no axis")
@@ -42,7 +42,7 @@ def _looked_up(call: Call, data: Array, index: Value) -> Value:
     return Value((*front, *index.shape, *back), tensor, places)
 
 
-def _whole(call: Call, index: Value, rows: int) -> Value:
+def _whole(call: NodeCall, index: Value, rows: int) -> Value:
     """The indices as integers in memory."""
     builder = call.builder
     if builder.is_index(index.tensor):

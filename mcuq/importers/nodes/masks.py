@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mcuq.importers.standard.steps import Step
+from mcuq.importers.standard.steps import OnnxStep
 from mcuq.ir import Array
 
 LOWEST = -1e4
@@ -22,7 +22,7 @@ FINITE = -1e9
 _BETWEEN = frozenset("Add Cast Expand Identity Reshape Squeeze Transpose Unsqueeze Where".split())
 
 
-def fuse(steps: Sequence[Step], constants: Mapping[str, Array]) -> list[Step]:
+def fuse(steps: Sequence[OnnxStep], constants: Mapping[str, Array]) -> list[OnnxStep]:
     """``steps`` with the masks before softmaxes in these.
 
     The attribute ``mask`` says what is kept, ``added`` what else is added to the data.
@@ -32,7 +32,7 @@ def fuse(steps: Sequence[Step], constants: Mapping[str, Array]) -> list[Step]:
 
 
 def finite(
-    steps: Sequence[Step], constants: Mapping[str, Array], roots: Collection[str]
+    steps: Sequence[OnnxStep], constants: Mapping[str, Array], roots: Collection[str]
 ) -> dict[str, Array]:
     """``constants`` without minus infinity in those that nothing reads but sums, choices and views
     before a softmax; ``roots`` are the names of outputs.
@@ -51,7 +51,9 @@ def finite(
     return {**constants, **lowest}
 
 
-def _masked(step: Step, makers: Mapping[str, Step], constants: Mapping[str, Array]) -> Step:
+def _masked(
+    step: OnnxStep, makers: Mapping[str, OnnxStep], constants: Mapping[str, Array]
+) -> OnnxStep:
     maker = makers.get(step.inputs[0]) if step.inputs else None
     while maker is not None and maker.op in ("Cast", "Identity") and maker.inputs:
         maker = makers.get(maker.inputs[0])
@@ -67,7 +69,9 @@ def _masked(step: Step, makers: Mapping[str, Step], constants: Mapping[str, Arra
     return replace(step, inputs=(name,), attrs=attrs)
 
 
-def _added(step: Step, constants: Mapping[str, Array]) -> tuple[str, Array, Array | None] | None:
+def _added(
+    step: OnnxStep, constants: Mapping[str, Array]
+) -> tuple[str, Array, Array | None] | None:
     first, second = step.inputs
     if step.op == "Add" and first in constants:
         first, second = second, first
@@ -82,7 +86,7 @@ def _added(step: Step, constants: Mapping[str, Array]) -> tuple[str, Array, Arra
     return first, mask, rest if bool(rest.any()) else None
 
 
-def _chosen(step: Step, constants: Mapping[str, Array]) -> tuple[str, Array, None] | None:
+def _chosen(step: OnnxStep, constants: Mapping[str, Array]) -> tuple[str, Array, None] | None:
     condition, first, second = step.inputs
     if condition not in constants:
         return None

@@ -14,23 +14,23 @@ import onnx
 
 from mcuq.importers.nodes import layout
 from mcuq.importers.nodes.builder import Refused, Value
-from mcuq.importers.nodes.call import Call, Operand
+from mcuq.importers.nodes.call import NodeCall, Operand
 from mcuq.importers.nodes.layout import Map, plain_shape
 from mcuq.importers.standard.folding import fold
 from mcuq.ir import Array, Shape
 
 
-def moved(call: Call) -> list[Operand]:
+def moved(call: NodeCall) -> list[Operand]:
     """Any operator that only moves elements; its other inputs are constants."""
     return _moved(call, np.int64)
 
 
-def nearest(call: Call) -> list[Operand]:
+def nearest(call: NodeCall) -> list[Operand]:
     """Resize and Upsample to the nearest element, whose evaluator wants floats."""
     return _moved(call, np.float64)
 
 
-def _moved(call: Call, kind: type[np.int64] | type[np.float64]) -> list[Operand]:
+def _moved(call: NodeCall, kind: type[np.int64] | type[np.float64]) -> list[Operand]:
     value = call.value()
     numbers = np.arange(prod(value.shape), dtype=kind).reshape(value.shape)
     constants = [call.optional(i) for i in range(1, len(call.inputs))]
@@ -40,7 +40,7 @@ def _moved(call: Call, kind: type[np.int64] | type[np.float64]) -> list[Operand]
     return [taken(call, value, places, name) for places, name in named]
 
 
-def taken(call: Call, value: Value, numbers: Array, name: str) -> Value:
+def taken(call: NodeCall, value: Value, numbers: Array, name: str) -> Value:
     """The elements ``numbers`` of ``value``: a view if it is all of them, once, else a copy."""
     flat, count = numbers.reshape(-1), prod(value.shape)
     seen = np.zeros(count, bool)
@@ -52,7 +52,7 @@ def taken(call: Call, value: Value, numbers: Array, name: str) -> Value:
     return copied(call, value, numbers, name)
 
 
-def copied(call: Call, value: Value, numbers: Array, name: str) -> Value:
+def copied(call: NodeCall, value: Value, numbers: Array, name: str) -> Value:
     """The elements ``numbers`` of ``value`` as a copy, in the layout that breaks it least."""
     builder, flat, shape = call.builder, numbers.reshape(-1), numbers.shape
     if builder.is_index(value.tensor):

@@ -14,7 +14,7 @@ from math import prod, sqrt
 import numpy as np
 
 from mcuq.importers.standard.modern import Kind
-from mcuq.importers.standard.steps import Step
+from mcuq.importers.standard.steps import OnnxStep
 from mcuq.ir import Array
 
 Axes = tuple[int, ...]
@@ -33,7 +33,7 @@ class Norm:
     scale: Array
     bias: Array
 
-    def step(self, step: Step) -> Step:
+    def step(self, step: OnnxStep) -> OnnxStep:
         """``step`` as one node."""
         attrs = {
             "axes": self.axes, "epsilon": self.epsilon, "centered": int(self.centered),
@@ -53,8 +53,8 @@ class Power:
 
 
 def fuse(
-    steps: Sequence[Step], constants: Mapping[str, Array], kinds: Mapping[str, Kind]
-) -> list[Step]:
+    steps: Sequence[OnnxStep], constants: Mapping[str, Array], kinds: Mapping[str, Kind]
+) -> list[OnnxStep]:
     """``steps`` with every normalization, at its end, as one step."""
     found = _Found(steps, constants, kinds)
     return [found.norms[s.outputs[0]].step(s) if s.outputs[0] in found.norms else s for s in steps]
@@ -63,7 +63,7 @@ def fuse(
 _OPERANDS = {"Add": 2, "Sub": 2, "Mul": 2, "Div": 2, "Pow": 2}
 
 
-def _formed(step: Step) -> bool:
+def _formed(step: OnnxStep) -> bool:
     """Whether ``step`` reads and writes as many values as it should."""
     count = len(step.inputs)
     whole = count > 0 and all(step.inputs) and len(step.outputs) == 1
@@ -74,7 +74,7 @@ class _Found:
     """What each value is, as far as normalizations are made of it."""
 
     def __init__(
-        self, steps: Sequence[Step], constants: Mapping[str, Array], kinds: Mapping[str, Kind]
+        self, steps: Sequence[OnnxStep], constants: Mapping[str, Array], kinds: Mapping[str, Kind]
     ) -> None:
         self.constants, self.kinds = constants, kinds
         formed = [step for step in steps if _formed(step)]
@@ -86,7 +86,7 @@ class _Found:
         for step in formed:
             self._read(step)
 
-    def _read(self, step: Step) -> None:
+    def _read(self, step: OnnxStep) -> None:
         output = step.outputs[0]
         square = self._square(step)
         root = self._root(step)
@@ -108,7 +108,7 @@ class _Found:
             name = self.makers[name].inputs[0]
         return name
 
-    def maker(self, name: str, *ops: str) -> Step | None:
+    def maker(self, name: str, *ops: str) -> OnnxStep | None:
         """The step that makes ``name``, if it is one of ``ops``."""
         step = self.makers.get(self.name(name))
         return step if step is not None and step.op in ops else None
@@ -118,13 +118,13 @@ class _Found:
         data = self.constants.get(name)
         return float(data.reshape(())) if data is not None and data.size == 1 else None
 
-    def split(self, step: Step) -> tuple[str, Array] | None:
+    def split(self, step: OnnxStep) -> tuple[str, Array] | None:
         """(value, constant) of a step of two operands."""
         names = [n for n in step.inputs if n not in self.constants]
         given = [self.constants[n] for n in step.inputs if n in self.constants]
         return (names[0], given[0]) if len(names) == len(given) == 1 else None
 
-    def reduced(self, step: Step) -> tuple[str, Axes] | None:
+    def reduced(self, step: OnnxStep) -> tuple[str, Axes] | None:
         """(value, axes) of a reduction that keeps its axes."""
         name = step.inputs[0]
         given = step.attrs.get("axes")
@@ -149,7 +149,7 @@ class _Found:
         same = base == other if step.op == "Mul" else self.number(other) == 2.0
         return base if same else None
 
-    def _square(self, step: Step) -> Power | None:
+    def _square(self, step: OnnxStep) -> Power | None:
         """A mean of squares, more or less, and what is added to it or multiplied with it."""
         if step.op in ("ReduceMean", "ReduceSum", "ReduceSumSquare"):
             return self._summed(step)
@@ -166,7 +166,7 @@ class _Found:
             return replace(known, factor=known.factor / number)
         return known if step.op == "Max" and number <= SMALL**2 else None
 
-    def _summed(self, step: Step) -> Power | None:
+    def _summed(self, step: OnnxStep) -> Power | None:
         found = self.reduced(step)
         if found is None:
             return None
@@ -175,7 +175,7 @@ class _Found:
         factor = 1.0 if step.op == "ReduceMean" else float(self.count(step.inputs[0], axes))
         return None if base is None else Power(base, axes, np.array(factor))
 
-    def _root(self, step: Step) -> Power | None:
+    def _root(self, step: OnnxStep) -> Power | None:
         """The root of it, limited from below or not."""
         if step.op == "ReduceL2":
             found = self.reduced(step)
@@ -192,7 +192,7 @@ class _Found:
         least = self._least(step)
         return root if step.op == "Expand" or (least is not None and least <= SMALL) else None
 
-    def _least(self, step: Step) -> float | None:
+    def _least(self, step: OnnxStep) -> float | None:
         """The lower limit that ``step`` sets, if it sets no other."""
         if step.op == "Max" and len(step.inputs) == 2:
             return self.number(step.inputs[1])
@@ -200,10 +200,10 @@ class _Found:
             return self.number(step.inputs[1])
         return None
 
-    def _raised(self, step: Step, power: float) -> bool:
+    def _raised(self, step: OnnxStep, power: float) -> bool:
         return step.op == "Pow" and self.number(step.inputs[1]) == power
 
-    def _inverse(self, step: Step) -> Power | None:
+    def _inverse(self, step: OnnxStep) -> Power | None:
         """The inverse of the root, times a scale or not."""
         name = self.name(step.inputs[-1] if step.op == "Div" else step.inputs[0])
         power, root = self.squares.get(name), self.roots.get(name)
@@ -219,7 +219,7 @@ class _Found:
             None if pair is None or known is None else replace(known, factor=known.factor * pair[1])
         )
 
-    def _norm(self, step: Step) -> Norm | None:
+    def _norm(self, step: OnnxStep) -> Norm | None:
         """A value divided by its root, or times its inverse."""
         if step.op == "Div":
             value, power = step.inputs[0], self.roots.get(self.name(step.inputs[1]))
@@ -257,7 +257,7 @@ class _Found:
         found = self.reduced(step) if step is not None else None
         return found[0] if found is not None and found[1] == axes else None
 
-    def _extended(self, step: Step) -> Norm | None:
+    def _extended(self, step: OnnxStep) -> Norm | None:
         """A normalization times a constant, or plus one."""
         pair = self.split(step) if step.op in ("Mul", "Add", "Div") else None
         norm = self.norms.get(self.name(pair[0])) if pair else None
@@ -278,7 +278,7 @@ class _Found:
         pairs = zip(last, constant.shape, strict=False)
         return constant.ndim <= len(shape) and all(size in (1, s) for s, size in pairs)
 
-    def _late(self, step: Step) -> Norm | None:
+    def _late(self, step: OnnxStep) -> Norm | None:
         """``x * f + (bias - mean * f)`` with f the inverse of the root times a scale."""
         if step.op != "Add":
             return None

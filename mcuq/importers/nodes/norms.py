@@ -10,23 +10,23 @@ import numpy as np
 
 from mcuq.importers.nodes import layout
 from mcuq.importers.nodes.builder import Refused, Value
-from mcuq.importers.nodes.call import Call, axis_of
+from mcuq.importers.nodes.call import NodeCall, axis_of
 from mcuq.importers.nodes.elementwise import settled
 from mcuq.importers.nodes.layout import Map, plain_shape
 from mcuq.ir import Array, Shape
 
 
-def layer(call: Call) -> Value:
+def layer(call: NodeCall) -> Value:
     """LayerNormalization: over the axes from ``axis`` on."""
     return _trailing(call, True)
 
 
-def root_mean_square(call: Call) -> Value:
+def root_mean_square(call: NodeCall) -> Value:
     """RMSNormalization: the same about zero."""
     return _trailing(call, False)
 
 
-def _trailing(call: Call, centered: bool) -> Value:
+def _trailing(call: NodeCall, centered: bool) -> Value:
     if any(call.outputs[1:]):
         raise Refused(f"{call.op} with its statistics as outputs", "Use the first output alone")
     value = call.value()
@@ -35,7 +35,7 @@ def _trailing(call: Call, centered: bool) -> Value:
     return normalized(call, value, axes, call.real("epsilon", 1e-5), centered, scale, bias)
 
 
-def instance(call: Call) -> Value:
+def instance(call: NodeCall) -> Value:
     """InstanceNormalization: each channel over all axes behind it."""
     value = call.value()
     ones = (-1, *(1,) * (len(value.shape) - 2))
@@ -44,7 +44,7 @@ def instance(call: Call) -> Value:
     return normalized(call, value, axes, call.real("epsilon", 1e-5), True, scale, bias)
 
 
-def group(call: Call) -> Value:
+def group(call: NodeCall) -> Value:
     """GroupNormalization: groups of channels; a scale and a bias for each channel or group."""
     value, groups = call.value(), call.integer("num_groups", 1)
     batch, channels, *size = value.shape
@@ -59,7 +59,7 @@ def group(call: Call) -> Value:
     return replace(made, shape=value.shape)
 
 
-def length(call: Call) -> Value:
+def length(call: NodeCall) -> Value:
     """LpNormalization with p = 2: the root of the mean of squares, and of their number."""
     if call.integer("p", 2) != 2:
         raise Refused("LpNormalization with p = 1", "Use p = 2")
@@ -69,7 +69,7 @@ def length(call: Call) -> Value:
     return normalized(call, value, (axis,), 0.0, False, scale, None)
 
 
-def mean_variance(call: Call) -> Value:
+def mean_variance(call: NodeCall) -> Value:
     """MeanVarianceNormalization, and what ``norm_patterns`` finds, which gives it more."""
     value = call.value()
     axes = [axis_of(a, len(value.shape)) for a in call.integers("axes", (0, 2, 3))]
@@ -85,7 +85,7 @@ def mean_variance(call: Call) -> Value:
 
 
 def normalized(
-    call: Call,
+    call: NodeCall,
     value: Value,
     axes: Sequence[int],
     epsilon: float,

@@ -14,7 +14,7 @@ import numpy as np
 
 from mcuq.importers.nodes import layout
 from mcuq.importers.nodes.builder import Builder, Refused, Value
-from mcuq.importers.nodes.call import Call
+from mcuq.importers.nodes.call import NodeCall
 from mcuq.importers.nodes.elementwise import with_constant
 from mcuq.importers.nodes.layout import Map, plain_shape
 from mcuq.ir import Array, Shape
@@ -104,7 +104,7 @@ def _joined(loops: Iterable[Loop]) -> list[Loop]:
     return found
 
 
-def product(call: Call, labels: Sequence[Labels], result: Labels) -> Value:
+def product(call: NodeCall, labels: Sequence[Labels], result: Labels) -> Value:
     """The sum, over the labels that ``result`` leaves out, of the products of two operands."""
     given = [_operand(call, index) for index in (0, 1)]
     sizes = _sizes([v.shape for v in given], labels)
@@ -132,7 +132,7 @@ def product(call: Call, labels: Sequence[Labels], result: Labels) -> Value:
     raise Refused("operands that repeat along several axes", "Expand one of them before")
 
 
-def times_number(call: Call, value: Value, factor: float) -> Value:
+def times_number(call: NodeCall, value: Value, factor: float) -> Value:
     """``value`` times a constant."""
     if factor == 1.0:
         return value
@@ -156,7 +156,7 @@ def _without_factor(builder: Builder, operand: Value | Array) -> tuple[Value | A
     return operand, factor
 
 
-def _operand(call: Call, index: int) -> Value | Array:
+def _operand(call: NodeCall, index: int) -> Value | Array:
     return call.value(index) if isinstance(call.operand(index), Value) else call.constant(index)
 
 
@@ -173,7 +173,9 @@ def _parts(sizes: Mapping[str, int], left: Labels, right: Labels, result: Labels
     return parts
 
 
-def _emitted(call: Call, sides: Sequence[Side], loops: Sequence[Loop], lying: Sequence[int]) -> str:
+def _emitted(
+    call: NodeCall, sides: Sequence[Side], loops: Sequence[Loop], lying: Sequence[int]
+) -> str:
     first, second, rows, columns, depth = loops
     width, head = (lying[-1] if lying else 1), (lying[0] if len(lying) > 2 else 1)
     near = depth.size == 1
@@ -213,7 +215,7 @@ def _without_ones(operand: Value | Array, names: Labels) -> tuple[Value | Array,
 
 
 def _side(
-    call: Call, index: int, operand: tuple[Value | Array, Labels], order: Labels, near: Labels
+    call: NodeCall, index: int, operand: tuple[Value | Array, Labels], order: Labels, near: Labels
 ) -> Side:
     """Where operand ``index`` lies: in ``order`` if it is new; moved to it if need be.
 
@@ -266,7 +268,7 @@ def matmul_labels(left: int, right: int) -> tuple[Labels, Labels, Labels]:
     return first, second, (*batch, *rows, *columns)
 
 
-def einsum(call: Call) -> Value:
+def einsum(call: NodeCall) -> Value:
     """Einsum of two operands that is a product of matrices."""
     text = call.text("equation", "").replace(" ", "")
     terms, arrow, result = text.partition("->")

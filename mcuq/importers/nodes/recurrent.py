@@ -10,7 +10,7 @@ import numpy as np
 from mcuq.importers.nodes import cells as stepwise
 from mcuq.importers.nodes import layout
 from mcuq.importers.nodes.builder import Refused, Value
-from mcuq.importers.nodes.call import Call, Operand, in_order
+from mcuq.importers.nodes.call import NodeCall, Operand, in_order
 from mcuq.ir import Array, Shape
 from mcuq.ops.recurrent import rnn
 from mcuq.ops.recurrent.cell import start_frac
@@ -41,7 +41,7 @@ class _Layer:
         return (self.steps, directions, 1, self.hidden)
 
 
-def layer(call: Call) -> list[Operand]:
+def layer(call: NodeCall) -> list[Operand]:
     """Of all states, the last ones and, of LSTM, the last cells those that have a name.
 
     The last states are copied from all states; the last cells are computed by a layer of their own.
@@ -65,7 +65,7 @@ def layer(call: Call) -> list[Operand]:
     return found
 
 
-def _step_by_step(call: Call, made: _Layer) -> list[Operand]:
+def _step_by_step(call: NodeCall, made: _Layer) -> list[Operand]:
     """The same from a state that is computed."""
     several = len(made.reversed) > 1
     name = next(output for output in call.outputs if output)
@@ -92,7 +92,7 @@ def _step_by_step(call: Call, made: _Layer) -> list[Operand]:
     return found
 
 
-def _start_tensor(call: Call, made: _Layer, index: int, place: int, label: str) -> str:
+def _start_tensor(call: NodeCall, made: _Layer, index: int, place: int, label: str) -> str:
     """(1, H): the first state of a direction; a constant one is made a tensor."""
     given = call.operand(place)
     if not isinstance(given, Value):
@@ -106,7 +106,7 @@ def _start_tensor(call: Call, made: _Layer, index: int, place: int, label: str) 
     return call.builder.copy(call.name, own, rows, (1, size), f"{label}.start_{place}")
 
 
-def _beside(call: Call, states: tuple[str, ...], name: str) -> str:
+def _beside(call: NodeCall, states: tuple[str, ...], name: str) -> str:
     """(1, 1, T, H) of T tensors (1, H)."""
     builder = call.builder
     size = builder.tensors[states[0]].shape[1]
@@ -114,7 +114,7 @@ def _beside(call: Call, states: tuple[str, ...], name: str) -> str:
     return rows[0] if len(rows) == 1 else builder.emit("concat", call.name, rows, name, axis=2)
 
 
-def _checked(call: Call) -> _Layer:
+def _checked(call: NodeCall) -> _Layer:
     value, first = call.value(), call.integer("layout", 0) == 1
     if len(value.shape) != 3:
         raise Refused(f"{len(value.shape)}-dimensional data", "Give it (time, batch, data)")
@@ -131,7 +131,7 @@ def _checked(call: Call) -> _Layer:
     return _Layer(steps, hidden, attrs, source, first, _DIRECTIONS[given])
 
 
-def _check_left_out(call: Call, steps: int) -> None:
+def _check_left_out(call: NodeCall, steps: int) -> None:
     """Refuse what has no form in integers."""
     lengths = call.optional(4)
     if lengths is not None and bool((lengths != steps).any()):
@@ -144,7 +144,7 @@ def _check_left_out(call: Call, steps: int) -> None:
         raise Refused(f"{call.op} with coupled gates", "Export it with input_forget = 0")
 
 
-def _common(call: Call, directions: int) -> dict[str, Any]:
+def _common(call: NodeCall, directions: int) -> dict[str, Any]:
     """The attributes of all directions."""
     found: dict[str, Any] = {}
     limit = call.real("clip", 0.0)
@@ -158,7 +158,7 @@ def _common(call: Call, directions: int) -> dict[str, Any]:
     return found
 
 
-def _activations(call: Call, directions: int) -> tuple[str, ...]:
+def _activations(call: NodeCall, directions: int) -> tuple[str, ...]:
     """Those of one direction; other ones than the usual are refused."""
     usual = _DEFAULTS[call.op]
     given = tuple(_text(name).capitalize() for name in call.attrs.get("activations", ()))
@@ -176,7 +176,7 @@ def _text(name: str | bytes) -> str:
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else name
 
 
-def _direction(call: Call, made: _Layer, index: int, name: str, gives: str) -> str:
+def _direction(call: NodeCall, made: _Layer, index: int, name: str, gives: str) -> str:
     """The states of one direction, as a tensor of their own."""
     builder = call.builder
     several = len(made.reversed) > 1
@@ -189,7 +189,7 @@ def _direction(call: Call, made: _Layer, index: int, name: str, gives: str) -> s
     return builder.emit(call.op.lower(), call.name, [made.source, *inputs], label, **attrs)
 
 
-def _constants(call: Call, made: _Layer, index: int) -> dict[str, Array]:
+def _constants(call: NodeCall, made: _Layer, index: int) -> dict[str, Array]:
     """Weights, biases and starts of one direction, as the operators have them."""
     rows = _GATES[call.op] * made.hidden
     w, r = (call.constant(i)[index] for i in (1, 2))
@@ -204,7 +204,7 @@ def _constants(call: Call, made: _Layer, index: int) -> dict[str, Array]:
     return found
 
 
-def _start(call: Call, made: _Layer, index: int, place: int) -> Array:
+def _start(call: NodeCall, made: _Layer, index: int, place: int) -> Array:
     """A state at the start: a constant, or zeros where it is left out."""
     given = call.operand(place)
     if given is None or isinstance(given, Value):
@@ -213,7 +213,7 @@ def _start(call: Call, made: _Layer, index: int, place: int) -> Array:
     return found
 
 
-def _last(call: Call, made: _Layer, index: int, states: str, name: str) -> str:
+def _last(call: NodeCall, made: _Layer, index: int, states: str, name: str) -> str:
     """The state of the last step that was made."""
     place = 0 if made.reversed[index] else (made.steps - 1) * made.hidden
     label = name if len(made.reversed) == 1 else f"{name}.{index}"
@@ -224,7 +224,7 @@ def _last(call: Call, made: _Layer, index: int, states: str, name: str) -> str:
     )  # fmt: skip
 
 
-def _joined(call: Call, made: _Layer, tensors: list[str], name: str, whole: bool) -> Value:
+def _joined(call: NodeCall, made: _Layer, tensors: list[str], name: str, whole: bool) -> Value:
     """The directions beside each other, step by step."""
     shape = made.shape(whole)
     tensor = tensors[0]

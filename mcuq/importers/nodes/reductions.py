@@ -10,7 +10,7 @@ import numpy as np
 
 from mcuq.importers.nodes import layout
 from mcuq.importers.nodes.builder import Refused, Value
-from mcuq.importers.nodes.call import Call, Operand, axis_of, from_rows, rows
+from mcuq.importers.nodes.call import NodeCall, Operand, axis_of, from_rows, rows
 from mcuq.importers.nodes.elementwise import times, with_constant
 from mcuq.importers.nodes.layout import Map
 from mcuq.ir import Array, Shape
@@ -18,17 +18,17 @@ from mcuq.ir import Array, Shape
 NO_CLIP = (-math.inf, math.inf)
 
 
-def reduce_mean(call: Call) -> Value:
+def reduce_mean(call: NodeCall) -> Value:
     """ReduceMean: an average over one window."""
     return pooled(call, "avg_pool2d", call.value(), *reduced_axes(call))
 
 
-def reduce_max(call: Call) -> Value:
+def reduce_max(call: NodeCall) -> Value:
     """ReduceMax: a maximum over one window."""
     return pooled(call, "max_pool2d", call.value(), *reduced_axes(call))
 
 
-def reduce_min(call: Call) -> Value:
+def reduce_min(call: NodeCall) -> Value:
     """ReduceMin: the maximum of the negative, with its sign turned."""
     axes, keep = reduced_axes(call)
     below = times(call.part("negative"), call.value(), -1.0)
@@ -36,17 +36,17 @@ def reduce_min(call: Call) -> Value:
     return times(call, largest, -1.0)
 
 
-def global_average(call: Call) -> Value:
+def global_average(call: NodeCall) -> Value:
     """GlobalAveragePool over all axes after the channels."""
     return pooled(call, "avg_pool2d", call.value(), spatial(call), True)
 
 
-def global_max(call: Call) -> Value:
+def global_max(call: NodeCall) -> Value:
     """GlobalMaxPool over all axes after the channels."""
     return pooled(call, "max_pool2d", call.value(), spatial(call), True)
 
 
-def spatial(call: Call) -> tuple[int, ...]:
+def spatial(call: NodeCall) -> tuple[int, ...]:
     """The axes after the channels."""
     rank = len(call.value().shape)
     if rank < 3:
@@ -54,7 +54,7 @@ def spatial(call: Call) -> tuple[int, ...]:
     return tuple(range(2, rank))
 
 
-def reduced_axes(call: Call) -> tuple[tuple[int, ...], bool]:
+def reduced_axes(call: NodeCall) -> tuple[tuple[int, ...], bool]:
     """(the axes to reduce, whether they stay as 1)."""
     rank, keep = len(call.value().shape), bool(call.integer("keepdims", 1))
     axes = call.axes(1, rank)
@@ -63,7 +63,7 @@ def reduced_axes(call: Call) -> tuple[tuple[int, ...], bool]:
     return tuple(sorted(axes or range(rank))), keep
 
 
-def pooled(call: Call, op: str, value: Value, axes: tuple[int, ...], keep: bool) -> Value:
+def pooled(call: NodeCall, op: str, value: Value, axes: tuple[int, ...], keep: bool) -> Value:
     """The mean or the maximum over ``axes``, which stay as 1 if ``keep``."""
     builder = call.builder
     sizes = [1 if a in axes else s for a, s in enumerate(value.shape)]
@@ -84,7 +84,9 @@ def pooled(call: Call, op: str, value: Value, axes: tuple[int, ...], keep: bool)
     return Value(shape, made, places)
 
 
-def _window(call: Call, value: Value, axes: tuple[int, ...]) -> tuple[Map, str, tuple[int, int]]:
+def _window(
+    call: NodeCall, value: Value, axes: tuple[int, ...]
+) -> tuple[Map, str, tuple[int, int]]:
     """(places of the first elements, (1, h, w, depth) tensor, kernel) of a mean over ``axes``."""
     builder, shape = call.builder, value.shape
     total = prod(shape)
@@ -118,7 +120,7 @@ def _kernel(memory: tuple[int, int, int, int], outer: int) -> tuple[int, int]:
     return (1, memory[2]) if outer > 1 else (memory[1], memory[2])
 
 
-def softmax(call: Call) -> Value:
+def softmax(call: NodeCall) -> Value:
     """Softmax and LogSoftmax over one axis; of a part, by attributes that ``masks`` gives."""
     value, mask, added = call.value(), call.attrs.get("mask"), call.attrs.get("added")
     op = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}[call.op]
@@ -139,7 +141,7 @@ def softmax(call: Call) -> Value:
     return from_rows(value.shape, axis, call.emit(op, (tensor, *masks)), row)
 
 
-def _mask_of(call: Call, mask: Array, shape: Shape, axis: int, row: Map) -> str:
+def _mask_of(call: NodeCall, mask: Array, shape: Shape, axis: int, row: Map) -> str:
     """The mask as a constant of as few rows as repeat, in the order of memory."""
     wide = np.moveaxis(np.broadcast_to(mask, shape), axis, -1).reshape(len(row), shape[axis])
     if not bool(wide.any(axis=1).all()):
@@ -151,18 +153,18 @@ def _mask_of(call: Call, mask: Array, shape: Shape, axis: int, row: Map) -> str:
     return call.builder.constant(f"{call.outputs[0]}.mask", lying[:count])
 
 
-def argmax(call: Call) -> Value:
+def argmax(call: NodeCall) -> Value:
     """ArgMax over one axis, the first of equal values or the last."""
     return _index(call, call.value(), call.integer("axis", 0), bool(call.integer("keepdims", 1)))
 
 
-def argmin(call: Call) -> Value:
+def argmin(call: NodeCall) -> Value:
     """ArgMin over one axis: the index of the largest negative."""
     below = times(call.part("negative"), call.value(), -1.0)
     return _index(call, below, call.integer("axis", 0), bool(call.integer("keepdims", 1)))
 
 
-def _index(call: Call, value: Value, given: int, keep: bool) -> Value:
+def _index(call: NodeCall, value: Value, given: int, keep: bool) -> Value:
     axis = axis_of(given, len(value.shape))
     tensor, row, _ = rows(call, value, axis)
     last = {"last": True} if call.integer("select_last_index", 0) else {}
@@ -172,7 +174,7 @@ def _index(call: Call, value: Value, given: int, keep: bool) -> Value:
     return Value(shape, made, np.asarray(row, np.int64))
 
 
-def hardmax(call: Call) -> Value:
+def hardmax(call: NodeCall) -> Value:
     """Hardmax over one axis: 1 at the first largest value."""
     value = call.value()
     axis = axis_of(call.integer("axis", -1), len(value.shape))
@@ -180,14 +182,14 @@ def hardmax(call: Call) -> Value:
     return from_rows(value.shape, axis, call.emit("hardmax", (tensor,)), row)
 
 
-def top(call: Call) -> list[Operand]:
+def top(call: NodeCall) -> list[Operand]:
     """TopK: the largest (or smallest) values of an axis in order, and their indices."""
     given = call.attrs.get("k")
     count = int(call.constant(1).reshape(-1)[0]) if given is None else int(given)
     return _first(call) if count == 1 else _several(call, count)
 
 
-def _several(call: Call, count: int) -> list[Operand]:
+def _several(call: NodeCall, count: int) -> list[Operand]:
     """The largest values in falling order, the smallest in rising order."""
     value, largest = call.value(), bool(call.integer("largest", 1))
     axis = axis_of(call.integer("axis", -1), len(value.shape))
@@ -212,7 +214,7 @@ def _several(call: Call, count: int) -> list[Operand]:
     return found
 
 
-def _first(call: Call) -> list[Operand]:
+def _first(call: NodeCall) -> list[Operand]:
     """TopK of one."""
     value, largest = call.value(), bool(call.integer("largest", 1))
     axis = axis_of(call.integer("axis", -1), len(value.shape))

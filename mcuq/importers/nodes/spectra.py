@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from mcuq.importers.nodes.builder import Refused, Value
-from mcuq.importers.nodes.call import Call, in_order
+from mcuq.importers.nodes.call import NodeCall, in_order
 from mcuq.importers.standard.modern import Kind
-from mcuq.importers.standard.steps import Step
+from mcuq.importers.standard.steps import OnnxStep
 from mcuq.ir import Array
 from mcuq.ops.spec import NO_CLIP
 
@@ -51,18 +51,18 @@ class _Chain:
 
 
 def fuse(
-    steps: Sequence[Step],
+    steps: Sequence[OnnxStep],
     constants: Mapping[str, Array],
     kinds: Mapping[str, Kind],
     roots: Collection[str],
-) -> list[Step]:
+) -> list[OnnxStep]:
     """``steps`` with every chain from an STFT to behind its logarithm, at its end, as one step."""
-    readers: dict[str, list[Step]] = {}
+    readers: dict[str, list[OnnxStep]] = {}
     for step in steps:
         for name in dict.fromkeys(step.inputs):
             readers.setdefault(name, []).append(step)
     makers = {name: step for step in steps for name in step.outputs}
-    made: dict[str, Step] = {}
+    made: dict[str, OnnxStep] = {}
     for step in steps:
         if step.op == "STFT" and step.attrs.get("onesided", 1) == 1:
             found = _followed(step, constants, kinds, readers, set(roots))
@@ -75,10 +75,10 @@ def fuse(
 
 
 def _front(
-    step: Step,
+    step: OnnxStep,
     constants: Mapping[str, Array],
     kinds: Mapping[str, Kind],
-    makers: Mapping[str, Step],
+    makers: Mapping[str, OnnxStep],
 ) -> tuple[str, dict[str, Any]]:
     """The signal itself, behind views and one Pad, and what lies around it."""
     name, front = step.inputs[0], {"before": 0, "edge": "none"}
@@ -96,7 +96,7 @@ def _front(
 
 
 def _padded(
-    step: Step, constants: Mapping[str, Array], kinds: Mapping[str, Kind]
+    step: OnnxStep, constants: Mapping[str, Array], kinds: Mapping[str, Kind]
 ) -> dict[str, Any] | None:
     """Samples before the signal, if only its own axis is padded, with zeros or its mirror."""
     pads, mode = constants.get(step.inputs[1]), step.attrs.get("mode", "constant")
@@ -111,7 +111,7 @@ def _padded(
 
 
 def _frames(
-    step: Step, constants: Mapping[str, Array], kinds: Mapping[str, Kind]
+    step: OnnxStep, constants: Mapping[str, Array], kinds: Mapping[str, Kind]
 ) -> dict[str, Any]:
     """Hop, window and number of frames of an STFT."""
     hop = constants.get(step.inputs[1])
@@ -128,12 +128,12 @@ def _frames(
 
 
 def _followed(
-    step: Step,
+    step: OnnxStep,
     constants: Mapping[str, Array],
     kinds: Mapping[str, Kind],
-    readers: Mapping[str, Sequence[Step]],
+    readers: Mapping[str, Sequence[OnnxStep]],
     roots: set[str],
-) -> tuple[Step, _Chain] | None:
+) -> tuple[OnnxStep, _Chain] | None:
     """The last step that belongs to the features, and what they are; None without a logarithm."""
     if step.outputs[0] not in kinds or kinds[step.outputs[0]].shape[:1] != (1,):
         return None
@@ -152,7 +152,7 @@ def _followed(
 def _extended(
     chain: _Chain,
     name: str,
-    step: Step,
+    step: OnnxStep,
     constants: Mapping[str, Array],
     kinds: Mapping[str, Kind],
 ) -> _Chain | None:
@@ -189,7 +189,7 @@ def _viewed(chain: _Chain, shape: tuple[int, ...], old: tuple[int, ...]) -> _Cha
 
 
 def _joined(
-    chain: _Chain, step: Step, others: Sequence[Array | None], kinds: Mapping[str, Kind]
+    chain: _Chain, step: OnnxStep, others: Sequence[Array | None], kinds: Mapping[str, Kind]
 ) -> _Chain | None:
     """Real and imaginary parts become a power or a magnitude."""
     squares = (step.op == "Pow" and others and _is(others[0], 2.0)) or (
@@ -264,7 +264,7 @@ def _after(chain: _Chain, op: str, one: float | None, first: bool) -> _Chain | N
     return None
 
 
-def features(call: Call) -> Value:
+def features(call: NodeCall) -> Value:
     """A recognised chain as one node; an STFT of which no such features are made is refused."""
     chain = call.attrs.get("chain")
     if not isinstance(chain, _Chain) or call.attrs["hop"] is None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from mcuq.importers.nodes import linear, reductions
 from mcuq.importers.nodes.builder import Refused, Value
-from mcuq.importers.nodes.call import Call, axis_of
+from mcuq.importers.nodes.call import NodeCall, axis_of
 from mcuq.importers.nodes.elementwise import applied, combined, times
 from mcuq.importers.nodes.windows import images
 
@@ -25,10 +25,10 @@ MAX_RUN = 256
 
 def summed(
     before: Function | None = None, after: Function | None = None
-) -> Callable[[Call], Value]:
+) -> Callable[[NodeCall], Value]:
     """A handler for ``after`` (the sum over axes of ``before`` (the values))."""
 
-    def handler(call: Call) -> Value:
+    def handler(call: NodeCall) -> Value:
         axes, keep = reductions.reduced_axes(call)
         return _summed(call, before, after, axes, keep)
 
@@ -36,7 +36,7 @@ def summed(
 
 
 def _summed(
-    call: Call,
+    call: NodeCall,
     before: Function | None,
     after: Function | None,
     axes: tuple[int, ...],
@@ -51,7 +51,7 @@ def _summed(
     return applied(call, after[0], found, **after[1])
 
 
-def _sum(call: Call, value: Value, axes: tuple[int, ...], keep: bool) -> Value:
+def _sum(call: NodeCall, value: Value, axes: tuple[int, ...], keep: bool) -> Value:
     count = prod(value.shape[axis] for axis in axes)
     if count == 1:
         return reductions.pooled(call, "avg_pool2d", value, axes, keep)
@@ -59,7 +59,7 @@ def _sum(call: Call, value: Value, axes: tuple[int, ...], keep: bool) -> Value:
     return times(call, mean, float(count))
 
 
-def log_sum_exp(call: Call) -> Value:
+def log_sum_exp(call: NodeCall) -> Value:
     """ReduceLogSumExp: the largest value, and the logarithm of the sum of exp of what is below."""
     value = call.value()
     axes, keep = reductions.reduced_axes(call)
@@ -74,7 +74,7 @@ def log_sum_exp(call: Call) -> Value:
     return replace(found, shape=shape)
 
 
-def _powers(call: Call) -> tuple[Value, Function | None]:
+def _powers(call: NodeCall) -> tuple[Value, Function | None]:
     """``|x| ** p``, and what is taken of its sum: the norm of the order ``p``."""
     order, value = call.real("p", 2.0), call.value()
     if order <= 0.0:
@@ -87,13 +87,13 @@ def _powers(call: Call) -> tuple[Value, Function | None]:
     return powers, ("sqrt", {}) if order == 2.0 else ("power", {"exponent": 1.0 / order})
 
 
-def global_norm(call: Call) -> Value:
+def global_norm(call: NodeCall) -> Value:
     """GlobalLpPool over all axes after the channels."""
     powers, root = _powers(call)
     return _summed(replace(call, inputs=(powers,)), None, root, reductions.spatial(call), True)
 
 
-def window_norm(call: Call) -> Value:
+def window_norm(call: NodeCall) -> Value:
     """LpPool: of each window. Padding is 0, so every window is as large."""
     if call.integer("ceil_mode", 0):
         raise Refused("LpPool with ceil_mode", "Pad the data instead")
@@ -106,7 +106,7 @@ def window_norm(call: Call) -> Value:
     return applied(call, root[0], times(call.part("sum"), mean, area), **root[1])
 
 
-def running(call: Call) -> Value:
+def running(call: NodeCall) -> Value:
     """CumSum: a product with a triangle of ones."""
     value = call.value()
     axis = axis_of(int(call.constant(1).reshape(-1)[0]), len(value.shape))

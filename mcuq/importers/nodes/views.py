@@ -8,7 +8,7 @@ import numpy as np
 
 from mcuq.importers.nodes import functions, layout, logic
 from mcuq.importers.nodes.builder import Refused, Value
-from mcuq.importers.nodes.call import Call, axis_of, in_order
+from mcuq.importers.nodes.call import NodeCall, axis_of, in_order
 from mcuq.importers.nodes.elementwise import settled, with_constant
 from mcuq.ir import Array, Shape
 
@@ -22,7 +22,7 @@ _BOOL = 9
 _NUMBERS = (*_FLOATS, *_INTEGERS, _BOOL)
 
 
-def same(call: Call) -> Value:
+def same(call: NodeCall) -> Value:
     """Identity, Dropout at inference, and Cast between numbers."""
     if call.op == "Dropout" and len(call.outputs) > 1 and call.outputs[1]:
         raise Refused("Dropout with a mask", "Export the model in eval mode")
@@ -34,7 +34,7 @@ def same(call: Call) -> Value:
     return call.value()
 
 
-def cast(call: Call) -> Value:
+def cast(call: NodeCall) -> Value:
     """Cast of a number to a float or to a type that holds it, which changes nothing.
 
     Reals become integers by leaving out what follows the point. The indices of ArgMax may become
@@ -69,7 +69,7 @@ def _holds(target: int, source: int) -> bool:
     return bool(wide.min <= narrow.min and narrow.max <= wide.max)
 
 
-def reshape(call: Call) -> Value:
+def reshape(call: NodeCall) -> Value:
     """Reshape to a constant shape."""
     value = call.value()
     wanted = [int(v) for v in call.constant(1).reshape(-1)]
@@ -83,7 +83,7 @@ def reshape(call: Call) -> Value:
     return _viewed(value, tuple(wanted))
 
 
-def flatten(call: Call) -> Value:
+def flatten(call: NodeCall) -> Value:
     """Flatten to two axes."""
     value = call.value()
     axis = call.integer("axis", 1)
@@ -91,7 +91,7 @@ def flatten(call: Call) -> Value:
     return _viewed(value, (prod(value.shape[:place]), prod(value.shape[place:])))
 
 
-def squeeze(call: Call) -> Value:
+def squeeze(call: NodeCall) -> Value:
     """Squeeze axes of size 1."""
     value = call.value()
     rank = len(value.shape)
@@ -101,7 +101,7 @@ def squeeze(call: Call) -> Value:
     return _viewed(value, tuple(s for a, s in enumerate(value.shape) if a not in axes))
 
 
-def unsqueeze(call: Call) -> Value:
+def unsqueeze(call: NodeCall) -> Value:
     """Insert axes of size 1."""
     value = call.value()
     given = call.attrs.get("axes")
@@ -116,19 +116,19 @@ def unsqueeze(call: Call) -> Value:
     return _viewed(value, tuple(shape))
 
 
-def shape_of(call: Call) -> Array:
+def shape_of(call: NodeCall) -> Array:
     """Shape: a constant, as all shapes are known."""
     shape = call.value().shape
     start, end = call.integer("start", 0), call.integer("end", len(shape))
     return np.array(shape[start:end], np.int64)
 
 
-def size_of(call: Call) -> Array:
+def size_of(call: NodeCall) -> Array:
     """Size: a constant."""
     return np.array(prod(call.value().shape), np.int64)
 
 
-def concat(call: Call) -> Value:
+def concat(call: NodeCall) -> Value:
     """Concat along any axis, of computed values and constants."""
     values = [v for v in call.inputs if isinstance(v, Value)]
     rank = len(values[0].shape)
@@ -138,7 +138,7 @@ def concat(call: Call) -> Value:
     return _joined(call, values, axis)
 
 
-def _with_constants(call: Call, axis: int) -> Value:
+def _with_constants(call: NodeCall, axis: int) -> Value:
     """Room for the constants around the values, which a sum then fills."""
     operands = [v if isinstance(v, Value) else call.constant(i) for i, v in enumerate(call.inputs)]
     last = max(i for i, v in enumerate(operands) if isinstance(v, Value))
@@ -162,7 +162,7 @@ def _with_constants(call: Call, axis: int) -> Value:
     return with_constant(call, "add", joined, call.builder.constant, added)
 
 
-def _padded(call: Call, value: Value, axis: int, before: int, after: int) -> Value:
+def _padded(call: NodeCall, value: Value, axis: int, before: int, after: int) -> Value:
     """``value`` with so many zeros around it along ``axis``, in the order it lies in."""
     if not before and not after:
         return value
@@ -179,7 +179,7 @@ def _padded(call: Call, value: Value, axis: int, before: int, after: int) -> Val
     return Value(grown, made, layout.with_axes(grown, order))
 
 
-def _joined(call: Call, values: list[Value], axis: int) -> Value:
+def _joined(call: NodeCall, values: list[Value], axis: int) -> Value:
     """Computed values, one after the other along ``axis``."""
     rank = len(values[0].shape)
     rest = {(*v.shape[:axis], *v.shape[axis + 1 :]) for v in values}
@@ -203,7 +203,7 @@ def _joined(call: Call, values: list[Value], axis: int) -> Value:
     return Value(tuple(shape), made, layout.identity(prod(shape)))
 
 
-def _is_image(call: Call, value: Value) -> bool:
+def _is_image(call: NodeCall, value: Value) -> bool:
     """Whether the 3-dimensional value lies with its channels last."""
     if value.tensor in call.builder.open:
         return False
@@ -211,7 +211,7 @@ def _is_image(call: Call, value: Value) -> bool:
     return np.array_equal(call.builder.places(value), wanted)
 
 
-def _flat_concat(call: Call, values: list[Value], axis: int) -> Value:
+def _flat_concat(call: NodeCall, values: list[Value], axis: int) -> Value:
     """One after the other in memory, each in its own order."""
     builder = call.builder
     tensors, views, start = [], [], 0

@@ -15,7 +15,7 @@ import numpy as np
 from mcuq.importers.standard.batch_rules import Across, Mixed, Rows, Walk, follow, parted
 from mcuq.importers.standard.modern import Kind
 from mcuq.importers.standard.resolve import Flat
-from mcuq.importers.standard.steps import Step
+from mcuq.importers.standard.steps import OnnxStep
 from mcuq.ir import Array, Shape
 
 
@@ -34,7 +34,7 @@ def one_row(flat: Flat, inputs: Sequence[str], outputs: Sequence[str], count: in
     return _cut(walk)
 
 
-def check_open(flat: Flat, inputs: Sequence[str]) -> list[tuple[Step, str]]:
+def check_open(flat: Flat, inputs: Sequence[str]) -> list[tuple[OnnxStep, str]]:
     """The steps that work across the rows of an open batch, taken as 1, and how."""
     walk = Walk(flat, 1, {name: Rows(0, 1, 1) for name in inputs}, {})
     found = []
@@ -69,8 +69,8 @@ def _shape(shape: Shape, rows: Rows) -> Shape:
 
 
 def _resized_step(
-    step: Step, kinds: dict[str, Kind], constants: dict[str, Array], walk: Walk
-) -> Step:
+    step: OnnxStep, kinds: dict[str, Kind], constants: dict[str, Array], walk: Walk
+) -> OnnxStep:
     """``step`` with its target shape, if it has one, for one row."""
     place = {"Reshape": 1, "Expand": 1, "Resize": 3}.get(step.op)
     if place is None or step.outputs[0] not in walk.rows or len(step.inputs) <= place:

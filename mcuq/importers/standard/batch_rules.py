@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from mcuq.importers.standard.resolve import FAULTS, Flat
-from mcuq.importers.standard.steps import Step
+from mcuq.importers.standard.steps import OnnxStep
 from mcuq.ir import Array, Shape
 
 
@@ -53,22 +53,22 @@ class Walk:
             raise Mixed(f"the shape of '{name}' is not known")
         return kind.shape
 
-    def rank(self, step: Step) -> int:
+    def rank(self, step: OnnxStep) -> int:
         """The number of axes of the first input."""
         return len(self.shape(step.inputs[0]))
 
     def constant(self, name: str) -> Array | None:
         return self.flat.constants.get(name)
 
-    def carried(self, step: Step) -> list[tuple[int, Rows]]:
+    def carried(self, step: OnnxStep) -> list[tuple[int, Rows]]:
         """(index of the input, its rows) of all inputs that carry any."""
         return [(i, self.rows[n]) for i, n in enumerate(step.inputs) if n in self.rows]
 
 
-Rule = Callable[[Walk, Step], Rows]
+Rule = Callable[[Walk, OnnxStep], Rows]
 
 
-def follow(walk: Walk, step: Step) -> None:
+def follow(walk: Walk, step: OnnxStep) -> None:
     """Note where the rows lie in what ``step`` writes."""
     if not any(name in walk.rows for name in step.inputs):
         return
@@ -86,7 +86,7 @@ def follow(walk: Walk, step: Step) -> None:
         raise Mixed(f"operator {step.op} is not understood ('{step.name}')") from error
 
 
-def _placed(step: Step, rows: Rows, index: int) -> Rows:
+def _placed(step: OnnxStep, rows: Rows, index: int) -> Rows:
     """The rows of output ``index``: recurrent operators write several shapes."""
     if step.op in ("LSTM", "GRU", "RNN"):
         return replace(rows, axis=1 if index else 2)
@@ -100,19 +100,19 @@ def _checked(walk: Walk, rows: Rows, name: str) -> Rows:
     return rows
 
 
-def _same(walk: Walk, step: Step) -> Rows:
+def _same(walk: Walk, step: OnnxStep) -> Rows:
     """One function of every element of the first input."""
     index, rows = walk.carried(step)[-1]
     _only_first(step, index)
     return rows
 
 
-def _only_first(step: Step, index: int) -> None:
+def _only_first(step: OnnxStep, index: int) -> None:
     if index:
         raise Mixed(f"a parameter of {step.op} is computed from them")
 
 
-def _images(walk: Walk, step: Step) -> Rows:
+def _images(walk: Walk, step: OnnxStep) -> Rows:
     """An operator whose axis 0 is a batch by definition."""
     found = walk.carried(step)
     for index, rows in found:
@@ -124,7 +124,7 @@ def _images(walk: Walk, step: Step) -> Rows:
     return found[0][1]
 
 
-def _broadcast(walk: Walk, step: Step) -> Rows:
+def _broadcast(walk: Walk, step: OnnxStep) -> Rows:
     """An operator of several values, element by element."""
     shape = walk.shape(step.outputs[0])
     found: Rows | None = None
@@ -165,7 +165,7 @@ def parted(data: Array, axis: int, rows: Rows, count: int) -> Array:
     return data.reshape(prod(data.shape[:axis]), rows.before, count, -1)
 
 
-def _matmul(walk: Walk, step: Step) -> Rows:
+def _matmul(walk: Walk, step: OnnxStep) -> Rows:
     left, right = step.inputs[:2]
     ranks = [len(walk.shape(name)) for name in (left, right)]
     rank = len(walk.shape(step.outputs[0]))
@@ -194,7 +194,7 @@ def _matmul(walk: Walk, step: Step) -> Rows:
     return found
 
 
-def _gemm(walk: Walk, step: Step) -> Rows:
+def _gemm(walk: Walk, step: OnnxStep) -> Rows:
     if step.inputs[0] not in walk.rows or len(walk.carried(step)) > 1:
         raise Mixed("Gemm takes them for weights")
     rows = walk.rows[step.inputs[0]]
@@ -206,20 +206,20 @@ def _gemm(walk: Walk, step: Step) -> Rows:
     return found
 
 
-def _transpose(walk: Walk, step: Step) -> Rows:
+def _transpose(walk: Walk, step: OnnxStep) -> Rows:
     rows = walk.rows[step.inputs[0]]
     perm = list(step.attrs.get("perm", range(walk.rank(step))[::-1]))
     return replace(rows, axis=perm.index(rows.axis))
 
 
-def _viewed(walk: Walk, step: Step) -> Rows:
+def _viewed(walk: Walk, step: OnnxStep) -> Rows:
     """The same elements in the same order: the axis that holds (outer, N) now."""
     rows, before = _same(walk, step), walk.shape(step.inputs[0])
     outer = prod(before[: rows.axis]) * rows.before
     return _found(walk, walk.shape(step.outputs[0]), outer)
 
 
-def _squeezed(walk: Walk, step: Step) -> Rows:
+def _squeezed(walk: Walk, step: OnnxStep) -> Rows:
     """Axes of size 1 left out."""
     rows = walk.rows[step.inputs[0]]
     axes = _axes(walk, step, 1) or ()
@@ -228,7 +228,7 @@ def _squeezed(walk: Walk, step: Step) -> Rows:
     return replace(rows, axis=rows.axis - sum(a < rows.axis for a in axes))
 
 
-def _unsqueezed(walk: Walk, step: Step) -> Rows:
+def _unsqueezed(walk: Walk, step: OnnxStep) -> Rows:
     """Axes of size 1 put in, counted in the result."""
     rows, rank = walk.rows[step.inputs[0]], len(walk.shape(step.outputs[0]))
     given = step.attrs.get("axes")
@@ -252,14 +252,14 @@ def _found(walk: Walk, shape: Shape, outer: int) -> Rows:
     raise Mixed("a view cuts them")
 
 
-def _axis(step: Step, rank: int, default: int) -> int:
+def _axis(step: OnnxStep, rank: int, default: int) -> int:
     return int(step.attrs.get("axis", default)) % rank
 
 
 def _along(default: int) -> Rule:
     """An operator that works along one axis."""
 
-    def rule(walk: Walk, step: Step) -> Rows:
+    def rule(walk: Walk, step: OnnxStep) -> Rows:
         rows = walk.rows[step.inputs[0]]
         if _axis(step, walk.rank(step), default) == rows.axis:
             raise Across(f"{step.op} works across them")
@@ -268,14 +268,14 @@ def _along(default: int) -> Rule:
     return rule
 
 
-def _arg(walk: Walk, step: Step) -> Rows:
+def _arg(walk: Walk, step: OnnxStep) -> Rows:
     rows = _along(0)(walk, step)
     axis = _axis(step, walk.rank(step), 0)
     gone = not step.attrs.get("keepdims", 1) and axis < rows.axis
     return replace(rows, axis=rows.axis - gone)
 
 
-def _concat(walk: Walk, step: Step) -> Rows:
+def _concat(walk: Walk, step: OnnxStep) -> Rows:
     rank = len(walk.shape(step.outputs[0]))
     found = {walk.rows[name] for name in step.inputs if name in walk.rows}
     rows = next(iter(found))
@@ -289,7 +289,7 @@ def _concat(walk: Walk, step: Step) -> Rows:
     return rows
 
 
-def _axes(walk: Walk, step: Step, index: int) -> tuple[int, ...] | None:
+def _axes(walk: Walk, step: OnnxStep, index: int) -> tuple[int, ...] | None:
     """The axes of a reduction, counted from the front; None: all."""
     given = step.attrs.get("axes")
     if given is None and len(step.inputs) > index and step.inputs[index]:
@@ -301,7 +301,7 @@ def _axes(walk: Walk, step: Step, index: int) -> tuple[int, ...] | None:
     return tuple(int(a) % walk.rank(step) for a in np.asarray(given).reshape(-1))
 
 
-def _reduced(walk: Walk, step: Step) -> Rows:
+def _reduced(walk: Walk, step: OnnxStep) -> Rows:
     rows = walk.rows[step.inputs[0]]
     axes = _axes(walk, step, 1)
     if axes is None and step.attrs.get("noop_with_empty_axes", 0):
@@ -312,14 +312,14 @@ def _reduced(walk: Walk, step: Step) -> Rows:
     return replace(rows, axis=rows.axis - gone)
 
 
-def _layer_norm(walk: Walk, step: Step) -> Rows:
+def _layer_norm(walk: Walk, step: OnnxStep) -> Rows:
     rows = _same(walk, step)
     if rows.axis >= _axis(step, walk.rank(step), -1):
         raise Across(f"{step.op} works across them")
     return rows
 
 
-def _untouched(walk: Walk, step: Step) -> Rows:
+def _untouched(walk: Walk, step: OnnxStep) -> Rows:
     """An operator that moves along other axes: it leaves their number and their order."""
     rows = _same(walk, step)
     touched = _TOUCHED[step.op](walk, step)
@@ -328,17 +328,17 @@ def _untouched(walk: Walk, step: Step) -> Rows:
     return rows
 
 
-def _sliced(walk: Walk, step: Step) -> tuple[int, ...] | None:
+def _sliced(walk: Walk, step: OnnxStep) -> tuple[int, ...] | None:
     axes = walk.constant(step.inputs[3]) if len(step.inputs) > 3 and step.inputs[3] else None
     count, rank = walk.shape(step.inputs[1])[0], walk.rank(step)
     return tuple(int(a) % rank for a in (range(count) if axes is None else axes.reshape(-1)))
 
 
-def _split(walk: Walk, step: Step) -> tuple[int, ...] | None:
+def _split(walk: Walk, step: OnnxStep) -> tuple[int, ...] | None:
     return (_axis(step, walk.rank(step), 0),)
 
 
-def _resized(walk: Walk, step: Step) -> tuple[int, ...] | None:
+def _resized(walk: Walk, step: OnnxStep) -> tuple[int, ...] | None:
     """The axes whose size changes."""
     before, after = walk.shape(step.inputs[0]), walk.shape(step.outputs[0])
     if len(before) != len(after):
@@ -346,7 +346,7 @@ def _resized(walk: Walk, step: Step) -> tuple[int, ...] | None:
     return tuple(a for a, (s, t) in enumerate(zip(before, after, strict=True)) if s != t)
 
 
-def _padded(walk: Walk, step: Step) -> tuple[int, ...] | None:
+def _padded(walk: Walk, step: OnnxStep) -> tuple[int, ...] | None:
     pads = walk.constant(step.inputs[1])
     if pads is None:
         return None
@@ -354,13 +354,13 @@ def _padded(walk: Walk, step: Step) -> tuple[int, ...] | None:
     return tuple(a for a, pair in zip(axes, pads.reshape(2, -1).T, strict=True) if pair.any())
 
 
-_TOUCHED: dict[str, Callable[[Walk, Step], tuple[int, ...] | None]] = {
+_TOUCHED: dict[str, Callable[[Walk, OnnxStep], tuple[int, ...] | None]] = {
     "Slice": _sliced, "Split": _split, "Expand": _resized, "Tile": _resized, "Pad": _padded,
     "Resize": _resized, "CumSum": lambda walk, step: None,
 }  # fmt: skip
 
 
-def _gather(walk: Walk, step: Step) -> Rows:
+def _gather(walk: Walk, step: OnnxStep) -> Rows:
     if walk.constant(step.inputs[0]) is not None:
         axis = _axis(step, walk.rank(step), 0)
         rows = walk.rows[step.inputs[1]]
@@ -375,7 +375,7 @@ def _gather(walk: Walk, step: Step) -> Rows:
     return replace(rows, axis=rows.axis + moved)
 
 
-def _recurrent(walk: Walk, step: Step) -> Rows:
+def _recurrent(walk: Walk, step: OnnxStep) -> Rows:
     """LSTM, GRU and RNN: the batch is axis 1 of (time, batch, data)."""
     if step.attrs.get("layout", 0) or [i for i, _ in walk.carried(step) if i]:
         raise Mixed(f"{step.op} has a state that is computed from them")
@@ -390,7 +390,7 @@ def _recurrent(walk: Walk, step: Step) -> Rows:
     return rows
 
 
-def _pairs(walk: Walk, step: Step) -> Rows:
+def _pairs(walk: Walk, step: OnnxStep) -> Rows:
     rows = _same(walk, step)
     several = any(walk.shape(name) not in ((), (1,)) for name in step.inputs[1:] if name)
     if several and int(step.attrs.get("axis", 1)) % walk.rank(step) == rows.axis:

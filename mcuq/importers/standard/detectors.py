@@ -15,7 +15,7 @@ from mcuq.errors import McuqError
 from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.onnx_file import OnnxModel
 from mcuq.importers.standard.resolve import Flat
-from mcuq.importers.standard.steps import Step, needed, node_error
+from mcuq.importers.standard.steps import OnnxStep, needed, node_error
 from mcuq.ir import Suppression
 
 _OP = "NonMaxSuppression"
@@ -53,7 +53,7 @@ def note(made: Suppression) -> str:
     )
 
 
-def _output(step: Step, flat: Flat, outputs: Sequence[str]) -> str:
+def _output(step: OnnxStep, flat: Flat, outputs: Sequence[str]) -> str:
     """The output of the model that is the result of ``step``."""
     name = step.outputs[0]
     while True:
@@ -66,7 +66,7 @@ def _output(step: Step, flat: Flat, outputs: Sequence[str]) -> str:
         name = readers[0].outputs[0]
 
 
-def _suppression(step: Step, name: str, flat: Flat) -> Suppression:
+def _suppression(step: OnnxStep, name: str, flat: Flat) -> Suppression:
     boxes, scores = step.inputs[:2]
     shapes = [flat.kinds[n].shape if n in flat.kinds else () for n in (boxes, scores)]
     if [len(s) for s in shapes] != [3, 3] or shapes[0][2] != 4 or shapes[0][1] != shapes[1][2]:
@@ -86,7 +86,7 @@ def _suppression(step: Step, name: str, flat: Flat) -> Suppression:
     return Suppression(name, boxes, scores, iou, count, score, center, by_class=True)
 
 
-def _number(step: Step, index: int, flat: Flat, default: float) -> float:
+def _number(step: OnnxStep, index: int, flat: Flat, default: float) -> float:
     """A constant input; a float32 as the number that it was written as."""
     name = step.inputs[index] if index < len(step.inputs) else ""
     if not name:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mcuq.importers.standard.steps import Step
+from mcuq.importers.standard.steps import OnnxStep
 from mcuq.ir import Hint
 
 KEEPS_GRID = ("Identity", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
 
 
-def grid_of(step: Step, known: Mapping[str, object], grids: Mapping[str, Hint]) -> Hint | None:
+def grid_of(step: OnnxStep, known: Mapping[str, object], grids: Mapping[str, Hint]) -> Hint | None:
     """The hint of the constant that ``step`` computes, if it is a dequantized one."""
     if step.op in KEEPS_GRID:
         return grids.get(step.inputs[0]) if step.inputs else None

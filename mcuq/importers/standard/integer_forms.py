@@ -14,7 +14,7 @@ import numpy as np
 
 from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.standard.modern import Old
-from mcuq.importers.standard.steps import Step
+from mcuq.importers.standard.steps import OnnxStep
 from mcuq.ir import Array
 
 Rewrite = Callable[[Old], list[Any] | None]
@@ -162,7 +162,7 @@ def _dynamic(old: Old) -> list[Any]:
     return nodes
 
 
-def _scale_of(old: Old, name: str) -> Step | None:
+def _scale_of(old: Old, name: str) -> OnnxStep | None:
     """The QuantizeLinear whose integers ``name`` holds."""
     step = old.maker(name, _KEEPS)
     return step if step is not None and step.op == "QuantizeLinear" else None
@@ -195,7 +195,9 @@ def _levels(old: Old, index: int, zero_index: int, part: str, axis: int) -> tupl
     return nodes, str(nodes[-1].output[0])
 
 
-def _divided(old: Old, step: Step, name: str, zero: Array, part: str) -> tuple[list[Any], Array]:
+def _divided(
+    old: Old, step: OnnxStep, name: str, zero: Array, part: str
+) -> tuple[list[Any], Array]:
     """The integers of a QuantizeLinear: its reals by its scale; and what their zero points lack."""
     scale = old.constants.get(step.inputs[1])
     own = old.constants.get(step.inputs[2]) if len(step.inputs) > 2 else np.zeros(())

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 
 from mcuq.importers.nodes.builder import Refused
-from mcuq.importers.standard.steps import Step
+from mcuq.importers.standard.steps import OnnxStep
 from mcuq.ir import Array, Shape
 
 LAST_OLD = 13
@@ -50,7 +50,7 @@ class Old:
     opset: int
     constants: dict[str, Array]
     kinds: dict[str, Kind]
-    makers: Mapping[str, Step]
+    makers: Mapping[str, OnnxStep]
     unrounded: Collection[str]
     symbolic: bool
     new_name: Callable[[Any, str], str]
@@ -85,7 +85,7 @@ class Old:
     def rank(self, name: str) -> int:
         return len(self.kind(name).shape)
 
-    def maker(self, name: str, behind: Collection[str]) -> Step | None:
+    def maker(self, name: str, behind: Collection[str]) -> OnnxStep | None:
         """What makes ``name``, or makes it before operators of the kinds ``behind``."""
         step = self.makers.get(name)
         while step is not None and step.op in behind:

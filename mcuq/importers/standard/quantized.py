@@ -14,7 +14,7 @@ import numpy as np
 
 from mcuq.importers.nodes import elementwise
 from mcuq.importers.nodes.builder import Builder, Pair, Refused, Value
-from mcuq.importers.nodes.call import Call, Operand
+from mcuq.importers.nodes.call import NodeCall, Operand
 from mcuq.importers.standard.grids import KEEPS_GRID
 from mcuq.ir import Array, Hint, Node
 from mcuq.ops import spec
@@ -29,13 +29,13 @@ _ON_INTEGERS = ("Clip", "MaxPool", "Slice", "Split", "Gather", "DepthToSpace", *
 _PAIRS = "Export the model in the QDQ format, each QuantizeLinear with its DequantizeLinear"
 
 
-def quantize(call: Call) -> Value:
+def quantize(call: NodeCall) -> Value:
     """QuantizeLinear of data: the value, limited; its pair takes it from there."""
     numbers, limits = _numbers(call)
     return _limited(call, numbers, limits)
 
 
-def clip(call: Call) -> Value:
+def clip(call: NodeCall) -> Value:
     """Clip, of reals or of integers: exporters write the latter for fewer bits, or -127..127."""
     pair = call.builder.pairs.get(call.names[0])
     if pair is None:
@@ -47,7 +47,7 @@ def clip(call: Call) -> Value:
     return _limited(call, pair, (low, high))
 
 
-def _limited(call: Call, pair: Pair, limits: tuple[int, int]) -> Value:
+def _limited(call: NodeCall, pair: Pair, limits: tuple[int, int]) -> Value:
     """The data whose integers, with the numbers of ``pair``, lie within ``limits``."""
     value, builder = call.value(), call.builder
     builder.pairs[call.outputs[0]] = pair
@@ -62,7 +62,7 @@ def _limited(call: Call, pair: Pair, limits: tuple[int, int]) -> Value:
     return Value(value.shape, tensor, builder.places(value))
 
 
-def dequantize(call: Call) -> Value:
+def dequantize(call: NodeCall) -> Value:
     """DequantizeLinear of data: what its QuantizeLinear has read."""
     value, builder = call.value(), call.builder
     known = builder.pairs.get(call.names[0])
@@ -78,7 +78,7 @@ def dequantize(call: Call) -> Value:
     return value
 
 
-def _bytes_of_input(call: Call, value: Value) -> Value:
+def _bytes_of_input(call: NodeCall, value: Value) -> Value:
     """(x - zero) * scale of integers that are an input of the network."""
     numbers, _ = _numbers(call)
     builder, scale = call.builder, numbers.hint.scale[0]
@@ -90,7 +90,7 @@ def _bytes_of_input(call: Call, value: Value) -> Value:
     return made
 
 
-def integers(call: Call, handler: Callable[[Call], Result]) -> Result:
+def integers(call: NodeCall, handler: Callable[[NodeCall], Result]) -> Result:
     """``handler``, if it may compute with the integers that QuantizeLinear wrote: views may."""
     pair = next((call.builder.pairs[n] for n in call.names if n in call.builder.pairs), None)
     if pair is None or call.op == "DequantizeLinear":
@@ -101,7 +101,7 @@ def integers(call: Call, handler: Callable[[Call], Result]) -> Result:
     return handler(call)
 
 
-def _numbers(call: Call) -> tuple[Pair, tuple[int, int]]:
+def _numbers(call: NodeCall) -> tuple[Pair, tuple[int, int]]:
     """What a node states of its integers, and the lowest and highest of them."""
     scales, zeros = call.constant(1), call.optional(2)
     if scales.size != 1 or (zeros is not None and zeros.size != 1):
@@ -117,7 +117,7 @@ def _numbers(call: Call) -> tuple[Pair, tuple[int, int]]:
     return Pair(Hint((scale,), moved, bits), zero), (low, low + (1 << bits) - 1)
 
 
-def _kind(call: Call, zeros: Array | None) -> str:
+def _kind(call: NodeCall, zeros: Array | None) -> str:
     """The integer type: that of the zero point, of the attribute, or of the pair."""
     known = call.builder.pairs.get(call.names[0])
     if zeros is not None:

@@ -25,7 +25,7 @@ from mcuq.importers.standard.modern import LAST_OLD, MODERN, Kind, Old
 from mcuq.importers.standard.shapes import infer
 from mcuq.importers.standard.steps import (
     PAIRS,
-    Step,
+    OnnxStep,
     constant_of,
     label,
     make_step,
@@ -66,7 +66,7 @@ class Flat:
     ``roots``: the outputs, and what nodes at fault read, so that nothing behind these is hidden.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[OnnxStep, ...]
     constants: dict[str, Array]
     kinds: dict[str, Kind]
     grids: dict[str, Hint]
@@ -139,11 +139,11 @@ class _Resolver:
 
     def __init__(self, model: OnnxModel, symbolic: bool) -> None:
         self.model, self.symbolic = model, symbolic
-        self.steps: list[Step] = []
+        self.steps: list[OnnxStep] = []
         self.constants: dict[str, Array] = dict(model.constants)
         self.kinds = {n: Kind.of(array) for n, array in model.constants.items()}
         self.grids: dict[str, Hint] = {}
-        self.makers: dict[str, Step] = {}
+        self.makers: dict[str, OnnxStep] = {}
         self.faults: list[McuqError] = []
         self.unrounded: set[str] = set()
         self.read_by_faults: set[str] = set()
@@ -239,7 +239,7 @@ class _Resolver:
             self._append(make_step(node, max(LAST_OLD, self.model.opset)))
         self._lost |= outputs
 
-    def _append(self, step: Step) -> None:
+    def _append(self, step: OnnxStep) -> None:
         self.steps.append(step)
         self.makers.update((name, step) for name in step.outputs if name)
         if step.op in KEEPS_GRID and self.unrounded.intersection(step.inputs):
@@ -283,7 +283,7 @@ class _Resolver:
         self.kinds.update(found)
         self._append(step)
 
-    def _fold(self, step: Step, found: Mapping[str, Kind]) -> None:
+    def _fold(self, step: OnnxStep, found: Mapping[str, Kind]) -> None:
         arrays = [self.constants[n] if n else None for n in step.inputs]
         sizes = [found[n].shape for n in step.outputs if n in found]
         try:
@@ -452,7 +452,7 @@ def _subgraph(node: Any, name: str) -> Any:
     return found
 
 
-def _misread(made: _Resolver, steps: Sequence[Step]) -> list[McuqError]:
+def _misread(made: _Resolver, steps: Sequence[OnnxStep]) -> list[McuqError]:
     """What reads the integers of a DynamicQuantizeLinear, which are kept as the reals they mean."""
     faults: list[McuqError] = []
     for step in steps:
@@ -479,7 +479,7 @@ def _check_node(node: Any, scope: Scope) -> None:
         raise Refused(reason, remedy_for(node.op_type))
 
 
-def _shape_of(step: Step, shape: Shape) -> Array:
+def _shape_of(step: OnnxStep, shape: Shape) -> Array:
     """What Shape or Size gives."""
     if step.op == "Size":
         return np.array(prod(shape), np.int64)

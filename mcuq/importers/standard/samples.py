@@ -14,7 +14,7 @@ import numpy as np
 
 from mcuq.importers.nodes.builder import Refused, check_size
 from mcuq.importers.standard.modern import Old
-from mcuq.importers.standard.steps import Step
+from mcuq.importers.standard.steps import OnnxStep
 from mcuq.ir import Array, Shape
 
 Rewrite = Callable[[Old], list[Any] | None]
@@ -165,7 +165,7 @@ def _placed(old: Old, out: Shape) -> list[Any]:
     return [row, both, old.part("Gather", [both.output[0], index])]
 
 
-def apart(pool: Step, kernel: Shape, strides: Shape, old: Old) -> bool:
+def apart(pool: OnnxStep, kernel: Shape, strides: Shape, old: Old) -> bool:
     """Whether the windows of ``pool`` cover its data side by side, and are those of ``old``."""
     ones = (1,) * len(kernel)
     same = tuple(pool.attrs.get("kernel_shape", ())) == kernel == strides

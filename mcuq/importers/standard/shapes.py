@@ -10,7 +10,7 @@ import onnx
 from onnx import shape_inference
 
 from mcuq.importers.standard.modern import Kind
-from mcuq.importers.standard.steps import Step
+from mcuq.importers.standard.steps import OnnxStep
 from mcuq.ir import Array
 
 UNREAD = {"STFT": {"onesided": 1}}
@@ -19,7 +19,9 @@ MAX_DATA = 1 << 10
 """Constants with more elements say nothing of a shape."""
 
 
-def infer(step: Step, constants: Mapping[str, Array], kinds: Mapping[str, Kind]) -> dict[str, Kind]:
+def infer(
+    step: OnnxStep, constants: Mapping[str, Array], kinds: Mapping[str, Kind]
+) -> dict[str, Kind]:
     """The kinds of the outputs of a standard operator, as far as they are known."""
     names = [name for name in dict.fromkeys(step.inputs) if name]
     if any(name not in kinds for name in names):
@@ -43,7 +45,7 @@ def infer(step: Step, constants: Mapping[str, Array], kinds: Mapping[str, Kind])
     return {name: kind for name, kind in known if kind is not None}
 
 
-def _explicit(step: Step) -> Any:
+def _explicit(step: OnnxStep) -> Any:
     """The node with the defaults that inference has to be told."""
     node = onnx.NodeProto()
     node.CopyFrom(step.proto)
@@ -52,7 +54,7 @@ def _explicit(step: Step) -> Any:
     return node
 
 
-def _schema(step: Step) -> Any:
+def _schema(step: OnnxStep) -> Any:
     """The operator as of the step's version; of the newest if it did not exist by then."""
     newest = onnx.defs.onnx_opset_version()
     try:

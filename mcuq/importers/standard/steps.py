@@ -22,7 +22,7 @@ GRAPHS = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class OnnxStep:
     """One node. ``proto`` is the ONNX node it comes from, of the version ``opset``."""
 
     op: str
@@ -44,7 +44,7 @@ def label(node: Any) -> str:
     return str(node.name or next((o for o in node.output if o), node.op_type))
 
 
-def needed(steps: Sequence[Step], wanted: Collection[str]) -> list[Step]:
+def needed(steps: Sequence[OnnxStep], wanted: Collection[str]) -> list[OnnxStep]:
     """The steps of which something in ``wanted`` is made."""
     names = set(wanted)
     kept = []
@@ -55,7 +55,7 @@ def needed(steps: Sequence[Step], wanted: Collection[str]) -> list[Step]:
     return kept[::-1]
 
 
-def make_step(node: Any, opset: int) -> Step:
+def make_step(node: Any, opset: int) -> OnnxStep:
     """The step of a node without subgraphs."""
     attrs: dict[str, Any] = {}
     types = _attribute_types(node.op_type, opset)
@@ -68,7 +68,7 @@ def make_step(node: Any, opset: int) -> Step:
             raise Refused(reason, "Export the model again")
         value = onnx.helper.get_attribute_value(attribute)
         attrs[attribute.name] = _text(value) if isinstance(value, bytes) else value
-    return Step(
+    return OnnxStep(
         node.op_type, label(node), tuple(node.input), tuple(node.output), attrs, node, opset
     )
 
@@ -98,7 +98,7 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-def constant_of(step: Step, model: str, folder: Path | None) -> Array:
+def constant_of(step: OnnxStep, model: str, folder: Path | None) -> Array:
     """The value of a Constant node; ``folder`` is where external data may lie."""
     attrs = step.attrs
     if "value" in attrs:

@@ -14,7 +14,7 @@ import numpy as np
 from mcuq.importers.standard.folding import fold
 from mcuq.importers.standard.modern import Old
 from mcuq.importers.standard.samples import apart, back
-from mcuq.importers.standard.steps import Step
+from mcuq.importers.standard.steps import OnnxStep
 from mcuq.ir import Array
 
 _BETWEEN = frozenset("Add Cast Identity Reshape Slice Squeeze Sub Unsqueeze".split())
@@ -38,7 +38,7 @@ def put_back(old: Old) -> list[Any] | None:
     return [*nodes, old.part("Reshape", [nodes[-1].output[0], flat])]
 
 
-def _pool_of(old: Old, name: str, deep: int) -> Step | None:
+def _pool_of(old: Old, name: str, deep: int) -> OnnxStep | None:
     """The MaxPool of several elements whose places ``name`` is made of."""
     step = old.makers.get(name)
     if step is None or not deep or name in old.constants:
@@ -52,14 +52,14 @@ def _pool_of(old: Old, name: str, deep: int) -> Step | None:
     return next((pool for pool in found if pool is not None), None)
 
 
-def _are_its_own(old: Old, pool: Step, first: int) -> bool:
+def _are_its_own(old: Old, pool: OnnxStep, first: int) -> bool:
     """Whether places that begin with ``first`` are scattered to just these: nothing moves them."""
     places = first + np.arange(prod(old.kind(pool.outputs[0]).shape), dtype=np.int64)
     found = _computed(old, old.input(1), pool, places, _DEEPEST)
     return found is not None and np.array_equal(found.reshape(-1), places)
 
 
-def _computed(old: Old, name: str, pool: Step, places: Array, deep: int) -> Array | None:
+def _computed(old: Old, name: str, pool: OnnxStep, places: Array, deep: int) -> Array | None:
     """The value of ``name`` if ``pool`` finds ``places``; None if something else is computed."""
     if name in old.constants:
         return old.constants[name]

@@ -19,7 +19,7 @@ import onnx
 from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.standard.grids import KEEPS_GRID
 from mcuq.importers.standard.modern import Kind, Old
-from mcuq.importers.standard.steps import Step
+from mcuq.importers.standard.steps import OnnxStep
 from mcuq.ir import Array
 
 Rewrite = Callable[[Old], list[Any] | None]
@@ -124,7 +124,7 @@ def floor(old: Old) -> list[Any] | None:
     return [old.part("Sub", [old.input(0), half])]
 
 
-def _maker(old: Old, name: str) -> Step | None:
+def _maker(old: Old, name: str) -> OnnxStep | None:
     """What makes ``name``, behind views."""
     return old.maker(name, KEEPS_GRID)
 
@@ -148,7 +148,7 @@ def _whole(old: Old, name: str, depth: int = 0) -> bool:
     return step.op in known and all(_whole(old, n, depth + 1) for n in step.inputs if n)
 
 
-def _half_less(old: Old, step: Step) -> bool:
+def _half_less(old: Old, step: OnnxStep) -> bool:
     """Whether this is what ``floor`` writes."""
     half, source = old.constants.get(step.inputs[1]), old.makers.get(step.inputs[0])
     divided = source is not None and source.op == "Div"

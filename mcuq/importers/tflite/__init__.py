@@ -20,7 +20,7 @@ from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.tflite import constants, file, variables
 from mcuq.importers.tflite.dilation import without_batches
 from mcuq.importers.tflite.handlers import HANDLERS, REFUSED
-from mcuq.importers.tflite.writer import OPSET, Call, Writer, constant_of, information, kept
+from mcuq.importers.tflite.writer import OPSET, OperatorCall, Writer, constant_of, information, kept
 from mcuq.ir import Array
 
 
@@ -71,7 +71,7 @@ def _write(
     writer: Writer, operator: file.Operator, lost: set[int], faults: list[tuple[str, McuqError]]
 ) -> None:
     """Add one operator; what it would have written is lost with it if that fails."""
-    call = Call(writer, operator)
+    call = OperatorCall(writer, operator)
     try:
         if operator.op in REFUSED:
             raise Refused(*REFUSED[operator.op])
@@ -93,7 +93,7 @@ def _write(
         faults.append((call.name, _fault(call, reason, "Convert the model again")))
 
 
-def _fault(call: Call, reason: str, remedy: str) -> ModelError:
+def _fault(call: OperatorCall, reason: str, remedy: str) -> ModelError:
     return ModelError(f"{call.writer.model.name}: node '{call.name}'", reason, remedy)
 
 

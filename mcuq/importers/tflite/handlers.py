@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from mcuq.importers.tflite import loops, movement, recurrent, values, windows
-from mcuq.importers.tflite.writer import Call
+from mcuq.importers.tflite.writer import OperatorCall
 
 
 @dataclass(frozen=True)
 class Handler:
     """``write`` adds an operator's ONNX nodes; ``onnx``: their types, that of its name first."""
 
-    write: Callable[[Call], list[str]]
+    write: Callable[[OperatorCall], list[str]]
     onnx: str
 
 

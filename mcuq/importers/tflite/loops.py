@@ -15,7 +15,7 @@ import numpy as np
 
 from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.tflite.file import Model, Operator
-from mcuq.importers.tflite.writer import Call, reals
+from mcuq.importers.tflite.writer import OperatorCall, reals
 from mcuq.ir import Array
 
 Form = tuple[Any, ...]
@@ -41,7 +41,7 @@ class Cell:
     biases: Array
 
 
-def layer(call: Call) -> list[str]:
+def layer(call: OperatorCall) -> list[str]:
     """The results of a WHILE that is a layer."""
     graphs = [
         call.writer.model.others[call.integer(f"{part}SubgraphIndex")] for part in ("Cond", "Body")
@@ -241,7 +241,7 @@ def _turned(rows: Array, order: Sequence[int]) -> Array:
     return np.asarray(gates[list(order)].reshape(rows.shape), np.float32)
 
 
-def _steps(call: Call, condition: Model, counters: Sequence[int]) -> int:
+def _steps(call: OperatorCall, condition: Model, counters: Sequence[int]) -> int:
     """How often the loop runs: as long as all counters, from 0, are below a constant."""
     reader = _Reader(condition)
     limits: list[int] = []
@@ -286,7 +286,7 @@ def _seen(form: Form) -> Form:
     return form[1] if form[0] in _VIEWS else form
 
 
-def _written(call: Call, cell: Cell) -> dict[int, str]:
+def _written(call: OperatorCall, cell: Cell) -> dict[int, str]:
     """The states by their position; at -2 of all steps, (T, 1, H), at -1 the last, (1, 1, H)."""
     parts = [
         call.writer.constant(part[None], name)
@@ -309,11 +309,11 @@ def _written(call: Call, cell: Cell) -> dict[int, str]:
     return names
 
 
-def reserved(call: Call) -> list[str]:
+def reserved(call: OperatorCall) -> list[str]:
     """FlexTensorListReserve: a list that a loop fills."""
     return [call.writer.constant(np.zeros(1, np.float32), "list")]
 
 
-def stacked(call: Call) -> list[str]:
+def stacked(call: OperatorCall) -> list[str]:
     """FlexTensorListStack: a list that a loop filled is its states, one behind the other."""
     return [call.value(0)]

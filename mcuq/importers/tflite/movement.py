@@ -9,25 +9,25 @@ import numpy as np
 from onnx import TensorProto
 
 from mcuq.importers.nodes.builder import Refused
-from mcuq.importers.tflite.writer import Call
+from mcuq.importers.tflite.writer import OperatorCall
 from mcuq.ir import Array, shape_with
 
 Results = list[str]
 
 
-def as_result(call: Call) -> Results:
+def as_result(call: OperatorCall) -> Results:
     """RESHAPE, SQUEEZE, EXPAND_DIMS: the data in the result's own shape."""
     if prod(call.shape(0)) != prod(call.result().shape):
         raise Refused("its shapes hold different numbers of elements", "Convert it again")
     return [call.reshaped(call.value(0), call.result().shape)]
 
 
-def same(call: Call) -> Results:
+def same(call: OperatorCall) -> Results:
     """QUANTIZE, DEQUANTIZE and the like: another scale, the same numbers."""
     return [call.value(0)]
 
 
-def cast(call: Call) -> Results:
+def cast(call: OperatorCall) -> Results:
     """CAST: of integers what is stored, without their scale; of reals what is left of the point."""
     source, wanted = call.tensor(0), call.result()
     same = (source.type, source.scales, source.zeros) == (wanted.type, wanted.scales, wanted.zeros)
@@ -47,7 +47,7 @@ def cast(call: Call) -> Results:
     return [value]
 
 
-def _one(call: Call, numbers: Sequence[float]) -> str:
+def _one(call: OperatorCall, numbers: Sequence[float]) -> str:
     """The one scale or zero point of a tensor, as a constant."""
     return call.writer.constant(np.array(numbers[0], np.float32), "number")
 
@@ -59,11 +59,11 @@ def _integer(kind: str) -> int:
     return TensorProto.UINT64 if kind.startswith("u") else TensorProto.INT64
 
 
-def transpose(call: Call) -> Results:
+def transpose(call: OperatorCall) -> Results:
     return [call.writer.transposed(call.value(0), call.ints(1), call.name)]
 
 
-def pad(call: Call) -> Results:
+def pad(call: OperatorCall) -> Results:
     """PAD and PADV2: pads (rank, 2)."""
     inputs = [call.value(0), _pads(call)]
     if call.has(2):
@@ -71,13 +71,13 @@ def pad(call: Call) -> Results:
     return [call.node("Pad", inputs)]
 
 
-def _pads(call: Call) -> str:
+def _pads(call: OperatorCall) -> str:
     """ONNX has all beginnings before all ends."""
     edges = call.ints(1)
     return call.writer.integers([*edges[0::2], *edges[1::2]])
 
 
-def mirror_pad(call: Call) -> Results:
+def mirror_pad(call: OperatorCall) -> Results:
     """MIRROR_PAD: REFLECT leaves the edge out, SYMMETRIC repeats it, which ONNX has no word for."""
     if call.integer("Mode", 0) == 0:
         return [call.node("Pad", [call.value(0), _pads(call)], mode="reflect")]
@@ -94,18 +94,18 @@ def mirror_pad(call: Call) -> Results:
     return [value]
 
 
-def concatenation(call: Call) -> Results:
+def concatenation(call: OperatorCall) -> Results:
     """CONCATENATION, of constants, too."""
     rank = len(call.result().shape)
     return [call.activated(_joined(call, call.integer("Axis") % rank))]
 
 
-def pack(call: Call) -> Results:
+def pack(call: OperatorCall) -> Results:
     """PACK: the operands along a new axis."""
     return [_joined(call, call.integer("Axis", 0) % len(call.result().shape), new=True)]
 
 
-def _joined(call: Call, axis: int, new: bool = False) -> str:
+def _joined(call: OperatorCall, axis: int, new: bool = False) -> str:
     """The operands along ``axis``. Constants are added to what data is padded with there."""
     count = len(call.operator.inputs)
     fixed = [call.is_constant(index) for index in range(count)]
@@ -137,12 +137,12 @@ def _joined(call: Call, axis: int, new: bool = False) -> str:
     return call.node("Add", [joined, call.writer.constant(whole, "constants")])
 
 
-def _with_axis(call: Call, values: list[str], axis: int) -> list[str]:
+def _with_axis(call: OperatorCall, values: list[str], axis: int) -> list[str]:
     axes = call.writer.integers([axis])
     return [call.node("Unsqueeze", [value, axes]) for value in values]
 
 
-def _widened(call: Call, value: str, axis: int, before: int, after: int) -> str:
+def _widened(call: OperatorCall, value: str, axis: int, before: int, after: int) -> str:
     """``value`` with zeros around it along ``axis``."""
     if not before and not after:
         return value
@@ -151,19 +151,19 @@ def _widened(call: Call, value: str, axis: int, before: int, after: int) -> str:
     return call.node("Pad", [value, call.writer.integers([*begins, *ends])])
 
 
-def _real(call: Call, index: int, axis: int, new: bool) -> Array:
+def _real(call: OperatorCall, index: int, axis: int, new: bool) -> Array:
     data = call.reals(index)
     return np.expand_dims(data, axis) if new else data
 
 
-def unpack(call: Call) -> Results:
+def unpack(call: OperatorCall) -> Results:
     """UNPACK: the slices along an axis, without it."""
     axis, count = call.integer("Axis", 0) % len(call.shape(0)), len(call.operator.outputs)
     parts = [_slice(call, call.value(0), [i], [i + 1], [axis], [1]) for i in range(count)]
     return [call.node("Squeeze", [part, call.writer.integers([axis])]) for part in parts]
 
 
-def split(call: Call) -> Results:
+def split(call: OperatorCall) -> Results:
     """SPLIT(axis, data): equal parts."""
     count = len(call.operator.outputs)
     axis = call.ints(0)[0] % len(call.shape(1))
@@ -171,14 +171,14 @@ def split(call: Call) -> Results:
     return _parts(call, call.value(1), axis, [size] * count)
 
 
-def split_v(call: Call) -> Results:
+def split_v(call: OperatorCall) -> Results:
     """SPLIT_V(data, sizes, axis); one size may be -1, the rest."""
     sizes, axis = call.ints(1), call.ints(2)[0] % len(call.shape(0))
     rest = call.shape(0)[axis] - sum(s for s in sizes if s >= 0)
     return _parts(call, call.value(0), axis, [s if s >= 0 else rest for s in sizes])
 
 
-def _parts(call: Call, value: str, axis: int, sizes: list[int]) -> Results:
+def _parts(call: OperatorCall, value: str, axis: int, sizes: list[int]) -> Results:
     starts = np.cumsum([0, *sizes])
     return [
         _slice(call, value, [int(start)], [int(start) + size], [axis], [1])
@@ -186,7 +186,7 @@ def _parts(call: Call, value: str, axis: int, sizes: list[int]) -> Results:
     ]
 
 
-def slice_(call: Call) -> Results:
+def slice_(call: OperatorCall) -> Results:
     """SLICE(data, begin, size); a size of -1 is the rest."""
     begins = call.ints(1)
     operands = zip(begins, call.ints(2), call.shape(0), strict=True)
@@ -194,7 +194,7 @@ def slice_(call: Call) -> Results:
     return [_slice(call, call.value(0), begins, ends, list(range(len(begins))), [1] * len(begins))]
 
 
-def strided_slice(call: Call) -> Results:
+def strided_slice(call: OperatorCall) -> Results:
     """STRIDED_SLICE(data, begin, end, strides) with its five masks, as Python slices."""
     bounds: list[tuple[int, int, int]] = []
     shape: list[int] = []
@@ -218,7 +218,7 @@ def strided_slice(call: Call) -> Results:
     return [call.reshaped(value, shape)]
 
 
-def _subscripts(call: Call) -> list[slice | int | None]:
+def _subscripts(call: OperatorCall) -> list[slice | int | None]:
     """What stands between the brackets, '...' and left-out axes as slices of everything."""
     begins, ends, steps = call.ints(1), call.ints(2), call.ints(3)
     masks = ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask")
@@ -246,41 +246,46 @@ def _subscripts(call: Call) -> list[slice | int | None]:
 
 
 def _slice(
-    call: Call, value: str, starts: list[int], ends: list[int], axes: list[int], steps: list[int]
+    call: OperatorCall,
+    value: str,
+    starts: list[int],
+    ends: list[int],
+    axes: list[int],
+    steps: list[int],
 ) -> str:
     bounds = [call.writer.integers(values) for values in (starts, ends, axes, steps)]
     return call.node("Slice", [value, *bounds])
 
 
-def gather(call: Call) -> Results:
+def gather(call: OperatorCall) -> Results:
     """GATHER: rows of the data, or of a constant table."""
     if call.integer("BatchDims", 0):
         raise Refused("it gathers by batch", "Use BatchDims 0")
     return [_gathered(call, 0, 1, call.integer("Axis", 0))]
 
 
-def embedding_lookup(call: Call) -> Results:
+def embedding_lookup(call: OperatorCall) -> Results:
     """EMBEDDING_LOOKUP(places, table)."""
     return [_gathered(call, 1, 0, 0)]
 
 
-def _gathered(call: Call, data: int, places: int, axis: int) -> str:
+def _gathered(call: OperatorCall, data: int, places: int, axis: int) -> str:
     index = call.places(places) if call.is_constant(places) else call.value(places)
     return call.node("Gather", [call.value(data), index], axis=axis)
 
 
-def gather_nd(call: Call) -> Results:
+def gather_nd(call: OperatorCall) -> Results:
     """GATHER_ND with constant places."""
     return [call.node("GatherND", [call.value(0), call.places(1)])]
 
 
-def scatter_nd(call: Call) -> Results:
+def scatter_nd(call: OperatorCall) -> Results:
     """SCATTER_ND(places, updates, shape): what lands on one place is added up."""
     nothing = call.writer.constant(np.zeros(call.result().shape, np.float32), "nothing")
     return [call.node("ScatterND", [nothing, call.places(0), call.value(1)], reduction="add")]
 
 
-def update_slice(call: Call) -> Results:
+def update_slice(call: OperatorCall) -> Results:
     """DYNAMIC_UPDATE_SLICE(data, update, first place), the place a constant."""
     data, update = call.shape(0), call.shape(1)
     first = [
@@ -292,14 +297,14 @@ def update_slice(call: Call) -> Results:
     return [call.node("ScatterND", [call.value(0), index, call.value(1)])]
 
 
-def reverse_sequence(call: Call) -> Results:
+def reverse_sequence(call: OperatorCall) -> Results:
     """REVERSE_SEQUENCE with constant lengths."""
     inputs = [call.value(0), call.writer.integers(call.ints(1))]
     batch, time = call.integer("BatchDim"), call.integer("SeqDim")
     return [call.node("ReverseSequence", inputs, batch_axis=batch, time_axis=time)]
 
 
-def one_hot(call: Call) -> Results:
+def one_hot(call: OperatorCall) -> Results:
     """ONE_HOT(places, depth, on, off) of constant places."""
     places, depth = call.array(0), call.ints(1)[0]
     axis = call.integer("Axis", -1) % (places.ndim + 1)
@@ -310,67 +315,67 @@ def one_hot(call: Call) -> Results:
     return [call.writer.constant(np.where(chosen, high, low).astype(np.float32), "one hot")]
 
 
-def top_k(call: Call) -> Results:
+def top_k(call: OperatorCall) -> Results:
     """TOPK_V2 along the last axis, the largest first."""
     count = call.writer.integers(call.ints(1))
     name = call.node("TopK", [call.value(0), count])
     return [name, call.writer.further(name)]
 
 
-def tile(call: Call) -> Results:
+def tile(call: OperatorCall) -> Results:
     return [call.node("Tile", [call.value(0), call.writer.integers(call.ints(1))])]
 
 
-def broadcast_to(call: Call) -> Results:
+def broadcast_to(call: OperatorCall) -> Results:
     shape = call.writer.integers(call.result().shape)
     return [call.node("Expand", [call.value(0), shape])]
 
 
-def reverse(call: Call) -> Results:
+def reverse(call: OperatorCall) -> Results:
     axes = [axis % len(call.shape(0)) for axis in call.ints(1)]
     starts, ends = [-1] * len(axes), [-(1 << 31)] * len(axes)
     return [_slice(call, call.value(0), starts, ends, axes, [-1] * len(axes))]
 
 
-def space_to_depth(call: Call) -> Results:
+def space_to_depth(call: OperatorCall) -> Results:
     """(N, H, W, C) -> (N, H/b, W/b, b * b * C), as two views and a transposition."""
     (n, h, w, c), b = call.shape(0), _block(call)
     return _depth(call, [n, h // b, b, w // b, b, c])
 
 
-def depth_to_space(call: Call) -> Results:
+def depth_to_space(call: OperatorCall) -> Results:
     """(N, H, W, b * b * C) -> (N, H * b, W * b, C), as two views and a transposition."""
     (n, h, w, c), b = call.shape(0), _block(call)
     return _depth(call, [n, h, w, b, b, c // (b * b)])
 
 
-def _depth(call: Call, wide: list[int]) -> Results:
+def _depth(call: OperatorCall, wide: list[int]) -> Results:
     value = call.reshaped(call.value(0), wide)
     moved = call.writer.transposed(value, (0, 1, 3, 2, 4, 5), call.name)
     return [call.reshaped(moved, call.result().shape)]
 
 
-def _block(call: Call) -> int:
+def _block(call: OperatorCall) -> int:
     block = call.integer("BlockSize")
     if block < 1:
         raise Refused("its block is below 1", "Convert the model again")
     return block
 
 
-def shape(call: Call) -> Results:
+def shape(call: OperatorCall) -> Results:
     """SHAPE: known before anything runs."""
     return [call.writer.integers(call.shape(0))]
 
 
-def rank(call: Call) -> Results:
+def rank(call: OperatorCall) -> Results:
     """RANK: the number of axes."""
     return [call.writer.constant(np.array(len(call.shape(0)), np.int64), "rank")]
 
 
-def zeros_like(call: Call) -> Results:
+def zeros_like(call: OperatorCall) -> Results:
     return [call.writer.constant(np.zeros(call.shape(0), np.float32), "zeros")]
 
 
-def fill(call: Call) -> Results:
+def fill(call: OperatorCall) -> Results:
     """FILL(shape, value) with a constant value."""
     return [call.writer.constant(np.full(call.result().shape, call.reals(1).reshape(())), "fill")]

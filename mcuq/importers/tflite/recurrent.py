@@ -8,14 +8,14 @@ import numpy as np
 
 from mcuq.importers.nodes.builder import Refused
 from mcuq.importers.tflite.file import Tensor
-from mcuq.importers.tflite.writer import Call
+from mcuq.importers.tflite.writer import OperatorCall
 from mcuq.ir import Array
 
 Results = list[str]
 _TANH, _RELU = 4, 1
 
 
-def lstm(call: Call) -> Results:
+def lstm(call: OperatorCall) -> Results:
     """UNIDIRECTIONAL_SEQUENCE_LSTM without peepholes, projection and normalization."""
     if any(call.has(index) for index in (9, 10, 11, 16, 17, 20, 21, 22, 23)):
         raise Refused("it has peepholes, a projection or normalization", "Use a plain LSTM")
@@ -31,7 +31,7 @@ def lstm(call: Call) -> Results:
     return _sequence(call, "LSTM", weights, recurrent, biases)
 
 
-def _note_clip(call: Call) -> None:
+def _note_clip(call: OperatorCall) -> None:
     """Say that the clip of the cell is left out, unless no cell can reach it.
 
     A step adds at most 1 to a cell's size, so that it never reaches 10 in 10 steps.
@@ -45,7 +45,7 @@ def _note_clip(call: Call) -> None:
         )
 
 
-def rnn(call: Call) -> Results:
+def rnn(call: OperatorCall) -> Results:
     """UNIDIRECTIONAL_SEQUENCE_RNN(data, weights, recurrent weights, biases, state)."""
     words = {_TANH: "Tanh", _RELU: "Relu"}
     kind = call.integer("FusedActivationFunction", _TANH)
@@ -56,7 +56,7 @@ def rnn(call: Call) -> Results:
 
 
 def _sequence(
-    call: Call,
+    call: OperatorCall,
     op: str,
     weights: Array,
     recurrent: Array,
@@ -79,7 +79,7 @@ def _sequence(
     return [rows]
 
 
-def svdf(call: Call) -> Results:
+def svdf(call: OperatorCall) -> Results:
     """SVDF(data, weights of features, weights of time, bias, memory): one step of a stream.
 
     What filters make of the data joins their memory, the newest last; the output sums the memories

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from mcuq.importers.nodes.builder import Refused
-from mcuq.importers.tflite.writer import Call
+from mcuq.importers.tflite.writer import OperatorCall
 
 Results = list[str]
 
 
-def conv2d(call: Call) -> Results:
+def conv2d(call: OperatorCall) -> Results:
     """CONV_2D: weights (O, H, W, I); fewer input channels than the data has make groups."""
     _, height, width, inputs = call.shape(1)
     groups = call.shape(0)[3] // inputs if inputs else 0
@@ -22,14 +22,14 @@ def conv2d(call: Call) -> Results:
     return _convolution(call, weights, (height, width), groups)
 
 
-def depthwise_conv2d(call: Call) -> Results:
+def depthwise_conv2d(call: OperatorCall) -> Results:
     """DEPTHWISE_CONV_2D: weights (1, H, W, channels x multiplier)."""
     _, height, width, _ = call.shape(1)
     weights = call.weights(1, (3, 0, 1, 2))
     return _convolution(call, weights, (height, width), call.shape(0)[3])
 
 
-def _convolution(call: Call, weights: str, kernel: tuple[int, int], groups: int) -> Results:
+def _convolution(call: OperatorCall, weights: str, kernel: tuple[int, int], groups: int) -> Results:
     strides = call.integer("StrideH"), call.integer("StrideW")
     dilations = call.integer("DilationHFactor", 1), call.integer("DilationWFactor", 1)
     given = call.operator.options.get("Pads")
@@ -42,7 +42,7 @@ def _convolution(call: Call, weights: str, kernel: tuple[int, int], groups: int)
     return [call.activated(call.last(made))]
 
 
-def conv3d(call: Call) -> Results:
+def conv3d(call: OperatorCall) -> Results:
     """CONV_3D: data (N, D, H, W, C), weights (D, H, W, I, O)."""
     *kernel, inputs, _ = call.shape(1)
     if not inputs or call.shape(0)[4] % inputs:
@@ -58,7 +58,7 @@ def conv3d(call: Call) -> Results:
     return [call.activated(call.writer.transposed(made, (0, 2, 3, 4, 1), call.name))]
 
 
-def transpose_conv(call: Call) -> Results:
+def transpose_conv(call: OperatorCall) -> Results:
     """TRANSPOSE_CONV(output shape, weights (O, H, W, I), data[, bias])."""
     strides = call.integer("StrideH"), call.integer("StrideW")
     kernel = call.shape(1)[1:3]
@@ -79,7 +79,7 @@ def transpose_conv(call: Call) -> Results:
     return [call.activated(call.last(made))]
 
 
-def fully_connected(call: Call) -> Results:
+def fully_connected(call: OperatorCall) -> Results:
     """FULLY_CONNECTED: weights (O, I)."""
     if call.integer("WeightsFormat", 0):
         raise Refused("its weights are shuffled for one processor", "Convert it again")
@@ -98,15 +98,15 @@ def fully_connected(call: Call) -> Results:
     return [call.activated(call.node("Add", [made, *bias]) if bias else made)]
 
 
-def average_pool2d(call: Call) -> Results:
+def average_pool2d(call: OperatorCall) -> Results:
     return _pool(call, "AveragePool")
 
 
-def max_pool2d(call: Call) -> Results:
+def max_pool2d(call: OperatorCall) -> Results:
     return _pool(call, "MaxPool")
 
 
-def _pool(call: Call, op: str) -> Results:
+def _pool(call: OperatorCall, op: str) -> Results:
     """A pool in which padding counts for nothing."""
     kernel = call.integer("FilterHeight"), call.integer("FilterWidth")
     strides = call.integer("StrideH"), call.integer("StrideW")
@@ -118,7 +118,7 @@ def _pool(call: Call, op: str) -> Results:
     return [call.activated(call.last(made))]
 
 
-def l2_pool2d(call: Call) -> Results:
+def l2_pool2d(call: OperatorCall) -> Results:
     """L2_POOL_2D: the root of the mean of the squares."""
     value = call.value(0)
     kernel = call.integer("FilterHeight"), call.integer("FilterWidth")
@@ -130,15 +130,15 @@ def l2_pool2d(call: Call) -> Results:
     return [call.activated(call.last(call.node("Sqrt", [made])))]
 
 
-def resize_bilinear(call: Call) -> Results:
+def resize_bilinear(call: OperatorCall) -> Results:
     return _resize(call, "linear")
 
 
-def resize_nearest(call: Call) -> Results:
+def resize_nearest(call: OperatorCall) -> Results:
     return _resize(call, "nearest")
 
 
-def _resize(call: Call, mode: str) -> Results:
+def _resize(call: OperatorCall, mode: str) -> Results:
     """TensorFlow's three ways to place pixels, in ONNX's words."""
     _, height, width, channels = call.result().shape
     corners, centers = call.option("AlignCorners"), call.option("HalfPixelCenters")
@@ -153,7 +153,7 @@ def _resize(call: Call, mode: str) -> Results:
     return [call.last(made)]
 
 
-def _bias(call: Call, index: int) -> Results:
+def _bias(call: OperatorCall, index: int) -> Results:
     if not call.has(index):
         return []
     if not call.is_constant(index):
@@ -162,7 +162,7 @@ def _bias(call: Call, index: int) -> Results:
 
 
 def _pads(
-    call: Call, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+    call: OperatorCall, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> list[int]:
     """Begins, then ends: SAME puts the odd one at the end, VALID has none."""
     padding = call.integer("Padding")

@@ -116,7 +116,7 @@ class Writer:
         return [scale, self.constant(np.array(zeros[0], dtype), "zero")]
 
 
-class Call:
+class OperatorCall:
     """One operator while it is written: its operands, options and results."""
 
     def __init__(self, writer: Writer, operator: Operator) -> None:

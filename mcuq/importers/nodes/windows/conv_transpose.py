@@ -15,7 +15,7 @@ import numpy as np
 
 from mcuq.importers.nodes import movement
 from mcuq.importers.nodes.builder import Refused, Value
-from mcuq.importers.nodes.call import Call
+from mcuq.importers.nodes.call import NodeCall
 from mcuq.ir import Array, Hint, Shape
 from mcuq.ops.spec import NO_CLIP
 
@@ -78,7 +78,7 @@ class Axis:
         return self.begin - (self.reach - self.pads[0]) * self.stride
 
 
-def conv_transpose(call: Call) -> Value:
+def conv_transpose(call: NodeCall) -> Value:
     """ConvTranspose, 1-D and 2-D, with every attribute."""
     value, kernel = call.value(), call.constant(1)
     groups = call.integer("group", 1)
@@ -103,10 +103,10 @@ def conv_transpose(call: Call) -> Value:
     return _side_by_side(call, made, axes, groups)
 
 
-def of_volumes(handler: Callable[[Call], Value]) -> Callable[[Call], Value]:
+def of_volumes(handler: Callable[[NodeCall], Value]) -> Callable[[NodeCall], Value]:
     """ConvTranspose of (1, C, D, H, W): ``handler``, a convolution of such data, for its phases."""
 
-    def transposed(call: Call) -> Value:
+    def transposed(call: NodeCall) -> Value:
         value, kernel, groups = call.value(), call.constant(1), call.integer("group", 1)
         _check(value, kernel, groups)
         axes = _axes(call, value.shape[2:], kernel.shape[2:])
@@ -133,7 +133,7 @@ def _check(value: Value, kernel: Array, groups: int) -> None:
         raise Refused(f"weights of {kernel.shape[0]} channels for {value.shape[1]}", _MATCH)
 
 
-def _bias(call: Call, channels: int) -> Array:
+def _bias(call: NodeCall, channels: int) -> Array:
     bias = call.optional(2)
     bias = np.zeros(channels) if bias is None else bias
     if bias.shape != (channels,):
@@ -141,7 +141,7 @@ def _bias(call: Call, channels: int) -> Array:
     return bias
 
 
-def _axes(call: Call, sizes: Shape, kernel: Shape) -> list[Axis]:
+def _axes(call: NodeCall, sizes: Shape, kernel: Shape) -> list[Axis]:
     rank = len(sizes)
     ones, zeros = (1,) * rank, (0,) * rank
     strides, dilations = call.integers("strides", ones), call.integers("dilations", ones)
@@ -164,7 +164,7 @@ def _axes(call: Call, sizes: Shape, kernel: Shape) -> list[Axis]:
 
 
 def _edges(
-    call: Call, sizes: Shape, strides: Shape, whole: list[int]
+    call: NodeCall, sizes: Shape, strides: Shape, whole: list[int]
 ) -> tuple[list[int], list[int]]:
     """What is cut off at the beginning and the end of each axis."""
     rank, mode = len(sizes), call.text("auto_pad", "NOTSET")
@@ -187,7 +187,7 @@ def _edges(
     return (small, large) if mode == "SAME_UPPER" else (large, small)
 
 
-def _weights(call: Call, kernel: Array, axes: list[Axis], groups: int) -> str:
+def _weights(call: NodeCall, kernel: Array, axes: list[Axis], groups: int) -> str:
     """The weights of the convolution of an image, in the order of ``conv2d``."""
     rank, channels = len(axes), kernel.shape[1]
     made = np.moveaxis(_taps(kernel, axes, groups), 1, -1)
@@ -221,7 +221,7 @@ def _each(values: Array, groups: int, phases: int) -> Array:
     return np.repeat(values.reshape(groups, 1, -1), phases, axis=1).reshape(-1)
 
 
-def _side_by_side(call: Call, made: Value, axes: list[Axis], groups: int) -> Value:
+def _side_by_side(call: NodeCall, made: Value, axes: list[Axis], groups: int) -> Value:
     """The output among the phases: (1, group x phases x channel, places...) interleaved, cut."""
     rank, phases = len(axes), tuple(a.stride for a in axes)
     if prod(phases) == 1 and made.shape[2:] == tuple(a.out for a in axes):

@@ -12,7 +12,7 @@ import numpy as np
 
 from mcuq.importers.nodes import movement
 from mcuq.importers.nodes.builder import Refused, Value
-from mcuq.importers.nodes.call import Call, Operand
+from mcuq.importers.nodes.call import NodeCall, Operand
 from mcuq.importers.nodes.elementwise import with_constant
 from mcuq.ir import Array, Shape
 from mcuq.ops.parts.windows import Window
@@ -20,7 +20,7 @@ from mcuq.ops.parts.windows import Window
 NO_CLIP = (-math.inf, math.inf)
 
 
-def conv(call: Call) -> Value:
+def conv(call: NodeCall) -> Value:
     """Conv, 1-D and 2-D."""
     value, kernel = call.value(), call.constant(1)
     if kernel.ndim != len(value.shape):
@@ -49,7 +49,7 @@ def conv(call: Call) -> Value:
     return call.image_value(tensor, len(value.shape))
 
 
-def max_pool(call: Call) -> Value:
+def max_pool(call: NodeCall) -> Value:
     """MaxPool; nobody may read its indices."""
     if len(call.outputs) > 1 and call.outputs[1]:
         raise Refused("the indices of MaxPool are read", "Use the values only")
@@ -70,7 +70,7 @@ def max_pool(call: Call) -> Value:
     return call.image_value(tensor, len(value.shape))
 
 
-def average_pool(call: Call) -> Value:
+def average_pool(call: NodeCall) -> Value:
     """AveragePool. Padding that counts, where windows reach over its end too, is laid around first.
 
     The taps of dilated windows are gathered first; where padding does not count, their mean is
@@ -105,7 +105,7 @@ def average_pool(call: Call) -> Value:
 
 
 def _evened(
-    call: Call, value: Value, pads: tuple[int, int, int, int], extra: tuple[int, int]
+    call: NodeCall, value: Value, pads: tuple[int, int, int, int], extra: tuple[int, int]
 ) -> Value:
     """The mean of all taps, made larger where some lie on zeros that do not count."""
     left_out = ("pads", "auto_pad", "ceil_mode", "count_include_pad")
@@ -131,7 +131,7 @@ def _evened(
     return with_constant(call, "mul", mean, call.builder.constant, 1.0 / share)
 
 
-def _surrounded(call: Call, value: Value, pads: tuple[int, int, int, int]) -> Value:
+def _surrounded(call: NodeCall, value: Value, pads: tuple[int, int, int, int]) -> Value:
     """The image with zeros around it, which count."""
     inside = ((0, 0), (pads[0], pads[2]), (pads[1], pads[3]), (0, 0))
     image, label = call.image(value), f"{value.tensor}.padded"
@@ -139,7 +139,7 @@ def _surrounded(call: Call, value: Value, pads: tuple[int, int, int, int]) -> Va
     return call.image_value(made, len(value.shape))
 
 
-def _gathered(call: Call, value: Value, win: Window) -> Value:
+def _gathered(call: NodeCall, value: Value, win: Window) -> Value:
     """The taps of each place of the window beside each other: an image of whole windows."""
     height, width = _pair(value.shape[2:])
     places = win.out_size(height, width)
@@ -157,15 +157,15 @@ def _gathered(call: Call, value: Value, win: Window) -> Value:
 
 
 def planar(
-    handler: Callable[[Call], Value], volume: Callable[[Call], Value] | None = None
-) -> Callable[[Call], Value]:
+    handler: Callable[[NodeCall], Value], volume: Callable[[NodeCall], Value] | None = None
+) -> Callable[[NodeCall], Value]:
     """``handler`` for images, and for (N, C, D, H, W) where that is an image.
 
     One axis and its kernel are 1, or the window sees one element along two neighbours: one axis.
     Other windows over three axes are left to ``volume``.
     """
 
-    def squeezed(call: Call) -> Value:
+    def squeezed(call: NodeCall) -> Value:
         value = call.value()
         if len(value.shape) != 5:
             return handler(call)
@@ -192,7 +192,7 @@ def _is_array(operand: Operand) -> TypeGuard[Array]:
     return isinstance(operand, np.ndarray)
 
 
-def _idle(call: Call, axis: int) -> bool:
+def _idle(call: NodeCall, axis: int) -> bool:
     """Whether the attributes leave an axis of one element, with a kernel of one, as it is."""
     pads = call.integers("pads", (0,) * 6)
     sizes = call.integers("output_shape", (1,) * 3)[-3:]
@@ -200,7 +200,7 @@ def _idle(call: Call, axis: int) -> bool:
     return pads[axis] == pads[axis + 3] == extra[axis] == 0 and sizes[axis] == 1
 
 
-def _still(call: Call, kernel: tuple[int, ...], *axes: int) -> bool:
+def _still(call: NodeCall, kernel: tuple[int, ...], *axes: int) -> bool:
     """Whether the window moves along ``axes`` element by element and sees one of them."""
     steps, spread = (call.integers(key, (1,) * 3) for key in ("strides", "dilations"))
     pads = call.integers("pads", (0,) * 6)
@@ -210,7 +210,7 @@ def _still(call: Call, kernel: tuple[int, ...], *axes: int) -> bool:
     return ones and not extra and not named and not any(pads[a] or pads[a + 3] for a in axes)
 
 
-def _without(call: Call, value: Value, axis: int, joined: int = 1) -> Call:
+def _without(call: NodeCall, value: Value, axis: int, joined: int = 1) -> NodeCall:
     """``call`` on data and with a kernel of one axis less; the next one has ``joined`` elements."""
     attrs = dict(call.attrs)
     for key in ("kernel_shape", "strides", "dilations", "output_padding", "output_shape", "pads"):
@@ -226,7 +226,7 @@ def _without(call: Call, value: Value, axis: int, joined: int = 1) -> Call:
     return replace(call, inputs=tuple(inputs), attrs=attrs)
 
 
-def pad(call: Call) -> Value | list[Operand]:
+def pad(call: NodeCall) -> Value | list[Operand]:
     """Pad with a constant, or with elements of the data; negative pads of the latter crop."""
     if call.text("mode", "constant") != "constant":
         return movement.moved(call)
@@ -254,7 +254,7 @@ def pad(call: Call) -> Value | list[Operand]:
     return replace(made, shape=made.shape[1:])
 
 
-def _padded(call: Call, value: Value, pairs: list[tuple[int, int]], level: float) -> Value:
+def _padded(call: NodeCall, value: Value, pairs: list[tuple[int, int]], level: float) -> Value:
     rank = len(value.shape)
     if not math.isfinite(level):
         raise Refused(f"Pad with the value {level}", "Pad with a finite value")
@@ -271,7 +271,9 @@ def _padded(call: Call, value: Value, pairs: list[tuple[int, int]], level: float
     return call.image_value(call.emit("pad", (image,), pads=inside, value=(level,)), rank)
 
 
-def _padded_joined(call: Call, value: Value, pairs: list[tuple[int, int]], level: float) -> Value:
+def _padded_joined(
+    call: NodeCall, value: Value, pairs: list[tuple[int, int]], level: float
+) -> Value:
     """Of many axes: neighbours that keep their sizes are padded as one."""
     sizes, given = [value.shape[0]], [pairs[0]]
     for axis in range(1, len(pairs)):
@@ -295,7 +297,7 @@ def _pair(sizes: tuple[int, ...]) -> tuple[int, int]:
 
 
 def pads_of(
-    call: Call, sizes: Shape, kernel: Shape, strides: Shape, dilations: Shape
+    call: NodeCall, sizes: Shape, kernel: Shape, strides: Shape, dilations: Shape
 ) -> tuple[int, int, int, int]:
     """(top, left, bottom, right) from pads or auto_pad."""
     rank = len(kernel)
@@ -326,7 +328,7 @@ def _edge(sizes: list[int]) -> tuple[int, int]:
 
 
 def _ceil_rows(
-    call: Call,
+    call: NodeCall,
     sizes: Shape,
     kernel: Shape,
     strides: Shape,

@@ -13,7 +13,7 @@ import onnx
 
 from mcuq.importers.nodes import linear
 from mcuq.importers.nodes.builder import Refused, Value, check_size
-from mcuq.importers.nodes.call import Call
+from mcuq.importers.nodes.call import NodeCall
 from mcuq.importers.standard.folding import fold
 from mcuq.ir import Array, Shape
 
@@ -21,7 +21,7 @@ MODES = ("linear", "bilinear", "cubic")
 _LEFT_OUT = ("axes", "keep_aspect_ratio_policy")
 
 
-def by_matrices(call: Call, value: Value, scales: Sequence[float], sizes: Shape) -> Value:
+def by_matrices(call: NodeCall, value: Value, scales: Sequence[float], sizes: Shape) -> Value:
     """One product for each axis that changes, the last axis first."""
     axes = [a for a, size in enumerate(value.shape) if _changes(call, scales[a], size, sizes[a])]
     for place, axis in enumerate(reversed(axes)):
@@ -31,15 +31,15 @@ def by_matrices(call: Call, value: Value, scales: Sequence[float], sizes: Shape)
     return value
 
 
-def _changes(call: Call, scale: float, size: int, wanted: int) -> bool:
+def _changes(call: NodeCall, scale: float, size: int, wanted: int) -> bool:
     return (scale, size) != (1.0, wanted) or _is_crop(call)
 
 
-def _is_crop(call: Call) -> bool:
+def _is_crop(call: NodeCall) -> bool:
     return call.text("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize"
 
 
-def _along(call: Call, value: Value, axis: int, weights: Array) -> Value:
+def _along(call: NodeCall, value: Value, axis: int, weights: Array) -> Value:
     """``weights`` (out, in) times each row along ``axis``."""
     moved = np.moveaxis(value.view.reshape(value.shape), axis, -1)
     last = Value(moved.shape, value.tensor, moved.reshape(-1))
@@ -48,7 +48,7 @@ def _along(call: Call, value: Value, axis: int, weights: Array) -> Value:
     return Value(back.shape, made.tensor, back.reshape(-1))
 
 
-def _matrix(call: Call, size: int, scale: float, wanted: int, axis: int) -> Array:
+def _matrix(call: NodeCall, size: int, scale: float, wanted: int, axis: int) -> Array:
     """(wanted, size): each element of the output as a sum of those of the input."""
     check_size((size, max(size, wanted)))
     attrs = {k: v for k, v in call.attrs.items() if k not in _LEFT_OUT}
@@ -67,7 +67,7 @@ def _matrix(call: Call, size: int, scale: float, wanted: int, axis: int) -> Arra
     return np.asarray(found)
 
 
-def _region(call: Call, axis: int) -> Array:
+def _region(call: NodeCall, axis: int) -> Array:
     """What is cropped of the axes (unit vectors, ``axis``); the whole of it by default."""
     given = call.optional(1)
     if not _is_crop(call) or given is None or not given.size:

@@ -8,14 +8,14 @@ import numpy as np
 
 from mcuq.importers.nodes import layout, movement
 from mcuq.importers.nodes.builder import Refused, Value, check_size
-from mcuq.importers.nodes.call import Call, Operand
+from mcuq.importers.nodes.call import NodeCall, Operand
 from mcuq.importers.nodes.windows import resample
 from mcuq.ir import Array, Shape
 
 _NEAREST = "Resize to the nearest, or with mode linear or cubic"
 
 
-def resize(call: Call) -> Value | list[Operand]:
+def resize(call: NodeCall) -> Value | list[Operand]:
     """Resize and Upsample in every mode of coordinates; linear along two axes."""
     mode = call.text("mode", "nearest")
     if mode == "nearest":
@@ -42,7 +42,7 @@ def resize(call: Call) -> Value | list[Operand]:
     return _resized(call, value, axes, places, sizes)
 
 
-def _scaled(call: Call, shape: Shape) -> tuple[list[float], Shape]:
+def _scaled(call: NodeCall, shape: Shape) -> tuple[list[float], Shape]:
     """(scale, size) of each axis."""
     rank = len(shape)
     old = call.op == "Upsample" or call.opset < 11
@@ -64,7 +64,7 @@ def _scaled(call: Call, shape: Shape) -> tuple[list[float], Shape]:
 
 
 def _to_sizes(
-    call: Call, shape: Shape, axes: tuple[int, ...], wanted: list[int]
+    call: NodeCall, shape: Shape, axes: tuple[int, ...], wanted: list[int]
 ) -> tuple[list[float], Shape]:
     if len(wanted) != len(axes):
         raise Refused(f"{len(wanted)} sizes for {len(axes)} axes", "State one for each axis")
@@ -79,7 +79,7 @@ def _to_sizes(
     return scales, tuple(sizes)
 
 
-def _places(call: Call, size: int, scale: float, out: int) -> tuple[Array, Array]:
+def _places(call: NodeCall, size: int, scale: float, out: int) -> tuple[Array, Array]:
     """(first element, share of the next) of each element of the output along an axis."""
     old = call.op == "Upsample" or call.opset < 11
     mode = call.text("coordinate_transformation_mode", "asymmetric" if old else "half_pixel")
@@ -116,7 +116,7 @@ def coordinates(mode: str, size: int, scale: float, out: int) -> Array:
 
 
 def _resized(
-    call: Call, value: Value, axes: list[int], places: list[tuple[Array, Array]], sizes: Shape
+    call: NodeCall, value: Value, axes: list[int], places: list[tuple[Array, Array]], sizes: Shape
 ) -> Value:
     """The two axes lie as rows and columns, all others behind them."""
     rank = len(value.shape)

@@ -15,18 +15,18 @@ import numpy as np
 
 from mcuq.importers.nodes import layout, movement
 from mcuq.importers.nodes.builder import Value
-from mcuq.importers.nodes.call import Call, Operand
+from mcuq.importers.nodes.call import NodeCall, Operand
 from mcuq.importers.nodes.windows.images import pads_of
 from mcuq.ir import Shape
 
-Handler = Callable[[Call], Value]
+Handler = Callable[[NodeCall], Value]
 _ONE_AXIS = ("kernel_shape", "strides", "dilations")
 
 
 def of_series(handler: Handler) -> Handler:
     """``handler`` for (N, C, L) as well."""
 
-    def rows(call: Call) -> Value:
+    def rows(call: NodeCall) -> Value:
         value = call.value()
         if len(value.shape) != 3 or value.shape[0] == 1:
             return handler(call)
@@ -42,7 +42,7 @@ def _exchanged(value: Value, shape: Shape) -> Value:
     return Value(numbers.shape, value.tensor, value.view[numbers.reshape(-1)])
 
 
-def _as_rows(call: Call, value: Value) -> Call:
+def _as_rows(call: NodeCall, value: Value) -> NodeCall:
     """``call`` on (1, C, N, L), its window one row high."""
     turned = _exchanged(value, value.shape)
     inputs: list[Operand] = [replace(turned, shape=(1, *turned.shape)), *call.inputs[1:]]
@@ -66,7 +66,7 @@ def _as_rows(call: Call, value: Value) -> Call:
 def pooled(handler: Handler) -> Handler:
     """``handler``, which treats each channel alike, for several images."""
 
-    def joined(call: Call) -> Value:
+    def joined(call: NodeCall) -> Value:
         value = call.value()
         if len(value.shape) != 4 or value.shape[0] == 1:
             return handler(call)
@@ -81,7 +81,7 @@ def pooled(handler: Handler) -> Handler:
 def convolved(handler: Handler) -> Handler:
     """``handler``, a convolution, for several images below each other."""
 
-    def stacked(call: Call) -> Value:
+    def stacked(call: NodeCall) -> Value:
         value, kernel = call.value(), call.operand(1)
         known = isinstance(kernel, np.ndarray) and kernel.ndim == 4
         if len(value.shape) != 4 or value.shape[0] == 1 or not known:
@@ -92,7 +92,7 @@ def convolved(handler: Handler) -> Handler:
     return stacked
 
 
-def _stacked(call: Call, value: Value, kernel: Shape, handler: Handler) -> Value:
+def _stacked(call: NodeCall, value: Value, kernel: Shape, handler: Handler) -> Value:
     """The convolution of all images at once; of its rows those that see one image alone."""
     count, depth, height, width = value.shape
     strides, spread = (call.integers(key, (1, 1)) for key in ("strides", "dilations"))

@@ -16,17 +16,17 @@ import numpy as np
 
 from mcuq.importers.nodes import movement
 from mcuq.importers.nodes.builder import Refused, Value, check_size
-from mcuq.importers.nodes.call import Call
+from mcuq.importers.nodes.call import NodeCall
 from mcuq.importers.nodes.windows.images import pad, pads_of
 
-Handler = Callable[[Call], Value]
+Handler = Callable[[NodeCall], Value]
 _WINDOW = ("kernel_shape", "strides", "dilations", "pads")
 
 
 def convolved(handler: Handler) -> Handler:
     """``handler``, a convolution of images, for (1, C, D, H, W)."""
 
-    def planes(call: Call) -> Value:
+    def planes(call: NodeCall) -> Value:
         value, weights = call.value(), call.constant(1)
         groups, kernel = call.integer("group", 1), weights.shape[2:]
         if weights.ndim != 5 or value.shape[1] != groups * weights.shape[1]:
@@ -46,7 +46,7 @@ def convolved(handler: Handler) -> Handler:
     return planes
 
 
-def _seen(call: Call, value: Value, kernel: int) -> Value:
+def _seen(call: NodeCall, value: Value, kernel: int) -> Value:
     """(places, kernel, C, H, W): the planes that each place along the first axis sees."""
     (step,), (spread,) = (call.integers(key, (1,) * 3)[:1] for key in ("strides", "dilations"))
     first = replace(call, attrs=_of_axes(call, (kernel, 1, 1), slice(0, 1)))
@@ -69,7 +69,7 @@ def _seen(call: Call, value: Value, kernel: int) -> Value:
 def pooled(handler: Handler) -> Handler:
     """``handler``, a pool of images, for (1, C, D, H, W)."""
 
-    def twice(call: Call) -> Value:
+    def twice(call: NodeCall) -> Value:
         if len(call.outputs) > 1 and call.outputs[1]:
             raise Refused("the indices of MaxPool are read", "Use the values only")
         value, kernel = call.value(), call.integers("kernel_shape")
@@ -87,7 +87,7 @@ def pooled(handler: Handler) -> Handler:
 
 
 def _of_axes(
-    call: Call, kernel: tuple[int, ...], axes: slice, whole: bool = False
+    call: NodeCall, kernel: tuple[int, ...], axes: slice, whole: bool = False
 ) -> dict[str, Any]:
     """The attributes for some of three axes; ``whole``: the window has one element but in front."""
     attrs = {key: value for key, value in call.attrs.items() if key not in _WINDOW}
