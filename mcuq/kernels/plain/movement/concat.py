@@ -51,7 +51,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
 
 def _chunk_cost(cpu: Cpu, rows: int, chunk: int, at: int, stride: int) -> float:
     """Words and the bytes behind them, or a memcpy for each row."""
-    if chunk <= runs.LONG and runs.in_words(cpu, at, chunk, stride):
+    if not runs.is_long(cpu, chunk) and runs.in_words(cpu, at, chunk, stride):
         words, left = divmod(chunk, 4)
         first = (words > 0) * _WORDS.on(cpu) + (left > 0) * _BYTES.on(cpu)
         each = words * _WORD.on(cpu) + left * _BYTE.on(cpu)

@@ -73,7 +73,7 @@ def _wide_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     length, apart = (sizes[-1], strides[-1]) if sizes else (1, 0)
     rows = size // length
     if apart == 1:
-        calls = (40.0 if length > runs.LONG else 9.0) * rows
+        calls = (40.0 if runs.is_long(cpu, length) else 9.0) * rows
         return elementwise.instructions(cpu, size, 0.9, 1.4) + calls
     return elementwise.instructions(cpu, size, 4.2, 7.0) + 14.0 * rows
 

@@ -10,8 +10,7 @@ from mcuq.kernels.plain.movement.library import copied
 from mcuq.kernels.rates import Rate
 from mcuq.targets.cores import Cpu
 
-LONG = 64
-"""Bytes of a run from which on memcpy copies it."""
+_LONG = 64  # bytes of a run from which on memcpy copies it
 _MEMCPY = 16  # and where words do not lie
 
 _Piece = tuple[Rate, float]
@@ -51,6 +50,11 @@ _ROW_BLOCK, _ROW, _EIGHTS, _EIGHT, _FOUR, _TAIL, _LEFT = (
     Rate(0, 2.2, 2, 0),
     Rate(0, 4.3, 4.4, 0),
 )
+
+
+def is_long(cpu: Cpu, length: int) -> bool:
+    """Whether memcpy copies a run of so many bytes; on RISC-V it is slower than words."""
+    return length > _LONG and "riscv" not in cpu.features
 
 
 def in_words(cpu: Cpu, *distances: int) -> bool:
@@ -111,7 +115,8 @@ def _words(blocks: int, rows: int, length: int) -> Iterator[_Piece]:
 
 
 def _in_bytes(cpu: Cpu, sizes: _Sizes, strides: _Sizes, start: int, at: int) -> bool:
-    return sizes[2] > LONG or not in_words(cpu, at, start, strides[0], strides[1], sizes[2])
+    words = in_words(cpu, at, start, strides[0], strides[1], sizes[2])
+    return is_long(cpu, sizes[2]) or not words
 
 
 def _by_memcpy(cpu: Cpu, sizes: _Sizes, strides: _Sizes, start: int, at: int) -> int:
