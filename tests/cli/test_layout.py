@@ -114,6 +114,39 @@ def test_no_measured_cell_is_wrapped_at_80_columns(name: str, folder: Path) -> N
     check_tables(shown(*EMULATED[name], columns=80, cwd=folder), 80)
 
 
+TOLD = {
+    "compile": (("compile", DIGITS, "--calib", "data.npz", "--effort", "fast", "--board",
+                 "nucleo_f446re", "-o", "told"), "told: fits nucleo_f446re"),
+    "retarget": (("retarget", "new", "--board", "cortex-m0", "-o", "m0"), "m0: kernels for"),
+    "export": (("export", "new", "--to", "arduino", "-o", "digits.zip"), "digits.zip: library"),
+    "sbom": (("sbom", "new", "-o", "sbom.json"), "sbom.json written"),
+    "report": (("report", "new", "-o", "report.html"), "report.html written"),
+    "new board": (("boards", "--new", "mine", "--from", "nucleo_f446re"), "mine.toml written"),
+}  # fmt: skip
+TOLD_OF_EMULATION = {
+    "build": (("build", "new", "--board", "nucleo_f446re", "-o", "image"), "digits-selftest.elf"),
+    "run": (("run", "new", "--input", "data.npz", "-o", "y.npy"), "y.npy: 40 rows"),
+}
+
+
+def check_told(arguments: tuple[object, ...], told: str, cwd: Path) -> None:
+    """Lines of text are no wider than the terminal, and what they begin with is whole."""
+    lines = shown(*arguments, columns=80, cwd=cwd)
+    assert max(map(len, lines)) <= 80
+    assert told in " ".join(lines)
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_what_is_told_fits_80_columns(name: str, folder: Path) -> None:
+    check_told(*TOLD[name], folder)
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("name", TOLD_OF_EMULATION)
+def test_what_emulation_tells_fits_80_columns(name: str, folder: Path) -> None:
+    check_told(*TOLD_OF_EMULATION[name], folder)
+
+
 def test_commands_to_install_what_is_missing_stand_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
