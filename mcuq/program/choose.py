@@ -12,8 +12,6 @@ from mcuq.kernels.variant import Call, Variant
 # What shares of the least possible cycles, instructions and flash weigh. Cycles are estimated for
 # one core of a family; where flash matters, instructions count too, as pipelines differ.
 PREFERENCES = {"balanced": (0.6, 0.4, 1.0), "speed": (1.0, 0.0, 0.0), "size": (0.0, 0.0, 1.0)}
-# Where a board says what its flash costs, the core is that board's.
-_ON_BOARD = {**PREFERENCES, "balanced": (1.0, 0.0, 1.0)}
 
 # "size" may take this share more than the least flash, for time. Weighed as cycles are here against
 # flash, choices go from fast to small.
@@ -69,18 +67,14 @@ class Candidate:
 Selected = tuple[Candidate, tuple[Candidate, ...]]
 
 
-def choose(
-    steps: Sequence[tuple[Candidate, ...]], prefer: str, on_board: bool = False
-) -> list[Selected]:
+def choose(steps: Sequence[tuple[Candidate, ...]], prefer: str) -> list[Selected]:
     """One candidate for every step, together with all of the step's candidates.
-
-    ``on_board``: whether cycles are those of one board, waits for its flash among them.
 
     Minimizes cycles, instructions and flash, each as a share of its least possible sum and weighed
     by ``PREFERENCES``; with "balanced", then gives up to three kernels up if the code is too large.
     "size" takes the fewest cycles of what is found within 3 % of the least flash.
     """
-    weigh = _Weights(steps, (_ON_BOARD if on_board else PREFERENCES)[prefer])
+    weigh = _Weights(steps, PREFERENCES[prefer])
     best = _least(steps, weigh)
     if prefer == "balanced" and _code(best) > _LARGE:
         best = _smaller(steps, weigh, best)

@@ -115,7 +115,7 @@ def lower(qgraph: QGraph, cpu: Cpu = GENERIC, prefer: str = "balanced") -> Progr
         _eligible(candidates, prefer, _constants(node, qgraph))
         for node, candidates in zip(nodes, found, strict=True)
     ]
-    chosen = choose(eligible, prefer, on_board=cpu.reads is not None)
+    chosen = choose(eligible, prefer)
     steps = tuple(
         _step(node, picked, candidates, qgraph)
         for node, (picked, _), candidates in zip(nodes, chosen, found, strict=True)

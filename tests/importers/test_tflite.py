@@ -384,7 +384,7 @@ REFUSED = {
         [op("CONV_2D", "x w -", "y", "Conv2D", **window(Padding=7))], None,
         {"w": reals(6, 3, 2, 4)},
     ),
-    "its input 1 is missing": net([op("GATHER_ND", "", "y")]),
+    "its input 0 is missing": net([op("GATHER_ND", "", "y")]),
     "its operands or options do not fit SPLIT_V": net(
         [op("SPLIT_V", "x s a", "y")], None, {"s": ints(1, 2, 3), "a": ints(1)}
     ),

@@ -137,7 +137,7 @@ def test_what_a_concat_joins_after_a_movement_keeps_its_scale_for_others() -> No
     second = net.node("copy", shares, places=(4,), **part)
     large = net.node("mul", second, net.constant("c", 200.0), clip=NO_CLIP)
     joined = net.node("concat", first, large, axis=1)
-    graph = net.graph(joined)
+    graph = net.graph(net.dense(joined, 2))
     qgraph = quantize(graph, {"x": vectors(64, 8)}, FAST)
     assert noise_db(graph, qgraph, {"x": vectors(64, 8)}, joined) > 40
     assert qgraph.tensor(joined).frac == 0
