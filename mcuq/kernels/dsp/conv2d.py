@@ -16,8 +16,9 @@ from mcuq.kernels.dsp.blocks import (
     scratch_budget,
     window,
 )
-from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
+from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant, looped
 from mcuq.qir import QGraph
+from mcuq.targets.cores import GENERIC
 
 _COPY = ("h", "w", "top", "left")
 _STATE_BYTES = 4 * (2 + 8)
@@ -186,7 +187,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     every: Array = np.array(node.ints("shift"))
     shift: Array = every[channel_pairs(every)]
     fast = (shift[:, 0] == shift[:, 1]) & (shift[:, 0] >= 4) & (shift[:, 0] < 12)
-    turns = (units - 1) // 8
+    turns = (units - 1) // 16
     each = 16 * units + np.where(fast, 22, 29) + (3 * turns + 1 if turns else 0)
     products = threes * float(each.sum())
     widen_weights = -(-at.pixels // block) * len(shift) * (50 + 6 * (units + units % 2))
@@ -197,6 +198,12 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
 def readings(node: Node, qgraph: QGraph, cache: int) -> float:
     """Weights are widened to scratch once for each block of pixels."""
     return math.ceil(window(node, qgraph).pixels / _block(node, qgraph))
+
+
+def _fetches(node: Node, qgraph: QGraph, cache: int) -> float:
+    """16 units of code, for those beyond the first one."""
+    units = units_of(window(node, qgraph))
+    return looped(180 + 64 * min(units - 1, 16), _cost(node, qgraph, GENERIC), cache)
 
 
 def _patch_cost(at: ConvShapes) -> float:
@@ -232,6 +239,7 @@ VARIANTS = (
         frozenset({"dsp"}),
         _gap,
         cycles=1.67,
+        fetches=_fetches,
         readings=readings,
     ),
 )

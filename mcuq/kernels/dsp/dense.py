@@ -11,8 +11,9 @@ import numpy as np
 
 from mcuq.ir import Array, Node
 from mcuq.kernels.plain.dense import is_dense
-from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant
+from mcuq.kernels.variant import Call, ConstArray, Cpu, Field, Variant, looped
 from mcuq.qir import QGraph
+from mcuq.targets.cores import GENERIC
 
 _SYMBOL = "mcuq_dense_s8_dsp"
 _SYMBOL_8 = "mcuq_dense_s8_dsp_8"
@@ -124,8 +125,14 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
 def _cost_8(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     out_len, in_len = sizes(node, qgraph)
     turns = math.ceil(in_len / 8)
-    group = 62 * turns + 3 * (turns // 2) + 58
+    group = 62 * turns + 3 * (turns // 8) + 58
     return 110 + 16 * turns + math.ceil(out_len / 8) * group
+
+
+def _fetches_8(node: Node, qgraph: QGraph, cache: int) -> float:
+    """16 steps of code."""
+    steps = 2 * math.ceil(sizes(node, qgraph)[1] / 8)
+    return looped(240 + 124 * min(steps, 16), _cost_8(node, qgraph, GENERIC), cache)
 
 
 def _accepts_conv2d(node: Node, qgraph: QGraph) -> bool:
@@ -140,6 +147,18 @@ _NEEDS = frozenset({"dsp"})
 VARIANTS = (
     Variant("dense", _SYMBOL, _lower, _cost, _fits, _NEEDS, gap, cycles=1.45),
     Variant("conv2d", _SYMBOL, _lower, _cost, _accepts_conv2d, _NEEDS, gap, cycles=1.45),
-    Variant("dense", _SYMBOL_8, _lower_8, _cost_8, _fits, _NEEDS, gap, cycles=1.25),
-    Variant("conv2d", _SYMBOL_8, _lower_8, _cost_8, _accepts_conv2d, _NEEDS, gap, cycles=1.25),
+    Variant(
+        "dense", _SYMBOL_8, _lower_8, _cost_8, _fits, _NEEDS, gap, cycles=1.25, fetches=_fetches_8
+    ),
+    Variant(
+        "conv2d",
+        _SYMBOL_8,
+        _lower_8,
+        _cost_8,
+        _accepts_conv2d,
+        _NEEDS,
+        gap,
+        cycles=1.25,
+        fetches=_fetches_8,
+    ),
 )

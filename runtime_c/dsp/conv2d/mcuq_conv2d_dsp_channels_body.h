@@ -44,8 +44,8 @@ enum { STATE_WORDS = 8, STEP_BIT = 10, DISTANCE_BIT = 21 };
  * codes; then
  * 3 pixels x 2 channels per turn: 6 accumulators, 3 + 2 operands, 2 pointers.
  * Cost: 16 instructions per 24 MAC (0.67), 22 per 6 outputs (28 if the shifts are not the same, or
- * beyond 4 to 11), 4 more for each 32 inputs beyond the first 36, and 50 per pair of channels. What
- * goes round is 800 bytes of code, so that caches of 1 KB in front of flash hold it.
+ * beyond 4 to 11), 4 more for each 64 inputs beyond the first 68, and 50 per pair of channels. What
+ * goes round is 1.2 KB of code beyond 48 inputs: see mcuq_conv2d_s8_dsp_quad.c for less.
  * Frame: 0 where the loop is entered, 4 where it ends, then block_job from 8 on (units: the state),
  * 52 where the outputs are made if the loop has several turns, 56 the place for that: 4 or 52.
  * State behind the widened weights: out, from pixel 0 to 1, distance, stream, x_end, from pixel 1
@@ -109,7 +109,7 @@ MCUQ_NAKED static void run_channels(MCUQ_NAKED_ARGUMENT const block_job *job)
         " ldmia r0!, {r6-r10}\n"
         /* the first unit stands apart; enter the loop so that whole turns remain */
         " sub r2, r10, #1\n"
-        " and r3, r2, #7\n"
+        " and r3, r2, #15\n"
         " adr.w r4, 3f\n"
         " orr r4, #1\n"
         " sub r3, r4, r3, lsl #6\n"
@@ -117,7 +117,7 @@ MCUQ_NAKED static void run_channels(MCUQ_NAKED_ARGUMENT const block_job *job)
         " orr r11, #1\n"
         " strd r3, r11, [sp]\n"
         " add r3, sp, #52\n"
-        " cmp r2, #8\n"
+        " cmp r2, #16\n"
         " it lo\n"
         " addlo r3, sp, #4\n"
         " str r3, [sp, #56]\n"
@@ -177,24 +177,24 @@ MCUQ_NAKED static void run_channels(MCUQ_NAKED_ARGUMENT const block_job *job)
         " smlad r2, r8, r11, r2\n"
         " smlad r3, r8, r12, r3\n" PRODUCTS_OF_TWO " ldr pc, [sp]\n"
         ".balign 4\n"
-        "2:\n" PRODUCTS_4 PRODUCTS_4
-        "3:\n" MCUQ_CODE_BYTES("2", "3", "8 * 64") " ldr pc, [sp, #4]\n"
-                                                   ".balign 4\n"
-                                                   "4:\n"
-                                                   " ldr r8, [sp, #48]\n"
-                                                   " cmp r1, r8\n"
-                                                   " bne.w 2b\n"
-                                                   " ldr pc, [sp, #52]\n"
-                                                   ".balign 4\n"
-                                                   "5:\n"
-                                                   " ldrd r8, r9, [r1, #24]\n"
-                                                   " asr r2, r2, r8\n"
-                                                   " asr r3, r3, r9\n"
-                                                   " asr r4, r4, r8\n"
-                                                   " asr r5, r5, r9\n"
-                                                   " asr r6, r6, r8\n"
-                                                   " asr r7, r7, r9\n"
-                                                   " ldmia r1, {r8-r12, lr}\n" SATURATE("") STORE
+        "2:\n" PRODUCTS_4 PRODUCTS_4 PRODUCTS_4 PRODUCTS_4
+        "3:\n" MCUQ_CODE_BYTES("2", "3", "16 * 64") " ldr pc, [sp, #4]\n"
+                                                    ".balign 4\n"
+                                                    "4:\n"
+                                                    " ldr r8, [sp, #48]\n"
+                                                    " cmp r1, r8\n"
+                                                    " bne.w 2b\n"
+                                                    " ldr pc, [sp, #52]\n"
+                                                    ".balign 4\n"
+                                                    "5:\n"
+                                                    " ldrd r8, r9, [r1, #24]\n"
+                                                    " asr r2, r2, r8\n"
+                                                    " asr r3, r3, r9\n"
+                                                    " asr r4, r4, r8\n"
+                                                    " asr r5, r5, r9\n"
+                                                    " asr r6, r6, r8\n"
+                                                    " asr r7, r7, r9\n"
+                                                    " ldmia r1, {r8-r12, lr}\n" SATURATE("") STORE
         ".balign 4\n"
         "50:\n" OUTPUTS("4") "52:\n" MCUQ_CODE_BYTES("51", "52", "80") OUTPUTS("5") OUTPUTS("6")
             OUTPUTS("7") OUTPUTS("8") OUTPUTS("9") OUTPUTS("10") OUTPUTS("11")

@@ -20,7 +20,7 @@ typedef struct {
 
 /* `groups` times ROWS outputs at out; returns the weights behind them.
  * Block: 1 input x 8 outputs, 4 inputs a step: 38 cycles (31 instructions) for 32 MAC (1.19), 6
- * more for each 4 steps beyond the first 4, and 76 for the outputs.
+ * more for each 16 steps beyond the first 16, and 76 for the outputs.
  * r0 x, r1 weights, r2-r9 accumulators, r10 and r11 inputs, r12 and lr weights.
  * Frame: x, base, out, its end, the end of x, where the loop is entered. */
 #if MCUQ_DSP_ASM
@@ -45,55 +45,55 @@ typedef struct {
 MCUQ_NAKED static const uint32_t *run_rows(MCUQ_NAKED_ARGUMENT const uint32_t *weights,
                                            MCUQ_NAKED_ARGUMENT const rows_job *job)
 {
-    __asm volatile(
-        "push {r4-r11, lr}\n"
-        " sub sp, #28\n"
-        " ldmia r1, {r2-r6}\n"
-        " add r5, r4, r5, lsl #3\n"
-        " mov r1, r0\n"
-        " add r7, r2, r6, lsl #3\n"
-        " stmia sp, {r2-r5, r7}\n"
-        " and r6, #3\n"
-        " mov r5, #124\n"
-        " adr.w r4, 3f\n"
-        " orr r4, #1\n"
-        " mls r4, r6, r5, r4\n"
-        " str r4, [sp, #20]\n"
-        "1:\n"
-        " ldmia r1!, {r2-r9}\n"
-        " ldrd r0, r10, [sp]\n"
-        " add r2, r10\n"
-        " add r3, r10\n"
-        " add r4, r10\n"
-        " add r5, r10\n"
-        " add r6, r10\n"
-        " add r7, r10\n"
-        " add r8, r10\n"
-        " add r9, r10\n"
-        " ldr pc, [sp, #20]\n"
-        ".balign 4\n"
-        "2:\n" STEP_4 "3:\n" MCUQ_CODE_BYTES(
-            "2", "3",
-            "4 * 124") " ldr r10, [sp, #16]\n"
-                       " cmp r0, r10\n"
-                       " bne.w 2b\n"
-                       " ldmia r1!, {r10-r12, lr}\n" RESULTS_4("r2", "r3", "r4", "r5", "r10", "r12")
-                           RESULTS_4("r6", "r7", "r8", "r9", "r11", "lr") " ldr r10, [sp, #8]\n"
-                                                                          " ldr r11, [sp, #12]\n"
-                                                                          " strb r3, [r10, #1]\n"
-                                                                          " strb r4, [r10, #2]\n"
-                                                                          " strb r5, [r10, #3]\n"
-                                                                          " strb r6, [r10, #4]\n"
-                                                                          " strb r7, [r10, #5]\n"
-                                                                          " strb r8, [r10, #6]\n"
-                                                                          " strb r9, [r10, #7]\n"
-                                                                          " strb r2, [r10], #8\n"
-                                                                          " str r10, [sp, #8]\n"
-                                                                          " cmp r10, r11\n"
-                                                                          " bne.w 1b\n"
-                                                                          " mov r0, r1\n"
-                                                                          " add sp, #28\n"
-                                                                          " pop {r4-r11, pc}\n");
+    __asm volatile("push {r4-r11, lr}\n"
+                   " sub sp, #28\n"
+                   " ldmia r1, {r2-r6}\n"
+                   " add r5, r4, r5, lsl #3\n"
+                   " mov r1, r0\n"
+                   " add r7, r2, r6, lsl #3\n"
+                   " stmia sp, {r2-r5, r7}\n"
+                   " and r6, #15\n"
+                   " mov r5, #124\n"
+                   " adr.w r4, 3f\n"
+                   " orr r4, #1\n"
+                   " mls r4, r6, r5, r4\n"
+                   " str r4, [sp, #20]\n"
+                   "1:\n"
+                   " ldmia r1!, {r2-r9}\n"
+                   " ldrd r0, r10, [sp]\n"
+                   " add r2, r10\n"
+                   " add r3, r10\n"
+                   " add r4, r10\n"
+                   " add r5, r10\n"
+                   " add r6, r10\n"
+                   " add r7, r10\n"
+                   " add r8, r10\n"
+                   " add r9, r10\n"
+                   " ldr pc, [sp, #20]\n"
+                   ".balign 4\n"
+                   "2:\n" STEP_4 STEP_4 STEP_4 STEP_4 "3:\n" MCUQ_CODE_BYTES(
+                       "2", "3", "16 * 124") " ldr r10, [sp, #16]\n"
+                                             " cmp r0, r10\n"
+                                             " bne.w 2b\n"
+                                             " ldmia r1!, {r10-r12, lr}\n" RESULTS_4(
+                                                 "r2", "r3", "r4", "r5", "r10", "r12")
+                                                 RESULTS_4("r6", "r7", "r8", "r9", "r11",
+                                                           "lr") " ldr r10, [sp, #8]\n"
+                                                                 " ldr r11, [sp, #12]\n"
+                                                                 " strb r3, [r10, #1]\n"
+                                                                 " strb r4, [r10, #2]\n"
+                                                                 " strb r5, [r10, #3]\n"
+                                                                 " strb r6, [r10, #4]\n"
+                                                                 " strb r7, [r10, #5]\n"
+                                                                 " strb r8, [r10, #6]\n"
+                                                                 " strb r9, [r10, #7]\n"
+                                                                 " strb r2, [r10], #8\n"
+                                                                 " str r10, [sp, #8]\n"
+                                                                 " cmp r10, r11\n"
+                                                                 " bne.w 1b\n"
+                                                                 " mov r0, r1\n"
+                                                                 " add sp, #28\n"
+                                                                 " pop {r4-r11, pc}\n");
 }
 #else
 static const uint32_t *run_rows(const uint32_t *weights, const rows_job *job)
