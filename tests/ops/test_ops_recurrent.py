@@ -15,6 +15,7 @@ from mcuq.ir import Graph
 from mcuq.measure.evaluate import evaluate
 from mcuq.ops import spec, validate
 from mcuq.ops.recurrent import cell as recurrent
+from mcuq.ops.recurrent.curves import along_curve, points
 from mcuq.qir import QGraph
 from mcuq.quantize import Options, quantize
 
@@ -64,7 +65,7 @@ def quantized(graph: Graph, bits: int = 8) -> QGraph:
     ],
 )
 def test_a_curve_at_a_value(curve: str, z: int, wanted: int) -> None:
-    assert recurrent.along_curve(recurrent.points(curve), np.array([z])) == wanted
+    assert along_curve(points(curve), np.array([z])) == wanted
 
 
 @pytest.mark.parametrize(("curve", "function", "most"), [
@@ -73,7 +74,7 @@ def test_a_curve_at_a_value(curve: str, z: int, wanted: int) -> None:
 def test_a_curve_is_near_its_function(curve: str, function: Any, most: float) -> None:
     """In steps of 2**-15, over all values; a step of z is 8 of them."""
     z = np.arange(-32768, 32768)
-    found = recurrent.along_curve(recurrent.points(curve), z)
+    found = along_curve(points(curve), z)
     assert np.abs(found - function(z / 4096) * 32768).max() < most
     assert (np.diff(found) >= 0).all()
 
@@ -117,7 +118,7 @@ def test_a_step_of_lstm_by_hand() -> None:
     assert node.int("cell_frac") == 12
     i, o, f, g = 23955, 16384, 8813, 31589  # the curves at 1, 0, -1 and 2
     cell = (f * 2048 + ((i * g) >> 3) + 2**14) >> 15
-    tanh = int(recurrent.along_curve(recurrent.points("tanh"), np.array([cell]))[0])
+    tanh = int(along_curve(points("tanh"), np.array([cell]))[0])
     wanted = (o * tanh + 2**14) >> 15
     found = spec("lstm").run_int
     assert found is not None

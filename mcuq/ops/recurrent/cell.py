@@ -21,7 +21,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from math import prod
 
 import numpy as np
@@ -31,7 +30,6 @@ from mcuq.fixed import (
     RANGES,
     FloatArray,
     IntArray,
-    between,
     half,
     quantize,
     round_half_up,
@@ -40,12 +38,10 @@ from mcuq.fixed import (
 from mcuq.ir import Array, Graph, Node, Shape
 from mcuq.ops.parts import forms
 from mcuq.ops.parts.weights import ACC_MAX, quantize_weights, weight_fracs
+from mcuq.ops.recurrent.curves import GATE_FRAC, POINTS, points
 from mcuq.ops.spec import Along, Form, Schema, Section, TorchTensor
 from mcuq.qir import QGraph, QTensor, QTensors, frac_of
 from mcuq.schema import Fields, choice, flag, optional, real, several, whole
-
-GATE_FRAC = 12
-"""Of z: beyond +-8 both curves are flat to 16 bits."""
 
 STATE_FRAC = 15
 """Of the state, which lies between -1 and 1, unless it starts outside or nothing bounds it."""
@@ -58,8 +54,6 @@ _HEADROOM = 1.5
 _ROW_FRAC_MAX = 15
 _LEFT_MAX = 24
 _OUT_SHIFT_MAX = 22
-_STEP_BITS = 7
-_POINTS = 513
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,30 +183,8 @@ def state_constant(name: str, data: FloatArray, frac: int) -> QTensor:
 
 def curve_constants(name: str, *curves: str) -> tuple[QTensor, ...]:
     """The tables of ``curves``, as constants."""
-    shape = (_POINTS,)
+    shape = (POINTS,)
     return tuple(QTensor(f"{name}.{c}", shape, "s16", 15, 0, points(c)) for c in curves)
-
-
-@cache
-def points(curve: str) -> IntArray:
-    """The 513 points of "sigmoid", within 1..32767, or "tanh", within +-32767, as s16.
-
-    >>> points("sigmoid")[[0, 256, 512]].tolist(), points("tanh")[[0, 256, 512]].tolist()
-    ([11, 16384, 32757], [-32767, 0, 32767])
-    """
-    at = (np.arange(_POINTS) - _POINTS // 2) / 2.0 ** (GATE_FRAC - _STEP_BITS)
-    value, low = (np.tanh(at), -32767) if curve == "tanh" else (1 / (1 + np.exp(-at)), 1)
-    return np.clip(round_half_up(value * 2.0**15), low, 32767).astype(np.int16)
-
-
-def along_curve(table: Array, z: IntArray) -> IntArray:
-    """The curve at ``z``, as int64.
-
-    >>> along_curve(points("tanh"), np.array([0, 64, -64, 32767])).tolist()
-    [0, 512, -512, 32767]
-    """
-    middle = np.int64(_POINTS // 2 << _STEP_BITS)
-    return between(table.astype(np.int64), z + middle, _STEP_BITS)
 
 
 def gate_range(node: Node, frac: int = GATE_FRAC) -> tuple[int, int]:
@@ -426,7 +398,7 @@ def _constant_faults(node: Node, qgraph: QGraph, names: tuple[str, ...]) -> Iter
     if kinds != ["s8", "s8", "s32"]:
         yield f"its weights are {kinds[0]} and {kinds[1]}, its bias {kinds[2]}"
     for name, constant in zip(names, node.inputs[4:], strict=True):
-        tensor, size = qgraph.tensors[constant], _POINTS if name in _CURVES else hidden
+        tensor, size = qgraph.tensors[constant], POINTS if name in _CURVES else hidden
         if (tensor.kind, tensor.shape) != ("s16", (size,)):
             yield f"its {name} is {tensor.kind} of {tensor.shape}"
         elif name in _CURVES and not _is_curve(qgraph.data(constant), curve_of(node, name)):

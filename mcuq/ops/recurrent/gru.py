@@ -24,6 +24,7 @@ from mcuq.fixed import IntArray, half, saturate
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops.recurrent import cell as shared
 from mcuq.ops.recurrent.cell import Rows
+from mcuq.ops.recurrent.curves import GATE_FRAC, along_curve
 from mcuq.ops.spec import NO_CLIP, IntForm, OpSpec, Section, TorchTensor
 from mcuq.qir import QGraph, QTensor, QTensors
 from mcuq.schema import Fields, flag, whole
@@ -92,7 +93,7 @@ def sections(node: Node, inputs: Sequence[TorchTensor]) -> tuple[Section, ...]:
 
 def candidate_frac(node: Node) -> int:
     """The frac of xn and hn; without calibration one that suits +-16."""
-    return shared.frac_within(float(node.attrs.get("peak", 16.0)), shared.GATE_FRAC)
+    return shared.frac_within(float(node.attrs.get("peak", 16.0)), GATE_FRAC)
 
 
 def _rows(node: Node, graph: Graph, x: QTensor, weights: QTensors) -> Rows:
@@ -144,9 +145,9 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
 
     def step(sums: IntArray, state: IntArray) -> tuple[IntArray, IntArray]:
         both = sums[:, : 2 * hidden] + shared.products(state, r[: 2 * hidden])
-        z, reset = np.split(shared.along_curve(sigmoid, shared.gates(node, both, b)), 2, axis=-1)
+        z, reset = np.split(along_curve(sigmoid, shared.gates(node, both, b)), 2, axis=-1)
         n = candidate(node, sums[:, 2 * hidden :], state, reset, r[2 * hidden :], b)
-        n = (shared.along_curve(tanh, n) + half(down)) >> down
+        n = (along_curve(tanh, n) + half(down)) >> down
         state = ((32768 - z) * n + z * state + 2**14) >> 15
         return state, state
 
@@ -190,12 +191,12 @@ def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
     """Fracs and sums; the output is a state."""
     state, after = node.int("state_frac"), bool(node.attrs["after"])
     split = 2 * qgraph.tensors[node.inputs[2]].shape[1] if after else None
-    yield from shared.sum_faults(node, qgraph, state, shared.GATE_FRAC, split)
+    yield from shared.sum_faults(node, qgraph, state, GATE_FRAC, split)
     yield from shared.output_faults(node, qgraph, state)
 
 
 _CONSTANTS = ("start", "sigmoid", "tanh")
-_CANDIDATE: Fields = {"after": flag, "candidate_frac": whole(0, shared.GATE_FRAC)}
+_CANDIDATE: Fields = {"after": flag, "candidate_frac": whole(0, GATE_FRAC)}
 OP = OpSpec(
     "gru",
     ("GRU",),

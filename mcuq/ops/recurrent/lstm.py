@@ -21,6 +21,7 @@ import numpy as np
 from mcuq.fixed import IntArray, half
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops.recurrent import cell as shared
+from mcuq.ops.recurrent.curves import GATE_FRAC, along_curve
 from mcuq.ops.spec import NO_CLIP, IntForm, OpSpec, Section, TorchTensor
 from mcuq.qir import QGraph, QTensors
 from mcuq.schema import Fields, whole
@@ -60,7 +61,7 @@ def sections(node: Node, inputs: Sequence[TorchTensor]) -> tuple[Section, ...]:
 
 def cell_frac(node: Node) -> int:
     """The frac of c; without calibration one that suits +-8."""
-    return shared.frac_within(float(node.attrs.get("peak", 0.0)), shared.GATE_FRAC)
+    return shared.frac_within(float(node.attrs.get("peak", 0.0)), GATE_FRAC)
 
 
 def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntForm:
@@ -92,11 +93,11 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
         nonlocal cell
         z = shared.gates(node, sums + shared.products(state, r), b)
         zi, zo, zf, zg = np.split(z, _GATES, axis=-1)
-        i, o, f = (shared.along_curve(sigmoid, v) for v in (zi, zo, zf))
-        added = (i * shared.along_curve(tanh, zg)) >> (15 - frac)
+        i, o, f = (along_curve(sigmoid, v) for v in (zi, zo, zf))
+        added = (i * along_curve(tanh, zg)) >> (15 - frac)
         cell = np.clip((f * cell + added + 2**14) >> 15, -32768, 32767)
-        seen = np.clip(cell << (shared.GATE_FRAC - frac), -32768, 32767)
-        state = (o * shared.along_curve(tanh, seen) + half(shift)) >> shift
+        seen = np.clip(cell << (GATE_FRAC - frac), -32768, 32767)
+        state = (o * along_curve(tanh, seen) + half(shift)) >> shift
         return state, cell if node.attrs["gives"] == "cell" else state
 
     kind = qgraph.tensor(node.output).kind
@@ -116,13 +117,13 @@ def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> tuple[tuple[
 def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
     """Fracs and sums; the output is a state or a cell."""
     state, cell = node.int("state_frac"), node.int("cell_frac")
-    yield from shared.sum_faults(node, qgraph, state, shared.GATE_FRAC)
+    yield from shared.sum_faults(node, qgraph, state, GATE_FRAC)
     inner = cell if node.attrs["gives"] == "cell" else state
     yield from shared.output_faults(node, qgraph, inner)
 
 
 _CONSTANTS = ("start", "cell", "sigmoid", "tanh")
-_CELL: Fields = {"cell_frac": whole(0, shared.GATE_FRAC)}
+_CELL: Fields = {"cell_frac": whole(0, GATE_FRAC)}
 OP = OpSpec(
     "lstm",
     ("LSTM",),

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mcuq.fixed import IntArray, half
 from mcuq.ir import Array, Graph, Node
 from mcuq.ops.recurrent import cell as shared
+from mcuq.ops.recurrent.curves import GATE_FRAC, along_curve
 from mcuq.ops.spec import NO_CLIP, Bounds, IntForm, OpSpec, Section, TorchTensor
 from mcuq.qir import QGraph, QTensors
 from mcuq.schema import Fields, choice
@@ -64,7 +65,7 @@ def to_int(node: Node, graph: Graph, acts: QTensors, weights: QTensors) -> IntFo
     w, r = (shared.reals(graph, name, weights) for name in node.inputs[1:3])
     b, start = (graph.data(name) for name in node.inputs[3:])
     curve = str(node.attrs["activation"])
-    gate = state if curve == "relu" else shared.GATE_FRAC
+    gate = state if curve == "relu" else GATE_FRAC
     n = shared.numbers(x, state, gate)
     rows = shared.checked(graph, node, lambda: shared.rows_of(w, r, b, n))
     constants = (
@@ -88,7 +89,7 @@ def run_int(node: Node, qgraph: QGraph, inputs: Sequence[Array]) -> Array:
     def step(sums: IntArray, state: IntArray) -> tuple[IntArray, IntArray]:
         state = shared.gates(node, sums + shared.products(state, r), b)
         if node.attrs["activation"] != "relu":
-            state = (shared.along_curve(curve, state) + half(down)) >> down
+            state = (along_curve(curve, state) + half(down)) >> down
         return state, state
 
     kind = qgraph.tensor(node.output).kind
@@ -108,7 +109,7 @@ def frac_limits(node: Node, fracs: Mapping[str, int], kind: str) -> tuple[tuple[
 def faults(node: Node, qgraph: QGraph) -> Iterator[str]:
     """Fracs and sums; the output is a state."""
     state, linear = node.int("state_frac"), node.attrs["activation"] == "relu"
-    yield from shared.sum_faults(node, qgraph, state, state if linear else shared.GATE_FRAC)
+    yield from shared.sum_faults(node, qgraph, state, state if linear else GATE_FRAC)
     yield from shared.output_faults(node, qgraph, state)
 
 
