@@ -8,7 +8,7 @@ from math import prod
 from mcuq.ir import Node
 from mcuq.kernels.dsp.elementwise import NEEDS
 from mcuq.kernels.plain import elementwise, int16, normalize, softmax
-from mcuq.kernels.variant import Call, Cpu, Lower, Variant, lower_as
+from mcuq.kernels.variant import Call, Cpu, Lower, Variant
 from mcuq.qir import QGraph
 
 COLUMNS = 4
@@ -59,39 +59,20 @@ def _lut_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return 40.0 + 10.0 * elementwise.output_size(node, qgraph)
 
 
-_MATMUL, _SOFTMAX, _NORMALIZE, _LUT = (
-    f"mcuq_{op}_s16_dsp" for op in ("matmul", "softmax", "normalize", "lut")
-)
+_MATMUL = "mcuq_matmul_s16_dsp"
 VARIANTS: tuple[Variant, ...] = (
     replace(
-        int16.MATMUL,
-        symbol=_MATMUL,
+        int16.ported(int16.MATMUL, "dsp", _matmul_cost, NEEDS),
         lower=lower_matmul(_MATMUL, 2),
-        cost=_matmul_cost,
         accepts=fits,
-        needs=NEEDS,
     ),
     replace(
-        softmax.WIDE,
-        symbol=_SOFTMAX,
-        lower=lower_as(softmax.WIDE, _SOFTMAX),
-        cost=_softmax_cost,
+        int16.ported(softmax.WIDE, "dsp", _softmax_cost, NEEDS),
         accepts=lambda node, qgraph: whole(node, qgraph) and node.int("shift") > 0,
-        needs=NEEDS,
     ),
     replace(
-        int16.NORMALIZE,
-        symbol=_NORMALIZE,
-        lower=lower_as(int16.NORMALIZE, _NORMALIZE),
-        cost=_normalize_cost,
+        int16.ported(int16.NORMALIZE, "dsp", _normalize_cost, NEEDS),
         accepts=normalize.side_by_side,
-        needs=NEEDS,
     ),
-    replace(
-        int16.LUT,
-        symbol=_LUT,
-        lower=lower_as(int16.LUT, _LUT),
-        cost=_lut_cost,
-        needs=NEEDS,
-    ),
+    int16.ported(int16.LUT, "dsp", _lut_cost, NEEDS),
 )

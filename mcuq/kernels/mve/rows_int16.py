@@ -9,7 +9,7 @@ from mcuq.ir import Node
 from mcuq.kernels.dsp.rows_int16 import COLUMNS, fits, lower_matmul, whole
 from mcuq.kernels.mve.blocks import NEEDS
 from mcuq.kernels.plain import elementwise, int16, normalize, softmax
-from mcuq.kernels.variant import Cpu, Variant, lower_as
+from mcuq.kernels.variant import Cpu, Variant
 from mcuq.qir import QGraph
 
 _EIGHT = 8
@@ -47,39 +47,17 @@ def _lut_cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return 20.0 + 21 * -(-elementwise.output_size(node, qgraph) // _EIGHT)
 
 
-_MATMUL, _SOFTMAX, _NORMALIZE, _LUT = (
-    f"mcuq_{op}_s16_mve" for op in ("matmul", "softmax", "normalize", "lut")
-)
+_MATMUL = "mcuq_matmul_s16_mve"
 VARIANTS: tuple[Variant, ...] = (
     replace(
-        int16.MATMUL,
-        symbol=_MATMUL,
+        int16.ported(int16.MATMUL, "mve", _matmul_cost, NEEDS),
         lower=lower_matmul(_MATMUL, _EIGHT),
-        cost=_matmul_cost,
         accepts=_accepts,
-        needs=NEEDS,
     ),
+    replace(int16.ported(softmax.WIDE, "mve", _softmax_cost, NEEDS), accepts=whole),
     replace(
-        softmax.WIDE,
-        symbol=_SOFTMAX,
-        lower=lower_as(softmax.WIDE, _SOFTMAX),
-        cost=_softmax_cost,
-        accepts=whole,
-        needs=NEEDS,
-    ),
-    replace(
-        int16.NORMALIZE,
-        symbol=_NORMALIZE,
-        lower=lower_as(int16.NORMALIZE, _NORMALIZE),
-        cost=_normalize_cost,
+        int16.ported(int16.NORMALIZE, "mve", _normalize_cost, NEEDS),
         accepts=normalize.side_by_side,
-        needs=NEEDS,
     ),
-    replace(
-        int16.LUT,
-        symbol=_LUT,
-        lower=lower_as(int16.LUT, _LUT),
-        cost=_lut_cost,
-        needs=NEEDS,
-    ),
+    int16.ported(int16.LUT, "mve", _lut_cost, NEEDS),
 )
