@@ -78,7 +78,8 @@ def _readers(graph: Graph, end: str) -> list[Node] | None:
 def _takes(graph: Graph, node: Node, name: str) -> bool:
     """Whether the node can read the channels of ``name`` in another order."""
     channels = graph.shape(name)[-1]
-    each = any(isinstance(v, tuple) and len(v) == channels for v in _per_channel(node))
+    padding = node.attrs.get("pad_value")
+    each = isinstance(padding, tuple) and len(padding) == channels
     if has_weights(node):
         alone = not graph.hints.keys() & set(node.inputs[1:])
         whole = int(node.attrs.get("groups", 1)) == 1 if _sums(node) else True
@@ -87,11 +88,6 @@ def _takes(graph: Graph, node: Node, name: str) -> bool:
     apart = spec(node.op).flow in (Flow.EACH, Flow.POINTWISE)
     apart = apart or (is_view(node) and graph.shape(node.output)[-1] == channels)
     return apart and len(node.inputs) == 1 and not each
-
-
-def _per_channel(node: Node) -> list[object]:
-    """Attributes that may hold a value for each channel."""
-    return [value for key, value in node.attrs.items() if key == "pad_value"]
 
 
 def _sums(node: Node) -> bool:
