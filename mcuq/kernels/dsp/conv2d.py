@@ -195,7 +195,7 @@ def _cost(node: Node, qgraph: QGraph, cpu: Cpu) -> float:
     return products + widen_weights + threes * _patch_cost(at) + image
 
 
-def readings(node: Node, qgraph: QGraph, cache: int) -> float:
+def _readings(node: Node, qgraph: QGraph, cache: int) -> float:
     """Weights are widened to scratch once for each block of pixels."""
     return math.ceil(window(node, qgraph).pixels / _block(node, qgraph))
 
@@ -240,6 +240,6 @@ VARIANTS = (
         _gap,
         cycles=1.67,
         fetches=_fetches,
-        readings=readings,
+        readings=_readings,
     ),
 )

@@ -45,7 +45,7 @@ enum { STATE_WORDS = 8, STEP_BIT = 10, DISTANCE_BIT = 21 };
  * 3 pixels x 2 channels per turn: 6 accumulators, 3 + 2 operands, 2 pointers.
  * Cost: 16 instructions per 24 MAC (0.67), 22 per 6 outputs (28 if the shifts are not the same, or
  * beyond 4 to 11), 4 more for each 64 inputs beyond the first 68, and 50 per pair of channels. What
- * goes round is 1.2 KB of code beyond 48 inputs: see mcuq_conv2d_s8_dsp_quad.c for less.
+ * goes round is 1.2 KB of code beyond 56 inputs: see mcuq_conv2d_s8_dsp_quad.c for less.
  * Frame: 0 where the loop is entered, 4 where it ends, then block_job from 8 on (units: the state),
  * 52 where the outputs are made if the loop has several turns, 56 the place for that: 4 or 52.
  * State behind the widened weights: out, from pixel 0 to 1, distance, stream, x_end, from pixel 1
