@@ -153,7 +153,10 @@ def _live(buffers: Sequence[Buffer], gaps: Gaps, index: int) -> int:
 
 
 def _search(buffers: Sequence[Buffer], gaps: Gaps, bound: int) -> dict[str, int]:
-    """Offsets by name; stops early at the lower bound. Deterministic: seeded, ties by order."""
+    """Offsets by name; stops early at the lower bound. Deterministic: seeded, ties by order.
+
+    Any buffer moves in the order first, then those around the highest one.
+    """
     starts = (
         sorted(buffers, key=lambda b: (-b.size, b.first, b.name)),
         sorted(buffers, key=lambda b: (b.first, -b.size, b.name)),
@@ -164,16 +167,26 @@ def _search(buffers: Sequence[Buffer], gaps: Gaps, bound: int) -> dict[str, int]
     best_order = min(starts, key=lambda order: _size(buffers, _first_fit(order, gaps, near)))
     best = _first_fit(best_order, gaps, near)
     order, chance = list(best_order), random.Random(0)
-    for _ in range(_TRIALS):
+    for trial in range(2 * _TRIALS):
         if len(order) < 2 or _size(buffers, best) <= bound:
             break
-        trial = list(order)
-        moved = trial.pop(chance.randrange(len(trial)))
-        trial.insert(chance.randrange(len(trial) + 1), moved)
-        offsets = _first_fit(trial, gaps, near)
+        high = _at_the_top(order, best, near) if trial >= _TRIALS else range(len(order))
+        moved = list(order)
+        one = moved.pop(chance.choice(high))
+        moved.insert(chance.randrange(len(moved) + 1), one)
+        offsets = _first_fit(moved, gaps, near)
         if _size(buffers, offsets) <= _size(buffers, best):
-            order, best = trial, offsets
+            order, best = moved, offsets
     return best
+
+
+def _at_the_top(
+    order: Sequence[Buffer], offsets: Mapping[str, int], near: Mapping[str, Sequence[str]]
+) -> list[int]:
+    """The places of the buffers that reach highest, and of those that live with them."""
+    peak = _size(order, offsets)
+    highest = {b.name for b in order if offsets[b.name] + b.size == peak}
+    return [i for i, b in enumerate(order) if highest.intersection(near[b.name])]
 
 
 def _size(buffers: Sequence[Buffer], offsets: Mapping[str, int]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -65,6 +66,37 @@ def chain(gap: int | None, *sizes: int, scratch: int = 0) -> Program:
 def test_chains(made: Program, size: int, bound: int) -> None:
     found = plan(made)
     assert (found.size, found.lower_bound) == (size, bound)
+
+
+# Bytes, gap and scratch of each layer of a MobileNet of 96 x 96 pixels: the peak is met early, so
+# that most moves of a search change nothing at it.
+MOBILENET = [
+    (18432, 0, 9056), (18432, 0, 16384), (36864, 16960, 3392), (9216, 0, 5536),
+    (18432, 6144, 6144), (18432, 0, 14080), (18432, 0, 12288), (4608, 0, 11904), (9216, 0, 9216),
+    (9216, 0, 6976), (9216, 0, 18432), (2304, 0, 6096), (4608, 0, 4608),
+    *[(4608, 0, 3856), (4608, 0, 9480)] * 5, (1152, 0, 3300), (2304, 0, 3584), (2304, 0, 2416),
+    (2304, 0, 7168), (256, 0, 0), (2, None, 0), (2, 0, 0),
+]  # fmt: skip
+
+
+def test_a_peak_that_few_buffers_meet_is_brought_down() -> None:
+    """Depthwise convolutions are in place exactly, or not at all."""
+    names = ["x", *(f"t{i}" for i in range(len(MOBILENET)))]
+    steps = [
+        (out, (name,), gap, scratch)
+        for (name, out), (_, gap, scratch) in zip(pairwise(names), MOBILENET, strict=True)
+    ]
+    sizes = dict(zip(names, (27648, *(size for size, _, _ in MOBILENET)), strict=True))
+    made = program(sizes, steps, (names[-1],))
+    exact = replace(
+        made,
+        steps=tuple(
+            replace(step, variant=replace(step.variant, gap_exact=index % 2 == 1))
+            for index, step in enumerate(made.steps)
+        ),
+    )
+    found = plan(exact)
+    assert found.size == found.lower_bound == 42400
 
 
 def test_an_input_read_later_is_not_overwritten() -> None:
