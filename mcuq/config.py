@@ -73,7 +73,7 @@ class InputConfig:
     features: Features | Statistics | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.features, (str, Mapping)):
+        if not isinstance(self.features, Features | Statistics | None):
             object.__setattr__(self, "features", described(self.features, "features"))
 
 
@@ -104,6 +104,10 @@ class Config:
         made = parse(tables, "config") if tables else self
         for name in tables:
             object.__setattr__(self, name, getattr(made, name))
+        for name, kind in _VALUES.items():
+            if not isinstance(getattr(self, name), kind):
+                told = f"{name} is a {type(getattr(self, name)).__name__}, not a table"
+                raise McuqError("config", told, f"Give what stands under [{name}] in a file")
 
     def with_quantize(self, thing: str, given: Mapping[str, object]) -> Config:
         """This, and in its place what is given beside it; None: not given. ``thing``: in errors."""
@@ -114,6 +118,11 @@ class Config:
         return replace(self, quantize=replace(self.quantize, **changes))
 
 
+_VALUES: Mapping[str, Any] = {
+    "quantize": QuantizeConfig,
+    "compress": Request | None,
+    "verify": Limits,
+}
 _TABLES = ("input", "output", "quantize", "compress", "shapes", "verify", "state")
 _INPUT_KEYS = ("kind", "mean", "std", "layout", "features")
 _DECIDE, _NMS = "decide nms".split()

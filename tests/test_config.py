@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,3 +111,16 @@ def test_python_takes_tables_as_well() -> None:
     assert made.compress.default.structured == 0.5
     assert made.verify.min_sqnr == 20.0
     assert Config().compress is None
+
+
+@pytest.mark.parametrize("wrong", [{"compress": "int4"}, {"verify": 3}, {"quantize": None}])
+def test_what_python_gives_in_place_of_a_table_is_refused(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    with pytest.raises(McuqError, match=f"config: {name} is a .*, not a table. Give what stands"):
+        Config(**wrong)
+
+
+def test_features_are_a_recipe_or_a_table() -> None:
+    wrong: Any = 3
+    with pytest.raises(McuqError, match="features: is neither a recipe's name nor a table"):
+        InputConfig("pcm16", features=wrong)
